@@ -1,0 +1,22 @@
+"""What a VM boots from: one cloud-config text, made from a `BootPlan`. Pure: no Pulumi, no network, no clock.
+
+The text installs Docker from the distribution, mounts the data disk, writes the party's compose file and
+starts it. It holds no secret (a VM's customData can be read back by its owner) and no hospital's name on the
+centre's VM (the list of members arrives as userData, so that a new hospital does not replace the centre).
+
+Left to others: Azure resources (components/), what the containers do (workloads/), the emulator's way to run
+the same text without systemd (emulator/fabric). The decisions behind it: docs/adr/0060 and 0061.
+"""
+
+from components.boot.cloud_config import MAX_CUSTOM_DATA_BYTES, cloud_config
+from components.boot.images import IMAGES, ImageSource
+from components.boot.plan import BootPlan, InvalidBootPlanError
+
+__all__ = [
+    "IMAGES",
+    "MAX_CUSTOM_DATA_BYTES",
+    "BootPlan",
+    "ImageSource",
+    "InvalidBootPlanError",
+    "cloud_config",
+]

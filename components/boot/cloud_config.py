@@ -1,0 +1,99 @@
+"""Renders a `BootPlan` as cloud-config: the files in templates/, where each goes, and the units to enable."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.boot.plan import BootPlan
+
+MAX_CUSTOM_DATA_BYTES = 65_535
+"""Azure's limit for customData before base64 (learn.microsoft.com/azure/virtual-machines/custom-data)."""
+
+PACKAGES = ("docker.io", "docker-compose-v2", "nftables")
+"""From the distribution's archive: reached and patched like the rest of the system."""
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the VM: where it goes, the template it comes from, its mode."""
+
+    path: str
+    template: str
+    permissions: str = "0644"
+
+
+_EVERY_VM = (
+    _File("/opt/fed/prepare-data-disk", "prepare-data-disk", "0755"),
+    _File("/opt/fed/docker/config.json", "docker-config.json"),
+    _File("/usr/local/bin/docker-credential-fed", "docker-credential-fed", "0755"),
+    _File("/etc/docker/daemon.json", "daemon.json"),
+    _File("/etc/systemd/system/docker.socket.d/fed.conf", "docker-socket.conf"),
+    _File("/etc/systemd/system/docker.service.d/fed.conf", "docker-service.conf"),
+    _File("/etc/systemd/system/fed-data-disk.service", "fed-data-disk.service"),
+    _File("/etc/systemd/system/var-lib-fed.mount", "var-lib-fed.mount"),
+    _File("/etc/systemd/system/fed-containers.service", "fed-containers.service"),
+)
+_CENTRE = (_File("/opt/fed/compose.yaml", "compose-centre.yaml"),)
+_HOSPITAL = (
+    _File("/opt/fed/compose.yaml", "compose-hospital.yaml"),
+    _File("/opt/fed/client-network.nft", "client-network.nft"),
+    _File("/etc/systemd/system/fed-client-network.service", "fed-client-network.service"),
+)
+
+
+def cloud_config(plan: BootPlan) -> str:
+    """The VM's `#cloud-config`, UTF-8, below MAX_CUSTOM_DATA_BYTES; the same plan gives the same text."""
+    config = {
+        "package_update": True,
+        "packages": list(PACKAGES),
+        "write_files": [
+            {"path": file.path, "permissions": file.permissions, "content": _render(file.template, plan)}
+            for file in (*_EVERY_VM, *(_HOSPITAL if plan.is_hospital else _CENTRE))
+        ],
+        "runcmd": _commands(plan),
+    }
+    return "#cloud-config\n" + yaml.dump(config, Dumper=_BlockText, sort_keys=False, width=1_000)
+
+
+def _commands(plan: BootPlan) -> list[list[str]]:
+    units = ["fed-data-disk.service", "var-lib-fed.mount", "fed-containers.service"]
+    if plan.is_hospital:
+        units.insert(2, "fed-client-network.service")
+    return [
+        # Links to NVMe data disks come from this package where the archive has it, SCSI links from the agent.
+        ["sh", "-c", "apt-get install -y azure-vm-utils || echo 'fed: no azure-vm-utils, SCSI links only'"],
+        ["systemctl", "daemon-reload"],
+        ["systemctl", "enable", *units],
+        # The package started Docker before this point, perhaps without the settings above.
+        ["systemctl", "restart", "docker.socket", "docker.service"],
+        ["systemctl", "start", "--no-block", "fed-containers.service"],
+    ]
+
+
+def _render(template: str, plan: BootPlan) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - plain text for a VM, no HTML; BootPlan holds each value to safe characters
+    )
+    hub_host = urlsplit(plan.hub_storage_url).netloc
+    return environment.get_template(template).render(plan=plan, hub_host=hub_host)
+
+
+class _BlockText(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, so that a person can read the custom data."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_BlockText.add_representer(str, _represent_text)

@@ -1,0 +1,27 @@
+"""Where the source of each container image lies, relative to the repository's root."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSource:
+    """One image: its build context (a folder) and its Dockerfile (below or beside the context)."""
+
+    context: str
+    dockerfile: str
+
+
+IMAGES: Mapping[str, ImageSource] = MappingProxyType(
+    {
+        "container-server": ImageSource(
+            context="workloads/container_server", dockerfile="workloads/container_server/Dockerfile"
+        ),
+        "fl-client": ImageSource(context="workloads/fl_client", dockerfile="workloads/fl_client/Dockerfile"),
+        # Carries the jobs, which live beside it: hence the wider context (narrowed by its .dockerignore).
+        "fl-server": ImageSource(context="workloads", dockerfile="workloads/fl_server/Dockerfile"),
+        "mlflow": ImageSource(context="workloads/mlflow", dockerfile="workloads/mlflow/Dockerfile"),
+    }
+)
+"""Repository name in the registry -> source."""

@@ -1,0 +1,339 @@
+"""What a VM boots from: read back as cloud-init, systemd, nftables and Docker would read it."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.boot import IMAGES, MAX_CUSTOM_DATA_BYTES, BootPlan, InvalidBootPlanError, cloud_config
+
+ROOT = Path(__file__).resolve().parents[2]
+REGISTRY = "crfeddev1a2b3c.azurecr.io"
+
+
+def images(*names: str) -> dict[str, str]:
+    return {name: f"{REGISTRY}/{name}@sha256:{'0123456789abcdef' * 4}" for name in names}
+
+
+CENTRE = BootPlan(
+    party="centre",
+    role="centre",
+    environment="dev",
+    fl_host="fl.federation.internal",
+    fl_address="10.0.0.4",
+    fl_port=8002,
+    identity_client_id="11111111-2222-3333-4444-555555555555",
+    hub_storage_url="https://stfedcentre1a2b.blob.core.windows.net",
+    own_storage_url=None,
+    registry=REGISTRY,
+    images=images("container-server", "fl-server", "mlflow"),
+    approval="auto",
+)
+HOSPITAL = dataclasses.replace(
+    CENTRE,
+    party="va-long-beach",
+    role="hospital",
+    own_storage_url="https://stfedva1a2b.blob.core.windows.net",
+    images=images("container-server", "fl-client"),
+    approval="manual",
+)
+PLANS = pytest.mark.parametrize("plan", [CENTRE, HOSPITAL], ids=["centre", "hospital"])
+
+
+def config_of(plan: BootPlan) -> Any:
+    return yaml.safe_load(cloud_config(plan))
+
+
+def file_of(plan: BootPlan, path: str) -> str:
+    return str(next(file["content"] for file in config_of(plan)["write_files"] if file["path"] == path))
+
+
+def compose_of(plan: BootPlan) -> Any:
+    return yaml.safe_load(file_of(plan, "/opt/fed/compose.yaml"))
+
+
+@PLANS
+class TestAnyVm:
+    def test_text_fits_azures_limit_with_room_to_spare(self, plan: BootPlan) -> None:
+        assert len(cloud_config(plan).encode()) < MAX_CUSTOM_DATA_BYTES / 3
+
+    def test_same_plan_gives_the_same_text(self, plan: BootPlan) -> None:
+        assert cloud_config(plan) == cloud_config(dataclasses.replace(plan))
+
+    @pytest.mark.skipif(not shutil.which("cloud-init"), reason="cloud-init is not installed")
+    def test_cloud_init_accepts_the_text(self, plan: BootPlan, tmp_path: Path) -> None:
+        (tmp_path / "user-data").write_text(cloud_config(plan))
+        check = subprocess.run(
+            ["cloud-init", "schema", "--config-file", str(tmp_path / "user-data")],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert check.returncode == 0, check.stdout + check.stderr
+        assert "Valid" in check.stdout
+
+    def test_no_word_of_a_template_is_left_unfilled(self, plan: BootPlan) -> None:
+        text = cloud_config(plan).replace("{{.Name}}", "")
+        assert "{{" not in text
+        assert "{%" not in text
+
+    def test_docker_is_set_up_before_its_package_starts_it(self, plan: BootPlan) -> None:
+        assert json.loads(file_of(plan, "/etc/docker/daemon.json"))["log-driver"] == "journald"
+        assert "RequiresMountsFor=/var/lib/fed" in file_of(
+            plan, "/etc/systemd/system/docker.service.d/fed.conf"
+        )
+
+    def test_scripts_are_executable_and_parse(self, plan: BootPlan, tmp_path: Path) -> None:
+        for file in config_of(plan)["write_files"]:
+            if not file["content"].startswith("#!"):
+                continue
+            assert file["permissions"] == "0755"
+            script = tmp_path / Path(file["path"]).name
+            script.write_text(file["content"])
+            if "python" in file["content"].splitlines()[0]:
+                compile(file["content"], file["path"], "exec")
+            else:
+                subprocess.run(["bash", "-n", str(script)], check=True)
+
+    @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+    def test_systemd_reads_every_unit_without_complaint(self, plan: BootPlan, tmp_path: Path) -> None:
+        units = []
+        for file in config_of(plan)["write_files"]:
+            if file["path"].startswith("/etc/systemd/system/") and file["path"].count("/") == 4:
+                # Programs and files of the VM do not exist here; the units' grammar is what is checked.
+                lines = [line for line in file["content"].splitlines() if not line.startswith("Exec")]
+                text = "\n".join(lines).replace("[Service]", "[Service]\nExecStart=/bin/true")
+                units.append(tmp_path / Path(file["path"]).name)
+                units[-1].write_text(text)
+        (tmp_path / "docker.service").write_text("[Service]\nExecStart=/bin/true\n")
+        check = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", *map(str, units)],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        )
+        complaints = [line for line in check.stderr.splitlines() if "fed" in line]
+        assert complaints == []
+
+    def test_every_container_gives_up_root_and_what_it_does_not_need(self, plan: BootPlan) -> None:
+        for name, service in compose_of(plan)["services"].items():
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            assert service["read_only"] is True, name
+            assert not service.get("privileged"), name
+            assert "pids_limit" in service, name
+
+    def test_engine_socket_is_in_the_container_server_only(self, plan: BootPlan) -> None:
+        holders = [
+            name
+            for name, service in compose_of(plan)["services"].items()
+            if any("docker.sock" in volume["source"] for volume in service["volumes"])
+        ]
+        assert holders == ["container-server"]
+
+    def test_every_image_is_pinned_by_the_plans_digest(self, plan: BootPlan) -> None:
+        services = compose_of(plan)["services"]
+        assert {name: service["image"] for name, service in services.items()} == plan.images
+
+    def test_everything_written_lies_on_the_data_disk(self, plan: BootPlan) -> None:
+        for service in compose_of(plan)["services"].values():
+            for volume in service["volumes"]:
+                assert (
+                    volume["source"].startswith("/var/lib/fed/") or volume["source"] == "/var/run/docker.sock"
+                )
+
+    def test_every_bind_source_is_made_by_the_unit_that_starts_the_containers(self, plan: BootPlan) -> None:
+        unit = file_of(plan, "/etc/systemd/system/fed-containers.service")
+        for service in compose_of(plan)["services"].values():
+            for volume in service["volumes"]:
+                if volume["source"].startswith("/var/lib/fed/"):
+                    assert f"-m 0700 {volume['source']}\n" in unit
+
+
+class TestDataDisk:
+    """The disk outlives the VM: the script may format an empty one and nothing else."""
+
+    def run(self, tmp_path: Path, blkid: str, wipefs: str = "") -> tuple[int, str, bool]:
+        device = tmp_path / "device"
+        device.touch()
+        tools = {
+            "blkid": blkid,
+            "wipefs": f"echo -n '{wipefs}'",
+            "mkfs.ext4": f'echo "$@" > {tmp_path}/formatted',
+            "udevadm": "true",
+            "sleep": "true",
+        }
+        for name, body in tools.items():
+            tool = tmp_path / name
+            tool.write_text(f"#!/bin/bash\n{body}\n")
+            tool.chmod(0o755)
+        script = file_of(CENTRE, "/opt/fed/prepare-data-disk")
+        script = script.replace("/dev/disk/azure/scsi1/lun0", str(device)).replace(
+            '[ -b "$link" ]', '[ -e "$link" ]'
+        )
+        ended = subprocess.run(
+            ["bash", "-c", script],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        return ended.returncode, ended.stderr, (tmp_path / "formatted").exists()
+
+    def test_empty_disk_is_formatted_once(self, tmp_path: Path) -> None:
+        assert self.run(tmp_path, "exit 2") == (0, "", True)
+        assert "-F" not in (tmp_path / "formatted").read_text()
+
+    def test_own_disk_is_left_as_it_is(self, tmp_path: Path) -> None:
+        ours = 'case "$*" in *TYPE*) echo ext4;; *LABEL*) echo feddata;; esac'
+        assert self.run(tmp_path, ours) == (0, "", False)
+
+    @pytest.mark.parametrize(
+        ("blkid", "wipefs"),
+        [
+            ('case "$*" in *TYPE*) echo ext4;; *LABEL*) echo patients;; esac', ""),
+            ('case "$*" in *TYPE*) echo xfs;; *LABEL*) echo feddata;; esac', ""),
+            ("true", ""),
+            ("exit 2", "0x200 gpt"),
+            ("exit 8", ""),
+        ],
+        ids=["other label", "other file system", "partition table", "unknown signature", "ambivalent"],
+    )
+    def test_foreign_disk_is_refused_and_never_formatted(
+        self, tmp_path: Path, blkid: str, wipefs: str
+    ) -> None:
+        code, message, formatted = self.run(tmp_path, blkid, wipefs)
+        assert code == 1
+        assert "Nothing was formatted" in message
+        assert not formatted
+
+    def test_missing_disk_is_an_error_that_names_both_links(self, tmp_path: Path) -> None:
+        script = file_of(CENTRE, "/opt/fed/prepare-data-disk").replace("sleep 1", "true")
+        ended = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True)
+        assert ended.returncode == 1
+        assert "scsi1/lun0" in ended.stderr
+        assert "by-lun/0" in ended.stderr
+
+
+class TestHospital:
+    def test_client_waits_for_the_container_server(self) -> None:
+        client = compose_of(HOSPITAL)["services"]["fl-client"]
+        assert client["profiles"] == ["managed"]
+        assert client["restart"] == "on-failure"
+
+    def test_client_has_its_own_network_and_one_name(self) -> None:
+        compose = compose_of(HOSPITAL)
+        client = compose["services"]["fl-client"]
+        assert client["networks"] == ["client"]
+        assert "network_mode" not in client
+        assert client["extra_hosts"] == ["fl.federation.internal:10.0.0.4"]
+        network = compose["networks"]["client"]
+        assert network["driver_opts"]["com.docker.network.bridge.name"] == "br-fedclient"
+        assert network["ipam"]["config"] == [{"subnet": "172.30.0.0/24"}]
+
+    def test_client_reads_kit_and_data_but_writes_only_its_work(self) -> None:
+        volumes = compose_of(HOSPITAL)["services"]["fl-client"]["volumes"]
+        assert {volume["target"]: volume.get("read_only", False) for volume in volumes} == {
+            "/kit": True,
+            "/data": True,
+            "/var/lib/fl": False,
+        }
+
+    def test_client_gets_no_identity(self) -> None:
+        assert "AZURE_CLIENT_ID" not in compose_of(HOSPITAL)["services"]["fl-client"]["environment"]
+
+    def test_firewall_is_up_before_any_container(self) -> None:
+        unit = file_of(HOSPITAL, "/etc/systemd/system/fed-containers.service")
+        assert "Requires=fed-client-network.service" in unit
+        assert "After=fed-client-network.service" in unit
+
+    def test_firewall_allows_the_server_then_drops_the_rest(self) -> None:
+        rules = [
+            line.strip()
+            for line in file_of(HOSPITAL, "/opt/fed/client-network.nft").splitlines()
+            if line.strip().startswith("iifname")
+        ]
+        assert rules == [
+            'iifname "br-fedclient" ip daddr 10.0.0.4 tcp dport 8002 accept',
+            'iifname "br-fedclient" counter drop',
+            'iifname "br-fedclient" counter drop',
+        ]
+
+    @pytest.mark.skipif(
+        not shutil.which("nft") or os.geteuid() != 0, reason="needs nft and root to check its grammar"
+    )
+    def test_nftables_accepts_the_firewall(self, tmp_path: Path) -> None:
+        (tmp_path / "client.nft").write_text(file_of(HOSPITAL, "/opt/fed/client-network.nft"))
+        check = subprocess.run(
+            ["unshare", "--net", "nft", "-f", str(tmp_path / "client.nft")],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert check.returncode == 0, check.stderr
+
+    def test_pinned_root_reaches_the_container_server(self) -> None:
+        pin = "SHA256:" + ":".join(["AB"] * 32)
+        pinned = compose_of(dataclasses.replace(HOSPITAL, root_fingerprint=pin))
+        assert pinned["services"]["container-server"]["environment"]["FED_ROOT_FINGERPRINT"] == pin
+
+
+class TestCentre:
+    def test_it_names_no_hospital(self) -> None:
+        assert not [
+            name for name in ("cleveland", "hungary", "va-long-beach") if name in cloud_config(CENTRE)
+        ]
+
+    def test_server_waits_for_its_kit_and_mlflow_does_not(self) -> None:
+        services = compose_of(CENTRE)["services"]
+        assert services["fl-server"]["profiles"] == ["managed"]
+        assert "profiles" not in services["mlflow"]
+
+    def test_artifacts_go_to_the_centres_own_container(self) -> None:
+        environment = compose_of(CENTRE)["services"]["mlflow"]["environment"]
+        assert environment["FED_ARTIFACTS"] == "wasbs://server@stfedcentre1a2b.blob.core.windows.net/mlflow"
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ({"fl_address": "10.0.0.0/24"}, "fl_address"),
+            ({"fl_port": 0}, "fl_port"),
+            ({"registry": "x.io; rm -rf /"}, "registry"),
+            ({"party": "Va Long Beach"}, "party"),
+            ({"identity_client_id": "me"}, "identity_client_id"),
+            ({"own_storage_url": None}, "own_storage_url"),
+            ({"hub_storage_url": "http://stfed.blob.core.windows.net"}, "hub_storage_url"),
+            ({"root_fingerprint": "ab:cd"}, "root_fingerprint"),
+            ({"images": images("fl-client")}, "images"),
+            (
+                {"images": {**HOSPITAL.images, "fl-client": f"{REGISTRY}/fl-client:latest"}},
+                "images[fl-client]",
+            ),
+        ],
+    )
+    def test_wrong_field_is_named(self, change: dict[str, Any], named: str) -> None:
+        with pytest.raises(InvalidBootPlanError, match=r"va-long-beach|Va Long Beach") as refusal:
+            dataclasses.replace(HOSPITAL, **change)
+        assert named in str(refusal.value)
+
+    def test_centre_takes_no_hospital_settings(self) -> None:
+        with pytest.raises(InvalidBootPlanError) as refusal:
+            dataclasses.replace(
+                CENTRE,
+                own_storage_url=HOSPITAL.own_storage_url,
+                root_fingerprint="SHA256:" + ":".join(["00"] * 32),
+            )
+        assert len(str(refusal.value).splitlines()) == 2
+
+
+def test_every_image_of_a_plan_has_its_source() -> None:
+    assert set(IMAGES) == {*CENTRE.images, *HOSPITAL.images}
