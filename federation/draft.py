@@ -1,0 +1,162 @@
+"""Reads a settings tree value by value, so that one wrong value hides no other.
+
+Pydantic stops at the first level that fails before it runs checks across fields; a person who mends a stack
+file wants every mistake in one go. So each value is checked on its own first, and what was refused becomes
+None in a draft that the rules across values (`rules.py`) can still read.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from types import NoneType, SimpleNamespace
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from federation.violations import NOT_SET, Violation
+
+#: A settings tree in which every refused or missing value is None.
+Draft = SimpleNamespace
+
+
+def examine(model: type[BaseModel], raw: Any, at: str, found: list[Violation]) -> Draft:
+    """The draft of one model from `raw`, which stands at key `at`; what is wrong is appended to `found`."""
+    if not isinstance(raw, Mapping):
+        found.append(
+            Violation(
+                key=at.rstrip("."),
+                value=raw,
+                consequence="it is a group of settings: nothing in it could be read",
+                mend=f"write a mapping with some of {', '.join(_keys(model))}",
+            )
+        )
+        return _nothing_of(model)
+    found.extend(_unknown_keys(model, raw, at))
+    return Draft(
+        **{
+            name: _value(field, raw.get(key, NOT_SET), f"{at}{key}", found)
+            for name, field, key in _fields(model)
+        }
+    )
+
+
+def _nothing_of(model: type[BaseModel]) -> Draft:
+    """The draft of a group of which nothing could be read."""
+    values: dict[str, Any] = {}
+    for name, field, _ in _fields(model):
+        annotation = _without_none(field.annotation)
+        is_group = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        values[name] = _nothing_of(annotation) if is_group else None
+    return Draft(**values)
+
+
+def _value(field: FieldInfo, raw: Any, key: str, found: list[Violation]) -> Any:
+    annotation = _without_none(field.annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if (
+            raw is NOT_SET
+            and not field.is_required()
+            and field.get_default(call_default_factory=True) is None
+        ):
+            return None
+        return examine(annotation, {} if raw is NOT_SET else raw, f"{key}.", found)
+    if _is_mapping_of_models(annotation):
+        return _entries(annotation, {} if raw is NOT_SET else raw, key, found)
+    if raw is NOT_SET:
+        if not field.is_required():
+            return field.get_default(call_default_factory=True)
+        found.append(_missing(field, key))
+        return None
+    return _checked(_type(field), raw, key, field.description or "", found)
+
+
+def _entries(annotation: Any, raw: Any, key: str, found: list[Violation]) -> dict[str, Draft]:
+    name_type, entry_model = get_args(annotation)
+    if not isinstance(raw, Mapping):
+        examine(entry_model, raw, f"{key}.", found)
+        return {}
+    entries = {}
+    for name, entry in raw.items():
+        _checked(name_type, name, f"{key}.{name}", "the name of this entry", found)
+        entries[str(name)] = examine(entry_model, entry, f"{key}.{name}.", found)
+    return entries
+
+
+def _checked(kind: Any, raw: Any, key: str, description: str, found: list[Violation]) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(raw)
+    except ValidationError as error:
+        found.extend(_refusals(error, raw, key, description))
+        return None
+
+
+def _refusals(error: ValidationError, raw: Any, key: str, description: str) -> Iterator[Violation]:
+    for detail in error.errors():
+        place = "".join(
+            f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"] if part != "[key]"
+        )
+        context = detail.get("ctx", {})
+        advice = detail["msg"].replace("Input should be", "it should be")
+        yield Violation(
+            key=f"{key}{place}",
+            value=detail["input"] if detail["loc"] else raw,
+            consequence=str(context.get("consequence", f"it says {description}, and this value does not")),
+            mend=str(context.get("mend", advice)),
+        )
+
+
+def _unknown_keys(model: type[BaseModel], raw: Mapping[Any, Any], at: str) -> Iterator[Violation]:
+    known = _keys(model)
+    for key in raw:
+        if key in known:
+            continue
+        if key == "secure":
+            consequence = "it is a secret: stack files and state of a federation hold none"
+            mend = "write the plain value; a setting that would need a secret does not exist"
+        else:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            consequence = (
+                "no such setting exists: it would be ignored, and what you meant by it would not happen"
+            )
+            mend = (
+                f"did you mean {close[0]}? " if close else "remove it. "
+            ) + f"Known here: {', '.join(known)}"
+        yield Violation(key=f"{at}{key}", value=raw[key], consequence=consequence, mend=mend)
+
+
+def _missing(field: FieldInfo, key: str) -> Violation:
+    example = f", for example {field.examples[0]}" if field.examples else ""
+    return Violation(
+        key=key,
+        value=NOT_SET,
+        consequence=f"it says {field.description}, and no default would be safe",
+        mend=f"add it{example}",
+    )
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo, str]]:
+    for name, field in model.model_fields.items():
+        yield name, field, field.alias or name
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [key for _, _, key in _fields(model)]
+
+
+def _type(field: FieldInfo) -> Any:
+    kind: Any = field.annotation
+    for constraint in field.metadata:
+        kind = Annotated[kind, constraint]
+    return kind
+
+
+def _without_none(annotation: Any) -> Any:
+    arguments = [argument for argument in get_args(annotation) if argument is not NoneType]
+    return arguments[0] if len(arguments) == 1 and NoneType in get_args(annotation) else annotation
+
+
+def _is_mapping_of_models(annotation: Any) -> bool:
+    if get_origin(annotation) is not Mapping:
+        return False
+    entry = get_args(annotation)[1]
+    return isinstance(entry, type) and issubclass(entry, BaseModel)

@@ -1,0 +1,266 @@
+"""The statement of intent: who may open which port to whom, touch which data, resolve which name.
+
+Derived from the settings alone, in one place, for a security officer to read and sign. The security rules
+(`security_rules.py`) and role assignments are built from it, and `./fed verify` compares deployments with it.
+What is not listed here is denied.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address
+from typing import Final, Literal
+
+from federation.naming import client_container
+from federation.parties import CentreParty, Federation, HospitalParty, Party
+
+#: Azure's service tag for every address outside private and peered ranges.
+INTERNET: Final = "Internet"
+#: The host of every VM: DNS, and the agent's channel .
+PLATFORM_ADDRESS: Final = "168.63.129.16"
+#: The instance metadata service, where a VM gets its identity's tokens.
+METADATA_ADDRESS: Final = "169.254.169.254"
+
+Protocol = Literal["Tcp", "Udp"]
+Access = Literal["nsg", "platform"]
+Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
+Service = Literal["blob", "registry", "registry_data", "fl"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One end of a flow: an address of a party (`subnet` says where), or a range outside the federation."""
+
+    party: str
+    part: str
+    prefix: str
+    subnet: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.party}/{self.part} ({self.prefix})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """One allowed way to open a connection. Answers travel back by themselves; nobody may open the reverse.
+
+    `name` groups flows that one security rule allows. `enforced_by` is "platform" for what Azure lets every
+    VM reach whatever its security rules say.
+    """
+
+    name: str
+    source: Place
+    destination: Place
+    protocol: Protocol
+    ports: tuple[int, ...]
+    why: str
+    enforced_by: Access = "nsg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """One allowed access to data: `principal` is a party's VM, `resource` belongs to `owner`."""
+
+    principal: str
+    owner: str
+    resource: str
+    role: Role
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """One name that a party resolves to a private address: `service` of `owner`, seen from `viewer`."""
+
+    viewer: str
+    owner: str
+    service: Service
+    address: IPv4Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """All that is allowed in one federation."""
+
+    flows: tuple[Flow, ...]
+    grants: tuple[Grant, ...]
+    resolutions: tuple[Resolution, ...]
+
+    @cached_property
+    def flows_by_subnet(self) -> dict[tuple[str, str], tuple[Flow, ...]]:
+        """(party, subnet) -> the flows that start or end there, in the order of `flows`."""
+        index: dict[tuple[str, str], dict[Flow, None]] = {}
+        for flow in self.flows:
+            for place in (flow.source, flow.destination):
+                if place.subnet is not None:
+                    index.setdefault((place.party, place.subnet), {})[flow] = None
+        return {key: tuple(flows) for key, flows in index.items()}
+
+
+def intent(federation: Federation) -> Intent:
+    """The statement of intent of one federation."""
+    centre = federation.centre
+    return Intent(
+        flows=(
+            *_centre_flows(centre),
+            *(flow for hospital in federation.hospitals for flow in _hospital_flows(hospital, centre)),
+        ),
+        grants=(
+            *_centre_grants(centre),
+            *(grant for hospital in federation.hospitals for grant in _hospital_grants(hospital, centre)),
+        ),
+        resolutions=(
+            *_centre_resolutions(centre),
+            *(name for hospital in federation.hospitals for name in _hospital_resolutions(hospital, centre)),
+        ),
+    )
+
+
+def server(centre: CentreParty) -> Place:
+    """The centre's VM."""
+    return _host(centre, "server", centre.plan.server, "server")
+
+
+def machine(hospital: HospitalParty) -> Place:
+    """A hospital's VM."""
+    return _host(hospital, "machine", hospital.plan.machine, "workload")
+
+
+def _centre_flows(centre: CentreParty) -> Iterator[Flow]:
+    source = server(centre)
+    yield _https(
+        "own-storage", source, _storage(centre), "the server keeps its state and reads what hospitals wrote"
+    )
+    for destination in _registry(centre):
+        yield _https("own-registry", source, destination, "the server pulls its images")
+    yield from _common_flows(centre, source)
+
+
+def _hospital_flows(hospital: HospitalParty, centre: CentreParty) -> Iterator[Flow]:
+    source = machine(hospital)
+    yield Flow(
+        name="federated-learning",
+        source=source,
+        destination=server(centre),
+        protocol="Tcp",
+        ports=(centre.fl_port,),
+        why="NVFlare's mutually authenticated connection, opened by the hospital",
+    )
+    yield _https(
+        "centre-storage", source, _storage(centre), "the hospital fetches its kit and settings, and reports"
+    )
+    for destination in _registry(centre):
+        yield _https("centre-registry", source, destination, "the hospital pulls its images")
+    yield _https("own-storage", source, _storage_of(hospital), "the hospital reads its own data")
+    yield from _common_flows(hospital, source)
+
+
+def _common_flows(party: Party, source: Place) -> Iterator[Flow]:
+    if party.egress == "nat":
+        yield Flow(
+            name="internet",
+            source=source,
+            destination=Place(party="internet", part="any", prefix=INTERNET),
+            protocol="Tcp",
+            ports=(80, 443),
+            why="package archives and Azure Monitor, through the NAT gateway, outward only",
+        )
+    names = "names, from the private zones"
+    yield _platform("platform-dns", source, PLATFORM_ADDRESS, protocol="Udp", ports=(53,), why=names)
+    yield _platform("platform-dns", source, PLATFORM_ADDRESS, protocol="Tcp", ports=(53,), why=names)
+    agent = "the VM agent's channel to Azure"
+    yield _platform("platform-agent", source, PLATFORM_ADDRESS, ports=(80, 32526), why=agent)
+    tokens = "tokens of the VM's identity"
+    yield _platform("platform-metadata", source, METADATA_ADDRESS, ports=(80,), why=tokens)
+
+
+def _centre_grants(centre: CentreParty) -> Iterator[Grant]:
+    yield _contributor(centre.name, centre.name, "server", "the server's own state, jobs and results")
+    yield _puller(centre.name, centre.name)
+
+
+def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[Grant]:
+    container = client_container(hospital.name)
+    yield _contributor(
+        centre.name, centre.name, container, "the centre writes the desired state and the signed kit"
+    )
+    yield _contributor(
+        hospital.name, centre.name, container, "the hospital writes its request, reports and results"
+    )
+    yield Grant(
+        principal=hospital.name,
+        owner=hospital.name,
+        resource="data",
+        role="Storage Blob Data Reader",
+        why="the hospital's VM reads the data it trains on and cannot change it; nobody else reads it",
+    )
+    yield _puller(hospital.name, centre.name)
+
+
+def _centre_resolutions(centre: CentreParty) -> Iterator[Resolution]:
+    yield from _resolutions_of_centre(centre.name, centre)
+
+
+def _hospital_resolutions(hospital: HospitalParty, centre: CentreParty) -> Iterator[Resolution]:
+    yield Resolution(viewer=hospital.name, owner=hospital.name, service="blob", address=hospital.plan.storage)
+    yield from _resolutions_of_centre(hospital.name, centre)
+
+
+def _resolutions_of_centre(viewer: str, centre: CentreParty) -> Iterator[Resolution]:
+    services: tuple[tuple[Service, IPv4Address], ...] = (
+        ("blob", centre.plan.storage),
+        ("registry", centre.plan.registry),
+        ("registry_data", centre.plan.registry_data),
+        ("fl", centre.plan.server),
+    )
+    for service, address in services:
+        yield Resolution(viewer=viewer, owner=centre.name, service=service, address=address)
+
+
+def _storage(centre: CentreParty) -> Place:
+    return _host(centre, "storage", centre.plan.storage, "endpoints")
+
+
+def _registry(centre: CentreParty) -> tuple[Place, Place]:
+    return (
+        _host(centre, "registry", centre.plan.registry, "endpoints"),
+        _host(centre, "registry-data", centre.plan.registry_data, "endpoints"),
+    )
+
+
+def _storage_of(hospital: HospitalParty) -> Place:
+    return _host(hospital, "storage", hospital.plan.storage, "workload")
+
+
+def _host(party: Party, part: str, address: IPv4Address, subnet: str) -> Place:
+    return Place(party=party.name, part=part, prefix=f"{address}/32", subnet=subnet)
+
+
+def _https(name: str, source: Place, destination: Place, why: str) -> Flow:
+    return Flow(name=name, source=source, destination=destination, protocol="Tcp", ports=(443,), why=why)
+
+
+def _platform(
+    name: str, source: Place, address: str, *, protocol: Protocol = "Tcp", ports: tuple[int, ...], why: str
+) -> Flow:
+    return Flow(
+        name=name,
+        source=source,
+        destination=Place(party="platform", part="host", prefix=f"{address}/32"),
+        protocol=protocol,
+        ports=ports,
+        why=why,
+        enforced_by="platform",
+    )
+
+
+def _contributor(principal: str, owner: str, container: str, why: str) -> Grant:
+    return Grant(
+        principal=principal, owner=owner, resource=container, role="Storage Blob Data Contributor", why=why
+    )
+
+
+def _puller(principal: str, owner: str) -> Grant:
+    return Grant(
+        principal=principal, owner=owner, resource="registry", role="AcrPull", why="images, read only"
+    )

@@ -1,0 +1,119 @@
+"""Every name, in the abbreviations of the Cloud Adoption Framework and within Azure's limits.
+
+`<type>-fed-<stack>-<party>[-<part>]`; names that are unique in all of Azure carry a random suffix and no
+hyphens (`unique_name`). A name outside Azure's rule is a mistake in the program and raises ValueError here,
+not in Azure.
+
+Abbreviations:
+https://learn.microsoft.com/azure/cloud-adoption-framework/ready/azure-best-practices/resource-abbreviations
+Rules: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID, uuid5
+
+PROJECT: Final = "fed"
+#: Letters and digits of the random suffix of names that are unique in all of Azure.
+SUFFIX_LENGTH: Final = 6
+
+_ROLE_ASSIGNMENTS: Final = UUID("5b0f1c6e-6f6e-4f0a-9d52-2f3c4c1f8a10")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Azure's rule for a name: lengths and the pattern of the whole name."""
+
+    shortest: int
+    longest: int
+    pattern: str
+
+
+_NETWORK = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_WORDS = r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]"
+
+RULES: Final[dict[str, Rule]] = {
+    "ag": Rule(1, 260, _WORDS),
+    "alert": Rule(1, 260, _WORDS),
+    "bkpol": Rule(3, 150, r"[A-Za-z][A-Za-z0-9-]+[A-Za-z0-9]"),
+    "budget": Rule(1, 63, r"[A-Za-z0-9_-]+"),
+    "bvault": Rule(2, 50, r"[A-Za-z][A-Za-z0-9-]+"),
+    "dcr": Rule(3, 64, _WORDS),
+    "dcra": Rule(1, 64, _WORDS),
+    "des": Rule(1, 80, r"[A-Za-z0-9_-]+"),
+    "diag": Rule(1, 260, _WORDS),
+    "disk": Rule(1, 80, r"[A-Za-z0-9_-]+"),
+    "flow": Rule(1, 80, _NETWORK),
+    "id": Rule(3, 128, r"[A-Za-z0-9][A-Za-z0-9_-]+"),
+    "key": Rule(1, 127, r"[A-Za-z0-9-]+"),
+    "link": Rule(1, 80, _NETWORK),
+    "lock": Rule(1, 90, r"[A-Za-z0-9._()-]*[A-Za-z0-9_()-]"),
+    "log": Rule(4, 63, r"[A-Za-z0-9][A-Za-z0-9-]+[A-Za-z0-9]"),
+    "ng": Rule(1, 80, _NETWORK),
+    "nic": Rule(1, 80, _NETWORK),
+    "nsg": Rule(1, 80, _NETWORK),
+    "osdisk": Rule(1, 80, r"[A-Za-z0-9_-]+"),
+    "peer": Rule(1, 80, _NETWORK),
+    "pep": Rule(2, 64, _NETWORK),
+    "pip": Rule(1, 80, _NETWORK),
+    "rg": Rule(1, 90, r"[\w._()-]*[\w_()-]"),
+    "snet": Rule(1, 80, _NETWORK),
+    "vm": Rule(1, 64, r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"),
+    "vnet": Rule(2, 64, _NETWORK),
+}
+
+#: Names that are unique in all of Azure.
+UNIQUE_RULES: Final[dict[str, Rule]] = {
+    "cr": Rule(5, 50, r"[a-z0-9]+"),
+    "kv": Rule(3, 24, r"[a-z][a-z0-9]+"),
+    "st": Rule(3, 24, r"[a-z0-9]+"),
+}
+
+_CONTAINER: Final = Rule(3, 63, r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The names of one party's resources in one stack."""
+
+    stack: str
+    party: str
+
+    def of(self, kind: str, part: str = "") -> str:
+        """`<kind>-fed-<stack>-<party>[-<part>]`; raises ValueError when Azure would refuse it."""
+        return _valid("-".join(filter(None, (kind, PROJECT, self.stack, self.party, part))), RULES[kind])
+
+
+def unique_name(kind: str, stack: str, party: str, suffix: str, part: str = "") -> str:
+    """A name unique in all of Azure: `<kind>fed<stack><party><part><suffix>`, the party cut to what fits.
+
+    `suffix` is random (SUFFIX_LENGTH lower-case letters or digits). Names of one party that differ in `part`
+    differ when their parts have the same length.
+    """
+    rule = UNIQUE_RULES[kind]
+    head = f"{kind}{PROJECT}{stack}{party.replace('-', '')}"
+    return _valid(head[: rule.longest - len(part) - len(suffix)] + part + suffix, rule)
+
+
+def client_container(hospital: str) -> str:
+    """The container at the centre through which one hospital and the centre talk."""
+    return _valid(f"client-{hospital}", _CONTAINER)
+
+
+def role_assignment_name(*identity: str) -> str:
+    """The GUID of a role assignment, the same in every run.
+
+    Made from words that are known at plan time (subscription, party, resource, role), never from an Azure id:
+    an unknown name would make every preview show a replacement.
+    """
+    return str(uuid5(_ROLE_ASSIGNMENTS, "|".join(identity)))
+
+
+def _valid(name: str, rule: Rule) -> str:
+    if not rule.shortest <= len(name) <= rule.longest or not re.fullmatch(rule.pattern, name):
+        raise ValueError(
+            f"{name!r} is no name Azure takes: {rule.shortest} to {rule.longest} characters matching "
+            f"{rule.pattern}"
+        )
+    return name

@@ -1,0 +1,108 @@
+"""The parties of a federation: what the settings say about each, defaults and addresses included."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from federation.address_plan import CentrePlan, HospitalPlan, centre_plan, hospital_plan
+from federation.azure_facts import REGIONS
+from federation.naming import Names
+from federation.settings import Centre, Hospital, Settings
+from federation.tags import tags
+
+CENTRE = "centre"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Party:
+    """One organisation with a subscription of its own."""
+
+    name: str
+    subscription_id: str
+    location: str
+    egress: str
+    vm_size: str
+    storage_sku: str
+    monthly_budget: float
+    contacts: tuple[str, ...]
+    names: Names
+    tags: Mapping[str, str]
+
+    @property
+    def region_has_zones(self) -> bool:
+        """Whether the party's region has availability zones."""
+        return REGIONS[self.location]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreParty(Party):
+    """The research centre."""
+
+    plan: CentrePlan
+    fl_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HospitalParty(Party):
+    """One hospital."""
+
+    plan: HospitalPlan
+    root_fingerprint: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Federation:
+    """The centre, the hospitals in the order of their names, and the settings they share."""
+
+    settings: Settings
+    centre: CentreParty
+    hospitals: tuple[HospitalParty, ...]
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """The centre first, then the hospitals."""
+        return (self.centre, *self.hospitals)
+
+
+def federation(settings: Settings) -> Federation:
+    """The parties that these settings describe."""
+    return Federation(
+        settings=settings,
+        centre=_centre(settings, settings.centre),
+        hospitals=tuple(
+            _hospital(settings, name, hospital) for name, hospital in sorted(settings.hospitals.items())
+        ),
+    )
+
+
+def _centre(settings: Settings, centre: Centre) -> CentreParty:
+    return CentreParty(
+        name=CENTRE,
+        subscription_id=centre.subscription_id,
+        location=settings.location,
+        egress=centre.egress or settings.network.egress,
+        vm_size=centre.vm_size or settings.machine.size,
+        storage_sku=settings.storage.centre_sku,
+        monthly_budget=settings.budgets.centre,
+        contacts=settings.contacts,
+        names=Names(stack=settings.environment, party=CENTRE),
+        tags=tags(settings.environment, CENTRE, settings.tags),
+        plan=centre_plan(centre.address_space),
+        fl_port=centre.fl_port,
+    )
+
+
+def _hospital(settings: Settings, name: str, hospital: Hospital) -> HospitalParty:
+    return HospitalParty(
+        name=name,
+        subscription_id=hospital.subscription_id,
+        location=hospital.location or settings.location,
+        egress=hospital.egress or settings.network.egress,
+        vm_size=hospital.vm_size or settings.machine.size,
+        storage_sku=hospital.storage_sku or settings.storage.hospital_sku,
+        monthly_budget=hospital.monthly_budget or settings.budgets.hospital,
+        contacts=hospital.contacts or settings.contacts,
+        names=Names(stack=settings.environment, party=name),
+        tags=tags(settings.environment, name, settings.tags),
+        plan=hospital_plan(hospital.address_space),
+        root_fingerprint=hospital.root_fingerprint,
+    )

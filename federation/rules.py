@@ -1,0 +1,402 @@
+"""What must fit together in a stack's settings, and what only dev may do.
+
+Each rule is a generator over a draft (`draft.py`) in which a value that was already refused is None: a rule
+says nothing about what it cannot read.
+"""
+
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network
+from typing import Any, Final
+
+from federation.address_plan import CENTRE_PREFIX, HOSPITAL_PREFIX
+from federation.azure_facts import PEERINGS_PER_NETWORK, REGIONS, VM_SIZES
+from federation.draft import Draft
+from federation.tags import OWN_TAGS
+from federation.values import PRIVATE_RANGES
+from federation.violations import NOT_SET, Violation
+
+STACKS: Final = ("dev", "mvp", "prod")
+
+Rule = Callable[[str, Draft], Iterator[Violation]]
+
+
+def check(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Every violation of a rule, in the order of `RULES`."""
+    for rule in RULES:
+        yield from rule(stack, draft)
+
+
+def stack_is_the_environment(stack: str, draft: Draft) -> Iterator[Violation]:
+    """A stack deploys the file that carries its own name."""
+    if draft.environment is not None and draft.environment != stack:
+        yield Violation(
+            key="fed:environment",
+            value=draft.environment,
+            consequence=f"the stack is called {stack}: it would be deployed under the rules and names of "
+            f"{draft.environment}, over whatever {draft.environment} runs",
+            mend=f"select the stack {draft.environment}, or write environment: {stack} into its file",
+        )
+
+
+def ranges_are_large_enough(stack: str, draft: Draft) -> Iterator[Violation]:
+    """The address plan needs /24 at the centre and /27 at a hospital."""
+    for name, party in _parties(draft):
+        limit = CENTRE_PREFIX if name == "centre" else HOSPITAL_PREFIX
+        space = party.address_space
+        if space is not None and space.prefixlen > limit:
+            yield Violation(
+                key=f"{_key(name)}.addressSpace",
+                value=str(space),
+                consequence="the subnets of the address plan do not fit into it",
+                mend=f"give it a /{limit} or larger, for example {space.supernet(new_prefix=limit)}",
+            )
+
+
+def ranges_do_not_overlap(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Peered networks must not share an address, and neither must two hospitals of one hub."""
+    spaces = [
+        (name, party.address_space) for name, party in _parties(draft) if party.address_space is not None
+    ]
+    by_start = sorted(spaces, key=lambda item: (item[1].network_address, item[1].prefixlen))
+    widest: tuple[str, IPv4Network] | None = None
+    for name, space in by_start:
+        if widest and space.overlaps(widest[1]):
+            yield Violation(
+                key=f"{_key(name)}.addressSpace",
+                value=str(space),
+                consequence=f"it overlaps with {widest[1]} of {widest[0]}: Azure would refuse the peering, "
+                f"and the "
+                "centre could not tell whose packets these are",
+                mend=f"give {name} a range of its own, for example "
+                f"{_free_range(space, [s for _, s in spaces])}",
+            )
+        if widest is None or space.broadcast_address > widest[1].broadcast_address:
+            widest = (name, space)
+
+
+def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]:
+    """One subscription a party: it is the wall between them."""
+    owners: dict[str, str] = {}
+    for name, party in _parties(draft):
+        subscription = party.subscription_id
+        if subscription is None:
+            continue
+        if subscription in owners:
+            yield Violation(
+                key=f"{_key(name)}.subscriptionId",
+                value=subscription,
+                consequence=f"{owners[subscription]} has the same subscription: whoever administers it "
+                f"could reach "
+                "the data of both, and their budgets and quotas would mix",
+                mend=f"give {name} a subscription of its own",
+            )
+        owners.setdefault(subscription, name)
+
+
+def hospitals_are_in_the_tenant(stack: str, draft: Draft) -> Iterator[Violation]:
+    """One Entra tenant in this version (docs/adr/0006)."""
+    for name, hospital in draft.hospitals.items():
+        if None in (hospital.tenant_id, draft.tenant_id) or hospital.tenant_id == draft.tenant_id:
+            continue
+        yield Violation(
+            key=f"{_key(name)}.tenantId",
+            value=hospital.tenant_id,
+            consequence="a managed identity is known in its own tenant alone: the hospital's VM could "
+            "neither read "
+            "its container at the centre nor pull images",
+            mend=f"use a subscription of tenant {draft.tenant_id}; several tenants are not supported",
+        )
+
+
+def hospitals_fit_on_the_hub(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Azure's limit of peerings per VNet."""
+    count = len(draft.hospitals)
+    if count > PEERINGS_PER_NETWORK:
+        yield Violation(
+            key="fed:hospitals",
+            value=f"{count} hospitals",
+            consequence=f"Azure allows {PEERINGS_PER_NETWORK} peerings per VNet: the others could not be "
+            f"connected",
+            mend=f"keep at most {PEERINGS_PER_NETWORK} hospitals in one federation",
+        )
+
+
+def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Trusted Launch always; encryption at host, premium disks and zones where set."""
+    machine = draft.machine
+    sizes = [("fed:machine.size", machine.size)]
+    sizes += [(f"{_key(name)}.vmSize", party.vm_size) for name, party in _parties(draft)]
+    for key, name in sizes:
+        if name is None:
+            continue
+        size = VM_SIZES[name]
+        lacks = [
+            what
+            for what, missing in (
+                ("x64 images, which every image of this repository is", size.architecture != "x64"),
+                ("Trusted Launch, which every VM uses", not size.trusted_launch),
+                (
+                    "encryption at host (fed:machine.encryptionAtHost)",
+                    bool(machine.encryption_at_host) and not size.encryption_at_host,
+                ),
+                (
+                    f"{machine.disk_sku} disks (fed:machine.diskSku)",
+                    str(machine.disk_sku).startswith("Premium") and not size.premium_disks,
+                ),
+            )
+            if missing
+        ]
+        if lacks:
+            yield Violation(
+                key=key,
+                value=name,
+                consequence=f"this size does not support {'; nor '.join(lacks)}: Azure would refuse the VM",
+                mend="choose a size that does, for example Standard_B2s_v2 or Standard_D2s_v5",
+            )
+
+
+def zones_exist(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Zones and zone-redundant storage need a region that has them."""
+    regions = [("fed:location", draft.location)]
+    regions += [(f"{_key(name)}.location", hospital.location) for name, hospital in draft.hospitals.items()]
+    wants = [
+        ("fed:machine.zone", draft.machine.zone is not None),
+        ("fed:machine.diskSku", str(draft.machine.disk_sku).endswith("_ZRS")),
+        ("fed:storage.centreSku", "ZRS" in str(draft.storage.centre_sku)),
+        ("fed:storage.hospitalSku", "ZRS" in str(draft.storage.hospital_sku)),
+    ]
+    needing = [key for key, wanted in wants if wanted]
+    for key, region in regions:
+        if region is not None and needing and not REGIONS[region]:
+            yield Violation(
+                key=key,
+                value=region,
+                consequence=f"the region has no availability zones, which {' and '.join(needing)} need: "
+                f"Azure would "
+                "refuse these resources",
+                mend="choose a region with zones, for example westeurope, or settings without zones",
+            )
+
+
+def zonal_disks_fit_the_zone(stack: str, draft: Draft) -> Iterator[Violation]:
+    """A zone-redundant disk belongs to no zone."""
+    if draft.machine.zone is not None and str(draft.machine.disk_sku).endswith("_ZRS"):
+        yield Violation(
+            key="fed:machine.diskSku",
+            value=draft.machine.disk_sku,
+            consequence="a zone-redundant disk cannot be pinned to fed:machine.zone: Azure would refuse it",
+            mend="use Premium_LRS with a zone, or leave the zone out",
+        )
+
+
+def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Ubuntu's own image gets Docker from the package archive."""
+    if draft.machine.image.gallery_image_id is not None:
+        return
+    switches = [("fed:network.egress", draft.network.egress)]
+    switches += [(f"{_key(name)}.egress", party.egress) for name, party in _parties(draft)]
+    for key, egress in switches:
+        if egress == "none":
+            yield Violation(
+                key=key,
+                value=egress,
+                consequence="Ubuntu's image has no Docker and gets it from the package archive at first "
+                "boot: "
+                "without a way out the VM would come up with nothing running in it, and say that it "
+                "succeeded",
+                mend="set egress: nat, or give fed:machine.image.galleryImageId an image with Docker inside",
+            )
+
+
+def image_has_one_source(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Workload images are either built here or pinned by digest."""
+    images, registry = draft.images, draft.registry
+    if images.build and images.digests is not None:
+        yield Violation(
+            key="fed:images.digests",
+            value="(set)",
+            consequence="images.build is true as well: nobody could tell which image runs",
+            mend="keep one of the two",
+        )
+    if images.build is False and images.digests is None:
+        yield Violation(
+            key="fed:images.digests",
+            value=NOT_SET,
+            consequence="nothing is built and nothing is pinned: the VMs would have no image to run",
+            mend="pin the four digests (`./fed images promote` writes them), or set images.build: true in "
+            "dev",
+        )
+    if images.build and registry.public_push is False:
+        yield Violation(
+            key="fed:registry.publicPush",
+            value=False,
+            consequence="images.build is true, and a closed registry takes no push from outside its VNet",
+            mend="set registry.publicPush: true (dev only), or pin digests",
+        )
+
+
+def keys_can_be_recovered(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Azure takes a customer-managed key from a purge-protected vault only."""
+    encryption = draft.encryption
+    if encryption.customer_managed_keys and encryption.purge_protection is False:
+        yield Violation(
+            key="fed:encryption.purgeProtection",
+            value=False,
+            consequence="Azure refuses keys of a vault that can be purged (KeyVaultPolicyError): the "
+            "storage account "
+            "could not be created",
+            mend="set purgeProtection: true; vault names carry a random suffix, so a kept name blocks "
+            "nothing",
+        )
+    if encryption.hsm and encryption.customer_managed_keys is False:
+        yield Violation(
+            key="fed:encryption.hsm",
+            value=True,
+            consequence="there is no key to keep in it, because customerManagedKeys is false",
+            mend="set customerManagedKeys: true or remove hsm",
+        )
+
+
+def budgets_end_after_they_start(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Azure refuses a period that ends before it starts."""
+    start, end = draft.budgets.start_date, draft.budgets.end_date
+    if start is not None and end is not None and end <= start:
+        yield Violation(
+            key="fed:budgets.endDate",
+            value=str(end),
+            consequence=f"the budget would end before it starts ({start}): Azure would refuse it",
+            mend="write a later endDate, or leave it out",
+        )
+
+
+def tags_are_free(stack: str, draft: Draft) -> Iterator[Violation]:
+    """The platform's own tags say whose a resource is."""
+    for name in draft.tags or {}:
+        if name.lower() in OWN_TAGS:
+            yield Violation(
+                key=f"fed:tags.{name}",
+                value=draft.tags[name],
+                consequence="the platform sets this tag itself: costs and policies are told apart by it",
+                mend="use another name",
+            )
+
+
+def only_dev_may(stack: str, draft: Draft) -> Iterator[Violation]:
+    """What makes dev quick to rebuild and must not reach a stack with real data."""
+    for path, is_wrong, environments, consequence, mend in _DEV_ONLY:
+        value = _at(draft, path)
+        if draft.environment in environments and value is not None and is_wrong(value):
+            yield Violation(
+                key=f"fed:{path}",
+                value=value,
+                consequence=f"{consequence}; {draft.environment} may not do this",
+                mend=mend,
+            )
+
+
+_PROD: Final = ("prod",)
+_CLOSED: Final = ("mvp", "prod")
+
+
+def _is_true(value: Any) -> bool:
+    return value is True
+
+
+def _is_false(value: Any) -> bool:
+    return value is False
+
+
+#: Where, when it is wrong, in which environments, why, what to do.
+_DEV_ONLY: Final[tuple[tuple[str, Callable[[Any], bool], tuple[str, ...], str, str], ...]] = (
+    ("images.build", _is_true, _CLOSED, "an image that nobody promoted would run on real data",
+     "pin digests that ran in dev"),
+    ("registry.publicPush", _is_true, _CLOSED, "the registry that hospitals run code from would be "
+                                               "reachable from "
+     "the internet", "set publicPush: false and promote images by import"),
+    ("machine.image.version", lambda version: version == "latest", _CLOSED, "each new VM could boot "
+                                                                            "another system "
+     "than the one that was tested", "pin a version"),
+    ("approval", lambda approval: approval == "auto", _PROD, "a hospital would be let in without anybody "
+                                                             "looking at "
+     "its request", "set approval: manual"),
+    ("protection.locks", _is_false, _PROD, "one wrong command could delete disks, vaults and hospital data",
+     "set locks: true"),
+    ("protection.protectData", _is_false, _PROD, "`pulumi destroy` would take the data along",
+     "set protectData: true"),
+    ("encryption.customerManagedKeys", _is_false, _PROD, "a hospital could not shred its data by "
+                                                         "destroying its key",
+     "set customerManagedKeys: true"),
+    ("encryption.purgeProtection", _is_false, _PROD, "a deleted vault could be purged, and all data with "
+                                                     "its keys",
+     "set purgeProtection: true"),
+    ("machine.encryptionAtHost", _is_false, _PROD, "caches and temporary disks of the VMs would be stored "
+                                                   "in clear",
+     "set encryptionAtHost: true"),
+    ("storage.versioning", _is_false, _PROD, "an overwritten file of a hospital could not be brought back",
+     "set versioning: true"),
+    ("storage.softDeleteDays", lambda days: days < 7, _PROD, "a deleted file could not be brought back for "
+                                                             "a week",
+     "set softDeleteDays to 7 or more"),
+    ("storage.centreSku", lambda sku: sku == "Standard_LRS", _PROD, "one failed data centre would take "
+                                                                    "models and "
+     "job history along", "use Standard_ZRS or Standard_GZRS"),
+    ("storage.hospitalSku", lambda sku: sku == "Standard_LRS", _PROD, "one failed data centre would take "
+                                                                      "hospital "
+     "data along", "use Standard_ZRS"),
+    ("network.flowLogs", _is_false, _PROD, "nobody could show afterwards who connected to whom",
+     "set flowLogs: true"),
+    ("monitoring.retentionDays", lambda days: days < 90, _PROD, "an incident noticed after a month would "
+                                                                "leave no "
+     "traces", "set retentionDays to 90 or more"),
+    ("backup.enabled", _is_false, _PROD, "job history, models and the certificate authority would have no "
+                                         "copy",
+     "set enabled: true"),
+)  # fmt: skip
+
+RULES: Final[tuple[Rule, ...]] = (
+    stack_is_the_environment,
+    ranges_are_large_enough,
+    ranges_do_not_overlap,
+    subscriptions_are_their_own,
+    hospitals_are_in_the_tenant,
+    hospitals_fit_on_the_hub,
+    machines_support_what_is_asked,
+    zones_exist,
+    zonal_disks_fit_the_zone,
+    closed_networks_need_own_images,
+    image_has_one_source,
+    keys_can_be_recovered,
+    budgets_end_after_they_start,
+    tags_are_free,
+    only_dev_may,
+)
+
+
+def _parties(draft: Draft) -> Iterator[tuple[str, Draft]]:
+    yield "centre", draft.centre
+    yield from draft.hospitals.items()
+
+
+def _key(party: str) -> str:
+    return "fed:centre" if party == "centre" else f"fed:hospitals.{party}"
+
+
+def _at(draft: Draft, path: str) -> Any:
+    value: Any = draft
+    for part in path.split("."):
+        value = getattr(value, _snake(part))
+    return value
+
+
+def _snake(key: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)
+
+
+def _free_range(wanted: IPv4Network, taken: list[IPv4Network]) -> str:
+    """The first range of the wanted size behind every taken one of the same private block, for the mend."""
+    block = next(private for private in PRIVATE_RANGES if wanted.subnet_of(private))
+    last = max(int(space.broadcast_address) for space in taken if space.subnet_of(block))
+    start = -(-(last + 1) // wanted.num_addresses) * wanted.num_addresses
+    if start + wanted.num_addresses - 1 > int(block.broadcast_address):
+        return f"a free /{wanted.prefixlen} of another private block"
+    return str(IPv4Network((start, wanted.prefixlen)))

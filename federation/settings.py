@@ -1,0 +1,281 @@
+"""What a stack file says, as frozen models: the only reader of Pulumi's configuration.
+
+Every mistake is refused before anything is planned, all of them at once (`SettingsError`). The models hold
+what a person writes; what follows from it for one party (addresses, effective size) is in `parties.py`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from federation import rules
+from federation.draft import examine
+from federation.values import (
+    AdminName,
+    Cidr,
+    Day,
+    Digest,
+    Email,
+    Fingerprint,
+    FirstOfMonth,
+    GalleryImage,
+    Guid,
+    HospitalName,
+    ImageVersion,
+    Region,
+    SshPublicKey,
+    TagName,
+    TagValue,
+    VmSizeName,
+)
+from federation.violations import SettingsError, Violation
+
+NAMESPACE = "fed"
+
+Environment = Literal["dev", "mvp", "prod"]
+Egress = Literal["nat", "none"]
+DiskSku = Literal["StandardSSD_LRS", "StandardSSD_ZRS", "Premium_LRS", "Premium_ZRS"]
+StorageSku = Literal["Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS", "Standard_RAGZRS"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown keys; keys are written in camelCase."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+class Admin(Section):
+    """The Linux administrator of every VM. Nobody logs in over SSH; Azure wants a key all the same."""
+
+    username: AdminName = Field(default="fedadmin", description="the administrator's user name")
+    ssh_public_key: SshPublicKey = Field(
+        description="the public key of the administrator", examples=["ssh-ed25519 AAAA... nobody"]
+    )
+
+
+class Image(Section):
+    """What VMs boot: Canonical's Ubuntu 24.04 in one version, or an image of your own with Docker inside."""
+
+    version: ImageVersion = Field(default="latest", description="the version of Ubuntu 24.04")
+    gallery_image_id: GalleryImage | None = Field(
+        default=None, description="an image of a compute gallery instead"
+    )
+
+
+class Machine(Section):
+    """How every VM is built; `size` may differ per party."""
+
+    size: VmSizeName = Field(description="the size of the VMs", examples=["Standard_B2s_v2"])
+    image: Image = Image()
+    os_disk_gib: int = Field(default=32, ge=30, le=2048, description="the size of the system disk in GiB")
+    data_disk_gib: int = Field(default=32, ge=4, le=32767, description="the size of the data disk in GiB")
+    disk_sku: DiskSku = Field(default="StandardSSD_LRS", description="the kind of the disks")
+    encryption_at_host: bool = Field(
+        default=False, description="whether hosts encrypt caches and temporary disks"
+    )
+    zone: int | None = Field(
+        default=None, ge=1, le=3, description="the availability zone of VMs, disks and NAT"
+    )
+
+
+class Network(Section):
+    """What every party's network has beside its VNet."""
+
+    egress: Egress = Field(description="how VMs reach package archives", examples=["nat"])
+    flow_logs: bool = Field(default=False, description="whether every flow of a VNet is recorded")
+    flow_log_days: int = Field(default=30, ge=1, le=365, description="for how many days flows are kept")
+
+
+class Storage(Section):
+    """How data survives mistakes and failures."""
+
+    centre_sku: StorageSku = Field(
+        description="the redundancy of the centre's account", examples=["Standard_LRS"]
+    )
+    hospital_sku: StorageSku = Field(
+        description="the redundancy of the hospitals' accounts", examples=["Standard_LRS"]
+    )
+    versioning: bool = Field(default=False, description="whether overwritten blobs are kept as versions")
+    version_days: int = Field(
+        default=90, ge=1, le=3650, description="for how many days old versions are kept"
+    )
+    soft_delete_days: int = Field(
+        default=0, ge=0, le=365, description="for how many days deleted blobs come back; 0 is off"
+    )
+
+
+class Encryption(Section):
+    """Keys of each party's own, in its own vault, with which it can shred its data."""
+
+    customer_managed_keys: bool = Field(
+        default=False, description="whether disks, storage and registry use own keys"
+    )
+    purge_protection: bool = Field(
+        default=False, description="whether a deleted vault stays recoverable whatever happens"
+    )
+    hsm: bool = Field(default=False, description="whether keys live in a hardware security module")
+    soft_delete_days: int = Field(
+        default=7, ge=7, le=90, description="for how many days a deleted vault stays recoverable"
+    )
+
+
+class Registry(Section):
+    """The centre's container registry."""
+
+    public_push: bool = Field(
+        default=False, description="whether images may be pushed from outside the centre's VNet"
+    )
+
+
+class Digests(BaseModel):
+    """The images of this stack, each by its digest."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-")
+    )
+
+    fl_server: Digest = Field(description="the image of the NVFlare server", examples=["sha256:<64 digits>"])
+    fl_client: Digest = Field(description="the image of the NVFlare client", examples=["sha256:<64 digits>"])
+    container_server: Digest = Field(
+        description="the image of the container server", examples=["sha256:<64 digits>"]
+    )
+    mlflow: Digest = Field(description="the image of MLflow", examples=["sha256:<64 digits>"])
+
+
+class Images(Section):
+    """Where images come from: built here and pushed, or promoted and pinned."""
+
+    build: bool = Field(default=False, description="whether images are built from this repository and pushed")
+    digests: Digests | None = Field(default=None, description="the pinned images")
+
+
+class Monitoring(Section):
+    """What each party keeps about its own machines, in its own workspace."""
+
+    retention_days: int = Field(default=30, ge=30, le=730, description="for how many days logs are kept")
+    daily_quota_gb: float | None = Field(
+        default=None, gt=0, le=4000, description="how many GB of logs a day are taken at most"
+    )
+    storage_reads: bool = Field(default=False, description="whether every read of a blob is logged")
+
+
+class Protection(Section):
+    """What stands between a mistake and lost data."""
+
+    locks: bool = Field(default=False, description="whether Azure refuses to delete what holds data")
+    protect_data: bool = Field(default=False, description="whether Pulumi refuses to delete what holds data")
+
+
+class Backup(Section):
+    """Snapshots of the centre's data disk in a backup vault."""
+
+    enabled: bool = Field(default=False, description="whether the centre's data disk is backed up every day")
+    retention_days: int = Field(default=7, ge=1, le=180, description="for how many days snapshots are kept")
+
+
+class Budgets(Section):
+    """Monthly amounts in the subscription's currency; the contacts hear of 80 % spent and 100 % forecast."""
+
+    centre: float = Field(gt=0, description="what the centre may cost a month", examples=["300"])
+    hospital: float = Field(gt=0, description="what a hospital may cost a month", examples=["150"])
+    start_date: FirstOfMonth | None = Field(
+        default=None, description="the first month; the month of the first deployment when left out"
+    )
+    end_date: Day | None = Field(
+        default=None, description="when the budgets end; ten years later when left out"
+    )
+
+
+class Centre(Section):
+    """The research centre's own subscription and network."""
+
+    subscription_id: Guid = Field(description="the centre's subscription", examples=["<36-character id>"])
+    address_space: Cidr = Field(description="the centre's VNet, /24 or larger", examples=["10.10.0.0/24"])
+    fl_port: int = Field(
+        default=8002, ge=1024, le=65535, description="the one port that hospitals connect to"
+    )
+    vm_size: VmSizeName | None = Field(default=None, description="the size of the centre's VM")
+    egress: Egress | None = Field(default=None, description="how the centre's VM reaches package archives")
+
+
+class Hospital(Section):
+    """One hospital. Adding an entry is all that onboarding needs."""
+
+    subscription_id: Guid = Field(description="the hospital's subscription", examples=["<36-character id>"])
+    address_space: Cidr = Field(description="the hospital's VNet, /27 or larger", examples=["10.10.1.0/27"])
+    tenant_id: Guid | None = Field(default=None, description="the hospital's Entra tenant")
+    location: Region | None = Field(default=None, description="the hospital's Azure region")
+    vm_size: VmSizeName | None = Field(default=None, description="the size of the hospital's VM")
+    egress: Egress | None = Field(default=None, description="how the hospital's VM reaches package archives")
+    storage_sku: StorageSku | None = Field(
+        default=None, description="the redundancy of the hospital's account"
+    )
+    monthly_budget: float | None = Field(
+        default=None, gt=0, description="what this hospital may cost a month"
+    )
+    contacts: tuple[Email, ...] | None = Field(
+        default=None, min_length=1, description="who hears of this hospital's alerts"
+    )
+    root_fingerprint: Fingerprint | None = Field(
+        default=None, description="the root certificate that this hospital trusts, checked by itself"
+    )
+
+
+class Settings(Section):
+    """Everything that differs between stacks."""
+
+    environment: Environment = Field(description="which rules apply", examples=["dev"])
+    tenant_id: Guid = Field(description="the Entra tenant of every party", examples=["<36-character id>"])
+    location: Region = Field(description="the Azure region", examples=["westeurope"])
+    approval: Literal["auto", "manual"] = Field(
+        description="whether the centre's operator approves each enrolment", examples=["manual"]
+    )
+    contacts: tuple[Email, ...] = Field(
+        min_length=1, description="who hears of alerts and budgets", examples=["[operations@example.org]"]
+    )
+    tags: Mapping[TagName, TagValue] = Field(default_factory=dict, max_length=40, description="your own tags")
+    admin: Admin
+    machine: Machine
+    network: Network
+    storage: Storage
+    encryption: Encryption = Encryption()
+    registry: Registry = Registry()
+    images: Images
+    monitoring: Monitoring = Monitoring()
+    protection: Protection = Protection()
+    backup: Backup = Backup()
+    budgets: Budgets
+    centre: Centre
+    hospitals: Mapping[HospitalName, Hospital] = Field(default_factory=dict)
+
+
+def load(stack: str, config: Mapping[str, Any], *, source: str | None = None) -> Settings:
+    """The settings of `stack` from its `fed:` keys, groups as mappings or as Pulumi's JSON text.
+
+    Raises:
+        SettingsError: with every violation; its message names `source` (the stack's file when left out).
+    """
+    raw = {
+        key.removeprefix(f"{NAMESPACE}:"): _decoded(value)
+        for key, value in config.items()
+        if key.startswith(f"{NAMESPACE}:")
+    }
+    found: list[Violation] = []
+    draft = examine(Settings, raw, f"{NAMESPACE}:", found)
+    found.extend(rules.check(stack, draft))
+    if found:
+        raise SettingsError(source or f"Pulumi.{stack}.yaml", found)
+    return Settings.model_validate(raw)
+
+
+def _decoded(value: Any) -> Any:
+    """Pulumi hands groups to a program as JSON text."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value

@@ -1,0 +1,69 @@
+"""Reads a stack file without Pulumi, so that `./fed` can refuse one before anything starts."""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from federation.settings import Settings, load
+from federation.violations import NOT_SET, SettingsError, Violation
+
+
+def stack_file(root: Path, stack: str) -> Path:
+    """Where the settings of `stack` stand."""
+    return root / f"Pulumi.{stack}.yaml"
+
+
+def load_stack(root: Path, stack: str) -> Settings:
+    """The settings of `stack` from its file below `root`.
+
+    Raises:
+        SettingsError: when the file is missing, is no YAML, or holds a wrong setting.
+    """
+    path = stack_file(root, stack)
+    return load(stack, _config(path), source=path.name)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        content = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        others = sorted(file.name.split(".")[1] for file in path.parent.glob("Pulumi.*.yaml"))
+        raise SettingsError(
+            path.name,
+            [
+                Violation(
+                    key=path.name,
+                    value=NOT_SET,
+                    consequence=f"there is no such file in {path.parent}: nothing says what to deploy",
+                    mend=f"use one of the stacks {', '.join(others)}, or copy the nearest file",
+                )
+            ],
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            path.name,
+            [
+                Violation(
+                    key=path.name,
+                    value=" ".join(str(error).split()),
+                    consequence="the file is no valid YAML: no setting could be read",
+                    mend="mend the line that the message names (indentation, a missing quote, a key twice)",
+                )
+            ],
+        ) from None
+    config = content.get("config") if isinstance(content, dict) else None
+    if not isinstance(config, dict):
+        raise SettingsError(
+            path.name,
+            [
+                Violation(
+                    key="config",
+                    value=config if isinstance(content, dict) else content,
+                    consequence="settings stand below `config:`: there are none",
+                    mend="start from Pulumi.dev.yaml",
+                )
+            ],
+        )
+    return config

@@ -1,0 +1,283 @@
+"""The kinds of value a stack file may hold. Each refuses a wrong one with its consequence and mend.
+
+Single values only; what must fit together is in `rules.py`.
+"""
+
+import base64
+import binascii
+import datetime as dt
+import re
+import struct
+from ipaddress import IPv4Network
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from federation.azure_facts import REGIONS, RESERVED_ADMIN_NAMES, VM_SIZES
+
+#: Longest hospital name: `pep-fed-prod-<name>-registry` and `dcr-fed-prod-<name>` stay below Azure's 64
+#: characters, `client-<name>` below the 63 of a blob container, and names stay readable in a table.
+HOSPITAL_NAME_LENGTH: Final = 24
+#: The parties' own words: a hospital of that name could not be told from the part of the platform it names.
+RESERVED_PARTY_NAMES: Final = frozenset({"centre", "server", "client", "data", "hospital"})
+#: RFC 1918. Anything else may be somebody's address on the internet.
+PRIVATE_RANGES: Final = tuple(IPv4Network(r) for r in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+#: Networks that Docker uses inside every VM: its default bridge and the client's bridge (components/boot).
+CONTAINER_RANGES: Final = tuple(IPv4Network(r) for r in ("172.17.0.0/16", "172.30.0.0/24"))
+IMAGE_VERSION: Final = re.compile(r"latest|\d+\.\d+\.\d+")
+
+
+def wrong(consequence: str, mend: str) -> PydanticCustomError:
+    """A refusal that carries its own consequence and mend to the message of `SettingsError`."""
+    context = {"consequence": consequence, "mend": mend}
+    return PydanticCustomError("fed", "{consequence}", context)
+
+
+def _cidr(value: Any) -> IPv4Network:
+    text = str(value)
+    if "/" not in text:
+        raise wrong("a VNet needs a range, not one address", f"write it as CIDR, for example {text}/24")
+    try:
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        raise wrong(
+            "Azure would refuse the VNet (InvalidAddressPrefixFormat)",
+            "write an IPv4 range such as 10.1.1.0/24",
+        ) from None
+    if str(network) != text:
+        raise wrong(
+            "the address has host bits set: Azure would refuse the VNet (InvalidCIDRNotation), or deploy "
+            "another range than the one you read here",
+            f"write {network}",
+        )
+    if not any(network.subnet_of(private) for private in PRIVATE_RANGES):
+        raise wrong(
+            "it is not a private range: the VMs could no longer reach whoever has these addresses on the "
+            "internet",
+            "choose a range in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16",
+        )
+    for inner in CONTAINER_RANGES:
+        if network.overlaps(inner):
+            raise wrong(
+                f"Docker uses {inner} inside every VM: containers could not reach these addresses",
+                f"choose a range outside {inner}",
+            )
+    return network
+
+
+def _uuid(value: Any) -> str:
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise wrong(
+            "Azure knows subscriptions and tenants by GUID alone: every call would fail",
+            "copy the 36-character id from `az account list --output table`",
+        ) from None
+
+
+def _hospital_name(value: str) -> str:
+    if len(value) > HOSPITAL_NAME_LENGTH:
+        raise wrong(
+            f"it has {len(value)} characters: names built from it would pass Azure's limits "
+            "(private endpoints 64, blob containers 63, vaults 24)",
+            f"use at most {HOSPITAL_NAME_LENGTH} characters",
+        )
+    if not re.fullmatch(r"[a-z](-?[a-z0-9])*", value):
+        raise wrong(
+            "it becomes part of blob container, DNS and certificate names: Azure or NVFlare would refuse "
+            "them",
+            "use lower-case letters and digits with single hyphens between them, a letter first, "
+            "for example va-long-beach",
+        )
+    if value in RESERVED_PARTY_NAMES:
+        raise wrong(
+            "the platform uses this word for a part of itself: their resources would have the same names",
+            "give the hospital a name of its own",
+        )
+    return value
+
+
+def _email(value: str) -> str:
+    if len(value) > 254 or not re.fullmatch(r"[^@\s,;<>]+@[A-Za-z0-9]([A-Za-z0-9-]*\.)+[A-Za-z]{2,}", value):
+        raise wrong(
+            "Azure would refuse the action group and the budget, or alerts would reach nobody",
+            "write one address such as operations@example.org",
+        )
+    return value
+
+
+def _region(value: str) -> str:
+    region = value.lower().replace(" ", "")
+    if region not in REGIONS:
+        raise wrong(
+            "this program knows no such Azure region: the first resource group would be refused",
+            "use a name from `az account list-locations`, for example westeurope; a new region goes into "
+            "federation/azure_facts.py",
+        )
+    return region
+
+
+def _vm_size(value: str) -> str:
+    if value not in VM_SIZES:
+        raise wrong(
+            "the size is unknown: whether it supports Trusted Launch, encryption at host and these disks "
+            "would show only when Azure refuses the VM",
+            f"use one of {', '.join(VM_SIZES)}; or add it to federation/azure_facts.py with what Azure "
+            f"documents",
+        )
+    return value
+
+
+def _image_version(value: Any) -> str:
+    text = str(value)
+    if not IMAGE_VERSION.fullmatch(text):
+        raise wrong(
+            "Azure has no such image (PlatformImageNotFound)",
+            "write `latest` or a version from `az vm image list --publisher Canonical --offer "
+            "ubuntu-24_04-lts "
+            "--sku server --all`, for example 24.04.202508120",
+        )
+    return text
+
+
+def _digest(value: str) -> str:
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+        raise wrong(
+            "images are pulled by digest alone: a tag can be moved to another image after the review",
+            "write sha256: and 64 hexadecimal digits, as `./fed images` prints them",
+        )
+    return value
+
+
+def _fingerprint(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise wrong(
+            "the hospital would refuse every startup kit, because no root certificate can match it",
+            "write the SHA-256 of the root certificate as 64 lower-case hexadecimal digits",
+        )
+    return value
+
+
+def _admin_name(value: str) -> str:
+    if value in RESERVED_ADMIN_NAMES or not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", value):
+        raise wrong(
+            "Azure refuses this administrator name when the VM is created",
+            "use a lower-case Linux user name that is not a common one, for example fedadmin",
+        )
+    return value
+
+
+def _ssh_public_key(value: str) -> str:
+    kind, bits = _ssh_key_kind(value)
+    if kind == "ssh-rsa" and bits < 2048:
+        raise wrong(f"the RSA key has {bits} bits: Azure refuses less than 2048", "make an ed25519 key")
+    return value.strip()
+
+
+def _ssh_key_kind(value: str) -> tuple[str, int]:
+    if "PRIVATE KEY" in value:
+        raise wrong(
+            "this is a private key: it would be readable in the repository and in the stack's state",
+            "remove it, make a new pair and write the line of the .pub file",
+        )
+    refused = wrong(
+        "Azure accepts one OpenSSH public key, ssh-ed25519 or ssh-rsa, and refuses the VM otherwise",
+        "write the one line of the .pub file that `ssh-keygen -t ed25519` makes",
+    )
+    words = value.split()
+    if "\n" in value.strip() or len(words) < 2 or words[0] not in {"ssh-ed25519", "ssh-rsa"}:
+        raise refused
+    try:
+        fields = _ssh_fields(base64.b64decode(words[1], validate=True))
+    except (binascii.Error, struct.error, ValueError):
+        raise refused from None
+    sizes = {"ssh-ed25519": 2, "ssh-rsa": 3}
+    if fields[0] != words[0].encode() or len(fields) != sizes[words[0]]:
+        raise refused
+    if words[0] == "ssh-ed25519" and len(fields[1]) != 32:
+        raise refused
+    return words[0], int.from_bytes(fields[-1]).bit_length()
+
+
+def _ssh_fields(blob: bytes) -> list[bytes]:
+    fields, at = [], 0
+    while at < len(blob):
+        (length,) = struct.unpack_from(">I", blob, at)
+        if at + 4 + length > len(blob):
+            raise ValueError("the key ends in the middle of a field")
+        fields.append(blob[at + 4 : at + 4 + length])
+        at += 4 + length
+    if not fields:
+        raise ValueError("the key is empty")
+    return fields
+
+
+def _first_of_month(value: Any) -> dt.date:
+    day = _date(value)
+    if day.day != 1:
+        raise wrong(
+            "Azure starts a monthly budget on the first of a month and refuses another day",
+            f"write {day.replace(day=1)}",
+        )
+    return day
+
+
+def _date(value: Any) -> dt.date:
+    try:
+        # YAML turns an unquoted date into a date or a time at midnight, depending on who reads it.
+        return dt.date.fromisoformat(re.sub(r"[T ]00:00:00.*", "", str(value)))
+    except ValueError:
+        raise wrong(
+            "Azure cannot read it as a day", 'write a day of the calendar such as "2027-01-01"'
+        ) from None
+
+
+def _tag_name(value: str) -> str:
+    if not 1 <= len(value) <= 128 or re.search(r"[<>%&\\?/]", value):
+        raise wrong(
+            "Azure refuses a tag of that name on every resource (128 characters at most on storage)",
+            r"use at most 128 characters without < > % & \ ? /",
+        )
+    return value
+
+
+def _tag_value(value: str) -> str:
+    if len(value) > 256:
+        raise wrong("Azure refuses a tag's value of more than 256 characters", "shorten it")
+    return value
+
+
+def _gallery_image(value: str) -> str:
+    segments = (
+        r"/subscriptions/[0-9a-f-]{36}",
+        r"/resourceGroups/[^/]+",
+        r"/providers/Microsoft\.Compute/galleries/[^/]+",
+        r"/images/[^/]+(/versions/[^/]+)?",
+    )
+    if not re.fullmatch("".join(segments), value):
+        raise wrong(
+            "Azure could not find the image (it must be an image of a compute gallery)",
+            "write /subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.Compute/galleries/<gallery>"
+            "/images/<image>/versions/<version>",
+        )
+    return value
+
+
+Cidr = Annotated[IPv4Network, BeforeValidator(_cidr)]
+Guid = Annotated[str, BeforeValidator(_uuid)]
+HospitalName = Annotated[str, AfterValidator(_hospital_name)]
+Email = Annotated[str, AfterValidator(_email)]
+Region = Annotated[str, AfterValidator(_region)]
+VmSizeName = Annotated[str, AfterValidator(_vm_size)]
+ImageVersion = Annotated[str, BeforeValidator(_image_version)]
+GalleryImage = Annotated[str, AfterValidator(_gallery_image)]
+Digest = Annotated[str, AfterValidator(_digest)]
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+AdminName = Annotated[str, AfterValidator(_admin_name)]
+SshPublicKey = Annotated[str, AfterValidator(_ssh_public_key)]
+FirstOfMonth = Annotated[dt.date, BeforeValidator(_first_of_month)]
+Day = Annotated[dt.date, BeforeValidator(_date)]
+TagName = Annotated[str, AfterValidator(_tag_name)]
+TagValue = Annotated[str, AfterValidator(_tag_value)]
