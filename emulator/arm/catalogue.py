@@ -1,0 +1,286 @@
+"""How a resource type is described, and the list of those that the control plane knows.
+
+An entry is data as far as the rules of a type are data: path, api-versions, names, places, what is required,
+what may not change, what must exist. Rules that are code stand beside the entry, in the module of their
+namespace, each a small function with the error that it gives.
+
+A property path is dotted (``properties.subnet.id``); ``[]`` after a segment means each element of a list.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from emulator.arm.errors import ArmError
+from emulator.arm.messages import Json, Request, Response
+from emulator.arm.store import Row, Transaction
+
+if TYPE_CHECKING:
+    from emulator.arm.ids import ResourceId
+    from emulator.arm.writes import Context, Deletion, Write
+
+Rule = Callable[["Write"], None]
+"""Judges or completes a write; raises ArmError to refuse it."""
+DeleteRule = Callable[["Deletion"], None]
+Render = Callable[[Transaction, Row, Json], None]
+"""Adds to an answer what is computed from other resources."""
+Action = Callable[["Context", Row, Request], Response]
+"""A POST below a resource."""
+SubscriptionAction = Callable[["Context", Request], Response]
+"""A POST of a provider on a subscription, such as checkNameAvailability."""
+Listing = Callable[["Context", "ResourceId", Request], "list[Row]"]
+"""Finds the resources of a collection."""
+Expand = Callable[["Context", Row, Json, str], None]
+"""Adds to an answer what $expand asks for."""
+
+
+class Place(enum.Enum):
+    """Where resources of a type live."""
+
+    REGION = "one of Azure's regions"
+    GLOBAL = "the location 'global'"
+    ANY = "a region or 'global'"
+    NONE = "no location of its own"
+
+
+class Level(enum.Enum):
+    """What a resource of a type hangs on."""
+
+    SUBSCRIPTION = "a subscription"
+    GROUP = "a resource group"
+    PARENT = "a parent resource"
+    SCOPE = "any scope (an extension resource)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What a name may look like; `space` names the wider scope in which it is unique (a claim)."""
+
+    pattern: str
+    minimum: int = 1
+    maximum: int
+    space: str | None = None
+    error: Callable[[str], ArmError] | None = None
+
+    def fits(self, name: str) -> bool:
+        """Say whether a name follows the rule."""
+        return self.minimum <= len(name) <= self.maximum and re.fullmatch(self.pattern, name) is not None
+
+
+NETWORK_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+GUID_NAME = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A property that names another resource.
+
+    `types` are the types it may name (empty: any). `local` demands the same region and subscription, as the
+    network provider does. `via` is the path of the element that points (for messages), below the resource.
+    `error` words the refusal: (id, own id) -> error.
+    """
+
+    path: str
+    types: tuple[str, ...] = ()
+    local: bool = False
+    same_subscription: bool = False
+    action: str = "join/action"
+    """The right that a caller needs on the named resource."""
+    error: Callable[[str, str], ArmError] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """A property that cannot change once it is set; `error` words the refusal: (property name) -> error."""
+
+    path: str
+    error: Callable[[str], ArmError]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceType:
+    """One entry of the catalogue."""
+
+    name: str
+    versions: tuple[str, ...]
+    names: Names
+    level: Level = Level.GROUP
+    place: Place = Place.REGION
+    tags: bool = True
+    schema: bool = True
+    """Whether bodies are held against the property list of schema.json."""
+    required: tuple[str, ...] = ()
+    defaults: Json = field(default_factory=dict)
+    fixed: tuple[Fixed, ...] = ()
+    references: tuple[Reference, ...] = ()
+    write_only: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+    """Answered properties that a PUT may repeat (they are ignored)."""
+    inline: Mapping[str, str] = field(default_factory=dict)
+    """Lists under `properties` that are resources of their own: property -> type."""
+    check: tuple[Rule, ...] = ()
+    after: tuple[Rule, ...] = ()
+    keep: tuple[DeleteRule, ...] = ()
+    """What refuses a deletion."""
+    gone: tuple[DeleteRule, ...] = ()
+    """What else happens on a deletion."""
+    render: Render | None = None
+    holds: Callable[[str, Json], frozenset[str]] = lambda key, _: frozenset({key})
+    """The resources that a write of this one occupies: (key, body) -> keys."""
+    views: Mapping[str, Action] = field(default_factory=dict)
+    """What a GET below a resource answers besides resources, such as instanceView."""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    listing: Listing | None = None
+    """How a collection is found, where it is not simply what hangs on the path."""
+    expand: Expand | None = None
+    """What $expand adds to an answer."""
+    flat_errors: bool = False
+    """Whether errors come without the `error` member around them."""
+    etag: bool = False
+    provisioning: bool = True
+    """Whether answers carry properties.provisioningState."""
+    identity: bool = False
+    """Whether the type may carry managed identities."""
+    methods: frozenset[str] = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+    patch: tuple[str, ...] = ("tags",)
+    """Top-level members that a PATCH may carry."""
+    seconds: tuple[float, float] = (2, 2)
+    """Typical duration of a PUT and of a DELETE on Azure."""
+
+    @property
+    def key(self) -> str:
+        """The type as it is compared."""
+        return self.name.lower()
+
+    @property
+    def namespace(self) -> str:
+        """The resource provider, for example Microsoft.Network."""
+        return self.name.partition("/")[0]
+
+    @property
+    def kind(self) -> str:
+        """The type without its provider, for example virtualNetworks/subnets."""
+        return self.name.partition("/")[2]
+
+
+def values_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield (exact path, value) of each place of a body that a property path names, None left out."""
+    yield from _walk(body, path.split("."), "")
+
+
+def _walk(value: Any, segments: Sequence[str], trail: str) -> Iterator[tuple[str, Any]]:
+    if value is None:
+        return
+    if not segments:
+        yield trail, value
+        return
+    head, rest = segments[0], segments[1:]
+    if not isinstance(value, dict):
+        return
+    if head.endswith("[]"):
+        elements = value.get(head[:-2])
+        if isinstance(elements, list):
+            for index, element in enumerate(elements):
+                yield from _walk(
+                    element, rest, f"{trail}.{head[:-2]}[{index}]" if trail else f"{head[:-2]}[{index}]"
+                )
+        return
+    yield from _walk(value.get(head), rest, f"{trail}.{head}" if trail else head)
+
+
+def value_at(body: Any, path: str) -> Any:
+    """Return the value at a property path without lists, or None."""
+    for segment in path.split("."):
+        if not isinstance(body, dict):
+            return None
+        body = body.get(segment)
+    return body
+
+
+def take_at(body: Json, path: str) -> Any:
+    """Remove and return the value at a property path without lists, or None."""
+    *above, last = path.split(".")
+    at = value_at(body, ".".join(above)) if above else body
+    return at.pop(last, None) if isinstance(at, dict) else None
+
+
+def same_value(old: Any, new: Any) -> bool:
+    """Say whether two values are equal to Azure: text without case, None members as if absent."""
+    if isinstance(old, str) and isinstance(new, str):
+        return old.lower() == new.lower()
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = {name for name, value in (*old.items(), *new.items()) if value is not None}
+        return all(same_value(old.get(name), new.get(name)) for name in names)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(same_value(*pair) for pair in zip(old, new, strict=True))
+    return bool(old == new)
+
+
+def merge(base: Json, over: Json) -> Json:
+    """Return `base` with `over` laid on it, member by member (JSON merge patch, but None only removes)."""
+    merged = dict(base)
+    for name, value in over.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict) and isinstance(merged.get(name), dict):
+            merged[name] = merge(merged[name], value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def complete(body: Json, defaults: Json) -> Json:
+    """Return a body with defaults where it says nothing."""
+    completed = dict(body)
+    for name, value in defaults.items():
+        present = completed.get(name)
+        if present is None:
+            completed[name] = (
+                dict(value) if isinstance(value, dict) else list(value) if isinstance(value, list) else value
+            )
+        elif isinstance(value, dict) and isinstance(present, dict):
+            completed[name] = complete(present, value)
+    return completed
+
+
+class Catalogue:
+    """The types that the control plane knows, found without regard to case."""
+
+    def __init__(
+        self,
+        types: Sequence[ResourceType],
+        sources: Mapping[str, str],
+        actions: Mapping[str, SubscriptionAction] | None = None,
+    ) -> None:
+        self._types = {type_.key: type_ for type_ in types}
+        self._actions = {name.lower(): action for name, action in (actions or {}).items()}
+        self._sources = {namespace.lower(): source for namespace, source in sources.items()}
+
+    def __iter__(self) -> Iterator[ResourceType]:
+        return iter(self._types.values())
+
+    def find(self, name: str) -> ResourceType | None:
+        """Return the entry of a type."""
+        return self._types.get(name.lower())
+
+    def __getitem__(self, name: str) -> ResourceType:
+        return self._types[name.lower()]
+
+    def subscription_action(self, name: str) -> SubscriptionAction | None:
+        """Return what a POST of a provider on a subscription does
+        (``Microsoft.Storage/checkNameAvailability``)."""
+        return self._actions.get(name.lower())
+
+    def has_namespace(self, namespace: str) -> bool:
+        """Say whether a resource provider has any type here."""
+        return namespace.lower() in self._sources
+
+    def source(self, namespace: str) -> str:
+        """Return the file in which a type of this provider belongs."""
+        return self._sources.get(
+            namespace.lower(), "emulator/arm/<provider>.py, listed in emulator/arm/types.py"
+        )

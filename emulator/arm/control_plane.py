@@ -1,0 +1,397 @@
+"""The front door of the emulated Azure Resource Manager.
+
+`ControlPlane.handle` takes one request to its answer: who calls, where to, is it there, is it locked; then
+the provider's own rules (writes.py and the modules of the catalogue). Checks run in Azure's order, because a
+client sees the first that fails. Requests run one at a time in one transaction each; any thread may call.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emulator.arm import fabric_feed, ids, resources
+from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
+from emulator.arm.errors import ArmError, bad_request, not_found
+from emulator.arm.ids import ResourceId
+from emulator.arm.locks import refuse_locked
+from emulator.arm.messages import Json, Request, Response
+from emulator.arm.operations import (
+    Latency,
+    answer_operation,
+    begin,
+    inline_children,
+    pending_headers,
+    refuse_second_writer,
+    settle,
+)
+from emulator.arm.store import Row, Store
+from emulator.arm.tokens import Caller, verify
+from emulator.arm.types import CATALOGUE
+from emulator.arm.writes import Context, Deletion, delete, missing_parent, missing_resource, put, render
+
+_LOG = logging.getLogger(__name__)
+
+OPERATION_SEGMENTS = frozenset({"operations", "operationresults", "operationstatuses"})
+"""Path segments before the id of an operation."""
+
+
+class ControlPlane:
+    """An emulated Azure Resource Manager over one store.
+
+    `key` signs and verifies bearer tokens; `latency` says how long writes take (default:
+    FED_EMULATOR_LATENCY); `clock` returns seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        key: bytes,
+        *,
+        latency: Latency | None = None,
+        clock: Callable[[], float] = time.time,
+        catalogue: Catalogue = CATALOGUE,
+    ) -> None:
+        self.store = Store(store)
+        self._key = key
+        self._latency = Latency.from_environment() if latency is None else latency
+        self._clock = clock
+        self._catalogue = catalogue
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request; refusals are answers too, this never raises ArmError."""
+        mark = str(uuid.uuid4())
+        try:
+            answer = self._answer(request)
+        except ArmError as refusal:
+            answer = Response(
+                status=refusal.status,
+                headers=refusal.headers,
+                body=_error_body(request, refusal, self._catalogue),
+            )
+        except Exception:
+            _LOG.exception("%s %s failed", request.method, request.path)
+            message = f"The emulator failed on {request.method} {request.path}. Its log has the cause."
+            answer = Response(status=500, body={"error": {"code": "InternalServerError", "message": message}})
+        headers = {"x-ms-request-id": mark, "x-ms-correlation-request-id": mark} | dict(answer.headers)
+        return Response(status=answer.status, headers=headers, body=answer.body)
+
+    def _answer(self, request: Request) -> Response:
+        caller = verify(request.headers.get("authorization"), self._key)
+        now = self._clock()
+        self._settle(now)
+        if request.path.lower().startswith("/emulator/"):
+            return fabric_feed.answer(self.store, self._catalogue, request, caller, self._clock)
+        with self.store.transaction(now) as tx:
+            context = Context(tx=tx, caller=caller, catalogue=self._catalogue)
+            return _FrontDoor(context, request, self._latency).answer()
+
+    def _settle(self, now: float) -> None:
+        due = self.store.next_due()
+        if due is None or due > now:
+            return
+        with self.store.transaction(now) as tx:
+            settle(Context(tx=tx, caller=Caller(), catalogue=self._catalogue))
+
+
+class _FrontDoor:
+    """One request on its way through the checks."""
+
+    def __init__(self, context: Context, request: Request, latency: Latency) -> None:
+        self._context = context
+        self._tx = context.tx
+        self._request = request
+        self._latency = latency
+
+    def answer(self) -> Response:
+        request = self._request
+        if not request.query.get("api-version"):
+            raise bad_request(
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
+            )
+        segments = request.path.strip("/").split("/")
+        self._check_subscription(segments)
+        if len(segments) > 1 and segments[-2].lower() in OPERATION_SEGMENTS:
+            return answer_operation(self._context, request, segments[-2].lower(), segments[-1])
+        special = resources.answer_subscription(self._context, request)
+        if special is not None:
+            return special
+        path = ids.parse(request.path)
+        if path is None:
+            raise not_found("InvalidRequestUri", f"The request URI '{request.path}' names no resource.")
+        return self._route(path)
+
+    def _route(self, path: ResourceId) -> Response:
+        request, type_ = self._request, self._context.catalogue.find(path.type)
+        if type_ is None:
+            above = self._row_above(path)
+            if above is not None and path.is_collection:
+                return self._act(path, *above)
+            action = self._context.catalogue.subscription_action(path.type)
+            if action is not None and request.method == "POST":
+                return action(self._context, request)
+            raise self._unknown_type(path)
+        self._check_version(type_)
+        self._check_rights(path, type_)
+        self._check_group(path, type_)
+        if path.is_collection:
+            if request.method != "GET":
+                raise _not_allowed(request)
+            return Response(status=200, body={"value": self._list(path, type_)})
+        if request.method not in type_.methods:
+            raise _not_allowed(request)
+        if request.method in {"PUT", "PATCH", "DELETE"}:
+            refuse_locked(self._context, path.path, request.method)
+        return {
+            "GET": self._get,
+            "HEAD": self._head,
+            "PUT": self._put,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }[request.method](path, type_)
+
+    # The door
+
+    def _check_subscription(self, segments: list[str]) -> None:
+        if segments[0].lower() == "subscriptions" and len(segments) > 1:
+            writing = self._request.method == "PUT"
+            resources.check_subscription(self._context, segments[1], writing=writing)
+
+    def _check_version(self, type_: ResourceType) -> None:
+        version = self._request.query["api-version"]
+        if version in type_.versions:
+            return
+        known = ", ".join(sorted(type_.versions))
+        if type_.namespace == "Microsoft.Resources":
+            raise bad_request(
+                "InvalidApiVersionParameter",
+                f"The api-version '{version}' is invalid. The supported versions are '{known}'.",
+            )
+        raise bad_request(
+            "NoRegisteredProviderFound",
+            f"No registered resource provider found for location '' and API version '{version}' for type "
+            f"'{type_.kind}'. The supported api-versions are '{known}'. The supported locations are ''.",
+        )
+
+    def _check_rights(self, path: ResourceId, type_: ResourceType) -> None:
+        if self._context.caller.may_use(path.subscription):
+            return
+        verb = {"GET": "read", "HEAD": "read", "DELETE": "delete", "POST": "action"}.get(
+            self._request.method, "write"
+        )
+        caller = self._context.caller
+        raise ArmError(
+            403,
+            "AuthorizationFailed",
+            f"The client '{caller.client_id}' with object id '{caller.object_id}' does not have "
+            "authorization to "
+            f"perform action '{type_.name}/{verb}' over scope '{path.path}' or the scope is invalid. If "
+            "access was "
+            "recently granted, please refresh your credentials.",
+        )
+
+    def _check_group(self, path: ResourceId, type_: ResourceType) -> None:
+        group_id = ids.group_id(path.path)
+        if group_id is None or type_.name == resources.RESOURCE_GROUP:
+            return
+        group = self._tx.get(group_id)
+        if group is None:
+            raise not_found("ResourceGroupNotFound", f"Resource group '{path.group}' could not be found.")
+        if group.state == "Deleting" and self._request.method not in {"GET", "HEAD"}:
+            raise ArmError(
+                409,
+                "ResourceGroupBeingDeleted",
+                f"The resource group '{group.name}' is in deprovisioning state and cannot perform this "
+                "operation.",
+            )
+
+    def _unknown_type(self, path: ResourceId) -> ArmError:
+        catalogue = self._context.catalogue
+        code = (
+            "InvalidResourceType" if catalogue.has_namespace(path.namespace) else "InvalidResourceNamespace"
+        )
+        return not_found(
+            code,
+            f"The resource type '{'/'.join(path.types)}' could not be found in the namespace "
+            f"'{path.namespace}' for "
+            f"api version '{self._request.query['api-version']}'. The emulator's catalogue does not have "
+            "it: describe "
+            f"it in {catalogue.source(path.namespace)}.",
+        )
+
+    # Reading
+
+    def _existing(self, path: ResourceId) -> Row:
+        row = self._tx.get(path.key)
+        if row is None:
+            raise missing_resource(path.path)
+        return row
+
+    def _get(self, path: ResourceId, type_: ResourceType) -> Response:
+        row = self._existing(path)
+        body = render(self._context, row)
+        if type_.expand is not None and "$expand" in self._request.query:
+            type_.expand(self._context, row, body, self._request.query["$expand"])
+        headers = {"etag": row.etag} if type_.etag else {}
+        return Response(status=200, headers=headers, body=body)
+
+    def _head(self, path: ResourceId, type_: ResourceType) -> Response:
+        return Response(status=204 if self._tx.exists(path.key) else 404)
+
+    def _list(self, path: ResourceId, type_: ResourceType) -> list[Json]:
+        if type_.listing is not None:
+            rows = type_.listing(self._context, path, self._request)
+        elif type_.level is Level.SCOPE:
+            rows = self._tx.children(path.scope, type_.name)
+        elif type_.level is Level.PARENT:
+            if not self._tx.exists(path.parent):
+                raise missing_resource(path.parent)
+            rows = self._tx.children(path.parent, type_.name)
+        elif path.group is not None:
+            rows = self._tx.in_group(ids.group_id(path.path) or "", type_.name)
+        else:
+            rows = self._tx.of_type(type_.name, path.subscription)
+        return [render(self._context, row) for row in rows]
+
+    # Writing
+
+    def _put(self, path: ResourceId, type_: ResourceType) -> Response:
+        if self._request.body is None:
+            raise bad_request(
+                "InvalidRequestContent", "The request content was invalid and could not be deserialized: ''."
+            )
+        self._check_parent(path, type_)
+        return self._write(path, type_, self._request.body, created=not self._tx.exists(path.key))
+
+    def _check_parent(self, path: ResourceId, type_: ResourceType) -> None:
+        if type_.level is Level.PARENT and not self._tx.exists(path.parent):
+            raise missing_parent(type_, path)
+        if type_.level is Level.SCOPE and ids.parse(path.scope) and not self._tx.exists(path.scope):
+            raise missing_resource(path.scope)
+
+    def _write(self, path: ResourceId, type_: ResourceType, body: Json, *, created: bool) -> Response:
+        held = type_.holds(path.key, body)
+        refuse_second_writer(self._context, type_, held, self._request)
+        with _words_of(type_):
+            row = put(self._context, type_, path, body)
+        status = 201 if created else 200
+        seconds = self._latency.seconds(type_.seconds[0])
+        headers: dict[str, str] = {"etag": row.etag} if type_.etag else {}
+        if seconds > 0 and type_.provisioning:
+            for part in (row, *inline_children(self._context, row)):
+                part.state = "Updating"
+                self._tx.put(part)
+            operation = begin(self._context, row, "PUT", seconds=seconds, keys=held)
+            headers |= pending_headers(self._request, type_, row.key, operation, seconds)
+        return Response(status=status, headers=headers, body=render(self._context, row))
+
+    def _patch(self, path: ResourceId, type_: ResourceType) -> Response:
+        row = self._existing(path)
+        change = dict(self._request.body or {})
+        for name in change:
+            if name not in type_.patch:
+                raise bad_request(
+                    "InvalidRequestContent",
+                    "The request content was invalid and could not be deserialized: 'A PATCH of "
+                    f"'{type_.name}' may "
+                    f"carry {', '.join(type_.patch) or 'nothing'}, not '{name}'.'.",
+                )
+        body = render(self._context, row)
+        if "tags" in change:
+            body["tags"] = change.pop("tags") or {}
+        return self._write(path, type_, merge(body, change), created=False)
+
+    def _delete(self, path: ResourceId, type_: ResourceType) -> Response:
+        row = self._tx.get(path.key)
+        if row is None:
+            if type_.name == resources.RESOURCE_GROUP:
+                raise not_found("ResourceGroupNotFound", f"Resource group '{path.name}' could not be found.")
+            return Response(status=204)
+        if type_.name == resources.RESOURCE_GROUP:
+            return self._delete_group(row, type_)
+        held = type_.holds(path.key, row.body)
+        refuse_second_writer(self._context, type_, held, self._request)
+        seconds = self._latency.seconds(type_.seconds[1])
+        if seconds == 0 or not type_.provisioning:
+            with _words_of(type_):
+                delete(self._context, row)
+            return Response(status=200)
+        self._rehearse(row)
+        row.state = "Deleting"
+        self._tx.put(row)
+        operation = begin(self._context, row, "DELETE", seconds=seconds, keys=held)
+        return Response(
+            status=202, headers=pending_headers(self._request, type_, row.key, operation, seconds)
+        )
+
+    def _rehearse(self, row: Row) -> None:
+        """Refuse now what would be refused when the deletion ends."""
+        deletion = Deletion(context=self._context, type=self._context.type_of(row), row=row)
+        for rule in deletion.type.keep:
+            rule(deletion)
+
+    def _delete_group(self, row: Row, type_: ResourceType) -> Response:
+        seconds = self._latency.seconds(type_.seconds[1])
+        row.state = "Deleting"
+        self._tx.put(row)
+        operation = begin(self._context, row, "DELETE", seconds=seconds)
+        headers = pending_headers(self._request, type_, row.key, operation, seconds)
+        if seconds == 0:
+            settle(self._context)
+        return Response(status=202, headers=headers)
+
+    # Actions
+
+    def _row_above(self, path: ResourceId) -> tuple[Row, ResourceType] | None:
+        row = self._tx.get(path.parent) if path.is_collection else None
+        return (row, self._context.type_of(row)) if row is not None else None
+
+    def _act(self, path: ResourceId, row: Row, type_: ResourceType) -> Response:
+        request, name = self._request, path.types[-1].lower()
+        table = {"POST": type_.actions, "GET": type_.views}.get(request.method, {})
+        action = next((action for known, action in table.items() if known.lower() == name), None)
+        if action is None:
+            raise self._unknown_type(path)
+        self._check_version(type_)
+        self._check_rights(path, type_)
+        self._check_group(path, type_)
+        if request.method == "POST":
+            refuse_locked(self._context, path.parent, "POST")
+        return action(self._context, row, request)
+
+
+@contextmanager
+def _words_of(type_: ResourceType) -> Iterator[None]:
+    """Give refusals of the network provider the empty `details` that it answers and ARM itself does not."""
+    try:
+        yield
+    except ArmError as refusal:
+        if refusal.details is None and type_.namespace == "Microsoft.Network":
+            refusal.details = []
+        raise
+
+
+def _not_allowed(request: Request) -> ArmError:
+    return ArmError(
+        405,
+        "MethodNotAllowed",
+        f"The resource type does not support the method {request.method} on '{request.path}'.",
+    )
+
+
+def _error_body(request: Request, refusal: ArmError, catalogue: Catalogue) -> Json:
+    path = ids.parse(request.path)
+    if path is not None:
+        type_ = catalogue.find(path.type)
+        if type_ is not None and type_.flat_errors:
+            return refusal.error()
+    return {"error": refusal.error()}

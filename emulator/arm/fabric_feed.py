@@ -1,0 +1,119 @@
+"""What the fabric asks of the control plane, below ``/emulator/``: none of this exists on Azure.
+
+====== ============================== ========================================================================
+GET    /emulator/changes              ?since=<revision>&wait=<seconds>: what changed; since=0 is everything
+POST   /emulator/commands/<operation> {exitCode, stdout, stderr}: the answer to a queued runCommand
+PUT    /emulator/vms/<vm id>          any JSON object: how a machine is doing (the id is URL-encoded)
+GET    /emulator/vms                  ``{"value": [{"id", "health"}, ...]}``
+PUT    /emulator/images/<reference>   any JSON object: an image that was pushed (the reference is URL-encoded)
+GET    /emulator/images               ``{"value": [...]}``
+====== ============================== ========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from emulator.arm.catalogue import Catalogue
+from emulator.arm.errors import bad_request, not_found
+from emulator.arm.messages import Json, Request, Response
+from emulator.arm.store import Row, Store, Transaction
+from emulator.arm.tokens import Caller
+from emulator.arm.writes import Context, render
+
+LONGEST_WAIT = 60.0
+"""Seconds that a request for changes may wait."""
+
+
+def answer(
+    store: Store, catalogue: Catalogue, request: Request, caller: Caller, clock: Callable[[], float]
+) -> Response:
+    """Answer a request of the fabric."""
+    _, area, *rest = request.path.strip("/").split("/", 2)
+    name = unquote(rest[0]) if rest else None
+    if (request.method, area, name) == ("GET", "changes", None):
+        return _changes(store, catalogue, request, caller, clock)
+    with store.transaction(clock()) as tx:
+        context = Context(tx=tx, caller=caller, catalogue=catalogue)
+        match request.method, area:
+            case "GET", "vms" if name is None:
+                return Response(status=200, body={"value": _machines(tx)})
+            case "PUT", "vms" if name is not None:
+                _machine(tx, name)
+                tx.set_health(_machine(tx, name), request.body or {})
+                tx.touch(name)
+                return Response(status=204)
+            case "POST", "commands" if name is not None:
+                return _answer_command(context, name, request.body or {})
+            case "PUT", "images" if name is not None:
+                tx.put_image(name, request.body or {})
+                return Response(status=204)
+            case "GET", "images" if name is None:
+                return Response(status=200, body={"value": tx.images_since(0)})
+    raise not_found("NotFound", f"The emulator has no {request.method} {request.path}.")
+
+
+def _changes(
+    store: Store, catalogue: Catalogue, request: Request, caller: Caller, clock: Callable[[], float]
+) -> Response:
+    since, wait = _number(request, "since", int), _number(request, "wait", float)
+    if wait:
+        store.wait_beyond(int(since), min(wait, LONGEST_WAIT))
+    with store.transaction(clock()) as tx:
+        context = Context(tx=tx, caller=caller, catalogue=catalogue)
+        return Response(
+            status=200,
+            body={
+                "revision": tx.revision,
+                "upserts": [_upsert(context, row) for row in tx.changed_since(int(since))],
+                "deletes": tx.deleted_since(int(since)) if since else [],
+                "images": tx.images_since(int(since)),
+                "commands": [
+                    {"operation": operation, "vm": vm, "script": script}
+                    for operation, vm, script in tx.commands()
+                ],
+            },
+        )
+
+
+def _number(request: Request, name: str, kind: type[int] | type[float]) -> float:
+    text = request.query.get(name, "0")
+    try:
+        return kind(text)
+    except ValueError as wrong:
+        raise bad_request("BadRequest", f"{name}={text!r} is not a number.") from wrong
+
+
+def _upsert(context: Context, row: Row) -> Json:
+    body = render(context, row)
+    if row.hidden:
+        body["emulator"] = {path.rsplit(".", 1)[-1]: value for path, value in row.hidden.items()}
+    return {"id": row.id, "type": row.type, "body": body}
+
+
+def _machine(tx: Transaction, identifier: str) -> Row:
+    row = tx.get(identifier)
+    if row is None or row.type != "Microsoft.Compute/virtualMachines":
+        raise not_found("ResourceNotFound", f"There is no virtual machine '{identifier}'.")
+    return row
+
+
+def _machines(tx: Transaction) -> list[Json]:
+    machines = tx.of_type("Microsoft.Compute/virtualMachines")
+    return [{"id": row.id, "health": tx.health(row.key)} for row in machines]
+
+
+def _answer_command(context: Context, operation: str, result: Json) -> Response:
+    if not context.tx.drop_command(operation):
+        raise not_found("OperationNotFound", f"No command '{operation}' waits for an answer.")
+    code = result.get("exitCode")
+    text = f"Enable succeeded: \n[stdout]\n{result.get('stdout', '')}\n[stderr]\n{result.get('stderr', '')}"
+    status = {
+        "code": "ProvisioningState/succeeded",
+        "level": "Info",
+        "displayStatus": "Provisioning succeeded",
+    }
+    output = {"value": [status | {"message": text}], "emulator": {"exitCode": code}}
+    context.tx.end_operation(operation, "Succeeded", {"output": output})
+    return Response(status=204)

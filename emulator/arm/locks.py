@@ -1,0 +1,46 @@
+"""Management locks: what they refuse."""
+
+from __future__ import annotations
+
+from emulator.arm import ids
+from emulator.arm.errors import conflict
+from emulator.arm.store import Row
+from emulator.arm.writes import Context
+
+LOCK = "Microsoft.Authorization/locks"
+
+
+def refuse_locked(context: Context, path: str, method: str) -> None:
+    """Raise ScopeLocked when a lock on a scope, above it or (for a deletion) below it forbids a request.
+
+    CanNotDelete forbids DELETE, ReadOnly forbids every write. Locks themselves are written and deleted
+    freely.
+    """
+    parsed = ids.parse(path)
+    if parsed is not None and parsed.type.lower() == LOCK.lower():
+        return
+    locks = [lock for scope in _upward(path) for lock in context.tx.children(scope, LOCK)]
+    if method == "DELETE":
+        locks += [lock for lock in context.tx.below(path) if lock.type == LOCK]
+    binding = [lock for lock in locks if method == "DELETE" or lock.properties["level"] == "ReadOnly"]
+    if binding:
+        scopes = ", ".join(dict.fromkeys(f"'{_scope(lock)}'" for lock in binding))
+        verb = "delete" if method == "DELETE" else "write"
+        raise conflict(
+            "ScopeLocked",
+            f"The scope '{path}' cannot perform {verb} operation because following scope(s) are locked: "
+            f"{scopes}. "
+            "Please remove the lock and try again.",
+        )
+
+
+def _scope(lock: Row) -> str:
+    return lock.id.rsplit("/providers/", 1)[0]
+
+
+def _upward(path: str) -> list[str]:
+    """Return a scope and all above it, up to the subscription."""
+    scopes = [path]
+    while (parsed := ids.parse(scopes[-1])) is not None and parsed.parent:
+        scopes.append(parsed.parent)
+    return scopes

@@ -1,0 +1,31 @@
+"""What goes into the control plane and what comes out: one HTTP exchange, free of any web framework."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request.
+
+    `path` starts with a slash and holds no query; `headers` have lower-case names; `body` is the parsed JSON
+    object or None.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One HTTP answer; a `body` of None is an empty one."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None

@@ -1,0 +1,207 @@
+"""Work that outlives its request: realistic durations, operation status, what happens at the end.
+
+With latencies off (the default) a PUT or DELETE has ended when it is answered. With latencies on it is
+answered at once as Azure does, the resource stays in an intermediate state for as long as Azure usually
+takes, and what it occupies refuses a second writer meanwhile. Operations end when somebody looks after their
+time: there is no timer, so that a killed daemon loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+
+from emulator.arm import ids
+from emulator.arm.catalogue import ResourceType
+from emulator.arm.errors import ArmError, conflict, not_found
+from emulator.arm.messages import Json, Request, Response
+from emulator.arm.resources import RESOURCE_GROUP, delete_group
+from emulator.arm.store import Operation, Row
+from emulator.arm.writes import Context, delete, render
+
+ENDPOINT = "https://management.azure.com"
+"""The host of absolute URLs when a request does not say whom it asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long writes take: a factor on Azure's typical durations; 0 is off."""
+
+    scale: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Latency:
+        """Read ``off``, ``azure`` or ``azure:0.1`` (a tenth of Azure's durations)."""
+        word, _, factor = text.strip().lower().partition(":")
+        if word in {"", "off"} and not factor:
+            return cls(0.0)
+        try:
+            scale = float(factor or 1)
+        except ValueError:
+            scale = -1
+        if word != "azure" or scale <= 0:
+            raise ValueError(
+                f"FED_EMULATOR_LATENCY={text!r} is not understood: it would leave open how long writes take. "
+                "Use off, azure, or azure:<factor> such as azure:0.1."
+            )
+        return cls(scale)
+
+    @classmethod
+    def from_environment(cls) -> Latency:
+        """Read FED_EMULATOR_LATENCY."""
+        return cls.parse(os.environ.get("FED_EMULATOR_LATENCY", "off"))
+
+    def seconds(self, typical: float) -> float:
+        """Return how long something takes here that typically takes so long on Azure."""
+        return self.scale * typical
+
+
+def refuse_second_writer(
+    context: Context, type_: ResourceType, keys: frozenset[str], request: Request
+) -> None:
+    """Raise the provider's conflict when an operation in progress holds one of these resources."""
+    operation = context.tx.occupied(keys)
+    if operation is None:
+        return
+    found = context.tx.operation(operation)
+    key = found.key if found else ""
+    uri = operation_url(request, type_, key, operation)
+    if type_.namespace == "Microsoft.Storage":
+        raise conflict(
+            "StorageAccountOperationInProgress",
+            "An operation is currently performing on this storage account that requires exclusive access.",
+        )
+    if type_.namespace == "Microsoft.Network":
+        raise conflict(
+            "AnotherOperationInProgress",
+            "Another operation on this or dependent resource is in progress. To retrieve status of the "
+            "operation "
+            f"use uri: {uri}.",
+        )
+    raise conflict("Conflict", f"Another operation is in progress on {key}. Status: {uri}.")
+
+
+def begin(
+    context: Context, row: Row, kind: str, *, seconds: float | None, keys: frozenset[str] = frozenset()
+) -> str:
+    """Start an operation on a resource that takes this long (None: until somebody ends it); return its id.
+
+    `keys` are the resources that it occupies meanwhile.
+    """
+    operation = str(uuid.uuid4())
+    due = None if seconds is None else context.tx.now + seconds
+    context.tx.add_operation(operation, kind, row.key, due)
+    context.tx.occupy(keys, operation)
+    return operation
+
+
+def settle(context: Context) -> None:
+    """End every operation whose time is over."""
+    for operation, kind, key in context.tx.due_operations():
+        row = context.tx.get(key)
+        try:
+            if row is not None and kind == "PUT":
+                _succeed(context, row)
+            elif row is not None and kind == "DELETE":
+                _remove(context, row)
+        except ArmError as refusal:
+            context.tx.end_operation(
+                operation, "Failed", {"status": refusal.status, "error": refusal.error()}
+            )
+            if row is not None:
+                row.state = "Succeeded" if row.type == RESOURCE_GROUP else "Failed"
+                context.tx.put(row)
+        else:
+            context.tx.end_operation(operation, "Succeeded")
+
+
+def _remove(context: Context, row: Row) -> None:
+    if row.type == RESOURCE_GROUP:
+        delete_group(context, row)
+    else:
+        delete(context, row)
+
+
+def _succeed(context: Context, row: Row) -> None:
+    row.state = "Succeeded"
+    context.tx.put(row)
+    for child in inline_children(context, row):
+        child.state = "Succeeded"
+        context.tx.put(child)
+
+
+def inline_children(context: Context, row: Row) -> list[Row]:
+    """Return the resources that travel inside the body of another."""
+    return [
+        child
+        for child_type in context.type_of(row).inline.values()
+        for child in context.tx.children(row.key, context.catalogue[child_type].name)
+    ]
+
+
+# Where operations are asked for
+
+
+def base_url(request: Request) -> str:
+    """Return the endpoint that the client asked."""
+    host = request.headers.get("host")
+    return f"https://{host}" if host else ENDPOINT
+
+
+def operation_url(
+    request: Request, type_: ResourceType, key: str, operation: str, kind: str = "operations"
+) -> str:
+    """Return the absolute URL of an operation, in the shape of the network provider's."""
+    scope = f"{base_url(request)}/subscriptions/{ids.subscription_of(key)}"
+    version = request.query.get("api-version", type_.versions[0])
+    if type_.name == RESOURCE_GROUP:
+        return f"{scope}/operationresults/{operation}?api-version={version}"
+    return f"{scope}/providers/{type_.namespace}/locations/global/{kind}/{operation}?api-version={version}"
+
+
+def pending_headers(
+    request: Request, type_: ResourceType, key: str, operation: str, seconds: float | None
+) -> dict[str, str]:
+    """Return the headers of an accepted operation; polling more often than Azure asks for is allowed here."""
+    wait = min(10.0, seconds / 2) if seconds else 0.05 if seconds == 0 else 0.5
+    pace = (
+        {"retry-after": str(round(wait))}
+        if wait >= 1
+        else {"retry-after-ms": str(max(20, round(wait * 1000)))}
+    )
+    if type_.name == RESOURCE_GROUP:
+        return {"location": operation_url(request, type_, key, operation)} | pace
+    return {
+        "azure-asyncoperation": operation_url(request, type_, key, operation),
+        "location": operation_url(request, type_, key, operation, "operationResults"),
+        "azure-asyncnotification": "Enabled",
+    } | pace
+
+
+def answer_operation(context: Context, request: Request, kind: str, operation: str) -> Response:
+    """Answer a poll: `operations` with a status, `operationresults` with 202 until the work is done."""
+    found = context.tx.operation(operation)
+    if found is None:
+        raise not_found("OperationNotFound", f"The operation '{operation}' was not found.")
+    if kind == "operationresults":
+        return _result(context, request, found)
+    answer: Json = {"id": request.path, "name": operation, "status": found.status}
+    if "error" in found.body:
+        answer["error"] = found.body["error"]
+    if found.status == "Succeeded" and "output" in found.body:
+        answer["properties"] = {"output": found.body["output"]}
+    headers = {"retry-after-ms": "200"} if found.status == "InProgress" else {}
+    return Response(status=200, headers=headers, body=answer)
+
+
+def _result(context: Context, request: Request, operation: Operation) -> Response:
+    if operation.status == "InProgress":
+        again = f"{base_url(request)}{request.path}?api-version={request.query['api-version']}"
+        return Response(status=202, headers={"location": again, "retry-after-ms": "200"})
+    if operation.status == "Failed":
+        return Response(status=operation.body["status"], body={"error": operation.body["error"]})
+    if "output" in operation.body:
+        return Response(status=200, body=operation.body["output"])
+    row = context.tx.get(operation.key)
+    return Response(status=200, body=render(context, row)) if row else Response(status=200)

@@ -1,0 +1,239 @@
+"""Microsoft.Resources: subscriptions, resource groups, providers, and the lists that span types.
+
+A subscription is a placeholder: it exists from the first write in it, and its resource providers are
+registered.
+"""
+
+from __future__ import annotations
+
+import re
+
+from emulator.arm import ids, regions
+from emulator.arm.catalogue import Fixed, Level, Names, ResourceType
+from emulator.arm.errors import ArmError, bad_request, conflict, not_found
+from emulator.arm.messages import Json, Request, Response
+from emulator.arm.store import Row
+from emulator.arm.tokens import TENANT_ID
+from emulator.arm.writes import Context, delete, render
+
+RESOURCE_GROUP = "Microsoft.Resources/resourceGroups"
+VERSIONS = ("2024-03-01", "2025-04-01", "2025-03-01", "2024-11-01", "2024-07-01", "2022-09-01", "2021-04-01")
+
+TYPES = (
+    ResourceType(
+        name=RESOURCE_GROUP,
+        versions=VERSIONS,
+        level=Level.SUBSCRIPTION,
+        names=Names(
+            pattern=r"[-\w._()]*[-\w_()]",
+            maximum=90,
+            error=lambda name: bad_request(
+                "InvalidResourceGroup",
+                f"The provided resource group name '{name}' has these invalid characters or ends in a "
+                "period. The "
+                "name can only be a letter, digit, '-', '.', '(', ')' or '_', up to 90 characters.",
+            ),
+        ),
+        fixed=(
+            Fixed(
+                path="managedBy",
+                error=lambda _: conflict(
+                    "ResourceGroupManagedByMismatch", "The managedBy of a resource group cannot be changed."
+                ),
+            ),
+        ),
+        patch=("tags", "properties"),
+        seconds=(2, 30),
+    ),
+)
+
+
+def delete_group(context: Context, group: Row) -> None:
+    """Delete what is in a group in the order that its dependencies allow, then the group.
+
+    Raises ResourceGroupDeletionBlocked when something outside the group still uses what is inside: the group
+    then stays, with what could not go.
+    """
+    while True:
+        refusals: list[tuple[Row, ArmError]] = []
+        went = False
+        for row in reversed(context.tx.children(group.key)):
+            if not context.tx.exists(row.key):
+                continue
+            try:
+                delete(context, row)
+                went = True
+            except ArmError as refusal:
+                refusals.append((row, refusal))
+        if not refusals:
+            break
+        if not went:
+            raise conflict_of_group(group, refusals)
+    delete(context, group)
+
+
+def conflict_of_group(group: Row, refusals: list[tuple[Row, ArmError]]) -> ArmError:
+    """Return why a group could not be deleted."""
+    held = ", ".join(row.id for row, _ in refusals)
+    return ArmError(
+        409,
+        "ResourceGroupDeletionBlocked",
+        f"Deletion of resource group '{group.name}' failed as resources with identifiers '{held}' could not "
+        "be "
+        "deleted. The provisioning state of the resource group will be rolled back. The tracking Id is "
+        f"'{group.etag or group.name}'. Please check audit logs for more details.",
+        details=[
+            {"code": refusal.code, "target": row.id, "message": refusal.message} for row, refusal in refusals
+        ],
+    )
+
+
+# Subscriptions
+
+
+def subscription_body(subscription: str) -> Json:
+    """Return what a GET of a subscription answers."""
+    return {
+        "id": f"/subscriptions/{subscription}",
+        "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+        "subscriptionId": subscription,
+        "tenantId": TENANT_ID,
+        "displayName": f"Placeholder {subscription}",
+        "state": "Enabled",
+        "subscriptionPolicies": {
+            "locationPlacementId": "Public_2014-09-01",
+            "quotaId": "PayAsYouGo_2014-09-01",
+            "spendingLimit": "Off",
+        },
+    }
+
+
+def check_subscription(context: Context, subscription: str, *, writing: bool) -> None:
+    """Refuse what is no GUID; a write makes a new placeholder subscription known, a read does not."""
+    if ids.GUID.fullmatch(subscription) is None:
+        raise bad_request(
+            "InvalidSubscriptionId",
+            f"The provided subscription identifier '{subscription}' is malformed or invalid.",
+        )
+    if writing:
+        context.tx.add_subscription(subscription)
+    elif not context.tx.has_subscription(subscription):
+        raise not_found("SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
+
+
+def answer_subscription(context: Context, request: Request) -> Response | None:
+    """Answer what is asked of subscriptions, providers and lists over all types; None for anything else."""
+    parts = [part.lower() for part in request.path.strip("/").split("/")]
+    if request.method == "GET" and parts == ["tenants"]:
+        return _list([{"id": f"/tenants/{TENANT_ID}", "tenantId": TENANT_ID, "displayName": "Emulator"}])
+    if parts[0] != "subscriptions":
+        return None
+    if len(parts) == 1 and request.method == "GET":
+        return _list([subscription_body(known) for known in context.tx.subscriptions()])
+    found: Json | list[Json] | None = None
+    match request.method, *parts[2:]:
+        case ["GET"]:
+            found = subscription_body(parts[1])
+        case "GET", "locations":
+            found = [_location(parts[1], name) for name in regions.REGIONS]
+        case "GET", "resources":
+            found = _overview(context, context.tx.in_subscription(parts[1]), request)
+        case "GET", "resourcegroups", name, "resources":
+            found = _group_resources(context, parts[1], name, request)
+        case "GET", "providers":
+            found = [_provider(context, parts[1], name) for name in _namespaces(context)]
+        case ("GET", "providers", namespace) | ("POST", "providers", namespace, "register"):
+            found = _provider(context, parts[1], _known(context, namespace))
+        case "GET", "providers", "microsoft.features", "providers", namespace, "features", feature:
+            found = _feature(parts[1], namespace, feature)
+    if found is None:
+        return None
+    return _list(found) if isinstance(found, list) else Response(status=200, body=found)
+
+
+def _list(values: list[Json]) -> Response:
+    return Response(status=200, body={"value": values})
+
+
+def _location(subscription: str, name: str) -> Json:
+    display = regions.DISPLAY_NAMES[name]
+    return {
+        "id": f"/subscriptions/{subscription}/locations/{name}",
+        "name": name,
+        "type": "Region",
+        "displayName": display,
+        "regionalDisplayName": display,
+        "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+    }
+
+
+def _namespaces(context: Context) -> list[str]:
+    return sorted({type_.namespace for type_ in context.catalogue})
+
+
+def _known(context: Context, namespace: str) -> str:
+    for known in _namespaces(context):
+        if known.lower() == namespace.lower():
+            return known
+    raise not_found(
+        "InvalidResourceNamespace",
+        f"The resource namespace '{namespace}' is invalid. The emulator has no type of this provider; add "
+        "it in "
+        f"{context.catalogue.source(namespace)}.",
+    )
+
+
+def _provider(context: Context, subscription: str, namespace: str) -> Json:
+    return {
+        "id": f"/subscriptions/{subscription}/providers/{namespace}",
+        "namespace": namespace,
+        "registrationState": "Registered",
+        "registrationPolicy": "RegistrationRequired",
+        "resourceTypes": [
+            {
+                "resourceType": type_.kind,
+                "apiVersions": list(type_.versions),
+                "locations": list(regions.DISPLAY_NAMES.values()),
+            }
+            for type_ in context.catalogue
+            if type_.namespace == namespace
+        ],
+    }
+
+
+def _feature(subscription: str, namespace: str, feature: str) -> Json:
+    path = (
+        f"/subscriptions/{subscription}/providers/Microsoft.Features/providers/{namespace}/features/{feature}"
+    )
+    return {
+        "id": path,
+        "name": f"{namespace}/{feature}",
+        "type": "Microsoft.Features/providers/features",
+        "properties": {"state": "Registered"},
+    }
+
+
+# Lists over all types
+
+
+def _group_resources(context: Context, subscription: str, name: str, request: Request) -> list[Json]:
+    group = context.tx.get(f"/subscriptions/{subscription}/resourceGroups/{name}")
+    if group is None:
+        raise not_found("ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
+    return _overview(context, context.tx.in_group(group.key), request)
+
+
+def _overview(context: Context, rows: list[Row], request: Request) -> list[Json]:
+    """Return the tracked resources among rows, without their properties, as ARM's own index lists them."""
+    wanted = re.search(r"resourceType eq '([^']+)'", request.query.get("$filter", ""), re.IGNORECASE)
+    shown = []
+    for row in rows:
+        if row.type == RESOURCE_GROUP or not context.type_of(row).tags:
+            continue
+        if wanted and row.type.lower() != wanted[1].lower():
+            continue
+        body = render(context, row)
+        kept = ("id", "name", "type", "location", "tags", "sku", "kind", "identity", "zones", "managedBy")
+        shown.append({name: body[name] for name in kept if name in body})
+    return shown

@@ -1,0 +1,168 @@
+"""Bodies against property lists: unknown members, missing ones, wrong kinds of value, unknown enum values.
+
+The lists are schema.json, made by tools/derive_schema.py. Names and enum values are taken in any case and
+answered in Azure's; members that only answers carry are dropped, as Azure ignores them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.arm.errors import ArmError, bad_request
+from emulator.arm.messages import Json
+
+if TYPE_CHECKING:
+    from emulator.arm.catalogue import ResourceType
+
+Spec = dict[str, Any]
+
+_KINDS: dict[str, str] = {"s": "String", "i": "Int32", "n": "Double", "b": "Boolean"}
+_ENVELOPE = ("id", "name", "type", "etag", "systemData")
+"""Members that any answer carries, so that any request may repeat them."""
+
+_BAD_VALUE = {
+    "microsoft.network": "InvalidRequestFormat",
+    "microsoft.compute": "InvalidParameter",
+    "microsoft.storage": "InvalidRequestPropertyValue",
+}
+
+
+class Schema:
+    """The property lists of schema.json."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self._file.read_text())
+        return content
+
+    @cached_property
+    def _objects(self) -> dict[str, dict[str, tuple[str, Spec]]]:
+        """Object -> lower-case name -> (name, spec); what ARM keeps under `properties` is an object of its
+        own."""
+        objects: dict[str, dict[str, tuple[str, Spec]]] = {}
+        for name, members in self._content["objects"].items():
+            beside = {member: spec for member, spec in members.items() if not spec.get("p")}
+            below = {member: spec for member, spec in members.items() if spec.get("p")}
+            if below:
+                required = any(spec.get("r") for spec in below.values())
+                beside["properties"] = {"t": "o", "o": f"{name}.properties"} | ({"r": 1} if required else {})
+                objects[f"{name}.properties"] = {
+                    member.lower(): (member, spec) for member, spec in below.items()
+                }
+            objects[name] = {member.lower(): (member, spec) for member, spec in beside.items()}
+        return objects
+
+    def check(self, type_: ResourceType, body: Json) -> Json:
+        """Return a body in Azure's names and cases, without what only answers carry; raise ArmError (400)."""
+        return _Check(self._objects, type_).object(self._content["types"][type_.name], body, "", root=True)
+
+
+class _Check:
+    def __init__(self, objects: dict[str, dict[str, tuple[str, Spec]]], type_: ResourceType) -> None:
+        self._objects = objects
+        self._type = type_
+
+    def object(self, name: str, body: Any, path: str, *, root: bool = False) -> Json:
+        if not isinstance(body, dict):
+            raise _not_deserialised(f"Error converting value {body!r} to an object. Path '{path}'.")
+        members = self._objects[name]
+        checked: Json = {}
+        for given, value in body.items():
+            known = members.get(given.lower())
+            if known is None:
+                if given in _ENVELOPE or (given == "properties" and value == {}):
+                    if root or given == "properties":
+                        checked[given] = value
+                    continue
+                raise _not_deserialised(
+                    f"Could not find member '{given}' on object of type '{self._type.name}'. "
+                    f"Path '{_below(path, given)}'."
+                )
+            member, spec = known
+            if value is None or spec.get("ro"):
+                continue
+            checked[member] = self.value(spec, value, _below(path, member))
+        for member, spec in members.values():
+            if spec.get("r") and checked.get(member) is None:
+                raise self._missing(_below(path, member))
+        return checked
+
+    def value(self, spec: Spec, value: Any, path: str) -> Any:
+        kind = spec["t"]
+        if kind == "o":
+            return self.object(spec["o"], value, path)
+        if kind == "[]":
+            if not isinstance(value, list):
+                raise _not_deserialised(f"Error converting value {value!r} to a list. Path '{path}'.")
+            return [self.value(spec["i"], element, f"{path}[{index}]") for index, element in enumerate(value)]
+        if kind == "{}":
+            if not isinstance(value, dict):
+                raise _not_deserialised(f"Error converting value {value!r} to a map. Path '{path}'.")
+            return {
+                key: None if element is None else self.value(spec["i"], element, f"{path}.{key}")
+                for key, element in value.items()
+            }
+        if kind == "u":
+            return self.union(spec["u"], value, path)
+        if kind == "any":
+            return value
+        return self.scalar(kind, spec, value, path)
+
+    def union(self, names: list[str], value: Any, path: str) -> Any:
+        refusals = []
+        for name in names:
+            try:
+                return self.object(name, value, path)
+            except ArmError as refusal:
+                refusals.append(refusal)
+        raise max(refusals, key=lambda refusal: len(refusal.target or refusal.message.partition("Path '")[2]))
+
+    def scalar(self, kind: str, spec: Spec, value: Any, path: str) -> Any:
+        if kind in {"i", "n"} and isinstance(value, (int, float)) and not isinstance(value, bool):
+            if kind == "i" and value != int(value):
+                raise _not_deserialised(f"Error converting value {value!r} to type 'Int32'. Path '{path}'.")
+            return int(value) if kind == "i" or value == int(value) else value
+        if kind == "s" and isinstance(value, str):
+            return self.enumerated(spec["e"], value, path) if "e" in spec else value
+        if kind == "b" and isinstance(value, bool):
+            return value
+        raise _not_deserialised(
+            f"Error converting value {json.dumps(value)} to type 'System.{_KINDS[kind]}'. Path '{path}'."
+        )
+
+    def enumerated(self, values: list[str], value: str, path: str) -> str:
+        for known in values:
+            if known.lower() == value.lower():
+                return known
+        code = _BAD_VALUE.get(self._type.namespace.lower(), "BadRequest")
+        raise bad_request(
+            code,
+            f"The value '{value}' of property '{path}' is invalid. Possible values are: {', '.join(values)}.",
+            target=path,
+        )
+
+    def _missing(self, path: str) -> ArmError:
+        code = {"microsoft.network": "InvalidRequestFormat", "microsoft.compute": "InvalidParameter"}.get(
+            self._type.namespace.lower(), "BadRequest"
+        )
+        return bad_request(code, f"Required parameter '{path}' is missing (null).", target=path)
+
+
+def _below(path: str, member: str) -> str:
+    return f"{path}.{member}" if path else member
+
+
+def _not_deserialised(reason: str) -> ArmError:
+    return bad_request(
+        "InvalidRequestContent",
+        f"The request content was invalid and could not be deserialized: '{reason}'.",
+    )
+
+
+SCHEMA = Schema(Path(__file__).with_name("schema.json"))

@@ -1,0 +1,1 @@
+"""Tools of a maintainer of emulator/arm; nothing here runs with the emulator."""
