@@ -30,7 +30,7 @@ from emulator.arm.operations import (
     settle,
 )
 from emulator.arm.store import Row, Store
-from emulator.arm.tokens import Caller, verify
+from emulator.arm.tokens import Caller, issue, verify
 from emulator.arm.types import CATALOGUE
 from emulator.arm.writes import Context, Deletion, delete, missing_parent, missing_resource, put, render
 
@@ -62,8 +62,12 @@ class ControlPlane:
         self._clock = clock
         self._catalogue = catalogue
 
+    def issue_token(self, caller: Caller | None = None) -> tuple[str, int]:
+        """Return a bearer token (the deployer's by default) and when it expires, in seconds since 1970."""
+        return issue(self._key, caller=caller)
+
     def close(self) -> None:
-        """Close the store."""
+        """Close the store; requests that wait for changes are answered."""
         self.store.close()
 
     def handle(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from emulator.arm.catalogue import Catalogue
-from emulator.arm.errors import bad_request, not_found
+from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row, Store, Transaction
 from emulator.arm.tokens import Caller
@@ -60,6 +60,8 @@ def _changes(
     since, wait = _number(request, "since", int), _number(request, "wait", float)
     if wait:
         store.wait_beyond(int(since), min(wait, LONGEST_WAIT))
+        if store.closed:
+            raise ArmError(503, "ServerShuttingDown", "The emulator is shutting down.")
     with store.transaction(clock()) as tx:
         context = Context(tx=tx, caller=caller, catalogue=catalogue)
         return Response(

@@ -441,7 +441,7 @@ class Store:
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._lock = threading.RLock()
         self._changed = threading.Condition()
-        self._revision = 0
+        self.closed = False
         run = self._connection.execute
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")
@@ -484,9 +484,12 @@ class Store:
     def wait_beyond(self, revision: int, seconds: float) -> bool:
         """Wait until something newer than a revision is committed; False when the time is over."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._revision > revision, seconds)
+            return self._changed.wait_for(lambda: self.closed or self._revision > revision, seconds)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and wake those who wait."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
         with self._lock:
             self._connection.close()
