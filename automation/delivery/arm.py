@@ -1,0 +1,118 @@
+"""A thin client of Azure Resource Manager: what delivery asks Azure itself, outside any deployment.
+
+The same client talks to the emulator: only the address, its authority and the credential differ (`Endpoint`).
+"""
+
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from azure.core.credentials import TokenCredential
+
+from automation.delivery.problem import DeliveryError
+
+SCOPE = "https://management.azure.com/.default"
+#: Azure answers long operations within minutes; an import of large images may take longer.
+OPERATION_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where Resource Manager is, and as whom to ask it."""
+
+    url: str
+    credential: TokenCredential
+    verify: ssl.SSLContext | bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One answer: `status` is HTTP's, `body` is empty when there is none."""
+
+    status: int
+    body: Mapping[str, Any]
+
+    @property
+    def is_error(self) -> bool:
+        """Whether Azure refused."""
+        return self.status >= 400
+
+    @property
+    def error(self) -> str:
+        """Azure's code and message."""
+        error = self.body.get("error") or {}
+        return f"{error.get('code', self.status)}: {error.get('message', 'no message')}"
+
+
+class Arm:
+    """Resource Manager, as one identity sees it. Raises DeliveryError when it cannot be reached at all."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._client = httpx.Client(base_url=endpoint.url, verify=endpoint.verify, timeout=60)
+
+    def get(self, path: str, version: str, **query: str) -> Answer:
+        """GET one resource, or a list with all its pages in ``value``."""
+        answer = self._send("GET", path, {"api-version": version, **query})
+        found = list(answer.body.get("value", []))
+        following = answer.body.get("nextLink")
+        while following:
+            page = self._send("GET", str(following), None)
+            found += page.body.get("value", [])
+            following = page.body.get("nextLink")
+        return Answer(status=answer.status, body={**answer.body, "value": found}) if found else answer
+
+    def post(self, path: str, version: str, body: Mapping[str, Any]) -> Answer:
+        """POST an action and wait for its end; the answer is the operation's result."""
+        response = self._request("POST", path, {"api-version": version}, body)
+        until = time.monotonic() + OPERATION_SECONDS
+        while response.status_code == 202 or _running(response):
+            where = response.headers.get("azure-asyncoperation") or response.headers.get("location")
+            if where is None:
+                where = str(response.request.url)
+            if time.monotonic() > until:
+                raise DeliveryError(f"{path}: Azure is still not done after {OPERATION_SECONDS:.0f} s.")
+            time.sleep(float(response.headers.get("retry-after", "2")))
+            following = self._request("GET", where, None, None)
+            for name in ("azure-asyncoperation", "location"):
+                if name not in following.headers and name in response.headers:
+                    following.headers[name] = response.headers[name]
+            response = following
+        return _answer(response)
+
+    def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> Answer:
+        return _answer(self._request(method, path, query, None))
+
+    def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
+    ) -> httpx.Response:
+        token = self._endpoint.credential.get_token(SCOPE).token
+        for _ in range(5):
+            try:
+                response = self._client.request(
+                    method, path, params=query, json=body, headers={"Authorization": f"Bearer {token}"}
+                )
+            except httpx.HTTPError as error:
+                raise DeliveryError(f"Resource Manager did not answer {method} {path}: {error}.") from error
+            if response.status_code != 429:
+                break
+            time.sleep(min(float(response.headers.get("retry-after", "5")), 60))
+        return response
+
+
+def _running(response: httpx.Response) -> bool:
+    if response.status_code != 200 or not response.content:
+        return False
+    status = _answer(response).body.get("status")
+    return isinstance(status, str) and status in {"InProgress", "Running", "Accepted", "Pending"}
+
+
+def _answer(response: httpx.Response) -> Answer:
+    try:
+        body = response.json() if response.content else {}
+    except ValueError:
+        body = {"error": {"code": str(response.status_code), "message": response.text[:500]}}
+    return Answer(status=response.status_code, body=body if isinstance(body, dict) else {"value": body})

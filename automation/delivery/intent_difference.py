@@ -1,0 +1,69 @@
+"""What a change allows that was not allowed, and the reverse: two statements of intent, line by line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from federation.intent import intent
+from federation.parties import federation
+from federation.settings import Settings
+
+
+class Allowed(BaseModel):
+    """One line of the statement of intent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    who: str
+    may: str
+    why: str
+
+
+class Intended(BaseModel):
+    """The statement of intent of one stack, as lines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stack: str
+    flows: tuple[Allowed, ...]
+    grants: tuple[Allowed, ...]
+
+    def lines(self) -> dict[tuple[str, str], str]:
+        """(who, may) -> why."""
+        return {(line.who, line.may): line.why for line in (*self.flows, *self.grants)}
+
+
+def intended(stack: str, settings: Settings) -> Intended:
+    """What `settings` allow, without what Azure allows every VM whatever the rules say."""
+    whole = intent(federation(settings))
+    return Intended(
+        stack=stack,
+        flows=tuple(
+            Allowed(
+                who=str(flow.source),
+                may=f"open {flow.protocol.upper()} {', '.join(map(str, flow.ports))} to {flow.destination}",
+                why=flow.why,
+            )
+            for flow in whole.flows
+            if flow.enforced_by != "platform"
+        ),
+        grants=tuple(
+            Allowed(
+                who=f"{grant.principal}'s VM",
+                may=f"be {grant.role} of {grant.owner}/{grant.resource or 'its registry'}",
+                why=grant.why,
+            )
+            for grant in whole.grants
+        ),
+    )
+
+
+def difference(before: Intended, after: Intended) -> tuple[list[Allowed], list[Allowed]]:
+    """(newly allowed, no longer allowed), in the order of the statements."""
+    old, new = before.lines(), after.lines()
+    return _missing(new, old), _missing(old, new)
+
+
+def _missing(here: Mapping[tuple[str, str], Any], there: Mapping[tuple[str, str], Any]) -> list[Allowed]:
+    return [Allowed(who=key[0], may=key[1], why=str(why)) for key, why in here.items() if key not in there]

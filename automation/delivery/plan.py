@@ -1,0 +1,164 @@
+"""What a preview would change, party by party: names of resources and of properties, never a property's
+value.
+
+A preview's own JSON holds every input and output and paths of the machine, so it is not kept; this is.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Kind = Literal["create", "update", "replace", "delete"]
+Target = Literal["azure", "emulator"]
+
+#: The engine's operations, as what a reader wants to know. A replacement comes as three steps of one
+#: resource.
+_KINDS: Mapping[str, Kind] = {
+    "create": "create",
+    "import": "create",
+    "update": "update",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "import-replacement": "replace",
+    "delete": "delete",
+}
+_COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+
+
+class Change(BaseModel):
+    """One resource that would change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    party: str
+    kind: Kind
+    type: str
+    name: str
+    urn: str
+    properties: tuple[str, ...] = ()
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether what is there now would go."""
+        return self.kind in {"replace", "delete"}
+
+
+class Plan(BaseModel):
+    """What one preview of one stack said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stack: str
+    target: Target
+    changes: tuple[Change, ...] = ()
+    unchanged: Mapping[str, int] = {}
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def parties(self) -> list[str]:
+        """Every party that the plan knows, the centre first."""
+        names = {change.party for change in self.changes} | set(self.unchanged)
+        return sorted(names, key=lambda name: (name != "centre", name))
+
+    def count(self, kind: Kind, party: str | None = None) -> int:
+        """How many resources (of `party`) would see this kind of change."""
+        return sum(change.kind == kind and party in {None, change.party} for change in self.changes)
+
+    def differences(self, other: "Plan") -> list[str]:
+        """What stands in only one of two plans; empty when a person who saw one has seen the other."""
+        mine, theirs = _lines(self), _lines(other)
+        return [f"only then: {line}" for line in sorted(mine - theirs)] + [
+            f"only now: {line}" for line in sorted(theirs - mine)
+        ]
+
+
+def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str = "") -> Plan:
+    """The plan in the document that ``pulumi preview --json`` prints.
+
+    Args:
+        stack: its name.
+        target: where the preview looked.
+        preview: the document; may lack steps when the preview failed.
+        failure: what the command said when it failed, for a preview that got no further than its settings.
+    """
+    changes: dict[str, Change] = {}
+    unchanged: dict[str, int] = {}
+    parents = _parents(preview.get("steps") or [])
+    for step in preview.get("steps") or []:
+        state = step.get("newState") or step.get("oldState") or {}
+        urn, kind = str(step["urn"]), _KINDS.get(step["op"])
+        if _type(urn) == "pulumi:pulumi:Stack" or _type(urn).startswith("pulumi:providers:"):
+            continue
+        party = party_of(urn, state, parents)
+        if kind is None:
+            unchanged[party] = unchanged.get(party, 0) + (step["op"] in {"same", "refresh"})
+            continue
+        before = changes[urn].properties if urn in changes else ()
+        found = {*before, *_properties(step)} if kind in {"update", "replace"} else set()
+        changes[urn] = Change(
+            party=party,
+            kind=kind,
+            type=_type(urn),
+            name=urn.rsplit("::", 1)[-1],
+            urn=urn,
+            properties=tuple(sorted(found)),
+        )
+    said = _diagnostics(preview, {"error"})
+    return Plan(
+        stack=stack,
+        target=target,
+        changes=tuple(changes.values()),
+        unchanged=unchanged,
+        errors=said or ((failure.strip(),) if failure.strip() else ()),
+        warnings=_diagnostics(preview, {"warning"}),
+    )
+
+
+def party_of(urn: str, state: Mapping[str, Any], parents: Mapping[str, str]) -> str:
+    """Whose resource this is: the party that its provider acts for, else that a resource above it is of."""
+    raise NotImplementedError
+
+
+def _type(urn: str) -> str:
+    """The resource's own type, without the types of what it is part of."""
+    return urn.split("::")[2].rsplit("$", 1)[-1]
+
+
+def _parents(steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    states = ((step.get("newState") or step.get("oldState") or {}) for step in steps)
+    return {
+        str(state["urn"]): str(state["parent"])
+        for state in states
+        if state.get("parent") and state.get("urn")
+    }
+
+
+def _properties(step: Mapping[str, Any]) -> set[str]:
+    """The top-level names of what differs; a path below may hold keys that a person made up."""
+    named = [
+        *(step.get("detailedDiff") or {}),
+        *(step.get("diffReasons") or []),
+        *(step.get("replaceReasons") or []),
+    ]
+    return {re.split(r"[.\[]", str(name), maxsplit=1)[0] for name in named}
+
+
+def _diagnostics(preview: Mapping[str, Any], severities: set[str]) -> tuple[str, ...]:
+    found = [
+        _COLOURS.sub("", str(entry.get("message", ""))).strip()
+        for entry in preview.get("diagnostics") or []
+        if entry.get("severity") in severities
+    ]
+    return tuple(dict.fromkeys(text for text in found if text))
+
+
+def _lines(plan: Plan) -> set[str]:
+    return {
+        f"{change.kind} {change.type} {change.name}"
+        + (f" ({', '.join(change.properties)})" if change.properties else "")
+        for change in plan.changes
+    }

@@ -1,0 +1,298 @@
+"""What a subscription lacks before the first deployment: found out in seconds, instead of half-way through
+`up`.
+
+`missing` is a pure function of the settings and of what Azure answered; `ask` gets the answers. Nothing is
+changed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from automation.delivery.arm import Answer, Arm
+from federation.parties import CentreParty, Federation, Party
+from federation.settings import Settings
+
+#: Namespaces that each party's resources belong to. Azure registers few of them by itself in a new
+#: subscription.
+EVERY_PARTY: Final = (
+    "Microsoft.Authorization",
+    "Microsoft.Compute",
+    "Microsoft.Consumption",
+    "Microsoft.Insights",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
+    "Microsoft.OperationalInsights",
+    "Microsoft.Storage",
+)
+ENCRYPTION_AT_HOST: Final = "Microsoft.Compute/EncryptionAtHost"
+
+#: (what the deployment does, the action that Azure asks for)
+ACTIONS: Final = (
+    ("make resource groups", "Microsoft.Resources/subscriptions/resourceGroups/write"),
+    ("make networks", "Microsoft.Network/virtualNetworks/write"),
+    ("peer networks", "Microsoft.Network/virtualNetworks/peer/action"),
+    ("make VMs", "Microsoft.Compute/virtualMachines/write"),
+    ("run operators' commands on VMs", "Microsoft.Compute/virtualMachines/runCommand/action"),
+    ("make storage accounts", "Microsoft.Storage/storageAccounts/write"),
+    ("give VMs their roles", "Microsoft.Authorization/roleAssignments/write"),
+)
+LOCKS: Final = ("lock what holds data", "Microsoft.Authorization/locks/write")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What Azure said about one subscription, each as it came."""
+
+    subscription: Answer
+    providers: Answer
+    feature: Answer
+    permissions: Answer
+    watchers: Answer
+    #: By region, because quotas and sizes are.
+    compute_usages: Answer
+    network_usages: Answer
+    sizes: Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """One thing that would stop, or weaken, the first deployment."""
+
+    party: str
+    subscription: str
+    what: str
+    why: str
+    mend: str
+    stops: bool = True
+
+
+def ask(arm: Arm, party: Party) -> Answers:
+    """Ask Azure everything that `missing` needs to know about the party's subscription."""
+    scope = f"/subscriptions/{party.subscription_id}"
+    region = f"locations/{party.location}/usages"
+    return Answers(
+        subscription=arm.get(scope, "2022-12-01"),
+        providers=arm.get(f"{scope}/providers", "2021-04-01"),
+        feature=arm.get(
+            f"{scope}/providers/Microsoft.Features/providers/Microsoft.Compute/features/EncryptionAtHost",
+            "2021-07-01",
+        ),
+        permissions=arm.get(f"{scope}/providers/Microsoft.Authorization/permissions", "2022-04-01"),
+        watchers=arm.get(f"{scope}/providers/Microsoft.Network/networkWatchers", "2024-05-01"),
+        compute_usages=arm.get(f"{scope}/providers/Microsoft.Compute/{region}", "2024-07-01"),
+        network_usages=arm.get(f"{scope}/providers/Microsoft.Network/{region}", "2024-05-01"),
+        sizes=arm.get(
+            f"{scope}/providers/Microsoft.Compute/skus",
+            "2021-07-01",
+            **{"$filter": f"location eq '{party.location}'"},
+        ),
+    )
+
+
+def missing(federation: Federation, party: Party, answers: Answers) -> list[Missing]:
+    """What the party's subscription lacks; empty when `up` may start."""
+    check = _Check(federation=federation, party=party, answers=answers)
+    found = list(check.access())
+    if found:
+        return found
+    for part in (
+        check.providers,
+        check.features,
+        check.permissions,
+        check.sizes,
+        check.quotas,
+        check.watcher,
+    ):
+        found.extend(part())
+    return found
+
+
+def namespaces(settings: Settings, party: Party) -> list[str]:
+    """The resource providers that this party's resources need."""
+    found = list(EVERY_PARTY)
+    if isinstance(party, CentreParty):
+        found.append("Microsoft.ContainerRegistry")
+        if settings.backup.enabled:
+            found.append("Microsoft.DataProtection")
+    if settings.encryption.customer_managed_keys:
+        found.append("Microsoft.KeyVault")
+    return sorted(found)
+
+
+@dataclass(kw_only=True)
+class _Check:
+    federation: Federation
+    party: Party
+    answers: Answers
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = self.federation.settings
+
+    def access(self) -> Iterator[Missing]:
+        answer = self.answers.subscription
+        if answer.is_error:
+            yield self._lacks(
+                "access to the subscription",
+                f"Azure says {answer.error}",
+                "check the id in the stack file; let an owner of the subscription grant the roles that "
+                "`./fed bootstrap` lists, then sign in again",
+            )
+        elif answer.body.get("state", "Enabled") != "Enabled":
+            yield self._lacks(
+                "an enabled subscription",
+                f"it is {answer.body['state']}: Azure takes no new resource in it",
+                "let the owner settle it with Azure's billing support",
+            )
+        elif (tenant := answer.body.get("tenantId")) and tenant != self.settings.tenant_id:
+            yield self._lacks(
+                f"membership of tenant {self.settings.tenant_id}",
+                f"it belongs to tenant {tenant}: managed identities are known in their own tenant alone",
+                "use a subscription of the federation's tenant",
+            )
+
+    def providers(self) -> Iterator[Missing]:
+        states = {
+            str(entry["namespace"]).lower(): str(entry["registrationState"])
+            for entry in self.answers.providers.body.get("value", [])
+        }
+        for namespace in namespaces(self.settings, self.party):
+            state = states.get(namespace.lower(), "unknown")
+            if state == "Registered":
+                continue
+            yield self._lacks(
+                f"resource provider {namespace}",
+                f"it is {state}: Azure refuses its resources (MissingSubscriptionRegistration)",
+                self._az(f"provider register --namespace {namespace} --wait"),
+            )
+
+    def features(self) -> Iterator[Missing]:
+        if not self.settings.machine.encryption_at_host:
+            return
+        state = (self.answers.feature.body.get("properties") or {}).get("state", "unknown")
+        if state != "Registered":
+            yield self._lacks(
+                f"feature {ENCRYPTION_AT_HOST}",
+                f"it is {state} and fed:machine.encryptionAtHost is true: Azure refuses the VM",
+                self._az("feature register --namespace Microsoft.Compute --name EncryptionAtHost")
+                + "; when it says Registered: "
+                + self._az("provider register --namespace Microsoft.Compute"),
+            )
+
+    def permissions(self) -> Iterator[Missing]:
+        granted = self.answers.permissions.body.get("value", [])
+        for purpose, action in (*ACTIONS, *((LOCKS,) if self.settings.protection.locks else ())):
+            if not allows(granted, action):
+                yield self._lacks(
+                    f"permission to {purpose}",
+                    f"you may not {action} there",
+                    "let an owner of the subscription grant what `./fed bootstrap` lists for this stack",
+                )
+
+    def sizes(self) -> Iterator[Missing]:
+        size = self._size()
+        name, region = self.party.vm_size, self.party.location
+        if size is None:
+            yield self._lacks(
+                f"VM size {name} in {region}",
+                "Azure does not offer it to this subscription there",
+                "choose another fed:machine.size or region, or ask for access with a support request",
+            )
+            return
+        for restriction in size.get("restrictions", []):
+            info = restriction.get("restrictionInfo") or {}
+            zone = self.settings.machine.zone
+            if restriction.get("type") == "Location" or (zone and zone in info.get("zones", [])):
+                yield self._lacks(
+                    f"VM size {name} in {region}",
+                    f"Azure restricts it ({restriction.get('reasonCode', 'no reason given')})",
+                    "choose another fed:machine.size, zone or region, or ask for access with a support "
+                    "request",
+                )
+        if (
+            self.settings.machine.encryption_at_host
+            and _capability(size, "EncryptionAtHostSupported") != "True"
+        ):
+            yield self._lacks(
+                f"encryption at host for {name} in {region}",
+                "the size does not support it there, and fed:machine.encryptionAtHost is true",
+                "choose another fed:machine.size",
+            )
+
+    def quotas(self) -> Iterator[Missing]:
+        size = self._size()
+        if size is not None:
+            cores = int(_capability(size, "vCPUs") or 0)
+            for name in ("cores", str(size.get("family", ""))):
+                yield from self._quota(self.answers.compute_usages, name, cores, "vCPUs")
+        if self.party.egress == "nat":
+            yield from self._quota(
+                self.answers.network_usages, "PublicIPAddresses", 1, "public addresses for NAT"
+            )
+
+    def watcher(self) -> Iterator[Missing]:
+        if not self.settings.network.flow_logs:
+            return
+        regions = {
+            str(entry.get("location", "")).lower() for entry in self.answers.watchers.body.get("value", [])
+        }
+        if self.party.location not in regions:
+            yield self._lacks(
+                f"Network Watcher in {self.party.location}",
+                "flow logs belong to it, and Azure makes one by itself only when the first network is made "
+                "and nobody opted out",
+                self._az(
+                    f"network watcher configure --locations {self.party.location} --enabled true "
+                    "--resource-group NetworkWatcherRG"
+                ),
+            )
+
+    def _size(self) -> Mapping[str, Any] | None:
+        for entry in self.answers.sizes.body.get("value", []):
+            if entry.get("resourceType") == "virtualMachines" and entry.get("name") == self.party.vm_size:
+                return dict(entry)
+        return None
+
+    def _quota(self, usages: Answer, name: str, wanted: int, what: str) -> Iterator[Missing]:
+        for usage in usages.body.get("value", []):
+            if str(usage["name"]["value"]).lower() != name.lower():
+                continue
+            free = int(usage["limit"]) - int(usage["currentValue"])
+            if free < wanted:
+                yield self._lacks(
+                    f"quota of {what} ({usage['name'].get('localizedValue', name)})",
+                    f"{free} of {usage['limit']} are free in {self.party.location}, {wanted} are needed",
+                    "ask for more: Azure portal, Quotas, or choose another size or region",
+                )
+
+    def _az(self, command: str) -> str:
+        return f"az {command} --subscription {self.party.subscription_id}"
+
+    def _lacks(self, what: str, why: str, mend: str) -> Missing:
+        return Missing(
+            party=self.party.name, subscription=self.party.subscription_id, what=what, why=why, mend=mend
+        )
+
+
+def allows(granted: Sequence[Mapping[str, Any]], action: str) -> bool:
+    """Tell whether any one role allows `action`: what its actions match and its notActions do not.
+
+    The list does not show conditions of role assignments.
+    """
+    return any(
+        any(_matches(pattern, action) for pattern in role.get("actions", []))
+        and not any(_matches(pattern, action) for pattern in role.get("notActions", []))
+        for role in granted
+    )
+
+
+def _matches(pattern: str, action: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), action, re.IGNORECASE) is not None
+
+
+def _capability(size: Mapping[str, Any], name: str) -> str | None:
+    return next(
+        (str(entry["value"]) for entry in size.get("capabilities", []) if entry["name"] == name), None
+    )

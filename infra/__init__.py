@@ -1,0 +1,1 @@
+"""What an organisation needs once, before the first deployment: who may deploy, where state is kept."""
