@@ -8,18 +8,28 @@ store. Addresses are kept from one daemon to the next where the ports are still 
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import os
 import secrets
 import signal
 import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from emulator import paths
+from emulator.arm import ControlPlane, Latency, certificates
+from emulator.arm.http import Listeners, listen
+from emulator.plugins.azure_native.client import FAST
+from emulator.plugins.azure_native.interrupted import Creations
+from emulator.plugins.azure_native.provider import Azure, AzureNative
 from emulator.plugins.listener import Listener
+from emulator.plugins.package import Package
 from emulator.plugins.random.provider import Random
 from emulator.record import Record, code_state, start_time
 
@@ -31,8 +41,6 @@ log = logging.getLogger("emulator.daemon")
 
 def main() -> None:
     """Serve until told to end."""
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before any thread: only sigwait below takes them
     paths.private_folder(paths.emulator())
     lock = (paths.emulator() / "daemon.lock").open("w")
     try:
@@ -41,37 +49,102 @@ def main() -> None:
         print(f"another daemon already serves {paths.home()}", file=sys.stderr)
         return
     log_to_file(paths.daemon_log())
-    record = serve(Record.load(paths.daemon_file()))
-    record.write(paths.daemon_file())
-    log.info(
-        "pid %d serves %s: control plane %s, plugins %s", record.pid, paths.home(), record.arm, record.plugins
-    )
-    log.info("ended by %s", signal.Signals(signal.sigwait(ends)).name)
+    asyncio.run(serve(Record.load(paths.daemon_file())))
     paths.daemon_file().unlink(missing_ok=True)
     logging.shutdown()
     os._exit(0)  # calls that wait in other threads would hold the process
 
 
-def serve(before: Record | None) -> Record:
-    """Start everything, if possible where the last daemon listened; return where it listens."""
-    listener = Listener(
-        {Random.name: Random},
+async def serve(before: Record | None) -> None:
+    """Open everything, if possible where the daemon `before` listened, and write where; return on a signal."""
+    ended = asyncio.Event()
+    for ends in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(ends, ended.set)
+    plane = ControlPlane(paths.store(), token_key())
+    arm = await _listen(plane, _port(before.arm if before else ""))
+    plugins = Listener(
+        packages(plane),
         token=plugin_token(),
         backend=paths.backend_url(),
         port=_port(before.plugins if before else ""),
     )
-    listener.start()
-    paths.private_folder(paths.backend())
+    plugins.start()
     pid = os.getpid()
-    return Record(
+    record = Record(
         pid=pid,
         started=start_time(pid) or 0,
-        plugins=f"127.0.0.1:{listener.port}",
-        arm="",
+        plugins=f"127.0.0.1:{plugins.port}",
+        arm=f"https://127.0.0.1:{arm.port}",
         socket=str(paths.arm_socket()),
         backend=paths.backend_url(),
         code=code_state(),
     )
+    record.write(paths.daemon_file())
+    log.info(
+        "pid %d serves %s: Resource Manager %s, plugins %s", pid, paths.home(), record.arm, record.plugins
+    )
+    await ended.wait()
+    log.info("told to end")
+    plugins.stop()
+    await arm.close()
+    plane.close()
+
+
+def packages(plane: ControlPlane) -> Mapping[str, Callable[[Path], Package]]:
+    """Return what makes an instance of each provider package for a working directory."""
+    paths.private_folder(paths.backend())
+    scale = Latency.from_environment().scale
+    azure = Azure(
+        handle=plane.handle,
+        bearer=Bearer(plane.issue_token),
+        creations=Creations(paths.emulator() / "creations.sqlite", paths.backend()),
+        pace=scale or FAST,
+    )
+    return {AzureNative.name: partial(AzureNative, azure=azure), Random.name: Random}
+
+
+class Bearer:
+    """Keeps a bearer token of the deployer and renews it before it expires."""
+
+    def __init__(self, issue: Callable[[], tuple[str, int]]) -> None:
+        self._issue = issue
+        self._token, self._expires = issue()
+
+    def __call__(self) -> str:
+        """Return a token that is good for at least five minutes."""
+        if time.time() > self._expires - 300:
+            self._token, self._expires = self._issue()
+        return self._token
+
+
+async def _listen(plane: ControlPlane, port: int) -> Listeners:
+    certificates.ensure_authority(paths.authority(), paths.authority_key())
+    certificates.ensure_certificate(
+        paths.server_certificate(),
+        paths.server_key(),
+        names=("127.0.0.1", "localhost"),
+        authority=paths.authority(),
+        authority_key=paths.authority_key(),
+    )
+    open_at = partial(
+        listen,
+        plane,
+        certificate=paths.server_certificate(),
+        key=paths.server_key(),
+        socket=paths.arm_socket(),
+    )
+    try:
+        return await open_at(port=port)
+    except OSError:  # somebody else has the port by now
+        return await open_at(port=0)
+
+
+def token_key() -> bytes:
+    """Return the key that signs bearer tokens, made on first use."""
+    file = paths.token_key()
+    if not file.exists():
+        paths.write_private(file, secrets.token_bytes(32))
+    return file.read_bytes()
 
 
 def plugin_token() -> str:

@@ -1,0 +1,118 @@
+"""Check: names and locations that the program leaves out, and inputs that cannot become a request.
+
+Like the real provider it knows required properties and the rule for the name, lets unknown properties and
+enum values pass, and words its failures the same way. What remains Azure itself refuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from emulator.plugins.azure_native.shape import Shape
+from emulator.plugins.package import Checked, Failure, Resource
+from emulator.plugins.wire import UNKNOWN, Properties
+
+GroupLocation = Callable[[str], str | None]
+"""Returns the location of a resource group, None when there is no such group."""
+
+CREATE_FIRST = "__createBeforeDelete"
+"""The input that marks a random name: such a resource can be replaced by a new one beside it."""
+
+
+def check(
+    shape: Shape,
+    resource: Resource,
+    old: Properties,
+    new: Properties,
+    *,
+    seed: bytes,
+    location: str | None,
+    group_location: GroupLocation,
+) -> Checked:
+    """Return completed inputs and what is wrong with them.
+
+    `location` is that of the provider's configuration; `seed` makes a preview and its deployment choose the
+    same name.
+    """
+    inputs = named(shape, resource, old, new, seed)
+    if shape.located and "location" not in inputs:
+        inputs |= _default_location(shape, old, inputs, location, group_location)
+    failures = [
+        Failure(name, f"missing required property '{name}'")
+        for name in shape.required_inputs
+        if inputs.get(name) is None
+    ]
+    if shape.located and "location" not in inputs:
+        failures.append(
+            Failure(
+                "location",
+                "missing required property 'location'. Either set it explicitly or configure it with "
+                "'pulumi config set azure-native:location <value>'.",
+            )
+        )
+    failures += _judge_name(shape, inputs[shape.name_input])
+    return Checked(inputs=inputs, failures=failures)
+
+
+def named(shape: Shape, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Properties:
+    """Return inputs with a name: the program's, the one that the resource has already, or a made one."""
+    key = shape.name_input
+    if key in new:
+        return dict(new)
+    if key in old:
+        return dict(new) | {name: old[name] for name in (key, CREATE_FIRST) if name in old}
+    if shape.autoname == "random":
+        return dict(new) | {key: f"{resource.name}{_digits(resource, seed)[:8]}", CREATE_FIRST: True}
+    if shape.autoname == "guid":
+        return dict(new) | {key: str(uuid.UUID(_digits(resource, seed)[:32]))}
+    return dict(new) | {key: resource.name if shape.autoname == "same" else shape.autoname}
+
+
+def same_place(one: Any, other: Any) -> bool:
+    """Say whether two locations are the same: Azure reads ``West Europe`` and ``westeurope`` alike."""
+    return isinstance(one, str) and isinstance(other, str) and _place(one) == _place(other)
+
+
+def _place(location: str) -> str:
+    return location.replace(" ", "").lower()
+
+
+def _digits(resource: Resource, seed: bytes) -> str:
+    return hashlib.sha256((seed or secrets.token_bytes(32)) + resource.urn.encode()).hexdigest()
+
+
+def _default_location(
+    shape: Shape, old: Properties, inputs: Properties, configured: str | None, group_location: GroupLocation
+) -> Properties:
+    group = inputs.get("resourceGroupName")
+    if "location" in old:
+        return {"location": old["location"]}
+    if configured:
+        return {"location": configured}
+    if shape.name_input == "resourceGroupName" or group is None:
+        return {}
+    if group is UNKNOWN:
+        return {"location": UNKNOWN}
+    found = group_location(group)
+    return {"location": found} if found else {}
+
+
+def _judge_name(shape: Shape, name: Any) -> list[Failure]:
+    rule, key = shape.name, shape.name_input
+    if name is UNKNOWN:
+        return []
+    if not isinstance(name, str):
+        return [Failure(key, f"'{key}' should be of type 'string' but got {type(name).__name__}")]
+    failures = []
+    if len(name) < rule.minimum:
+        failures.append(f"'{key}' is too short ({len(name)}): at least {rule.minimum} characters required")
+    if len(name) > rule.maximum:
+        failures.append(f"'{key}' is too long ({len(name)}): at most {rule.maximum} characters allowed")
+    if re.fullmatch(rule.pattern, name) is None:
+        failures.append(f"'{key}' does not match expression '^{rule.pattern}$'")
+    return [Failure(key, f"{reason}. The name is {name!r}.") for reason in failures]

@@ -1,0 +1,64 @@
+"""Read: carry what was changed behind the engine's back over to the inputs: the next update mends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.plugins.azure_native.shape import Shape
+from emulator.plugins.wire import Properties, without
+
+
+def drifted_inputs(
+    shape: Shape, inputs: Properties, old_outputs: Properties, new_outputs: Properties
+) -> Properties:
+    """Return the inputs with every difference between two sets of outputs applied to them.
+
+    What Azure fills in is in both, hence no difference; lists that the program leaves to Azure are ignored.
+    """
+    ignored = {path.removeprefix("properties.") for path in shape.kept} - inputs.keys()
+    before = without(shape.to_inputs(old_outputs), ignored)
+    after = without(shape.to_inputs(new_outputs), ignored)
+    return inputs | _merge(inputs, before, after, shape)
+
+
+def _merge(inputs: Properties, before: Properties, after: Properties, shape: Shape) -> Properties:
+    merged: Properties = _apply(inputs, before, after)
+    return merged | {name: inputs[name] for name in shape.parameters if name in inputs}
+
+
+def _apply(inputs: Any, before: Any, after: Any) -> Any:
+    """Return `inputs` changed as `before` was changed to become `after`."""
+    if before == after:
+        return inputs
+    if isinstance(inputs, dict) and isinstance(before, dict) and isinstance(after, dict):
+        changed = dict(inputs)
+        for name in before.keys() | after.keys():
+            if name not in after:
+                changed.pop(name, None)
+            elif before.get(name) != after[name]:
+                changed[name] = _apply(inputs.get(name), before.get(name), after[name])
+        return changed
+    if isinstance(inputs, list) and isinstance(before, list) and isinstance(after, list):
+        if len(inputs) == len(before) == len(after):
+            return [_apply(*each) for each in zip(inputs, before, after, strict=True)]
+        return after
+    return after
+
+
+def imported_inputs(shape: Shape, parameters: Properties, outputs: Properties) -> Properties:
+    """Return the inputs that would make a resource as it was found, without the defaults of the API."""
+    found = _without_defaults(shape.to_inputs(outputs), shape, "")
+    return {**found, **without(parameters, ["subscriptionId"])}
+
+
+def _without_defaults(value: Any, shape: Shape, path: str) -> Any:
+    if isinstance(value, list):
+        return [_without_defaults(element, shape, f"{path}[]") for element in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for name, member in value.items():
+        below = f"{path}.{name}" if path else name
+        if shape.defaults.get(below) != member and member not in ([], {}):
+            kept[name] = _without_defaults(member, shape, below)
+    return kept

@@ -1,0 +1,233 @@
+"""Networks: azure-native:network and azure-native:privatedns.
+
+Objects of the network provider lie alike: identity beside `properties`, everything else in it; where one
+refers to another, the program may give the whole of it, of which Azure reads the id.
+"""
+
+from emulator.plugins.azure_native.layout import Layout, flat, plain
+from emulator.plugins.azure_native.shape import Name, Shape, group_path
+
+VERSION = "2024-05-01"
+DNS_VERSION = "2024-06-01"
+
+_OWN = ("id", "name", "type", "etag")
+_TOP = (*_OWN, "location", "tags", "extendedLocation", "identity", "sku", "zones")
+_SET = ("id", "type", "etag", "provisioningState")
+_WORD = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_SUBNET_DEFAULTS = {
+    "privateEndpointNetworkPolicies": "Disabled",
+    "privateLinkServiceNetworkPolicies": "Enabled",
+}
+
+REFERENCE = flat(*_TOP)
+"""Another resource, by its id or as a whole."""
+
+SECURITY_RULE = flat(
+    *_OWN,
+    members={"sourceApplicationSecurityGroups": REFERENCE, "destinationApplicationSecurityGroups": REFERENCE},
+    computed=_SET,
+)
+SUBNET = flat(
+    *_OWN,
+    members={
+        "delegations": flat(*_OWN, computed=(*_SET, "actions")),
+        "ipConfigurations": REFERENCE,
+        "natGateway": plain(),
+        "networkSecurityGroup": REFERENCE,
+        "privateEndpoints": REFERENCE,
+        "routeTable": REFERENCE,
+        "serviceEndpoints": plain(computed=("provisioningState",)),
+    },
+    computed=(
+        *_SET,
+        "ipConfigurationProfiles",
+        "ipConfigurations",
+        "privateEndpoints",
+        "purpose",
+        "resourceNavigationLinks",
+        "serviceAssociationLinks",
+    ),
+)
+PEERING = flat(*_OWN, computed=(*_SET, "peeringState", "peeringSyncLevel", "resourceGuid"))
+NIC_ADDRESS = flat(
+    *_OWN,
+    members={"subnet": REFERENCE, "publicIPAddress": REFERENCE, "applicationSecurityGroups": REFERENCE},
+    computed=(*_SET, "privateLinkConnectionProperties"),
+    filled=("primary", "privateIPAddress", "privateIPAddressVersion", "privateIPAllocationMethod"),
+)
+LINK_CONNECTION = flat(*_OWN, computed=_SET, filled=("privateLinkServiceConnectionState",))
+
+
+def _network(
+    kind: str, path: str, inputs: str, *, longest: int = 80, shortest: int = 1, **more: object
+) -> Shape:
+    return Shape(
+        pulumi_type=f"azure-native:network:{kind}",
+        path=group_path(f"Microsoft.Network/{path}"),
+        version=VERSION,
+        inputs=inputs,
+        name=Name(pattern=_WORD, minimum=shortest, maximum=longest),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+SHAPES = (
+    _network(
+        "FlowLog",
+        "networkWatchers/{networkWatcherName}/flowLogs/{flowLogName}",
+        "location tags identity enabled enabledFilteringCriteria flowAnalyticsConfiguration format "
+        "retentionPolicy storageId targetResourceId",
+        layout=flat(*_TOP, members={"identity": plain({"userAssignedIdentities": Layout(ids=True)})}),
+        required="storageId targetResourceId",
+        autoname="same",
+        defaults={"format.version": 0, "retentionPolicy.days": 0, "retentionPolicy.enabled": False},
+    ),
+    _network(
+        "NatGateway",
+        "natGateways/{natGatewayName}",
+        "location tags sku zones idleTimeoutInMinutes publicIpAddresses publicIpPrefixes",
+        layout=flat(*_TOP),
+    ),
+    _network(
+        "NetworkInterface",
+        "networkInterfaces/{networkInterfaceName}",
+        "location tags extendedLocation auxiliaryMode auxiliarySku disableTcpStateTracking "
+        "dnsSettings enableAcceleratedNetworking enableIPForwarding ipConfigurations "
+        "networkSecurityGroup nicType workloadType",
+        layout=flat(
+            *_TOP,
+            members={
+                "dnsSettings": plain(
+                    computed=("appliedDnsServers", "internalDomainNameSuffix", "internalFqdn"),
+                    filled=("dnsServers",),
+                ),
+                "ipConfigurations": NIC_ADDRESS,
+                "networkSecurityGroup": REFERENCE,
+                "privateLinkService": REFERENCE,
+            },
+        ),
+        defaults={f"ipConfigurations[].subnet.{name}": value for name, value in _SUBNET_DEFAULTS.items()},
+    ),
+    _network(
+        "NetworkSecurityGroup",
+        "networkSecurityGroups/{networkSecurityGroupName}",
+        "location tags flushConnection securityRules",
+        layout=flat(*_TOP, members={"securityRules": SECURITY_RULE, "defaultSecurityRules": SECURITY_RULE}),
+        kept=("properties.securityRules",),
+    ),
+    _network(
+        "PrivateDnsZoneGroup",
+        "privateEndpoints/{privateEndpointName}/privateDnsZoneGroups/{privateDnsZoneGroupName}",
+        "name privateDnsZoneConfigs",
+        layout=flat(*_OWN, members={"privateDnsZoneConfigs": flat("name", computed=("recordSets",))}),
+        autoname="same",
+    ),
+    _network(
+        "PrivateEndpoint",
+        "privateEndpoints/{privateEndpointName}",
+        "location tags extendedLocation applicationSecurityGroups customNetworkInterfaceName "
+        "ipConfigurations manualPrivateLinkServiceConnections privateLinkServiceConnections subnet",
+        layout=flat(
+            *_TOP,
+            members={
+                "applicationSecurityGroups": REFERENCE,
+                "ipConfigurations": flat("name", "type", "etag", computed=("type", "etag")),
+                "manualPrivateLinkServiceConnections": LINK_CONNECTION,
+                "networkInterfaces": REFERENCE,
+                "privateLinkServiceConnections": LINK_CONNECTION,
+                "subnet": REFERENCE,
+            },
+        ),
+        shortest=2,
+        longest=64,
+        replaces="subnet",
+        defaults={f"subnet.{name}": value for name, value in _SUBNET_DEFAULTS.items()},
+    ),
+    _network(
+        "PublicIPAddress",
+        "publicIPAddresses/{publicIpAddressName}",
+        "location tags extendedLocation sku zones ddosSettings deleteOption dnsSettings "
+        "idleTimeoutInMinutes ipTags publicIPAddressVersion publicIPAllocationMethod publicIPPrefix",
+        layout=flat(
+            *_TOP,
+            members={
+                "ipConfiguration": REFERENCE,
+                "linkedPublicIPAddress": REFERENCE,
+                "natGateway": REFERENCE,
+                "servicePublicIPAddress": REFERENCE,
+                "sku": plain(filled=("tier",)),
+            },
+        ),
+        replaces="location publicIPAddressVersion publicIPPrefix sku",
+    ),
+    _network(
+        "Subnet",
+        "virtualNetworks/{virtualNetworkName}/subnets/{subnetName}",
+        "name addressPrefix addressPrefixes applicationGatewayIPConfigurations "
+        "defaultOutboundAccess delegations ipAllocations natGateway networkSecurityGroup "
+        "privateEndpointNetworkPolicies privateLinkServiceNetworkPolicies routeTable "
+        "serviceEndpointPolicies serviceEndpoints sharingScope",
+        layout=SUBNET,
+        autoname="same",
+        defaults=_SUBNET_DEFAULTS,
+    ),
+    _network(
+        "VirtualNetwork",
+        "virtualNetworks/{virtualNetworkName}",
+        "location tags extendedLocation addressSpace bgpCommunities ddosProtectionPlan dhcpOptions "
+        "enableDdosProtection enableVmProtection encryption flowTimeoutInMinutes ipAllocations "
+        "privateEndpointVNetPolicies subnets virtualNetworkPeerings",
+        layout=flat(*_TOP, members={"subnets": SUBNET, "virtualNetworkPeerings": PEERING}),
+        shortest=2,
+        longest=64,
+        replaces="location",
+        kept=("properties.subnets", "properties.virtualNetworkPeerings"),
+        defaults={
+            "enableDdosProtection": False,
+            "enableVmProtection": False,
+            **{f"subnets[].{name}": value for name, value in _SUBNET_DEFAULTS.items()},
+        },
+    ),
+    _network(
+        "VirtualNetworkPeering",
+        "virtualNetworks/{virtualNetworkName}/virtualNetworkPeerings/{virtualNetworkPeeringName}",
+        "name allowForwardedTraffic allowGatewayTransit allowVirtualNetworkAccess "
+        "doNotVerifyRemoteGateways enableOnlyIPv6Peering localSubnetNames peerCompleteVnets "
+        "remoteSubnetNames remoteVirtualNetwork useRemoteGateways",
+        layout=PEERING,
+        autoname="same",
+    ),
+    Shape(
+        pulumi_type="azure-native:privatedns:PrivateRecordSet",
+        path=group_path(
+            "Microsoft.Network/privateDnsZones/{privateZoneName}/{recordType}/{relativeRecordSetName}"
+        ),
+        version=DNS_VERSION,
+        inputs="aRecords aaaaRecords cnameRecord metadata mxRecords ptrRecords soaRecord srvRecords ttl "
+        "txtRecords",
+        layout=flat(*_OWN),
+        name=Name(pattern=r"@|\*|[A-Za-z0-9_*-]+(\.[A-Za-z0-9_-]+)*", maximum=63),
+        autoname="same",
+    ),
+    Shape(
+        pulumi_type="azure-native:privatedns:PrivateZone",
+        path=group_path("Microsoft.Network/privateDnsZones/{privateZoneName}"),
+        version=DNS_VERSION,
+        inputs="location tags",
+        layout=flat(*_TOP),
+        name=Name(pattern=r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,33}", maximum=63),
+        replaces="location",
+    ),
+    Shape(
+        pulumi_type="azure-native:privatedns:VirtualNetworkLink",
+        path=group_path(
+            "Microsoft.Network/privateDnsZones/{privateZoneName}/virtualNetworkLinks/{virtualNetworkLinkName}"
+        ),
+        version=DNS_VERSION,
+        inputs="location tags registrationEnabled resolutionPolicy virtualNetwork",
+        layout=flat(*_TOP),
+        name=Name(pattern=_WORD, maximum=80),
+        replaces="location",
+        autoname="same",
+    ),
+)
