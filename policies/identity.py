@@ -1,0 +1,111 @@
+"""Who may do what: few roles, on the smallest scope, for machines only."""
+
+from collections.abc import Iterator
+
+from policies.planned import UNKNOWN, Planned, at
+from policies.rule import Fault, demand, rule, stack_rule
+
+ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+DEFINITION = "azure-native:authorization:RoleDefinition"
+FEDERATED = "azure-native:managedidentity:FederatedIdentityCredential"
+IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+CONTAINER = "azure-native:storage:BlobContainer"
+REGISTRY = "azure-native:containerregistry:Registry"
+
+BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+
+SCOPES = {
+    BLOB_READER: ("blobservices/default/containers",),
+    BLOB_CONTRIBUTOR: ("blobservices/default/containers", "storageaccounts"),
+    ACR_PULL: ("registries",),
+    "e147488a-f6f5-4113-8e2d-b22465e65bf6": ("vaults", "vaults/keys"),
+    "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24": ("disks", "resourcegroups"),
+    "7efff54f-a5b4-42b5-a1c5-5411624893ce": ("resourcegroups",),
+    "3913510d-42f4-4e42-8a64-420c390055eb": ("datacollectionrules",),
+}
+"""The roles this platform gives, and what each may be scoped to.
+
+Storage Blob Data Reader and Contributor, AcrPull, Key Vault Crypto Service Encryption User, Disk Backup
+Reader, Disk Snapshot Contributor, Monitoring Metrics Publisher.
+"""
+
+
+@rule(
+    "role-narrow",
+    ASSIGNMENT,
+    why="a role on an account, a resource group or a subscription reaches every container in it, the other "
+    "hospitals' among them.",
+    mend="scope the assignment to the one container, registry or key it is for, and use one of the "
+    "known roles.",
+)
+def roles_are_narrow(assignment: Planned) -> Iterator[str]:
+    """A role is one of the known ones, given on a single container, registry or key."""
+    definition, scope = at(assignment.props, "roleDefinitionId"), at(assignment.props, "scope")
+    role = definition.lower().rsplit("/", 1)[-1] if isinstance(definition, str) else definition
+    if role is not UNKNOWN and role not in SCOPES:
+        yield f"role {role} is not among the roles this platform gives"
+    elif isinstance(role, str) and isinstance(scope, str) and _kind(scope) not in SCOPES[role]:
+        yield f"role {role} is given on {scope}"
+
+
+def _kind(scope: str) -> str:
+    """Return the type path of an ARM id without its provider, e.g. ``storageaccounts``."""
+    steps = scope.lower().strip("/").split("/")
+    if "providers" not in steps:
+        return "resourcegroups" if "resourcegroups" in steps else "subscriptions"
+    kinds = steps[len(steps) - steps[::-1].index("providers") + 1 :: 2]
+    return "blobservices/default/containers" if kinds[-1] == "containers" else "/".join(kinds)
+
+
+@rule(
+    "role-for-machines",
+    ASSIGNMENT,
+    why="a person's access belongs in the directory, with approval and expiry, not in a stack.",
+    mend="set principalType ServicePrincipal (it also spares the first deployment a replication error).",
+)
+def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
+    """A role is given to a managed identity."""
+    yield from demand(assignment.props, "principalType", "ServicePrincipal")
+
+
+@stack_rule(
+    "role-own-cells",
+    why="a hospital's identity with a role on another's container could read or replace what is "
+    "meant for it.",
+    mend="give a hospital's identity roles on client-<hospital> and on its own data container only.",
+)
+def hospitals_keep_to_their_cells(resources: list[Planned]) -> Iterator[Fault]:
+    """A hospital's identity has roles on its own containers only."""
+    identities = [r for r in resources if r.type == IDENTITY]
+    containers = [r for r in resources if r.type == CONTAINER]
+    owners = {r.subscription: r.party for r in resources if r.type == IDENTITY}
+    for assignment in (r for r in resources if r.type == ASSIGNMENT):
+        holders = {i.party for i in identities if i.urn in assignment.refers.get("principalId", ())}
+        for container in containers:
+            if container.urn not in assignment.refers.get("scope", ()):
+                continue
+            name = str(at(container.props, "containerName") or at(container.props, "name"))
+            meant = {owners.get(container.subscription)}
+            if name.startswith("client-"):
+                meant.add(name.removeprefix("client-"))
+            for holder in holders - meant:
+                yield Fault(
+                    urn=assignment.urn,
+                    what=f"{holder} gets a role on {name} of {' and '.join(map(str, meant))}",
+                )
+
+
+@rule(
+    "no-custom-role",
+    DEFINITION,
+    FEDERATED,
+    why="a role of our own making, or an outside party trusted to be one of our machines, is beyond "
+    "what the checks "
+    "here understand.",
+    mend="use Azure's built-in roles; federate the deployer outside this program.",
+)
+def no_new_roles_or_trusts(resource: Planned) -> Iterator[str]:
+    """The program makes no roles and trusts no outside issuer."""
+    yield f"{resource.type.rsplit(':', 1)[-1]} is not used on this platform"

@@ -1,0 +1,131 @@
+"""What keeps a deployment accountable and recoverable: logs, locks, protection, budget, backup."""
+
+from collections.abc import Iterator
+
+from policies.planned import UNKNOWN, Planned, at
+from policies.rule import Fault, Level, demand, rule, stack_rule
+
+DIAGNOSTIC = "azure-native:monitor:DiagnosticSetting"
+FLOW_LOG = "azure-native:network:FlowLog"
+LOCK_BY_SCOPE = "azure-native:authorization:ManagementLockByScope"
+LOCK_ON_GROUP = "azure-native:authorization:ManagementLockAtResourceGroupLevel"
+BUDGETS = ("azure-native:consumption:Budget", "azure-native:costmanagement:Budget")
+WORKSPACE = "azure-native:operationalinsights:Workspace"
+GROUP = "azure-native:resources:ResourceGroup"
+
+WATCHED = {
+    "azure-native:storage:StorageAccount": "blob reads and writes",
+    "azure-native:keyvault:Vault": "uses of its keys",
+    "azure-native:containerregistry:Registry": "pulls and pushes",
+    "azure-native:network:NetworkSecurityGroup": "rule hits",
+}
+"""Types whose use must be logged, and what would go unseen otherwise."""
+
+PRECIOUS = ("azure-native:storage:StorageAccount", "azure-native:keyvault:Vault", "azure-native:compute:Disk")
+"""Types that hold what cannot be made again."""
+
+
+@stack_rule(
+    "diagnostics",
+    why="what is not logged cannot be investigated.",
+    mend="add a DiagnosticSetting for it (for storage on its blob service) to the party's workspace.",
+)
+def use_is_logged(resources: list[Planned]) -> Iterator[Fault]:
+    """Storage, vault, registry and security groups send their logs to a workspace."""
+    by_urn = {r.urn: r for r in resources}
+    logged: set[str] = set()
+    for setting in (r for r in resources if r.type == DIAGNOSTIC):
+        for urn in setting.refers.get("resourceUri", ()):
+            logged.add(urn)
+            logged.update(u for us in by_urn[urn].refers.values() for u in us) if urn in by_urn else None
+    for resource in resources:
+        if resource.type in WATCHED and resource.urn not in logged:
+            yield Fault(urn=resource.urn, what=f"no diagnostic setting: {WATCHED[resource.type]} go unseen")
+
+
+@stack_rule(
+    "flow-logs",
+    environments=("prod",),
+    why="flow logs are the record of who talked to whom that an auditor asks for first.",
+    mend="add a FlowLog whose targetResourceId is the virtual network.",
+)
+def networks_log_their_flows(resources: list[Planned]) -> Iterator[Fault]:
+    """In prod every network records its flows."""
+    logs = [r for r in resources if r.type == FLOW_LOG]
+    for vnet in (r for r in resources if r.type == "azure-native:network:VirtualNetwork"):
+        if not any(vnet in log.refers_to("targetResourceId", [vnet]) for log in logs):
+            yield Fault(urn=vnet.urn, what="it has no flow log")
+
+
+@stack_rule(
+    "prod-lock",
+    environments=("prod",),
+    why="one wrong command could delete a hospital's data or the federation's results.",
+    mend="add a CanNotDelete lock on the resource group.",
+)
+def groups_are_locked(resources: list[Planned]) -> Iterator[Fault]:
+    """In prod every resource group that holds data is locked against deletion."""
+    locked: set[str] = set()
+    for lock in (r for r in resources if r.type in (LOCK_BY_SCOPE, LOCK_ON_GROUP)):
+        if at(lock.props, "level") in ("CanNotDelete", "ReadOnly"):
+            for prop in ("scope", "resourceGroupName"):
+                locked.update(lock.refers.get(prop, ()))
+    for resource in (r for r in resources if r.type in PRECIOUS):
+        around = {resource.urn, *resource.refers.get("resourceGroupName", ())}
+        if not around & locked:
+            yield Fault(urn=resource.urn, what="neither it nor its resource group is locked")
+
+
+@stack_rule(
+    "prod-protect",
+    environments=("prod",),
+    why="without protection a rename in the program deletes and recreates it, empty.",
+    mend="create it with ResourceOptions(protect=True) in prod.",
+)
+def precious_things_are_protected(resources: list[Planned]) -> Iterator[Fault]:
+    """In prod Pulumi itself refuses to delete or replace what holds data."""
+    for resource in (r for r in resources if r.type in PRECIOUS and not r.protect):
+        yield Fault(urn=resource.urn, what="it is not protected")
+
+
+@stack_rule(
+    "budget",
+    level=Level.ADVISORY,
+    why="a stolen identity or a mistake shows on the bill first.",
+    mend="add a monthly Budget with a notification to the subscription.",
+)
+def subscriptions_have_a_budget(resources: list[Planned]) -> Iterator[Fault]:
+    """Every subscription has a budget."""
+    watched = {r.subscription for r in resources if r.type in BUDGETS}
+    groups = {r.subscription: r for r in resources if r.type == GROUP}
+    for subscription, group in groups.items():
+        if subscription not in watched:
+            yield Fault(urn=group.urn, what=f"subscription {subscription} has no budget")
+
+
+@rule(
+    "log-retention",
+    WORKSPACE,
+    level=Level.ADVISORY,
+    environments=("prod",),
+    why="intrusions are often found months later.",
+    mend="set retentionInDays to 90 or more.",
+)
+def logs_are_kept(workspace: Planned) -> Iterator[str]:
+    """In prod logs are kept for at least 90 days."""
+    days = at(workspace.props, "retentionInDays")
+    if days is not UNKNOWN and not (isinstance(days, int | float) and days >= 90):
+        yield f"retentionInDays is {days}, it should be 90 or more"
+
+
+@rule(
+    "lock-blocks-deletion",
+    LOCK_BY_SCOPE,
+    LOCK_ON_GROUP,
+    why="a ReadOnly lock also blocks what the platform must do, such as reading keys' metadata or "
+    "starting a VM.",
+    mend="use level CanNotDelete.",
+)
+def locks_block_deletion_only(lock: Planned) -> Iterator[str]:
+    """A lock blocks deletion, and nothing else."""
+    yield from demand(lock.props, "level", "CanNotDelete")

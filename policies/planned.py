@@ -1,0 +1,103 @@
+"""A planned resource as the rules see it, and how they read properties that may not be known yet.
+
+During a preview a property that depends on something uncreated is *unknown*. A rule never guesses about it:
+an unknown value breaks nothing now, and the same rule runs again on the known value before the resource is
+made. Where a rule needs to know what a property points at, `Planned.refers_to` also answers from the
+engine's own record of dependencies, which is known during a preview.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+class _Unknown:
+    def __repr__(self) -> str:
+        return "(known after the deployment)"
+
+
+UNKNOWN: Final = _Unknown()
+"""Stands for a value that the engine cannot know yet."""
+
+Props = Mapping[str, Any]
+"""A resource's properties as the engine sends them: camelCase, flattened by azure-native."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One resource of the plan.
+
+    ``subscription`` is the subscription id of its explicit provider, None for a default provider and for
+    resources that are no Azure resources. ``refers`` maps a property to the URNs it was computed from.
+    """
+
+    type: str
+    name: str
+    urn: str
+    props: Props
+    subscription: str | None = None
+    protect: bool = False
+    refers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> str:
+        """The stack this resource is planned for: dev, mvp, prod or a name of its own."""
+        return self.urn.split("::")[0].removeprefix("urn:pulumi:")
+
+    @property
+    def party(self) -> str | None:
+        """The party named in the resource's tags, None where the type has no tags."""
+        found = at(self.props, "tags.party")
+        return found if isinstance(found, str) else None
+
+    def refers_to(self, path: str, candidates: Sequence["Planned"]) -> list["Planned"]:
+        """Return those candidates that the property at ``path`` points at, by dependency or by a "
+        "written id."""
+        urns = self.refers.get(path.split(".", maxsplit=1)[0], ())
+        if urns:
+            return [c for c in candidates if c.urn in urns]
+        return [c for c in candidates if c.has_id(at(self.props, path))]
+
+    def has_id(self, arm_id: Any) -> bool:
+        """Say whether a written ARM id names this resource (same subscription, type and name)."""
+        if not isinstance(arm_id, str) or self.subscription is None:
+            return False
+        steps = arm_id.lower().strip("/").split("/")
+        names = [
+            v.lower() for k, v in self.props.items() if k.lower().endswith("name") and isinstance(v, str)
+        ]
+        kind = self.type.rsplit(":", 1)[-1].lower()
+        return (
+            len(steps) > 3
+            and steps[1] == self.subscription.lower()
+            and steps[-2].startswith(kind[:-1])
+            and steps[-1] in names
+        )
+
+
+def at(props: Any, path: str) -> Any:
+    """Return the value at a dotted path; None where it is absent, UNKNOWN where it cannot be known yet."""
+    here = props
+    for step in path.split("."):
+        if here is UNKNOWN:
+            return UNKNOWN
+        if not isinstance(here, Mapping):
+            return None
+        here = here.get(step)
+    return here
+
+
+def each(props: Any, path: str) -> Iterator[Any]:
+    """Yield the known members of the list at a dotted path; nothing where it is absent or unknown."""
+    found = at(props, path)
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        yield from (member for member in found if member is not UNKNOWN)
+
+
+def contains_unknown(value: Any) -> bool:
+    """Say whether a value, or anything inside it, cannot be known yet."""
+    if value is UNKNOWN:
+        return True
+    if isinstance(value, Mapping):
+        return any(contains_unknown(v) for v in value.values())
+    return isinstance(value, list | tuple) and any(contains_unknown(v) for v in value)

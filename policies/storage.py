@@ -1,0 +1,260 @@
+"""Storage, registry and vault: closed to the internet, identities instead of keys, encrypted, recoverable."""
+
+from collections.abc import Iterator
+
+from policies.planned import UNKNOWN, Planned, at, each
+from policies.rule import Fault, Level, demand, demand_empty, demand_set, rule, stack_rule
+
+ACCOUNT = "azure-native:storage:StorageAccount"
+BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"
+CONTAINER = "azure-native:storage:BlobContainer"
+REGISTRY = "azure-native:containerregistry:Registry"
+VAULT = "azure-native:keyvault:Vault"
+KEY = "azure-native:keyvault:Key"
+WORKSPACE = "azure-native:operationalinsights:Workspace"
+
+
+@rule(
+    "storage-closed",
+    ACCOUNT,
+    why="an account with a public front lets anyone on the internet try for a hospital's data.",
+    mend="set publicNetworkAccess Disabled and networkRuleSet.defaultAction Deny without exceptions; "
+    "what must get in uses the private endpoint.",
+)
+def storage_is_closed(account: Planned) -> Iterator[str]:
+    """A storage account is reachable through its private endpoint only."""
+    yield from demand(account.props, "publicNetworkAccess", "Disabled")
+    yield from demand(account.props, "networkRuleSet.defaultAction", "Deny")
+    yield from demand(account.props, "networkRuleSet.bypass", "AzureServices", "None")
+    yield from demand_empty(account.props, "networkRuleSet.ipRules")
+    yield from demand_empty(account.props, "networkRuleSet.virtualNetworkRules")
+    yield from demand_empty(account.props, "networkRuleSet.resourceAccessRules")
+
+
+@rule(
+    "storage-no-keys",
+    ACCOUNT,
+    why="whoever holds an account key or a local user's password opens every container, and no log says who.",
+    mend="set allowSharedKeyAccess, isLocalUserEnabled and isSftpEnabled to false; give identities roles.",
+)
+def storage_has_no_keys(account: Planned) -> Iterator[str]:
+    """A storage account accepts Entra identities only."""
+    yield from demand(account.props, "allowSharedKeyAccess", False)
+    yield from demand(account.props, "isLocalUserEnabled", False)
+    yield from demand(account.props, "isSftpEnabled", False, None)
+
+
+@rule(
+    "storage-no-anonymous",
+    ACCOUNT,
+    CONTAINER,
+    why="an anonymous container is readable by anyone who learns its name.",
+    mend="set allowBlobPublicAccess false on the account and publicAccess None on the container.",
+)
+def storage_is_not_anonymous(resource: Planned) -> Iterator[str]:
+    """No blob is readable without an identity."""
+    if resource.type == ACCOUNT:
+        yield from demand(resource.props, "allowBlobPublicAccess", False)
+    else:
+        yield from demand(resource.props, "publicAccess", "None", None)
+
+
+@rule(
+    "storage-no-copy-out",
+    ACCOUNT,
+    why="replication or copies to another tenant carry data away without a single packet through the "
+    "networks.",
+    mend="set allowCrossTenantReplication false and allowedCopyScope AAD or PrivateLink.",
+)
+def storage_copies_stay_in_the_tenant(account: Planned) -> Iterator[str]:
+    """Azure itself may not copy the account's data to another tenant."""
+    yield from demand(account.props, "allowCrossTenantReplication", False)
+    yield from demand(account.props, "allowedCopyScope", "AAD", "PrivateLink")
+
+
+@rule(
+    "storage-tls",
+    ACCOUNT,
+    why="older protocols can be read or altered on the way.",
+    mend="set minimumTlsVersion TLS1_2 and enableHttpsTrafficOnly true.",
+)
+def storage_speaks_tls(account: Planned) -> Iterator[str]:
+    """A storage account speaks TLS 1.2 or newer only."""
+    yield from demand(account.props, "minimumTlsVersion", "TLS1_2", "TLS1_3")
+    yield from demand(account.props, "enableHttpsTrafficOnly", True)
+
+
+@rule(
+    "storage-own-key",
+    ACCOUNT,
+    environments=("mvp", "prod"),
+    why="with its own key a hospital can make its data unreadable for good, whatever copies exist.",
+    mend="set encryption.keySource Microsoft.Keyvault with the party's own key and identity.",
+)
+def storage_uses_the_partys_key(account: Planned) -> Iterator[str]:
+    """In mvp and prod a storage account is encrypted with its party's own key."""
+    yield from demand(account.props, "encryption.keySource", "Microsoft.Keyvault")
+    yield from demand_set(account.props, "encryption.keyVaultProperties")
+
+
+@rule(
+    "storage-doubly-encrypted",
+    ACCOUNT,
+    level=Level.ADVISORY,
+    environments=("mvp", "prod"),
+    why="a second layer of encryption below the service holds if one of the two is broken; it cannot "
+    "be added later.",
+    mend="set encryption.requireInfrastructureEncryption true when the account is made.",
+)
+def storage_is_doubly_encrypted(account: Planned) -> Iterator[str]:
+    """In mvp and prod a storage account encrypts twice."""
+    yield from demand(account.props, "encryption.requireInfrastructureEncryption", True)
+
+
+@rule(
+    "blob-recoverable",
+    BLOB_SERVICE,
+    environments=("mvp", "prod"),
+    why="a mistake or an intruder with a role could delete data or results at once.",
+    mend="enable isVersioningEnabled, deleteRetentionPolicy and containerDeleteRetentionPolicy (7 "
+    "days or more).",
+)
+def blobs_are_recoverable(service: Planned) -> Iterator[str]:
+    """In mvp and prod deleted or overwritten blobs can be brought back for at least a week."""
+    yield from demand(service.props, "isVersioningEnabled", True)
+    for policy in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
+        yield from demand(service.props, f"{policy}.enabled", True)
+        days = at(service.props, f"{policy}.days")
+        if isinstance(days, int | float) and days < 7:
+            yield f"{policy}.days is {days:g}, it must be 7 or more"
+
+
+@rule(
+    "registry-identities",
+    REGISTRY,
+    why="an admin password or anonymous pulls would let anyone read the images, and whoever can push "
+    "decides what "
+    "runs in every hospital.",
+    mend="set adminUserEnabled and anonymousPullEnabled to false and use the Premium sku (private endpoint).",
+)
+def registry_uses_identities(registry: Planned) -> Iterator[str]:
+    """The registry accepts Entra identities only."""
+    yield from demand(registry.props, "adminUserEnabled", False)
+    yield from demand(registry.props, "anonymousPullEnabled", False, None)
+    yield from demand(registry.props, "sku.name", "Premium")
+
+
+@rule(
+    "registry-closed",
+    REGISTRY,
+    environments=("mvp", "prod"),
+    why="only dev takes pushes from outside; elsewhere images arrive by import, and a public front "
+    "would be one more "
+    "way in.",
+    mend="set publicNetworkAccess Disabled and networkRuleSet.defaultAction Deny.",
+)
+def registry_is_closed(registry: Planned) -> Iterator[str]:
+    """In mvp and prod the registry is reachable through its private endpoint only."""
+    yield from demand(registry.props, "publicNetworkAccess", "Disabled")
+    yield from demand(registry.props, "networkRuleSet.defaultAction", "Deny")
+    yield from demand_empty(registry.props, "networkRuleSet.ipRules")
+
+
+@rule(
+    "vault-closed",
+    VAULT,
+    why="the vault holds the key to the party's data.",
+    mend="set publicNetworkAccess Disabled, networkAcls.defaultAction Deny, enableRbacAuthorization "
+    "true and leave "
+    "accessPolicies empty.",
+)
+def vault_is_closed(vault: Planned) -> Iterator[str]:
+    """A key vault is closed to networks and uses roles instead of access policies."""
+    yield from demand(vault.props, "properties.publicNetworkAccess", "Disabled", "disabled")
+    yield from demand(vault.props, "properties.networkAcls.defaultAction", "Deny")
+    yield from demand(vault.props, "properties.networkAcls.bypass", "AzureServices", "None")
+    yield from demand_empty(vault.props, "properties.networkAcls.ipRules")
+    yield from demand_empty(vault.props, "properties.networkAcls.virtualNetworkRules")
+    yield from demand(vault.props, "properties.enableRbacAuthorization", True)
+    yield from demand_empty(vault.props, "properties.accessPolicies")
+
+
+@rule(
+    "vault-purge-protection",
+    VAULT,
+    environments=("prod",),
+    why="without it an administrator, or whoever stole that account, can destroy the key and with it "
+    "all data at once.",
+    mend="set enablePurgeProtection true (it cannot be switched off again).",
+)
+def vault_cannot_be_purged(vault: Planned) -> Iterator[str]:
+    """In prod a deleted vault cannot be purged before its retention ends."""
+    yield from demand(vault.props, "properties.enablePurgeProtection", True)
+
+
+@rule(
+    "key-strength",
+    KEY,
+    why="everything a party stores hangs on this key.",
+    mend="use kty RSA or RSA-HSM with keySize 3072 or more.",
+)
+def key_is_strong(key: Planned) -> Iterator[str]:
+    """A customer-managed key is RSA of at least 3072 bits."""
+    yield from demand(key.props, "properties.kty", "RSA", "RSA-HSM")
+    size = at(key.props, "properties.keySize")
+    if size is not UNKNOWN and not (isinstance(size, int | float) and size >= 3072):
+        yield f"properties.keySize is {size}, it must be 3072 or more"
+
+
+@rule(
+    "logs-identities",
+    WORKSPACE,
+    why="with a workspace key anyone could write false logs.",
+    mend="set features.disableLocalAuth true.",
+)
+def workspace_uses_identities(workspace: Planned) -> Iterator[str]:
+    """A log workspace accepts Entra identities only."""
+    yield from demand(workspace.props, "features.disableLocalAuth", True)
+
+
+@rule(
+    "storage-survives-a-zone",
+    ACCOUNT,
+    level=Level.ADVISORY,
+    environments=("prod",),
+    why="with LRS the loss of one data centre loses the data.",
+    mend="use sku Standard_ZRS or Standard_GZRS.",
+)
+def storage_survives_a_zone(account: Planned) -> Iterator[str]:
+    """In prod a storage account survives the loss of a zone."""
+    yield from demand(account.props, "sku.name", "Standard_ZRS", "Standard_GZRS", "Standard_RAGZRS")
+
+
+@stack_rule(
+    "storage-has-endpoint",
+    why="a closed account without a private endpoint is reachable by nobody, and the tempting cure "
+    "is to open it.",
+    mend="add a private endpoint for the blob service in the party's network.",
+)
+def accounts_have_an_endpoint(resources: list[Planned]) -> Iterator[Fault]:
+    """Every storage account that holds containers has a private endpoint."""
+    accounts = [r for r in resources if r.type == ACCOUNT]
+    served: set[str] = set()
+    for endpoint in (r for r in resources if r.type == "azure-native:network:PrivateEndpoint"):
+        served.update(endpoint.refers.get("privateLinkServiceConnections", ()))
+        for connection in each(endpoint.props, "privateLinkServiceConnections"):
+            served.update(a.urn for a in accounts if a.has_id(at(connection, "privateLinkServiceId")))
+    holders = {urn for c in resources if c.type == CONTAINER for urn in _account_of(c, accounts)}
+    for account in accounts:
+        if account.urn in holders and account.urn not in served:
+            yield Fault(urn=account.urn, what="it has no private endpoint")
+
+
+def _account_of(container: Planned, accounts: list[Planned]) -> list[str]:
+    name = at(container.props, "accountName")
+    return [
+        a.urn
+        for a in accounts
+        if a.urn in container.refers.get("accountName", ())
+        or (isinstance(name, str) and name in (at(a.props, "accountName"), at(a.props, "name")))
+    ]
