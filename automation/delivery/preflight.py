@@ -58,14 +58,13 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """One thing that would stop, or weaken, the first deployment."""
+    """One thing that would stop the first deployment."""
 
     party: str
     subscription: str
     what: str
     why: str
     mend: str
-    stops: bool = True
 
 
 def ask(arm: Arm, party: Party) -> Answers:
@@ -97,15 +96,16 @@ def missing(federation: Federation, party: Party, answers: Answers) -> list[Miss
     found = list(check.access())
     if found:
         return found
-    for part in (
-        check.providers,
-        check.features,
-        check.permissions,
-        check.sizes,
-        check.quotas,
-        check.watcher,
+    for answer, what, judge in (
+        (answers.providers, "the list of resource providers", check.providers),
+        (answers.feature, "the state of a feature", check.features),
+        (answers.permissions, "the list of your permissions", check.permissions),
+        (answers.sizes, "the list of VM sizes", check.sizes),
+        (answers.compute_usages, "the quotas of VMs", check.cores),
+        (answers.network_usages, "the quotas of networks", check.addresses),
+        (answers.watchers, "the list of network watchers", check.watcher),
     ):
-        found.extend(part())
+        found.extend(check.unreadable(answer, what) if answer.is_error else judge())
     return found
 
 
@@ -152,6 +152,13 @@ class _Check:
                 f"it belongs to tenant {tenant}: managed identities are known in their own tenant alone",
                 "use a subscription of the federation's tenant",
             )
+
+    def unreadable(self, answer: Answer, what: str) -> Iterator[Missing]:
+        yield self._lacks(
+            what,
+            f"Azure says {answer.error}",
+            "let an owner of the subscription grant at least Reader, or try again when Azure answers",
+        )
 
     def providers(self) -> Iterator[Missing]:
         states = {
@@ -204,7 +211,7 @@ class _Check:
         for restriction in size.get("restrictions", []):
             info = restriction.get("restrictionInfo") or {}
             zone = self.settings.machine.zone
-            if restriction.get("type") == "Location" or (zone and zone in info.get("zones", [])):
+            if restriction.get("type") == "Location" or str(zone) in info.get("zones", []):
                 yield self._lacks(
                     f"VM size {name} in {region}",
                     f"Azure restricts it ({restriction.get('reasonCode', 'no reason given')})",
@@ -221,12 +228,14 @@ class _Check:
                 "choose another fed:machine.size",
             )
 
-    def quotas(self) -> Iterator[Missing]:
+    def cores(self) -> Iterator[Missing]:
         size = self._size()
         if size is not None:
             cores = int(_capability(size, "vCPUs") or 0)
             for name in ("cores", str(size.get("family", ""))):
                 yield from self._quota(self.answers.compute_usages, name, cores, "vCPUs")
+
+    def addresses(self) -> Iterator[Missing]:
         if self.party.egress == "nat":
             yield from self._quota(
                 self.answers.network_usages, "PublicIPAddresses", 1, "public addresses for NAT"

@@ -1,0 +1,201 @@
+"""A subscription that lacks something is found out before the first deployment, with the command that mends
+it.
+
+The answers have the shapes of Azure's REST reference; none was recorded from a real subscription.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automation.delivery.arm import Answer
+from automation.delivery.preflight import ACTIONS, Answers, Missing, allows, missing, namespaces
+from automation.delivery.stack_file import StackFile
+from federation.parties import Federation, Party, federation
+
+ROOT = Path(__file__).resolve().parents[2]
+TENANT = "10000000-0000-4000-8000-00000000fed0"
+
+
+def stack(name: str) -> Federation:
+    return federation(StackFile(ROOT / f"Pulumi.{name}.yaml").settings())
+
+
+def ok(*value: dict[str, Any], **body: Any) -> Answer:
+    return Answer(status=200, body={"value": list(value)} if value else body or {"value": []})
+
+
+def refused(status: int, code: str, message: str) -> Answer:
+    return Answer(status=status, body={"error": {"code": code, "message": message}})
+
+
+def usage(name: str, used: int, limit: int) -> dict[str, Any]:
+    return {"name": {"value": name, "localizedValue": name}, "currentValue": used, "limit": limit}
+
+
+def size(name: str, family: str, cores: int, **more: Any) -> dict[str, Any]:
+    capabilities = [
+        {"name": "vCPUs", "value": str(cores)},
+        {"name": "EncryptionAtHostSupported", "value": "True"},
+    ]
+    entry = {"resourceType": "virtualMachines", "name": name, "family": family}
+    return {**entry, "capabilities": capabilities, "restrictions": [], **more}
+
+
+def fit(whole: Federation, party: Party) -> Answers:
+    """What Azure says of a subscription in which everything is ready."""
+    registered = (
+        {"namespace": name, "registrationState": "Registered"} for name in namespaces(whole.settings, party)
+    )
+    return Answers(
+        subscription=ok(state="Enabled", tenantId=TENANT),
+        providers=ok(*registered),
+        feature=ok(properties={"state": "Registered"}),
+        permissions=ok({"actions": ["*"], "notActions": []}),
+        watchers=ok({"name": "NetworkWatcher_westeurope", "location": "westeurope"}),
+        compute_usages=ok(usage("cores", 0, 10), usage("standardFamily", 0, 10)),
+        network_usages=ok(usage("PublicIPAddresses", 0, 10)),
+        sizes=ok(size(party.vm_size, "standardFamily", 4)),
+    )
+
+
+def look(name: str, party: int = 0, **changed: Answer) -> list[Missing]:
+    whole = stack(name)
+    one = whole.parties[party]
+    return missing(whole, one, dataclasses.replace(fit(whole, one), **changed))
+
+
+@pytest.mark.parametrize("name", ["dev", "mvp", "prod"])
+@pytest.mark.parametrize("party", [0, 1])
+def test_nothing_is_missing_where_everything_is_ready(name: str, party: int) -> None:
+    assert look(name, party) == []
+
+
+def test_an_unregistered_provider_is_named_with_its_command() -> None:
+    providers = ok(
+        *(
+            {
+                "namespace": name.upper(),
+                "registrationState": "NotRegistered" if name == "Microsoft.Insights" else "Registered",
+            }
+            for name in namespaces(stack("dev").settings, stack("dev").centre)
+        )
+    )
+    (found,) = look("dev", providers=providers)
+    assert found.what == "resource provider Microsoft.Insights"
+    assert found.mend == (
+        "az provider register --namespace Microsoft.Insights --wait "
+        "--subscription 20000000-0000-4000-8000-000000000000"
+    )
+
+
+def test_what_only_some_parties_and_stacks_need_is_asked_of_them_alone() -> None:
+    dev, prod = stack("dev"), stack("prod")
+    assert "Microsoft.ContainerRegistry" in namespaces(dev.settings, dev.centre)
+    assert "Microsoft.ContainerRegistry" not in namespaces(dev.settings, dev.hospitals[0])
+    assert "Microsoft.KeyVault" not in namespaces(dev.settings, dev.hospitals[0])
+    assert "Microsoft.KeyVault" in namespaces(prod.settings, prod.hospitals[0])
+    assert "Microsoft.DataProtection" in namespaces(prod.settings, prod.centre)
+    assert "Microsoft.DataProtection" not in namespaces(prod.settings, prod.hospitals[0])
+
+
+def test_encryption_at_host_needs_its_feature_only_where_it_is_set() -> None:
+    unregistered = ok(properties={"state": "NotRegistered"})
+    (found,) = look("prod", feature=unregistered)
+    assert "az feature register --namespace Microsoft.Compute --name EncryptionAtHost" in found.mend
+    assert look("dev", feature=unregistered) == []
+
+
+def test_a_quota_that_is_too_small_says_how_much_is_free() -> None:
+    (found,) = look("prod", compute_usages=ok(usage("cores", 8, 100), usage("standardFamily", 8, 10)))
+    assert "2 of 10 are free in westeurope, 4 are needed" in found.why
+    (found,) = look("dev", network_usages=ok(usage("PublicIPAddresses", 10, 10)))
+    assert "0 of 10 are free" in found.why
+
+
+def test_a_size_that_is_not_offered_or_restricted_is_found() -> None:
+    assert "VM size Standard_D4s_v5" in look("prod", sizes=ok())[0].what
+    closed = {"type": "Location", "reasonCode": "NotAvailableForSubscription"}
+    offered = ok(size("Standard_D4s_v5", "standardFamily", 4, restrictions=[closed]))
+    assert "NotAvailableForSubscription" in look("prod", sizes=offered)[0].why
+
+
+def test_a_zone_matters_only_when_it_is_ours() -> None:
+    def zone(number: str) -> Answer:
+        closed = {
+            "type": "Zone",
+            "reasonCode": "NotAvailableForSubscription",
+            "restrictionInfo": {"zones": [number]},
+        }
+        return ok(size("Standard_D4s_v5", "standardFamily", 4, restrictions=[closed]))
+
+    assert len(look("prod", sizes=zone("1"))) == 1
+    assert look("prod", sizes=zone("3")) == []
+
+
+def test_contributor_alone_may_not_give_roles_nor_lock() -> None:
+    contributor = ok(
+        {
+            "actions": ["*"],
+            "notActions": ["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"],
+        }
+    )
+    assert [found.what for found in look("dev", permissions=contributor)] == [
+        "permission to give VMs their roles"
+    ]
+    assert [found.what for found in look("prod", permissions=contributor)] == [
+        "permission to give VMs their roles",
+        "permission to lock what holds data",
+    ]
+
+
+def test_two_roles_together_allow_what_neither_does_alone() -> None:
+    contributor = {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}
+    administrator = {"actions": ["Microsoft.Authorization/roleAssignments/write", "*/read"], "notActions": []}
+    assert look("dev", permissions=ok(contributor, administrator)) == []
+
+
+def test_flow_logs_need_a_network_watcher_in_the_region() -> None:
+    elsewhere = ok({"name": "NetworkWatcher_northeurope", "location": "northeurope"})
+    assert "az network watcher configure --locations westeurope" in look("prod", watchers=elsewhere)[0].mend
+    assert look("dev", watchers=elsewhere) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (refused(404, "SubscriptionNotFound", "could not be found"), "access to the subscription"),
+        (ok(state="Disabled", tenantId=TENANT), "an enabled subscription"),
+        (ok(state="Enabled", tenantId="other"), f"membership of tenant {TENANT}"),
+    ],
+)
+def test_without_access_only_that_is_said(answer: Answer, what: str) -> None:
+    everything_else_refused = {
+        field.name: refused(403, "AuthorizationFailed", "no") for field in dataclasses.fields(Answers)
+    }
+    found = look("dev", **{**everything_else_refused, "subscription": answer})
+    assert [one.what for one in found] == [what]
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ("providers", "the list of resource providers"),
+        ("permissions", "the list of your permissions"),
+        ("sizes", "the list of VM sizes"),
+        ("compute_usages", "the quotas of VMs"),
+        ("network_usages", "the quotas of networks"),
+    ],
+)
+def test_a_list_that_azure_refuses_is_not_taken_for_an_empty_one(answer: str, what: str) -> None:
+    found = look("dev", **{answer: refused(403, "AuthorizationFailed", "no such right")})
+    assert [one.what for one in found] == [what]
+    assert "AuthorizationFailed: no such right" in found[0].why
+
+
+@pytest.mark.parametrize("action", [action for _, action in ACTIONS])
+def test_reading_roles_allow_nothing_that_the_deployment_does(action: str) -> None:
+    assert not allows([{"actions": ["*/read"], "notActions": []}], action)
+    assert allows([{"actions": [action.upper()], "notActions": []}], action)
