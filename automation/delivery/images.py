@@ -20,8 +20,6 @@ from automation.delivery.problem import DeliveryError
 
 API_VERSION = "2023-01-01-preview"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-#: The images that a federation is made of (components/boot, federation.settings.Digests).
-NAMES = ("container-server", "fl-client", "fl-server", "mlflow")
 
 
 class Images(BaseModel):

@@ -21,6 +21,7 @@ from types import FrameType
 
 import httpx
 
+from automation.delivery import docker_credentials
 from automation.delivery.problem import DeliveryError
 
 AUDIENCE = "api://AzureADTokenExchange"
@@ -94,7 +95,9 @@ def run(command: Sequence[str], *, refresh_seconds: float = REFRESH_SECONDS) -> 
     with tempfile.TemporaryDirectory(prefix="fed-oidc-", dir=os.environ.get("RUNNER_TEMP")) as folder:
         file = Path(folder) / "token"
         _write(file, token)
-        environment = {**os.environ, **variables(os.environ, file)}
+        docker = Path(folder) / "docker"
+        docker.mkdir()
+        environment = {**os.environ, **variables(os.environ, file), **docker_credentials.install(docker)}
         done = threading.Event()
         keeper = threading.Thread(target=_keep_fresh, args=(file, done, refresh_seconds), daemon=True)
         keeper.start()
