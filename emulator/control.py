@@ -82,7 +82,7 @@ class Emulator:
             process = subprocess.Popen(
                 [sys.executable, "-m", "emulator.daemon"],
                 cwd=root,
-                env={**os.environ, "FED_HOME": str(home)},
+                env={**os.environ, "FED_HOME": str(home), "PYTHONDONTWRITEBYTECODE": ""},  # start fast again
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

@@ -28,6 +28,8 @@ from emulator.arm.http import Listeners, listen
 from emulator.plugins.azure_native.client import FAST
 from emulator.plugins.azure_native.interrupted import Creations
 from emulator.plugins.azure_native.provider import Azure, AzureNative
+from emulator.plugins.docker.provider import Docker
+from emulator.plugins.docker.registry import Registries
 from emulator.plugins.listener import Listener
 from emulator.plugins.package import Package
 from emulator.plugins.random.provider import Random
@@ -56,7 +58,7 @@ def main() -> None:
 
 
 async def serve(before: Record | None) -> None:
-    """Open everything, if possible where the daemon `before` listened, and write where; return on a signal."""
+    """Open everything, if possible where the daemon `before` listened; return on a signal."""
     ended = asyncio.Event()
     for ends in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ends, ended.set)
@@ -94,13 +96,19 @@ def packages(plane: ControlPlane) -> Mapping[str, Callable[[Path], Package]]:
     """Return what makes an instance of each provider package for a working directory."""
     paths.private_folder(paths.backend())
     scale = Latency.from_environment().scale
+    bearer = Bearer(plane.issue_token)
     azure = Azure(
         handle=plane.handle,
-        bearer=Bearer(plane.issue_token),
+        bearer=bearer,
         creations=Creations(paths.emulator() / "creations.sqlite", paths.backend()),
         pace=scale or FAST,
     )
-    return {AzureNative.name: partial(AzureNative, azure=azure), Random.name: Random}
+    registries = Registries(plane.handle, bearer)
+    return {
+        AzureNative.name: partial(AzureNative, azure=azure),
+        Docker.name: partial(Docker, registries=registries, images=paths.images()),
+        Random.name: Random,
+    }
 
 
 class Bearer:
