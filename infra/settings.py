@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, Field
 
-from federation import settings as federation_settings
 from federation.draft import examine
 from federation.parties import federation
 from federation.rules import STACKS
 from federation.settings import Environment, Section
+from federation.stack_file import load_stack
 from federation.values import Guid, Region, wrong
 from federation.violations import SettingsError, Violation
 
@@ -113,10 +112,9 @@ def subscriptions(root: Path, environments: Sequence[str]) -> dict[str, dict[str
     Raises:
         SettingsError: when one of them is wrong.
     """
-    found: dict[str, dict[str, str]] = {}
-    for environment in environments:
-        file = root / f"Pulumi.{environment}.yaml"
-        config = yaml.safe_load(file.read_text())["config"]
-        parties = federation(federation_settings.load(environment, config, source=file.name)).parties
-        found[environment] = {party.name: party.subscription_id for party in parties}
-    return found
+    return {
+        environment: {
+            party.name: party.subscription_id for party in federation(load_stack(root, environment)).parties
+        }
+        for environment in environments
+    }

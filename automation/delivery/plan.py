@@ -5,10 +5,12 @@ A preview's own JSON holds every input and output and paths of the machine, so i
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from federation.naming import PROJECT
 
 Kind = Literal["create", "update", "replace", "delete"]
 Target = Literal["azure", "emulator"]
@@ -25,6 +27,9 @@ _KINDS: Mapping[str, Kind] = {
     "import-replacement": "replace",
     "delete": "delete",
 }
+_PROVIDER = "pulumi:providers:"
+#: The party of what belongs to none.
+NOBODY = "shared"
 _COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 
 
@@ -85,15 +90,16 @@ def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str
         preview: the document; may lack steps when the preview failed.
         failure: what the command said when it failed, for a preview that got no further than its settings.
     """
+    steps = preview.get("steps") or []
+    parties = _parties(stack, steps)
     changes: dict[str, Change] = {}
     unchanged: dict[str, int] = {}
-    parents = _parents(preview.get("steps") or [])
-    for step in preview.get("steps") or []:
+    for step in steps:
         state = step.get("newState") or step.get("oldState") or {}
         urn, kind = str(step["urn"]), _KINDS.get(step["op"])
-        if _type(urn) == "pulumi:pulumi:Stack" or _type(urn).startswith("pulumi:providers:"):
+        if not state.get("custom") or _type(urn).startswith(_PROVIDER):
             continue
-        party = party_of(urn, state, parents)
+        party = _party(stack, urn, str(state.get("provider", "")), parties)
         if kind is None:
             unchanged[party] = unchanged.get(party, 0) + (step["op"] in {"same", "refresh"})
             continue
@@ -103,7 +109,7 @@ def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str
             party=party,
             kind=kind,
             type=_type(urn),
-            name=urn.rsplit("::", 1)[-1],
+            name=_name(urn),
             urn=urn,
             properties=tuple(sorted(found)),
         )
@@ -118,23 +124,35 @@ def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str
     )
 
 
-def party_of(urn: str, state: Mapping[str, Any], parents: Mapping[str, str]) -> str:
-    """Whose resource this is: the party that its provider acts for, else that a resource above it is of."""
-    raise NotImplementedError
+def _parties(stack: str, steps: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The parties of the plan, longest name first: each has a provider (`federation/providers.py`)."""
+    prefix = f"azure-{PROJECT}-{stack}-"
+    names = {_name(str(step["urn"])) for step in steps if _type(str(step["urn"])).startswith(_PROVIDER)}
+    return sorted(
+        (name.removeprefix(prefix) for name in names if name.startswith(prefix)), key=len, reverse=True
+    )
+
+
+def _party(stack: str, urn: str, provider: str, parties: Sequence[str]) -> str:
+    """Whose resource this is: the party whose provider makes it, else the one in its name.
+
+    Only random suffixes and built images have no party's provider.
+    """
+    marks = (_name(provider.rpartition("::")[0]), _name(urn))
+    for rest in (mark.partition(f"-{PROJECT}-{stack}-")[2] for mark in marks):
+        for party in parties:
+            if rest == party or rest.startswith(f"{party}-"):
+                return party
+    return NOBODY
+
+
+def _name(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
 
 
 def _type(urn: str) -> str:
     """The resource's own type, without the types of what it is part of."""
     return urn.split("::")[2].rsplit("$", 1)[-1]
-
-
-def _parents(steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    states = ((step.get("newState") or step.get("oldState") or {}) for step in steps)
-    return {
-        str(state["urn"]): str(state["parent"])
-        for state in states
-        if state.get("parent") and state.get("urn")
-    }
 
 
 def _properties(step: Mapping[str, Any]) -> set[str]:
