@@ -96,6 +96,14 @@ class Intent:
                     index.setdefault((place.party, place.subnet), {})[flow] = None
         return {key: tuple(flows) for key, flows in index.items()}
 
+    def grants_to(self, principal: str, owner: str) -> tuple[Grant, ...]:
+        """What `principal` may do with what `owner` has."""
+        return tuple(grant for grant in self.grants if (grant.principal, grant.owner) == (principal, owner))
+
+    def resolutions_of(self, viewer: str) -> tuple[Resolution, ...]:
+        """The names that `viewer` resolves to private addresses."""
+        return tuple(name for name in self.resolutions if name.viewer == viewer)
+
 
 def intent(federation: Federation) -> Intent:
     """The statement of intent of one federation."""

@@ -53,7 +53,6 @@ RULES: Final[dict[str, Rule]] = {
     "ng": Rule(1, 80, _NETWORK),
     "nic": Rule(1, 80, _NETWORK),
     "nsg": Rule(1, 80, _NETWORK),
-    "osdisk": Rule(1, 80, r"[A-Za-z0-9_-]+"),
     "peer": Rule(1, 80, _NETWORK),
     "pep": Rule(2, 64, _NETWORK),
     "pip": Rule(1, 80, _NETWORK),
@@ -80,9 +79,13 @@ class Names:
     stack: str
     party: str
 
+    def label(self, word: str, part: str = "") -> str:
+        """The name in Pulumi alone of what has none in Azure: a component, a provider, a record."""
+        return "-".join(filter(None, (word, PROJECT, self.stack, self.party, part)))
+
     def of(self, kind: str, part: str = "") -> str:
         """`<kind>-fed-<stack>-<party>[-<part>]`; raises ValueError when Azure would refuse it."""
-        return _valid("-".join(filter(None, (kind, PROJECT, self.stack, self.party, part))), RULES[kind])
+        return _valid(self.label(kind, part), RULES[kind])
 
 
 def unique_name(kind: str, stack: str, party: str, suffix: str, part: str = "") -> str:

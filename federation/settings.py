@@ -1,4 +1,4 @@
-"""What a stack file says, as frozen models: the only reader of Pulumi's configuration.
+"""What a stack file says, as frozen models: the only reader of a stack's configuration.
 
 Every mistake is refused before anything is planned, all of them at once (`SettingsError`). The models hold
 what a person writes; what follows from it for one party (addresses, effective size) is in `parties.py`.

@@ -152,10 +152,11 @@ def _digest(value: str) -> str:
 
 
 def _fingerprint(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", value):
+    if not re.fullmatch(r"SHA256:[0-9A-F]{2}(:[0-9A-F]{2}){31}", value):
         raise wrong(
             "the hospital would refuse every startup kit, because no root certificate can match it",
-            "write the SHA-256 of the root certificate as 64 lower-case hexadecimal digits",
+            "write SHA256: and 32 pairs of upper-case hexadecimal digits (SHA256:0A:1B:...), as "
+            "`openssl x509 -fingerprint -sha256` prints them",
         )
     return value
 

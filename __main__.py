@@ -1,0 +1,78 @@
+"""The federation: settings, providers, the centre, the hospitals, what connects them, outputs."""
+
+import datetime as dt
+
+import pulumi
+
+from components.central_node import CentralNode, CentralNodeArgs
+from components.context import Stack
+from components.guardrails import Guardrails, GuardrailsArgs
+from components.hospital_tenant import HospitalTenant, HospitalTenantArgs
+from components.hub_spoke_peering import HubSpokePeering, HubSpokePeeringArgs
+from components.membership import Membership, MembershipArgs
+from components.outputs import stack_outputs
+from federation.aliases import drop_type_aliases
+from federation.intent import intent
+from federation.parties import federation
+from federation.providers import providers
+from federation.stack_config import current_settings
+
+parties = federation(current_settings())
+drop_type_aliases()
+stack = Stack(
+    federation=parties,
+    intent=intent(parties),
+    providers=providers(parties),
+    today=dt.datetime.now(tz=dt.UTC).date(),
+)
+
+hub = stack.context(parties.centre)
+centre = CentralNode(
+    hub.names.label("centre"),
+    CentralNodeArgs(
+        context=hub,
+        hospitals=tuple(party.name for party in parties.hospitals),
+        docker=stack.providers.docker,
+    ),
+)
+
+hospitals: dict[str, HospitalTenant] = {}
+peerings: dict[str, HubSpokePeering] = {}
+memberships: dict[str, Membership] = {}
+for party in parties.hospitals:
+    spoke = stack.context(party)
+    hospital = hospitals[party.name] = HospitalTenant(
+        spoke.names.label("hospital"),
+        HospitalTenantArgs(context=spoke, centre=centre, centre_party=parties.centre),
+    )
+    membership = memberships[party.name] = Membership(
+        spoke.names.label("membership"),
+        MembershipArgs(context=hub, centre=centre, hospital=hospital),
+    )
+    peering = peerings[party.name] = HubSpokePeering(
+        spoke.names.label("peering"),
+        HubSpokePeeringArgs(
+            centre_context=hub,
+            centre=centre,
+            hospital_context=spoke,
+            hospital=hospital,
+            after=list(peerings.values())[-1:],
+        ),
+    )
+    Guardrails(
+        spoke.names.label("guardrails"),
+        GuardrailsArgs(
+            context=spoke, guarded=hospital.keepers_of_state, after=[hospital, membership, peering]
+        ),
+    )
+Guardrails(
+    hub.names.label("guardrails"),
+    GuardrailsArgs(
+        context=hub,
+        guarded=centre.keepers_of_state,
+        after=[centre, *memberships.values(), *peerings.values()],
+    ),
+)
+
+for name, value in stack_outputs(parties, centre, hospitals, peerings).items():
+    pulumi.export(name, value)

@@ -1,0 +1,99 @@
+"""What watches one VM: the agent, what it collects, and the alert when the VM is away."""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import compute, managedidentity, monitor
+
+from components.context import Context
+from components.metric_alert import alert_below
+from components.monitoring import Monitoring
+from federation.parties import Party
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineMonitoring:
+    """`agent` and `association` are None where the VM cannot reach Azure Monitor."""
+
+    agent: compute.VirtualMachineExtension | None
+    association: monitor.DataCollectionRuleAssociation | None
+    availability_alert: monitor.MetricAlert
+
+
+def watch_machine(
+    parent: pulumi.Resource,
+    context: Context[Party],
+    *,
+    machine: compute.VirtualMachine,
+    identity: managedidentity.UserAssignedIdentity,
+    resource_group: pulumi.Input[str],
+    monitoring: Monitoring,
+) -> MachineMonitoring:
+    """Installs the agent where there is a collection rule for it; watches availability everywhere.
+
+    Agent and association name the VM by its outputs, so that they are made anew with a replaced VM.
+    """
+    collection = monitoring.resources.collection
+    agent = _agent(parent, context, machine, identity, resource_group) if collection else None
+    return MachineMonitoring(
+        agent=agent,
+        association=_association(parent, context, machine, collection, agent)
+        if collection and agent
+        else None,
+        availability_alert=alert_below(
+            parent,
+            context,
+            "vm-availability",
+            description="The VM is not available",
+            resource_id=machine.id,
+            resource_group=resource_group,
+            monitoring=monitoring,
+            namespace="Microsoft.Compute/virtualMachines",
+            metric="VmAvailabilityMetric",
+            threshold=1.0,
+        ),
+    )
+
+
+def _agent(
+    parent: pulumi.Resource,
+    context: Context[Party],
+    machine: compute.VirtualMachine,
+    identity: managedidentity.UserAssignedIdentity,
+    resource_group: pulumi.Input[str],
+) -> compute.VirtualMachineExtension:
+    return compute.VirtualMachineExtension(
+        context.names.label("agent"),
+        vm_extension_name="AzureMonitorLinuxAgent",
+        vm_name=machine.name,
+        resource_group_name=resource_group,
+        location=context.location,
+        publisher="Microsoft.Azure.Monitor",
+        type="AzureMonitorLinuxAgent",
+        type_handler_version="1.29",
+        auto_upgrade_minor_version=True,
+        enable_automatic_upgrade=True,
+        settings={
+            "authentication": {
+                "managedIdentity": {"identifier-name": "mi_res_id", "identifier-value": identity.id}
+            }
+        },
+        tags=context.tags,
+        opts=context.options(parent),
+    )
+
+
+def _association(
+    parent: pulumi.Resource,
+    context: Context[Party],
+    machine: compute.VirtualMachine,
+    collection: monitor.DataCollectionRule,
+    agent: compute.VirtualMachineExtension,
+) -> monitor.DataCollectionRuleAssociation:
+    return monitor.DataCollectionRuleAssociation(
+        context.names.of("dcra"),
+        association_name=context.names.of("dcra"),
+        resource_uri=machine.id,
+        data_collection_rule_id=collection.id,
+        opts=context.options(parent, depends_on=[agent]),
+    )

@@ -1,0 +1,221 @@
+"""What a party keeps about itself: its own workspace, what VMs send there, and who hears of trouble.
+
+The agent on the VM and the alerts about one machine are in `machine_monitoring.py`. Without egress there is
+no agent: Azure Monitor is reached over the internet (its private link scope is left to those who need it).
+"""
+
+from dataclasses import dataclass
+from typing import Final, final
+
+import pulumi
+from pulumi_azure_native import monitor, operationalinsights
+
+from components.context import Context
+from components.diagnostics import diagnose
+from federation.parties import Party
+
+DESTINATION: Final = "workspace"
+_SYSLOG, _PERF = "Microsoft-Syslog", "Microsoft-Perf"
+#: Docker's journald driver sets no facility, and records without one arrive as `user`.
+_FACILITIES: Final = ["auth", "authpriv", "cron", "daemon", "kern", "syslog", "user"]
+_LEVELS: Final = ["Info", "Notice", "Warning", "Error", "Critical", "Alert", "Emergency"]
+_COUNTERS: Final = [
+    r"Processor(*)\% Processor Time",
+    r"Memory(*)\% Used Memory",
+    r"Logical Disk(*)\% Used Space",
+    r"Network(*)\Total Bytes Transmitted",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringArgs:
+    """Where the workspace and the rules go."""
+
+    context: Context[Party]
+    resource_group: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringResources:
+    """`collection` is None where VMs have no agent, `quota_alert` where logs have no daily limit."""
+
+    workspace: operationalinsights.Workspace
+    collection: monitor.DataCollectionRule | None
+    action_group: monitor.ActionGroup
+    heartbeat_alert: monitor.ScheduledQueryRule | None
+    quota_alert: monitor.ScheduledQueryRule | None
+
+
+@final
+class Monitoring(pulumi.ComponentResource):
+    """Workspace, data collection rule, action group and the alerts on logs of one party."""
+
+    def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("fed:components:Monitoring", name, None, opts)
+        self._args = args
+        has_agent = args.context.party.egress == "nat"
+        has_quota = args.context.settings.monitoring.daily_quota_gb is not None
+        workspace = self._workspace()
+        self.workspace_id: pulumi.Output[str] = workspace.id
+        action_group = self._action_group()
+        self.action_group_id: pulumi.Output[str] = action_group.id
+        self.resources = MonitoringResources(
+            workspace=workspace,
+            collection=self._collection() if has_agent else None,
+            action_group=action_group,
+            heartbeat_alert=self._heartbeat_alert() if has_agent else None,
+            quota_alert=self._quota_alert() if has_quota else None,
+        )
+        diagnose(
+            self,
+            args.context,
+            "workspace",
+            resource_id=workspace.id,
+            workspace_id=workspace.id,
+            logs=("Audit",),
+        )
+        self.register_outputs({"workspaceId": self.workspace_id})
+
+    def _workspace(self) -> operationalinsights.Workspace:
+        args, context = self._args, self._args.context
+        settings = context.settings.monitoring
+        return operationalinsights.Workspace(
+            context.names.of("log"),
+            workspace_name=context.names.of("log"),
+            resource_group_name=args.resource_group,
+            location=context.location,
+            sku=operationalinsights.WorkspaceSkuArgs(
+                name=operationalinsights.WorkspaceSkuNameEnum.PER_GB2018
+            ),
+            retention_in_days=settings.retention_days,
+            workspace_capping=(
+                operationalinsights.WorkspaceCappingArgs(daily_quota_gb=settings.daily_quota_gb)
+                if settings.daily_quota_gb is not None
+                else None
+            ),
+            features=operationalinsights.WorkspaceFeaturesArgs(disable_local_auth=True),
+            tags=context.tags,
+            opts=context.options(self),
+        )
+
+    def _collection(self) -> monitor.DataCollectionRule:
+        args, context = self._args, self._args.context
+        return monitor.DataCollectionRule(
+            context.names.of("dcr"),
+            data_collection_rule_name=context.names.of("dcr"),
+            resource_group_name=args.resource_group,
+            location=context.location,
+            kind=monitor.KnownDataCollectionRuleResourceKind.LINUX,
+            data_sources=monitor.DataCollectionRuleDataSourcesArgs(
+                syslog=[
+                    monitor.SyslogDataSourceArgs(
+                        name="syslog",
+                        streams=[_SYSLOG],
+                        facility_names=_FACILITIES,
+                        log_levels=_LEVELS,
+                    )
+                ],
+                performance_counters=[
+                    monitor.PerfCounterDataSourceArgs(
+                        name="counters",
+                        streams=[_PERF],
+                        sampling_frequency_in_seconds=60,
+                        counter_specifiers=_COUNTERS,
+                    )
+                ],
+            ),
+            destinations=monitor.DataCollectionRuleDestinationsArgs(
+                log_analytics=[
+                    monitor.LogAnalyticsDestinationArgs(
+                        name=DESTINATION, workspace_resource_id=self.workspace_id
+                    )
+                ]
+            ),
+            data_flows=[monitor.DataFlowArgs(streams=[_SYSLOG, _PERF], destinations=[DESTINATION])],
+            tags=context.tags,
+            opts=context.options(self),
+        )
+
+    def _action_group(self) -> monitor.ActionGroup:
+        args, context = self._args, self._args.context
+        return monitor.ActionGroup(
+            context.names.of("ag"),
+            action_group_name=context.names.of("ag"),
+            resource_group_name=args.resource_group,
+            location="global",
+            enabled=True,
+            # The sender's name in a text message: 12 characters at most.
+            group_short_name=context.party.name.replace("-", "")[:12],
+            email_receivers=[
+                monitor.MicrosoftCommonEmailReceiverArgs(
+                    name=f"contact-{number}", email_address=address, use_common_alert_schema=True
+                )
+                for number, address in enumerate(context.party.contacts, start=1)
+            ],
+            tags=context.tags,
+            opts=context.options(self),
+        )
+
+    def _heartbeat_alert(self) -> monitor.ScheduledQueryRule:
+        return self._log_alert(
+            "heartbeat",
+            description="The VM's agent has not been heard of for 15 minutes",
+            query="Heartbeat",
+            fires_when=monitor.ConditionOperator.LESS_THAN,
+            severity=1,
+        )
+
+    def _quota_alert(self) -> monitor.ScheduledQueryRule:
+        return self._log_alert(
+            "log-quota",
+            description="The day's quota of logs is used up: security logs are dropped as well",
+            query='_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"',
+            fires_when=monitor.ConditionOperator.GREATER_THAN_OR_EQUAL,
+            severity=2,
+        )
+
+    def _log_alert(
+        self,
+        part: str,
+        *,
+        description: str,
+        query: str,
+        fires_when: monitor.ConditionOperator,
+        severity: int,
+    ) -> monitor.ScheduledQueryRule:
+        """Compares the number of rows in the last 15 minutes with one."""
+        args, context = self._args, self._args.context
+        name = context.names.of("alert", part)
+        return monitor.ScheduledQueryRule(
+            name,
+            rule_name=name,
+            resource_group_name=args.resource_group,
+            location=context.location,
+            kind=monitor.Kind.LOG_ALERT,
+            display_name=name,
+            description=description,
+            enabled=True,
+            severity=float(severity),
+            evaluation_frequency="PT5M",
+            window_size="PT15M",
+            scopes=[self.workspace_id],
+            # A new workspace has no such table yet.
+            skip_query_validation=True,
+            auto_mitigate=True,
+            criteria=monitor.ScheduledQueryRuleCriteriaArgs(
+                all_of=[
+                    monitor.ConditionArgs(
+                        query=query,
+                        time_aggregation=monitor.TimeAggregation.COUNT,
+                        operator=fires_when,
+                        threshold=1.0,
+                        failing_periods=monitor.ConditionFailingPeriodsArgs(
+                            number_of_evaluation_periods=1.0, min_failing_periods_to_alert=1.0
+                        ),
+                    )
+                ]
+            ),
+            actions=monitor.ActionsArgs(action_groups=[self.action_group_id]),
+            tags=context.tags,
+            opts=context.options(self),
+        )

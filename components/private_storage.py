@@ -1,0 +1,186 @@
+"""A party's blobs: a closed account, its containers, and the one private endpoint that leads to it.
+
+It gives nobody access: roles are assigned on single containers by whoever owns the reason (`roles.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import final
+
+import pulumi
+from pulumi_azure_native import monitor, privatedns, storage
+
+from components.context import Context, UniqueNames
+from components.encryption import CustomerKey
+from components.metric_alert import alert_below
+from components.monitoring import Monitoring
+from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpointArgs
+from components.storage_account import closed_account, diagnose_blobs
+from federation.parties import Party
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateStorageArgs:
+    """The account goes into `resource_group`, its endpoint where `placement` says."""
+
+    context: Context[Party]
+    resource_group: pulumi.Input[str]
+    unique_names: UniqueNames
+    containers: Sequence[str]
+    monitoring: Monitoring
+    key: CustomerKey | None
+    placement: Placement
+    address: IPv4Address
+    zone: privatedns.PrivateZone
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateStorageResources:
+    """The account and what is in it; `lifecycle` is None where nothing has to age."""
+
+    account: storage.StorageAccount
+    blob_service: storage.BlobServiceProperties
+    containers: Mapping[str, storage.BlobContainer]
+    lifecycle: storage.ManagementPolicy | None
+    endpoint: PrivateEndpoint
+    availability_alert: monitor.MetricAlert
+
+
+@final
+class PrivateStorage(pulumi.ComponentResource):
+    """Storage account, blob service, containers, lifecycle and private endpoint."""
+
+    def __init__(
+        self, name: str, args: PrivateStorageArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("fed:components:PrivateStorage", name, None, opts)
+        self._args = args
+        context = args.context
+        self.account_name = args.unique_names.of("st", "data")
+        #: Made from the name, which is known at plan time, and not from what Azure answers.
+        self.url = self.account_name.apply(
+            lambda account_name: f"https://{account_name}.blob.core.windows.net"
+        )
+        account = closed_account(
+            self,
+            context,
+            "data",
+            account_name=self.account_name,
+            resource_group=args.resource_group,
+            sku=context.party.storage_sku,
+            key=args.key,
+            protect=context.settings.protection.protect_data,
+        )
+        blob_service = self._blob_service(account)
+        self.resources = PrivateStorageResources(
+            account=account,
+            blob_service=blob_service,
+            containers={
+                container: blob_container(
+                    self, context, container, account=account, resource_group=args.resource_group
+                )
+                for container in args.containers
+            },
+            lifecycle=self._lifecycle(account, blob_service) if context.settings.storage.versioning else None,
+            endpoint=PrivateEndpoint(
+                context.names.label("endpoint", "storage"),
+                PrivateEndpointArgs(
+                    context=context,
+                    part="storage",
+                    placement=args.placement,
+                    target_id=account.id,
+                    group="blob",
+                    addresses={"blob": args.address},
+                    zone=args.zone,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            ),
+            availability_alert=alert_below(
+                self,
+                context,
+                "storage-availability",
+                description="Requests to the storage account fail",
+                resource_id=account.id,
+                resource_group=args.resource_group,
+                monitoring=args.monitoring,
+                namespace="Microsoft.Storage/storageAccounts",
+                metric="Availability",
+                threshold=100.0,
+            ),
+        )
+        diagnose_blobs(self, context, "data", account=account, workspace_id=args.monitoring.workspace_id)
+        self.id: pulumi.Output[str] = account.id
+        self.register_outputs({"accountId": self.id, "url": self.url})
+
+    def _blob_service(self, account: storage.StorageAccount) -> storage.BlobServiceProperties:
+        args, context = self._args, self._args.context
+        settings = context.settings.storage
+        keep = storage.DeleteRetentionPolicyArgs(
+            enabled=settings.soft_delete_days > 0,
+            days=settings.soft_delete_days or None,
+            allow_permanent_delete=False,
+        )
+        return storage.BlobServiceProperties(
+            context.names.label("blobservice"),
+            blob_services_name="default",
+            account_name=account.name,
+            resource_group_name=args.resource_group,
+            is_versioning_enabled=settings.versioning,
+            change_feed=storage.ChangeFeedArgs(enabled=settings.versioning),
+            delete_retention_policy=keep,
+            container_delete_retention_policy=keep,
+            opts=context.options(self),
+        )
+
+    def _lifecycle(
+        self, account: storage.StorageAccount, blob_service: storage.BlobServiceProperties
+    ) -> storage.ManagementPolicy:
+        """Versions live for ever unless a rule ends them."""
+        args, context = self._args, self._args.context
+        age = storage.DateAfterCreationArgs(
+            days_after_creation_greater_than=float(context.settings.storage.version_days)
+        )
+        return storage.ManagementPolicy(
+            context.names.label("lifecycle"),
+            management_policy_name="default",
+            account_name=account.name,
+            resource_group_name=args.resource_group,
+            policy=storage.ManagementPolicySchemaArgs(
+                rules=[
+                    storage.ManagementPolicyRuleArgs(
+                        name="delete-old-versions",
+                        type=storage.RuleType.LIFECYCLE,
+                        enabled=True,
+                        definition=storage.ManagementPolicyDefinitionArgs(
+                            filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"]),
+                            actions=storage.ManagementPolicyActionArgs(
+                                version=storage.ManagementPolicyVersionArgs(delete=age)
+                            ),
+                        ),
+                    )
+                ]
+            ),
+            opts=context.options(self, depends_on=[blob_service]),
+        )
+
+
+def blob_container(
+    parent: pulumi.Resource,
+    context: Context[Party],
+    name: str,
+    *,
+    account: storage.StorageAccount,
+    resource_group: pulumi.Input[str],
+) -> storage.BlobContainer:
+    """A container without anonymous access, made through Resource Manager: the data plane is closed."""
+    return storage.BlobContainer(
+        context.names.label("container", name),
+        container_name=name,
+        account_name=account.name,
+        resource_group_name=resource_group,
+        public_access=storage.PublicAccess.NONE,
+        opts=pulumi.ResourceOptions(
+            parent=parent, provider=context.azure, protect=context.settings.protection.protect_data
+        ),
+    )
