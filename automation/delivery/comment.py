@@ -176,7 +176,8 @@ def _bold(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text that may come from anywhere, as one table cell that shows it and does nothing else."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|").replace("@", "&#64;")
+    shown = html.escape(" ".join(text.split()), quote=False)
+    return shown.replace("|", "\\|").replace("@", "&#64;").replace("`", "&#96;")
 
 
 def _fence(text: str) -> str:
