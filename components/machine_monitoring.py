@@ -46,7 +46,6 @@ def watch_machine(
             "vm-availability",
             description="The VM is not available",
             resource_id=machine.id,
-            resource_group=resource_group,
             monitoring=monitoring,
             namespace="Microsoft.Compute/virtualMachines",
             metric="VmAvailabilityMetric",

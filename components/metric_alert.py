@@ -15,7 +15,6 @@ def alert_below(
     *,
     description: str,
     resource_id: pulumi.Input[str],
-    resource_group: pulumi.Input[str],
     monitoring: Monitoring,
     namespace: str,
     metric: str,
@@ -26,7 +25,7 @@ def alert_below(
     return monitor.MetricAlert(
         name,
         rule_name=name,
-        resource_group_name=resource_group,
+        resource_group_name=monitoring.resource_group,
         location="global",
         description=description,
         enabled=True,

@@ -5,7 +5,7 @@ no agent: Azure Monitor is reached over the internet (its private link scope is 
 """
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Literal, final
 
 import pulumi
 from pulumi_azure_native import monitor, operationalinsights
@@ -53,6 +53,7 @@ class Monitoring(pulumi.ComponentResource):
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("fed:components:Monitoring", name, None, opts)
         self._args = args
+        self.resource_group = args.resource_group
         has_agent = args.context.party.egress == "nat"
         has_quota = args.context.settings.monitoring.daily_quota_gb is not None
         workspace = self._workspace()
@@ -161,7 +162,7 @@ class Monitoring(pulumi.ComponentResource):
             "heartbeat",
             description="The VM's agent has not been heard of for 15 minutes",
             query="Heartbeat",
-            fires_when=monitor.ConditionOperator.LESS_THAN,
+            fires_when="LessThan",
             severity=1,
         )
 
@@ -170,7 +171,7 @@ class Monitoring(pulumi.ComponentResource):
             "log-quota",
             description="The day's quota of logs is used up: security logs are dropped as well",
             query='_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"',
-            fires_when=monitor.ConditionOperator.GREATER_THAN_OR_EQUAL,
+            fires_when="GreaterThanOrEqual",
             severity=2,
         )
 
@@ -180,7 +181,7 @@ class Monitoring(pulumi.ComponentResource):
         *,
         description: str,
         query: str,
-        fires_when: monitor.ConditionOperator,
+        fires_when: Literal["LessThan", "GreaterThanOrEqual"],
         severity: int,
     ) -> monitor.ScheduledQueryRule:
         """Compares the number of rows in the last 15 minutes with one."""

@@ -26,14 +26,14 @@ def private_interface(
         location=context.location,
         enable_ip_forwarding=False,
         ip_configurations=[
-            network.NetworkInterfaceIPConfigurationArgs(
-                name="private",
-                primary=True,
-                private_ip_allocation_method=network.IPAllocationMethod.STATIC,
-                private_ip_address=str(address),
-                private_ip_address_version=network.IPVersion.I_PV4,
-                subnet=network.SubnetArgs(id=subnet_id),
-            )
+            {
+                "name": "private",
+                "primary": True,
+                "private_ip_allocation_method": network.IPAllocationMethod.STATIC,
+                "private_ip_address": str(address),
+                "private_ip_address_version": network.IPVersion.I_PV4,
+                "subnet": {"id": subnet_id},
+            }
         ],
         tags=context.tags,
         opts=context.options(parent),

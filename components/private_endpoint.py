@@ -78,7 +78,7 @@ class PrivateEndpoint(pulumi.ComponentResource):
             private_endpoint_name=name,
             resource_group_name=args.placement.resource_group,
             location=context.location,
-            subnet=network.SubnetArgs(id=args.placement.subnet_id),
+            subnet={"id": args.placement.subnet_id},
             custom_network_interface_name=context.names.of("nic", args.part),
             private_link_service_connections=[
                 network.PrivateLinkServiceConnectionArgs(

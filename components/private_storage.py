@@ -102,7 +102,6 @@ class PrivateStorage(pulumi.ComponentResource):
                 "storage-availability",
                 description="Requests to the storage account fail",
                 resource_id=account.id,
-                resource_group=args.resource_group,
                 monitoring=args.monitoring,
                 namespace="Microsoft.Storage/storageAccounts",
                 metric="Availability",
