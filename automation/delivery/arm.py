@@ -17,6 +17,8 @@ from automation.delivery.problem import DeliveryError
 SCOPE = "https://management.azure.com/.default"
 #: Azure answers long operations within minutes; an import of large images may take longer.
 OPERATION_SECONDS = 1800.0
+#: What the status of an operation says before its end.
+RUNNING = frozenset({"Accepted", "InProgress", "Pending", "Running"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Answer:
     @property
     def is_error(self) -> bool:
         """Whether Azure refused."""
-        return self.status >= 400
+        return self.status >= 400 or self.body.get("status") in {"Failed", "Canceled"}
 
     @property
     def error(self) -> str:
@@ -66,21 +68,19 @@ class Arm:
         return Answer(status=answer.status, body={**answer.body, "value": found}) if found else answer
 
     def post(self, path: str, version: str, body: Mapping[str, Any]) -> Answer:
-        """POST an action and wait for its end; the answer is the operation's result."""
+        """POST an action and wait for its end; the answer is the operation's result.
+
+        https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+        """
         response = self._request("POST", path, {"api-version": version}, body)
+        where = response.headers.get("azure-asyncoperation") or response.headers.get("location")
         until = time.monotonic() + OPERATION_SECONDS
-        while response.status_code == 202 or _running(response):
-            where = response.headers.get("azure-asyncoperation") or response.headers.get("location")
-            if where is None:
-                where = str(response.request.url)
+        while where and (response.status_code == 202 or _status(response) in RUNNING):
             if time.monotonic() > until:
                 raise DeliveryError(f"{path}: Azure is still not done after {OPERATION_SECONDS:.0f} s.")
             time.sleep(float(response.headers.get("retry-after", "2")))
-            following = self._request("GET", where, None, None)
-            for name in ("azure-asyncoperation", "location"):
-                if name not in following.headers and name in response.headers:
-                    following.headers[name] = response.headers[name]
-            response = following
+            response = self._request("GET", where, None, None)
+            where = response.headers.get("location", where) if response.status_code == 202 else where
         return _answer(response)
 
     def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> Answer:
@@ -103,11 +103,9 @@ class Arm:
         return response
 
 
-def _running(response: httpx.Response) -> bool:
-    if response.status_code != 200 or not response.content:
-        return False
+def _status(response: httpx.Response) -> str | None:
     status = _answer(response).body.get("status")
-    return isinstance(status, str) and status in {"InProgress", "Running", "Accepted", "Pending"}
+    return status if isinstance(status, str) else None
 
 
 def _answer(response: httpx.Response) -> Answer:

@@ -144,10 +144,8 @@ def test_another_property_of_the_same_resource_differs_too() -> None:
 def test_losses_stand_out_and_unchanged_parties_share_a_row() -> None:
     text = summary(read(CHANGED))
     assert "### dev: 2 to create, 1 to update, 1 **to replace**, 1 **to delete**" in text
-    assert (
-        "- **replace** `vm-fed-dev-centre` (VirtualMachine, centre) because `osProfile` cannot change in place"
-        in text
-    )
+    lost = "- **replace** `vm-fed-dev-centre` (VirtualMachine, centre)"
+    assert f"{lost} because `osProfile` cannot change in place" in text
     assert "- **delete** `vnet-fed-dev-old-va-long-beach` (VirtualNetwork, va-long-beach)" in text
     assert "| centre |  |  | **1** |  | 1 |" in text
     assert "| cleveland (new) | 1 |  |  |  |  |" in text

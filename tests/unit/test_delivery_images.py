@@ -1,0 +1,171 @@
+"""Images travel by digest; Resource Manager is asked to its end: every page, and until an operation is
+over.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+
+from automation.delivery import images
+from automation.delivery.arm import Arm, Endpoint
+from automation.delivery.problem import DeliveryError
+from tests.unit.delivery_stub import Answers, Asked, Stub, serving
+
+DIGEST = f"sha256:{'a' * 64}"
+GROUPS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries"
+SOURCE, TARGET = f"{GROUPS}/crsource", f"{GROUPS}/crtarget"
+
+
+class Credential:
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        return AccessToken("entra", 0)
+
+
+@contextmanager
+def azure(answer: Callable[[Asked], Answers]) -> Iterator[tuple[Arm, Stub]]:
+    with serving(answer) as stub:
+        yield Arm(Endpoint(url=stub.url, credential=Credential())), stub
+
+
+def error(code: str, message: str = "no") -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
+
+
+def test_a_list_is_read_to_its_last_page() -> None:
+    def answer(asked: Asked) -> Answers:
+        page = int(asked.query.get("page", "1"))
+        host = asked.headers["host"]
+        following = f"http://{host}/list?page={page + 1}" if page < 3 else None
+        return Answers(body={"value": [{"name": page}], "nextLink": following})
+
+    with azure(answer) as (arm, stub):
+        found = arm.get("/list", "2024-01-01")
+        assert [entry["name"] for entry in found.body["value"]] == [1, 2, 3]
+        assert stub.asked[0].query == {"api-version": "2024-01-01"}
+        assert {one.headers["authorization"] for one in stub.asked} == {"Bearer entra"}
+
+
+def test_an_operation_is_waited_for_where_azure_says() -> None:
+    polls = iter(
+        [Answers(status=202), Answers(status=202), Answers(status=200, body={"properties": {"done": True}})]
+    )
+
+    def answer(asked: Asked) -> Answers:
+        if asked.method == "POST":
+            where = {"location": "/operations/7?api-version=x", "retry-after": "0"}
+            return Answers(status=202, headers=where)
+        found = next(polls)
+        found.headers = {"retry-after": "0"}
+        return found
+
+    with azure(answer) as (arm, stub):
+        assert arm.post("/thing/act", "2024-01-01", {"a": 1}).body == {"properties": {"done": True}}
+        assert [one.path for one in stub.asked] == ["/thing/act", *["/operations/7"] * 3]
+        assert stub.asked[0].body == {"a": 1}
+
+
+@pytest.mark.parametrize("outcome", ["Succeeded", "Failed", "Canceled"])
+def test_an_operation_with_a_status_of_its_own_is_waited_for(outcome: str) -> None:
+    states = iter(["InProgress", "Running", outcome])
+
+    def answer(asked: Asked) -> Answers:
+        if asked.method == "POST":
+            return Answers(status=202, headers={"azure-asyncoperation": "/operations/7", "retry-after": "0"})
+        status = next(states)
+        body = {"status": status} | (error("ImportFailed") if status == "Failed" else {})
+        return Answers(body=body, headers={"retry-after": "0"})
+
+    with azure(answer) as (arm, _):
+        found = arm.post("/thing/act", "2024-01-01", {})
+        assert found.body["status"] == outcome
+        assert found.is_error is (outcome != "Succeeded")
+
+
+def test_azure_that_is_busy_is_asked_again() -> None:
+    states = iter([429, 429, 200])
+    with azure(lambda _: Answers(status=next(states), body={"name": "x"}, headers={"retry-after": "0"})) as (
+        arm,
+        _,
+    ):
+        assert arm.get("/thing", "2024-01-01").body == {"name": "x"}
+
+
+def test_an_image_is_imported_by_digest_and_never_over_another() -> None:
+    with azure(lambda _: Answers(status=200)) as (arm, stub):
+        assert images.import_image(arm, SOURCE, TARGET, "fl-server", DIGEST) is True
+    (asked,) = stub.asked
+    assert asked.path == f"{TARGET}/importImage"
+    assert asked.body == {
+        "source": {"resourceId": SOURCE, "sourceImage": f"fl-server@{DIGEST}"},
+        "targetTags": [f"fl-server:sha256-{'a' * 64}"],
+        "mode": "NoForce",
+    }
+
+
+def test_an_image_that_is_already_there_is_not_imported_again() -> None:
+    with azure(lambda _: Answers(status=409, body=error("Conflict", "Tag already exists"))) as (arm, _):
+        assert images.import_image(arm, SOURCE, TARGET, "fl-server", DIGEST) is False
+
+
+def test_an_import_that_azure_refuses_stops_with_what_it_said() -> None:
+    with (
+        azure(lambda _: Answers(status=400, body=error("ManifestNotFound", "not in the source"))) as (arm, _),
+        pytest.raises(DeliveryError, match=r"ManifestNotFound: not in the source.*Nothing was deployed"),
+    ):
+        images.import_image(arm, SOURCE, TARGET, "fl-server", DIGEST)
+
+
+def registries(*names: str) -> Answers:
+    found = [
+        {"id": f"{GROUPS}/{name}", "name": name, "properties": {"loginServer": f"{name}.azurecr.io"}}
+        for name in names
+    ]
+    return Answers(body={"value": found})
+
+
+def test_a_stacks_registry_is_found_in_its_group() -> None:
+    with azure(lambda _: registries("crfeddevabc")) as (arm, _):
+        assert images.registry_of(arm, "s", "g") == (f"{GROUPS}/crfeddevabc", "crfeddevabc.azurecr.io")
+    with azure(lambda _: registries()) as (arm, _):
+        assert images.registry_of(arm, "s", "g") is None
+    with azure(lambda _: Answers(status=404, body=error("ResourceGroupNotFound"))) as (arm, _):
+        assert images.registry_of(arm, "s", "g") is None
+
+
+@pytest.mark.parametrize(
+    "answer", [registries("a", "b"), Answers(status=403, body=error("AuthorizationFailed"))]
+)
+def test_an_unclear_registry_is_not_guessed(answer: Answers) -> None:
+    with azure(lambda _: answer) as (arm, _), pytest.raises(DeliveryError):
+        images.registry_of(arm, "s", "g")
+
+
+def test_a_reference_without_a_digest_is_refused() -> None:
+    assert images.from_reference(f"cr.azurecr.io/mlflow:dev@{DIGEST}") == ("cr.azurecr.io", "mlflow", DIGEST)
+    with pytest.raises(DeliveryError, match=r"no digest"):
+        images.from_reference("cr.azurecr.io/mlflow:dev")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"images": {}}', '{"stack": 1}'])
+def test_a_file_that_names_no_images_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "images.json").write_text(text)
+    with pytest.raises(DeliveryError, match=r"fed images list STACK --json"):
+        images.read(tmp_path / "images.json")
+
+
+def test_what_is_listed_can_be_read_back(tmp_path: Path) -> None:
+    listed = images.Images(
+        stack="dev",
+        registry=SOURCE,
+        login_server="crsource.azurecr.io",
+        images={"mlflow": DIGEST},
+        commit="abc",
+    )
+    (tmp_path / "images.json").write_text(json.dumps(json.loads(listed.model_dump_json())))
+    assert images.read(tmp_path / "images.json") == listed
+    assert listed.reference("mlflow") == f"crsource.azurecr.io/mlflow@{DIGEST}"
