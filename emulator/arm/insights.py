@@ -1,0 +1,386 @@
+"""Microsoft.Insights: what resources tell (diagnostic settings, collection rules), and who hears of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import uuid
+
+from emulator.arm import ids
+from emulator.arm.catalogue import (
+    Level,
+    Names,
+    Place,
+    Reference,
+    ResourceType,
+    values_at,
+)
+from emulator.arm.errors import ArmError, bad_request, conflict
+from emulator.arm.operational_insights import WORKSPACE
+from emulator.arm.store import Row, Transaction
+from emulator.arm.writes import Write, missing_resource
+
+ACTION_GROUP = "Microsoft.Insights/actionGroups"
+RULE = "Microsoft.Insights/dataCollectionRules"
+ASSOCIATION = "Microsoft.Insights/dataCollectionRuleAssociations"
+SETTING = "Microsoft.Insights/diagnosticSettings"
+METRIC_ALERT = "Microsoft.Insights/metricAlerts"
+LOG_ALERT = "Microsoft.Insights/scheduledQueryRules"
+STORAGE = "Microsoft.Storage/storageAccounts"
+
+# Action groups
+
+
+def _check_short_name(write: Write) -> None:
+    short = write.properties["groupShortName"]
+    if len(short) > 12:
+        raise bad_request(
+            "InvalidGroupShortName",
+            f"The short name '{short}' of action group {write.id.name} is longer than 12 characters.",
+        )
+
+
+def _enable_receivers(write: Write) -> None:
+    for receiver in write.properties.get("emailReceivers") or []:
+        receiver["status"] = "Enabled"
+
+
+# Collection rules
+
+
+def _invalid_rule(reason: str) -> ArmError:
+    return bad_request("InvalidPayload", f"Data collection rule is invalid: {reason}")
+
+
+def _check_flows(write: Write) -> None:
+    properties = write.properties
+    produced = {
+        stream
+        for sources in (properties.get("dataSources") or {}).values()
+        if isinstance(sources, list)
+        for source in sources
+        for stream in source.get("streams") or []
+    }
+    named = {
+        destination.get("name")
+        for destinations in (properties.get("destinations") or {}).values()
+        for destination in (destinations if isinstance(destinations, list) else [destinations])
+    }
+    for flow in properties.get("dataFlows") or []:
+        for destination in flow.get("destinations") or []:
+            if destination not in named:
+                raise _invalid_rule(f"data flow destination '{destination}' is not among its destinations.")
+        for stream in flow.get("streams") or []:
+            if stream not in produced and not stream.startswith("Custom-"):
+                raise _invalid_rule(f"stream '{stream}' of a data flow comes from none of its data sources.")
+
+
+def _locate_workspaces(write: Write) -> None:
+    for exact, destination in values_at(write.body, "properties.destinations.logAnalytics[]"):
+        workspace = write.tx.get(destination.get("workspaceResourceId", ""))
+        if workspace is None or workspace.type != WORKSPACE:
+            raise _invalid_rule(f"the workspace of {exact} was not found.")
+        if workspace.location != write.body["location"]:
+            raise _invalid_rule(
+                f"workspace {workspace.id} is in '{workspace.location}', the rule in "
+                f"'{write.body['location']}': they must be in one region."
+            )
+        destination["workspaceId"] = workspace.properties["customerId"]
+
+
+def _number_rule(write: Write) -> None:
+    write.settle("properties.immutableId", f"dcr-{uuid.uuid4().hex}")
+
+
+def _check_association(write: Write) -> None:
+    rule = write.get("properties.dataCollectionRuleId")
+    endpoint = write.get("properties.dataCollectionEndpointId")
+    if (rule is None) == (endpoint is None):
+        raise bad_request(
+            "InvalidPayload",
+            "An association names either a data collection rule or a data collection endpoint.",
+        )
+    if (write.id.name.lower() == "configurationaccessendpoint") != (endpoint is not None):
+        raise bad_request(
+            "InvalidPayload",
+            "The association name 'configurationAccessEndpoint' is kept for a data collection endpoint.",
+        )
+
+
+# Diagnostic settings
+
+LOGS: dict[str, frozenset[str]] = {
+    "microsoft.network/networksecuritygroups": frozenset(
+        {"NetworkSecurityGroupEvent", "NetworkSecurityGroupRuleCounter"}
+    ),
+    "microsoft.network/virtualnetworks": frozenset({"VMProtectionAlerts"}),
+    "microsoft.storage/storageaccounts/blobservices": frozenset(
+        {"StorageRead", "StorageWrite", "StorageDelete"}
+    ),
+    "microsoft.keyvault/vaults": frozenset({"AuditEvent", "AzurePolicyEvaluationDetails"}),
+    "microsoft.containerregistry/registries": frozenset(
+        {"ContainerRegistryLoginEvents", "ContainerRegistryRepositoryEvents"}
+    ),
+    "microsoft.operationalinsights/workspaces": frozenset({"Audit", "SummaryLogs"}),
+    "microsoft.dataprotection/backupvaults": frozenset(
+        {
+            "CoreAzureBackup",
+            "AddonAzureBackupJobs",
+            "AddonAzureBackupPolicy",
+            "AddonAzureBackupProtectedInstance",
+        }
+    ),
+}
+"""Resource type -> log categories that it has. A type that is not here has none."""
+
+METRICS: dict[str, frozenset[str]] = {
+    "microsoft.network/networksecuritygroups": frozenset(),
+    "microsoft.storage/storageaccounts": frozenset({"Transaction", "Capacity"}),
+    "microsoft.storage/storageaccounts/blobservices": frozenset({"Transaction", "Capacity"}),
+}
+"""Resource type -> metric categories, where they are not just AllMetrics."""
+
+SETTINGS = 5
+"""The most that a resource may have."""
+
+
+def _check_categories(write: Write) -> None:
+    target = ids.parse(write.id.scope)
+    type_ = target.type.lower() if target else ""
+    known = {
+        "logs": LOGS.get(type_, frozenset()),
+        "metrics": METRICS.get(type_, frozenset({"AllMetrics"})),
+    }
+    for list_, what in (("logs", "Category"), ("metrics", "Metric category")):
+        entries = write.properties.get(list_) or []
+        names = {name.lower() for name in known[list_]}
+        for entry in entries:
+            category, group = entry.get("category"), entry.get("categoryGroup")
+            if category and category.lower() not in names:
+                raise bad_request("BadRequest", f"{what} '{category}' is not supported.")
+            if group and group.lower() not in ({"alllogs", "audit"} if names else set()):
+                raise bad_request("BadRequest", f"Category group '{group}' is not supported.")
+            if (entry.get("retentionPolicy") or {}).get("days"):
+                raise bad_request(
+                    "BadRequest",
+                    "Diagnostic settings does not support retention for new diagnostic settings.",
+                )
+            entry.setdefault("retentionPolicy", {"days": 0, "enabled": False})
+        if {True, False} <= {bool(entry.get("categoryGroup")) for entry in entries}:
+            raise bad_request("BadRequest", "Categories and category groups cannot be used together.")
+
+
+def _check_sinks(write: Write) -> None:
+    properties = write.properties
+    sinks = {
+        name: properties[name]
+        for name in ("workspaceId", "storageAccountId", "eventHubAuthorizationRuleId")
+        if properties.get(name)
+    }
+    if not sinks:
+        raise bad_request("BadRequest", "At least one data sink needs to be specified.")
+    if not any(
+        entry.get("enabled") for entry in (*_entries(properties, "logs"), *_entries(properties, "metrics"))
+    ):
+        raise bad_request("BadRequest", "At least one log or metric of a diagnostic setting must be enabled.")
+    others = [row for row in write.tx.children(write.id.scope, SETTING) if row.key != write.id.key]
+    if write.old is None and len(others) >= SETTINGS:
+        raise bad_request("BadRequest", f"A resource can have {SETTINGS} diagnostic settings at most.")
+    for other in others:
+        for sink, identifier in sinks.items():
+            if str(other.properties.get(sink, "")).lower() == str(identifier).lower():
+                _refuse_shared_categories(write, other, str(identifier))
+
+
+def _entries(properties: dict[str, object], name: str) -> list[dict[str, object]]:
+    entries = properties.get(name)
+    return entries if isinstance(entries, list) else []
+
+
+def _refuse_shared_categories(write: Write, other: Row, sink: str) -> None:
+    for list_ in ("logs", "metrics"):
+        taken = {entry.get("category") for entry in _entries(other.properties, list_)}
+        for entry in _entries(write.properties, list_):
+            if entry.get("category") in taken:
+                raise conflict(
+                    "Conflict",
+                    f"Data sink '{sink}' is already used in diagnostic setting '{other.name}' for category "
+                    f"'{entry.get('category')}'. Data sinks can't be reused in different settings on the "
+                    "same category for the same resource.",
+                )
+
+
+# Alerts
+
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?")
+
+
+def _minutes(write: Write, name: str) -> int:
+    text = str(write.properties.get(name))
+    found = _DURATION.fullmatch(text)
+    if found is None or not any(found.groups()):
+        raise bad_request("BadRequest", f"The {name} '{text}' is not an ISO 8601 duration such as PT5M.")
+    days, hours, minutes = (int(part or 0) for part in found.groups())
+    return (days * 24 + hours) * 60 + minutes
+
+
+def _check_window(write: Write) -> None:
+    if _minutes(write, "windowSize") < _minutes(write, "evaluationFrequency"):
+        raise bad_request(
+            "BadRequest", "The window size of an alert must not be smaller than its evaluation frequency."
+        )
+    if write.properties.get("severity") not in range(5):
+        raise bad_request("BadRequest", "The severity of an alert is a number from 0 to 4.")
+
+
+def _scopes_exist(write: Write) -> None:
+    for scope in write.properties.get("scopes") or []:
+        if not write.tx.exists(scope):
+            raise missing_resource(scope)
+
+
+METRIC_NAMES: dict[str, frozenset[str]] = {
+    "microsoft.compute/virtualmachines": frozenset(
+        {
+            "VmAvailabilityMetric", "Percentage CPU", "Available Memory Bytes", "CPU Credits Remaining",
+            "Network In Total", "Network Out Total", "OS Disk IOPS Consumed Percentage",
+            "Data Disk IOPS Consumed Percentage",
+        }
+    ),
+    "microsoft.storage/storageaccounts": frozenset(
+        {"Availability", "UsedCapacity", "Transactions", "Ingress", "Egress", "SuccessE2ELatency"}
+    ),
+    "microsoft.keyvault/vaults": frozenset(
+        {"Availability", "ServiceApiLatency", "ServiceApiHit", "ServiceApiResult", "SaturationShoebox"}
+    ),
+    "microsoft.containerregistry/registries": frozenset({"StorageUsed", "SuccessfulPullCount"}),
+}  # fmt: skip
+"""Metric namespace -> the metrics known here. A metric of another namespace is not checked."""
+
+
+def _check_metrics(write: Write) -> None:
+    for _, criterion in values_at(write.body, "properties.criteria.allOf[]"):
+        namespace, metric = criterion.get("metricNamespace", ""), criterion.get("metricName", "")
+        known = METRIC_NAMES.get(namespace.lower())
+        if known is not None and metric not in known and not criterion.get("skipMetricValidation"):
+            raise bad_request(
+                "BadRequest",
+                f"Couldn't find a metric named '{metric}'. Make sure the name is correct. Activity ID: "
+                f"{uuid.uuid4()}.",
+            )
+
+
+def _date_alert(write: Write) -> None:
+    write.properties["lastUpdatedTime"] = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+    write.properties["isMigrated"] = False
+
+
+def _check_query(write: Write) -> None:
+    muted = write.properties.get("muteActionsDuration")
+    if muted and write.properties.get("autoMitigate"):
+        raise bad_request("BadRequest", "muteActionsDuration cannot be used while autoMitigate is true.")
+    for _, criterion in values_at(write.body, "properties.criteria.allOf[]"):
+        if not str(criterion.get("query") or "").strip():
+            raise bad_request("BadRequest", f"A condition of alert {write.id.name} has no query.")
+        periods = criterion.get("failingPeriods") or {}
+        evaluated = periods.get("numberOfEvaluationPeriods", 1)
+        if periods.get("minFailingPeriodsToAlert", 1) > evaluated:
+            raise bad_request(
+                "BadRequest", "minFailingPeriodsToAlert must not be above numberOfEvaluationPeriods."
+            )
+
+
+def _name_workspace_type(tx: Transaction, row: Row, answer: dict[str, object]) -> None:
+    del tx, row
+    properties = answer["properties"]
+    if isinstance(properties, dict):
+        properties.setdefault("targetResourceTypes", [WORKSPACE])
+
+
+_RULE_NAMES = Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", minimum=3, maximum=64)
+
+TYPES = (
+    ResourceType(
+        name=ACTION_GROUP,
+        versions=("2024-10-01-preview", "2023-01-01", "2022-06-01"),
+        place=Place.ANY,
+        provisioning=False,
+        identity=True,
+        names=Names(
+            pattern=r"[^:<>+/&%\\?\x00-\x1f]*[^:<>+/&%\\? .\x00-\x1f]",
+            maximum=260,
+        ),
+        required=("properties.groupShortName",),
+        check=(_check_short_name, _enable_receivers),
+        seconds=(3, 2),
+    ),
+    ResourceType(
+        name=RULE,
+        versions=("2022-06-01", "2024-03-11", "2023-03-11"),
+        identity=True,
+        names=_RULE_NAMES,
+        required=("properties.dataFlows", "properties.destinations"),
+        check=(_check_flows, _locate_workspaces, _number_rule),
+        seconds=(3, 2),
+    ),
+    ResourceType(
+        name=ASSOCIATION,
+        versions=("2022-06-01", "2024-03-11", "2023-03-11"),
+        level=Level.SCOPE,
+        place=Place.NONE,
+        tags=False,
+        provisioning=False,
+        names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", maximum=64),
+        references=(Reference(path="properties.dataCollectionRuleId", types=(RULE,)),),
+        check=(_check_association,),
+        seconds=(3, 2),
+    ),
+    ResourceType(
+        name=SETTING,
+        versions=("2021-05-01-preview",),
+        level=Level.SCOPE,
+        place=Place.NONE,
+        tags=False,
+        provisioning=False,
+        flat_errors=True,
+        names=Names(pattern=r"[^<>*%&:\\?+/#]*[^<>*%&:\\?+/# .]", maximum=260),
+        references=(
+            Reference(path="properties.workspaceId", types=(WORKSPACE,)),
+            Reference(path="properties.storageAccountId", types=(STORAGE,)),
+        ),
+        check=(_check_categories, _check_sinks),
+        seconds=(3, 2),
+    ),
+    ResourceType(
+        name=METRIC_ALERT,
+        versions=("2018-03-01", "2024-03-01-preview"),
+        place=Place.GLOBAL,
+        provisioning=False,
+        names=Names(
+            pattern=r"[^*#&+:<>?@%{}\\/\x00-\x1f]*[^*#&+:<>?@%{}\\/ .\x00-\x1f]",
+            maximum=260,
+        ),
+        defaults={"properties": {"autoMitigate": True}},
+        references=(Reference(path="properties.actions[].actionGroupId", types=(ACTION_GROUP,)),),
+        check=(_check_window, _scopes_exist, _check_metrics, _date_alert),
+        seconds=(3, 2),
+    ),
+    ResourceType(
+        name=LOG_ALERT,
+        versions=("2025-01-01-preview", "2023-12-01", "2022-06-15"),
+        identity=True,
+        provisioning=False,
+        names=Names(pattern=r"[^#<>%&:\\?/{}*]*[^#<>%&:\\?/{}* .]", maximum=260),
+        required=(
+            "properties.scopes",
+            "properties.criteria",
+            "properties.evaluationFrequency",
+            "properties.windowSize",
+        ),
+        defaults={"properties": {"enabled": True, "autoMitigate": True}},
+        references=(Reference(path="properties.scopes[]", types=(WORKSPACE,)),),
+        check=(_check_window, _check_query),
+        render=_name_workspace_type,
+        seconds=(3, 2),
+    ),
+)
