@@ -1,0 +1,5 @@
+"""Entry of ``python -m automation``; people use ``./fed``."""
+
+from automation.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""The command line: finds the commands, runs one, turns errors into words and exit codes (`outcome.py`)."""
+
+import importlib
+import os
+import pkgutil
+import sys
+from typing import NoReturn
+
+import typer
+
+from automation import commands
+from automation.outcome import Code, explain
+from emulator import paths
+
+PANELS = ("Deploy", "Look", "Work", "Deliver", "This machine")
+
+HELP = """Federated learning across hospitals: deploys, looks at and takes down the federation.
+
+Everything happens on the emulator on this machine unless you say --on azure.
+"""
+
+
+def build() -> typer.Typer:
+    """Return the command line with every command of `automation/commands`."""
+    app = typer.Typer(
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    modules = [
+        importlib.import_module(f"{commands.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(commands.__path__)
+    ]
+    panel = {module.__name__: getattr(module, "PANEL", "Work") for module in modules}
+    for module in sorted(modules, key=lambda module: PANELS.index(panel[module.__name__])):
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
+        heading = panel[module.__name__]
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, rich_help_panel=heading)
+        else:
+            app.command(name, rich_help_panel=heading)(module.command)
+    return app
+
+
+def main() -> NoReturn:
+    """Run the command that the arguments name and end the process with its exit code."""
+    if os.environ.get("PYTHONPATH") == str(paths.REPOSITORY):
+        del os.environ["PYTHONPATH"]  # the launcher's; programs that are started here must not inherit it
+    try:
+        build()(prog_name="fed")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `fed status | head`
+        sys.exit(Code.DONE)
+    except Exception as error:
+        told = explain(error)
+        if told is None:
+            print("fed: this is a mistake in fed itself; please report what follows.", file=sys.stderr)
+            sys.excepthook(type(error), error, error.__traceback__)
+            sys.exit(Code.BROKEN)
+        code, text = told
+        print(f"fed: {text}", file=sys.stderr)
+        sys.exit(code)
+    sys.exit(Code.DONE)

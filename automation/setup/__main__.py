@@ -1,0 +1,81 @@
+"""Make ``.venv`` and the engine ready: ``python -m automation.setup [--no-engine] [--dev]``.
+
+Exit codes: 0 ready, 3 something is missing that only a person can mend, 130 interrupted.
+"""
+
+import argparse
+import fcntl
+import os
+import platform
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+from automation.setup import engine, packages
+from automation.setup.problem import ProblemError
+from automation.setup.progress import Progress
+from engine import build
+
+PACKAGES_USUALLY = "5 to 60 seconds"
+
+
+def main() -> int:
+    """Prepare what is missing; a second process waits for the first and then finds it done."""
+    parser = argparse.ArgumentParser(prog="automation.setup", description=__doc__.partition("\n")[0])
+    parser.add_argument("--no-engine", action="store_true", help="prepare the packages only")
+    parser.add_argument("--dev", action="store_true", help="also install what the tests need")
+    wanted = parser.parse_args()
+    try:
+        if platform.system() != "Linux":
+            raise ProblemError(f"fed runs on Linux, not on {platform.system()}: use a VM or WSL 2")
+        _lock_clone()
+        _prepare(dev=wanted.dev, with_engine=not wanted.no_engine)
+    except ProblemError as error:
+        _end(3, str(error))
+    except KeyboardInterrupt:
+        _end(130, "interrupted; run it again to go on.")
+    return 0
+
+
+def _end(code: int, message: str) -> NoReturn:
+    """End at once, without waiting for threads: the kernel ends the commands that they started."""
+    print(f"fed: {message}", file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+def _lock_clone() -> None:
+    """Hold the clone's lock until this process ends, however it ends."""
+    handle = os.open(packages.ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("fed: another ./fed is preparing this clone: waiting for it", file=sys.stderr)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _prepare(*, dev: bool, with_engine: bool) -> None:
+    """Run the two preparations beside each other."""
+
+    def make_packages() -> None:
+        if not packages.is_ready(dev=dev):
+            with progress.task("packages", PACKAGES_USUALLY) as task:
+                packages.install(task, dev=dev)
+
+    def make_engine() -> Path:
+        with progress.task("engine", build.USUALLY) as task:
+            return engine.prepare(task, installing)
+
+    found = engine.chosen()
+    pool = ThreadPoolExecutor()
+    with Progress() as progress:
+        installing = pool.submit(make_packages)
+        building = pool.submit(make_engine) if with_engine and not found else None
+        installing.result()
+        found = building.result() if building else found
+    if found:
+        engine.write_stamp(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
