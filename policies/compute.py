@@ -158,13 +158,16 @@ def image_version_is_pinned(vm: Planned) -> Iterator[str]:
     "vm-image-publisher",
     VM,
     why="a marketplace image of an unknown publisher is unknown code in the middle of a hospital's network.",
-    mend="use Canonical's ubuntu-24_04-lts.",
+    mend="use Canonical's ubuntu-24_04-lts, or an image of your own gallery.",
 )
 def image_comes_from_canonical(vm: Planned) -> Iterator[str]:
-    """A VM boots Canonical's Ubuntu."""
-    yield from demand(vm.props, "storageProfile.imageReference.publisher", "Canonical")
-    if at(vm.props, "storageProfile.imageReference.id") is not None:
-        yield "storageProfile.imageReference.id names a private image"
+    """A VM boots Canonical's Ubuntu, or an image of a compute gallery."""
+    image = at(vm.props, "storageProfile.imageReference.id")
+    if isinstance(image, str):
+        if "/galleries/" not in image.lower():
+            yield f"storageProfile.imageReference.id is {image}, it must be in a compute gallery"
+    elif image is None:
+        yield from demand(vm.props, "storageProfile.imageReference.publisher", "Canonical")
 
 
 @rule(

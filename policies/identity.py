@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
+from policies.storage import accounts_with_containers
 
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 DEFINITION = "azure-native:authorization:RoleDefinition"
@@ -71,6 +72,26 @@ def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
 
 
 @stack_rule(
+    "role-never-on-data-account",
+    why="a role on the whole account opens every container in it: a hospital would read what is another's.",
+    mend="give the role on the one container; only flow logs write to a whole account, which holds nothing else.",
+)
+def data_accounts_are_not_shared(resources: list[Planned]) -> Iterator[Fault]:
+    """No role is given on a whole storage account that holds containers."""
+    holders = accounts_with_containers(resources)
+    accounts = [r for r in resources if r.urn in holders]
+    for assignment in (r for r in resources if r.type == ASSIGNMENT):
+        scope = at(assignment.props, "scope")
+        for account in accounts:
+            whole = _kind(scope) == "storageaccounts" if isinstance(scope, str) else True
+            through = any(
+                c.urn in assignment.refers.get("scope", ()) for c in resources if c.type == CONTAINER
+            )
+            if whole and not through and account in assignment.refers_to("scope", [account]):
+                yield Fault(urn=assignment.urn, what=f"it is given on the whole account {account.name}")
+
+
+@stack_rule(
     "role-own-cells",
     why="a hospital's identity with a role on another's container could read or replace what is "
     "meant for it.",
@@ -80,21 +101,26 @@ def hospitals_keep_to_their_cells(resources: list[Planned]) -> Iterator[Fault]:
     """A hospital's identity has roles on its own containers only."""
     identities = [r for r in resources if r.type == IDENTITY]
     containers = [r for r in resources if r.type == CONTAINER]
-    owners = {r.subscription: r.party for r in resources if r.type == IDENTITY}
+    owners = {r.subscription: r.party for r in identities}
     for assignment in (r for r in resources if r.type == ASSIGNMENT):
-        holders = {i.party for i in identities if i.urn in assignment.refers.get("principalId", ())}
-        for container in containers:
-            if container.urn not in assignment.refers.get("scope", ()):
-                continue
+        holders = {i.party for i in identities if _is_principal(i, assignment)}
+        for container in assignment.refers_to("scope", containers):
             name = str(at(container.props, "containerName") or at(container.props, "name"))
-            meant = {owners.get(container.subscription)}
+            meant = {str(owners.get(container.subscription))}
             if name.startswith("client-"):
                 meant.add(name.removeprefix("client-"))
             for holder in holders - meant:
                 yield Fault(
                     urn=assignment.urn,
-                    what=f"{holder} gets a role on {name} of {' and '.join(map(str, meant))}",
+                    what=f"{holder} gets a role on {name} of {' and '.join(sorted(meant))}",
                 )
+
+
+def _is_principal(identity: Planned, assignment: Planned) -> bool:
+    known, asked = at(identity.props, "principalId"), at(assignment.props, "principalId")
+    if isinstance(known, str) and isinstance(asked, str):
+        return known.lower() == asked.lower()
+    return identity.urn in assignment.refers.get("principalId", ())
 
 
 @rule(

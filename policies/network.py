@@ -54,11 +54,12 @@ def nic_has_no_public_ip(nic: Planned) -> Iterator[str]:
 def public_ips_belong_to_nat_gateways(resources: list[Planned]) -> Iterator[Fault]:
     """A public address exists only as the outgoing address of a NAT gateway."""
     addresses = [r for r in resources if r.type == PUBLIC_IP]
-    attached: set[str] = set()
-    for gateway in (r for r in resources if r.type == NAT_GATEWAY):
-        attached.update(gateway.refers.get("publicIpAddresses", ()))
-        for reference in each(gateway.props, "publicIpAddresses"):
-            attached.update(a.urn for a in addresses if a.has_id(at(reference, "id")))
+    attached = {
+        address.urn
+        for gateway in resources
+        if gateway.type == NAT_GATEWAY
+        for address in gateway.refers_to("publicIpAddresses[].id", addresses)
+    }
     for address in addresses:
         if address.urn not in attached:
             yield Fault(urn=address.urn, what="this public address belongs to no NAT gateway")

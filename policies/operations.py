@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, Level, demand, rule, stack_rule
+from policies.storage import VAULT, accounts_with_containers
 
 DIAGNOSTIC = "azure-native:monitor:DiagnosticSetting"
 FLOW_LOG = "azure-native:network:FlowLog"
-LOCK_BY_SCOPE = "azure-native:authorization:ManagementLockByScope"
-LOCK_ON_GROUP = "azure-native:authorization:ManagementLockAtResourceGroupLevel"
-BUDGETS = ("azure-native:consumption:Budget", "azure-native:costmanagement:Budget")
+LOCK = "azure-native:authorization:ManagementLockByScope"
+BUDGET = "azure-native:consumption:Budget"
 WORKSPACE = "azure-native:operationalinsights:Workspace"
 GROUP = "azure-native:resources:ResourceGroup"
 
@@ -21,8 +21,13 @@ WATCHED = {
 }
 """Types whose use must be logged, and what would go unseen otherwise."""
 
-PRECIOUS = ("azure-native:storage:StorageAccount", "azure-native:keyvault:Vault", "azure-native:compute:Disk")
-"""Types that hold what cannot be made again."""
+
+def _precious(resources: list[Planned]) -> Iterator[Planned]:
+    """Yield what holds something that cannot be made again."""
+    holders = accounts_with_containers(resources)
+    for resource in resources:
+        if resource.urn in holders or resource.type in (VAULT, "azure-native:compute:Disk"):
+            yield resource
 
 
 @stack_rule(
@@ -32,14 +37,15 @@ PRECIOUS = ("azure-native:storage:StorageAccount", "azure-native:keyvault:Vault"
 )
 def use_is_logged(resources: list[Planned]) -> Iterator[Fault]:
     """Storage, vault, registry and security groups send their logs to a workspace."""
-    by_urn = {r.urn: r for r in resources}
-    logged: set[str] = set()
-    for setting in (r for r in resources if r.type == DIAGNOSTIC):
-        for urn in setting.refers.get("resourceUri", ()):
-            logged.add(urn)
-            logged.update(u for us in by_urn[urn].refers.values() for u in us) if urn in by_urn else None
-    for resource in resources:
-        if resource.type in WATCHED and resource.urn not in logged:
+    watched = [r for r in resources if r.type in WATCHED]
+    logged = {
+        resource.urn
+        for setting in resources
+        if setting.type == DIAGNOSTIC
+        for resource in setting.refers_to("resourceUri", watched)
+    }
+    for resource in watched:
+        if resource.urn not in logged:
             yield Fault(urn=resource.urn, what=f"no diagnostic setting: {WATCHED[resource.type]} go unseen")
 
 
@@ -65,15 +71,17 @@ def networks_log_their_flows(resources: list[Planned]) -> Iterator[Fault]:
 )
 def groups_are_locked(resources: list[Planned]) -> Iterator[Fault]:
     """In prod every resource group that holds data is locked against deletion."""
-    locked: set[str] = set()
-    for lock in (r for r in resources if r.type in (LOCK_BY_SCOPE, LOCK_ON_GROUP)):
-        if at(lock.props, "level") in ("CanNotDelete", "ReadOnly"):
-            for prop in ("scope", "resourceGroupName"):
-                locked.update(lock.refers.get(prop, ()))
-    for resource in (r for r in resources if r.type in PRECIOUS):
-        around = {resource.urn, *resource.refers.get("resourceGroupName", ())}
-        if not around & locked:
+    locks = [r for r in resources if r.type == LOCK and at(r.props, "level") in ("CanNotDelete", "ReadOnly")]
+    for resource in _precious(resources):
+        groups = [g for g in resources if g.type == GROUP and _is_in(resource, g)]
+        if not any(lock.refers_to("scope", [resource, *groups]) for lock in locks):
             yield Fault(urn=resource.urn, what="neither it nor its resource group is locked")
+
+
+def _is_in(resource: Planned, group: Planned) -> bool:
+    if resource.id and group.id:
+        return group.has_id(resource.id)
+    return group.urn in resource.refers.get("resourceGroupName", ())
 
 
 @stack_rule(
@@ -84,7 +92,7 @@ def groups_are_locked(resources: list[Planned]) -> Iterator[Fault]:
 )
 def precious_things_are_protected(resources: list[Planned]) -> Iterator[Fault]:
     """In prod Pulumi itself refuses to delete or replace what holds data."""
-    for resource in (r for r in resources if r.type in PRECIOUS and not r.protect):
+    for resource in (r for r in _precious(resources) if not r.protect):
         yield Fault(urn=resource.urn, what="it is not protected")
 
 
@@ -96,7 +104,7 @@ def precious_things_are_protected(resources: list[Planned]) -> Iterator[Fault]:
 )
 def subscriptions_have_a_budget(resources: list[Planned]) -> Iterator[Fault]:
     """Every subscription has a budget."""
-    watched = {r.subscription for r in resources if r.type in BUDGETS}
+    watched = {r.subscription for r in resources if r.type == BUDGET}
     groups = {r.subscription: r for r in resources if r.type == GROUP}
     for subscription, group in groups.items():
         if subscription not in watched:
@@ -120,8 +128,7 @@ def logs_are_kept(workspace: Planned) -> Iterator[str]:
 
 @rule(
     "lock-blocks-deletion",
-    LOCK_BY_SCOPE,
-    LOCK_ON_GROUP,
+    LOCK,
     why="a ReadOnly lock also blocks what the platform must do, such as reading keys' metadata or "
     "starting a VM.",
     mend="use level CanNotDelete.",

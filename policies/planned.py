@@ -27,14 +27,16 @@ Props = Mapping[str, Any]
 class Planned:
     """One resource of the plan.
 
-    ``subscription`` is the subscription id of its explicit provider, None for a default provider and for
-    resources that are no Azure resources. ``refers`` maps a property to the URNs it was computed from.
+    ``id`` is the ARM id once it exists. ``subscription`` is the subscription id of its explicit provider,
+    None for a default provider and for resources that are no Azure resources. ``refers`` maps a property to
+    the URNs it was computed from.
     """
 
     type: str
     name: str
     urn: str
     props: Props
+    id: str | None = None
     subscription: str | None = None
     protect: bool = False
     refers: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -51,27 +53,33 @@ class Planned:
         return found if isinstance(found, str) else None
 
     def refers_to(self, path: str, candidates: Sequence["Planned"]) -> list["Planned"]:
-        """Return those candidates that the property at ``path`` points at, by dependency or by a "
-        "written id."""
-        urns = self.refers.get(path.split(".", maxsplit=1)[0], ())
-        if urns:
-            return [c for c in candidates if c.urn in urns]
-        return [c for c in candidates if c.has_id(at(self.props, path))]
+        """Return those candidates that the property at ``path`` points at, or into.
 
-    def has_id(self, arm_id: Any) -> bool:
-        """Say whether a written ARM id names this resource (same subscription, type and name)."""
-        if not isinstance(arm_id, str) or self.subscription is None:
-            return False
-        steps = arm_id.lower().strip("/").split("/")
+        A known value is compared with ids, and says most; during a preview the engine's record of
+        dependencies answers. ``[]`` after a step of the path means each member of a list.
+        """
+        known = [value for value in values(self.props, path) if isinstance(value, str)]
+        urns = self.refers.get(path.partition(".")[0].removesuffix("[]"), ())
+        return [c for c in candidates if any(c.has_id(v) for v in known) or c.urn in urns]
+
+    def has_id(self, arm_id: str) -> bool:
+        """Say whether an ARM id names this resource or something below it."""
+        wanted = arm_id.lower().strip("/") + "/"
+        if self.id:
+            return wanted.startswith(self.id.lower().strip("/") + "/")
+        steps = wanted.split("/")
         names = [
-            v.lower() for k, v in self.props.items() if k.lower().endswith("name") and isinstance(v, str)
+            value.lower()
+            for key, value in self.props.items()
+            if key.lower().endswith("name") and isinstance(value, str)
         ]
         kind = self.type.rsplit(":", 1)[-1].lower()
         return (
-            len(steps) > 3
+            self.subscription is not None
+            and len(steps) > 4
             and steps[1] == self.subscription.lower()
-            and steps[-2].startswith(kind[:-1])
-            and steps[-1] in names
+            and steps[-3].startswith(kind[:-1])
+            and steps[-2] in names
         )
 
 
@@ -92,6 +100,16 @@ def each(props: Any, path: str) -> Iterator[Any]:
     found = at(props, path)
     if isinstance(found, Sequence) and not isinstance(found, str):
         yield from (member for member in found if member is not UNKNOWN)
+
+
+def values(props: Any, path: str) -> Iterator[Any]:
+    """Yield what is at a dotted path, where ``[]`` after a step means each member of a list."""
+    step, _, rest = path.partition("[].")
+    if not rest:
+        yield at(props, path)
+        return
+    for member in each(props, step):
+        yield from values(member, rest)
 
 
 def contains_unknown(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from policies.planned import UNKNOWN, Planned, at, each
+from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, Level, demand, demand_empty, demand_set, rule, stack_rule
 
 ACCOUNT = "azure-native:storage:StorageAccount"
@@ -11,6 +11,7 @@ CONTAINER = "azure-native:storage:BlobContainer"
 REGISTRY = "azure-native:containerregistry:Registry"
 VAULT = "azure-native:keyvault:Vault"
 KEY = "azure-native:keyvault:Key"
+PRIVATE_ENDPOINT = "azure-native:network:PrivateEndpoint"
 WORKSPACE = "azure-native:operationalinsights:Workspace"
 
 
@@ -200,10 +201,13 @@ def vault_cannot_be_purged(vault: Planned) -> Iterator[str]:
 )
 def key_is_strong(key: Planned) -> Iterator[str]:
     """A customer-managed key is RSA of at least 3072 bits."""
-    yield from demand(key.props, "properties.kty", "RSA", "RSA-HSM")
-    size = at(key.props, "properties.keySize")
+    asked = (
+        at(key.props, "properties") or key.props
+    )  # nested in what is asked for, flat in what Azure answers
+    yield from demand(asked, "kty", "RSA", "RSA-HSM")
+    size = at(asked, "keySize")
     if size is not UNKNOWN and not (isinstance(size, int | float) and size >= 3072):
-        yield f"properties.keySize is {size}, it must be 3072 or more"
+        yield f"keySize is {size}, it must be 3072 or more"
 
 
 @rule(
@@ -239,22 +243,26 @@ def storage_survives_a_zone(account: Planned) -> Iterator[str]:
 def accounts_have_an_endpoint(resources: list[Planned]) -> Iterator[Fault]:
     """Every storage account that holds containers has a private endpoint."""
     accounts = [r for r in resources if r.type == ACCOUNT]
-    served: set[str] = set()
-    for endpoint in (r for r in resources if r.type == "azure-native:network:PrivateEndpoint"):
-        served.update(endpoint.refers.get("privateLinkServiceConnections", ()))
-        for connection in each(endpoint.props, "privateLinkServiceConnections"):
-            served.update(a.urn for a in accounts if a.has_id(at(connection, "privateLinkServiceId")))
-    holders = {urn for c in resources if c.type == CONTAINER for urn in _account_of(c, accounts)}
+    served = {
+        account.urn
+        for endpoint in resources
+        if endpoint.type == PRIVATE_ENDPOINT
+        for account in endpoint.refers_to("privateLinkServiceConnections[].privateLinkServiceId", accounts)
+    }
+    holders = accounts_with_containers(resources)
     for account in accounts:
         if account.urn in holders and account.urn not in served:
             yield Fault(urn=account.urn, what="it has no private endpoint")
 
 
-def _account_of(container: Planned, accounts: list[Planned]) -> list[str]:
-    name = at(container.props, "accountName")
-    return [
-        a.urn
-        for a in accounts
-        if a.urn in container.refers.get("accountName", ())
-        or (isinstance(name, str) and name in (at(a.props, "accountName"), at(a.props, "name")))
-    ]
+def accounts_with_containers(resources: list[Planned]) -> set[str]:
+    """Return the URNs of the accounts in which the program makes containers: those that hold data."""
+    accounts = [r for r in resources if r.type == ACCOUNT]
+    return {
+        account.urn
+        for container in resources
+        if container.type == CONTAINER
+        for account in accounts
+        if account.urn in container.refers.get("accountName", ())
+        or (container.id and account.has_id(container.id))
+    }

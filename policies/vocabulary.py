@@ -35,27 +35,20 @@ _ACCESS_TYPES = (
     "authorization:RoleAssignment",
 )
 _HARMLESS_TYPES = (
+    "dataprotection:BackupInstance",
+    "dataprotection:BackupPolicy",
+    "dataprotection:BackupVault",
     "resources:ResourceGroup",
-    "authorization:ManagementLockAtResourceGroupLevel",
     "authorization:ManagementLockByScope",
     "consumption:Budget",
-    "costmanagement:Budget",
     "monitor:ActionGroup",
-    "monitor:ActivityLogAlert",
-    "monitor:DataCollectionEndpoint",
     "monitor:DataCollectionRule",
     "monitor:DataCollectionRuleAssociation",
     "monitor:DiagnosticSetting",
     "monitor:MetricAlert",
     "monitor:ScheduledQueryRule",
     "network:FlowLog",
-    "network:NetworkWatcher",
     "operationalinsights:Workspace",
-    "recoveryservices:ProtectedItem",
-    "recoveryservices:ProtectionPolicy",
-    "recoveryservices:Vault",
-    "security:Pricing",
-    "storage:BlobContainerImmutabilityPolicy",
     "storage:BlobServiceProperties",
     "storage:ManagementPolicy",
 )
@@ -87,10 +80,10 @@ TAGGED_TYPES: Final = frozenset(
         "operationalinsights:Workspace",
         "monitor:ActionGroup",
         "monitor:DataCollectionRule",
-        "recoveryservices:Vault",
+        "dataprotection:BackupVault",
     )
 )
 """Types whose tags Azure keeps and cost reports use."""
 
-REQUIRED_TAGS: Final = ("project", "environment", "party")
+REQUIRED_TAGS: Final = ("project", "environment", "party", "managedBy")
 """Tags that every resource of `TAGGED_TYPES` carries."""

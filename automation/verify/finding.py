@@ -1,0 +1,39 @@
+"""What verification found: one difference between what is meant and what is, with its cause and its mend."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a difference matters."""
+
+    OPEN = "open"
+    """Something is possible that nobody intended."""
+    WEAKENED = "weakened"
+    """Still impossible, but one of the protections that should each stop it alone does not."""
+    MISSING = "missing"
+    """Something intended is impossible."""
+    UNKNOWN = "unknown"
+    """Something whose effect is not understood, so that nothing can be promised about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One difference.
+
+    ``proof`` is the part of verification that found it (graph, policy, identity, names, packets, live).
+    ``culprit`` names the rule or property that causes it, as ``<resource>: <rule>``.
+    """
+
+    kind: Kind
+    proof: str
+    what: str
+    culprit: str
+    why: str
+    mend: str
+
+    def __str__(self) -> str:
+        return (
+            f"[{self.kind}] {self.what}\n    Cause: {self.culprit}\n    Why it matters: {self.why}\n"
+            f"    The mend: {self.mend}"
+        )
