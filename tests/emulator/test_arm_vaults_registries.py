@@ -1,0 +1,154 @@
+"""Key vaults, their keys, and container registries: the rules that Azure would enforce."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.arm.control_plane import ControlPlane
+from emulator.arm.messages import Request, Response
+
+SUBSCRIPTION = "/subscriptions/11111111-1111-4111-8111-111111111111"
+GROUP = f"{SUBSCRIPTION}/resourceGroups/rg"
+OTHER_GROUP = f"{SUBSCRIPTION}/resourceGroups/other"
+VAULTS = "providers/Microsoft.KeyVault/vaults"
+VAULT = f"{GROUP}/{VAULTS}/kv-one"
+KEY = f"{VAULT}/keys/party"
+REGISTRIES = "providers/Microsoft.ContainerRegistry/registries"
+REGISTRY = f"{GROUP}/{REGISTRIES}/crone"
+VERSIONS = {
+    "resourcegroups": "2024-03-01",
+    "microsoft.keyvault": "2024-11-01",
+    "microsoft.containerregistry": "2023-01-01-preview",
+}
+
+
+class Arm:
+    """A caller with all rights."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._token, _ = plane.issue_token()
+
+    def __call__(self, method: str, path: str, body: dict[str, Any] | None = None) -> Response:
+        version = next(VERSIONS[part] for part in reversed(path.lower().split("/")) if part in VERSIONS)
+        headers = {"authorization": f"Bearer {self._token}"}
+        query = {"api-version": version}
+        return self._plane.handle(Request(method=method, path=path, query=query, headers=headers, body=body))
+
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self("PUT", path, body)
+        assert answer.status in {200, 201}, answer.body
+        assert answer.body is not None
+        return answer.body
+
+    def refusal(self, path: str, body: dict[str, Any]) -> str:
+        answer = self("PUT", path, body)
+        assert answer.status >= 400, answer.body
+        assert answer.body is not None
+        return f"{answer.body['error']['code']}: {answer.body['error']['message']}"
+
+
+@pytest.fixture
+def arm(tmp_path: Path) -> Iterator[Arm]:
+    plane = ControlPlane(tmp_path / "arm.sqlite", b"k" * 32)
+    arm = Arm(plane)
+    for group in (GROUP, OTHER_GROUP):
+        arm.put(group, {"location": "westeurope"})
+    yield arm
+    plane.close()
+
+
+def vault(**properties: Any) -> dict[str, Any]:
+    own = {
+        "tenantId": "22222222-2222-4222-8222-222222222222",
+        "sku": {"family": "A", "name": "standard"},
+        "enableRbacAuthorization": True,
+        "softDeleteRetentionInDays": 7,
+    }
+    return {"location": "westeurope", "properties": {**own, **properties}}
+
+
+def registry(sku: str = "Premium", **properties: Any) -> dict[str, Any]:
+    return {"location": "westeurope", "sku": {"name": sku}, "properties": properties}
+
+
+class TestVaults:
+    def test_deleted_vault_keeps_its_name_until_it_is_purged_or_recovered(self, arm: Arm) -> None:
+        arm.put(VAULT, vault())
+        arm("DELETE", VAULT)
+        assert arm.refusal(VAULT, vault()).startswith("ConflictError: ")
+        elsewhere = f"{OTHER_GROUP}/{VAULTS}/kv-one"
+        assert arm.refusal(elsewhere, vault()).startswith("VaultAlreadyExists: ")
+        arm.put(VAULT, vault(createMode="recover"))
+
+    def test_name_is_taken_for_everybody(self, arm: Arm) -> None:
+        arm.put(VAULT, vault())
+        assert arm.refusal(f"{OTHER_GROUP}/{VAULTS}/KV-ONE", vault()).startswith("VaultAlreadyExists: ")
+
+    def test_purge_protection_cannot_be_refused_nor_taken_back(self, arm: Arm) -> None:
+        assert "cannot be set to false" in arm.refusal(VAULT, vault(enablePurgeProtection=False))
+        arm.put(VAULT, vault(enablePurgeProtection=True))
+        assert arm.put(VAULT, vault())["properties"]["enablePurgeProtection"] is True
+
+    def test_days_of_soft_deletion_are_set_once(self, arm: Arm) -> None:
+        assert "between 7 and 90" in arm.refusal(VAULT, vault(softDeleteRetentionInDays=5))
+        arm.put(VAULT, vault())
+        assert "can't be modified" in arm.refusal(VAULT, vault(softDeleteRetentionInDays=30))
+
+
+class TestKeys:
+    def test_second_put_answers_the_key_as_it_is(self, arm: Arm) -> None:
+        arm.put(VAULT, vault())
+        first = arm.put(KEY, {"properties": {"kty": "RSA", "keySize": 3072}})
+        again = arm.put(KEY, {"properties": {"kty": "RSA", "keySize": 4096}})
+        assert again["properties"] == first["properties"]
+        assert first["properties"]["keyUriWithVersion"].startswith(
+            "https://kv-one.vault.azure.net/keys/party/"
+        )
+
+    def test_hsm_key_needs_a_premium_vault(self, arm: Arm) -> None:
+        arm.put(VAULT, vault())
+        assert "premium" in arm.refusal(KEY, {"properties": {"kty": "RSA-HSM"}})
+
+    def test_closed_vault_does_not_let_its_key_be_deleted_from_outside(self, arm: Arm) -> None:
+        arm.put(VAULT, vault(publicNetworkAccess="Disabled"))
+        arm.put(KEY, {"properties": {"kty": "RSA"}})
+        assert arm("DELETE", KEY).status == 403
+        assert arm("DELETE", VAULT).status in {200, 202, 204}
+
+
+class TestRegistries:
+    def test_name_is_taken_for_everybody(self, arm: Arm) -> None:
+        assert arm.put(REGISTRY, registry())["properties"]["loginServer"] == "crone.azurecr.io"
+        assert arm.refusal(f"{OTHER_GROUP}/{REGISTRIES}/crone", registry()).startswith("AlreadyInUse: ")
+
+    @pytest.mark.parametrize(
+        "properties",
+        [
+            {"publicNetworkAccess": "Disabled"},
+            {"dataEndpointEnabled": True},
+            {"policies": {"retentionPolicy": {"status": "enabled", "days": 7}}},
+        ],
+    )
+    def test_premium_features_need_the_premium_sku(self, arm: Arm, properties: dict[str, Any]) -> None:
+        assert arm.refusal(REGISTRY, registry("Basic", **properties)).startswith("FeatureNotSupported: ")
+        arm.put(REGISTRY, registry(**properties))
+
+    def test_export_can_be_forbidden_only_behind_a_closed_door(self, arm: Arm) -> None:
+        policies = {"exportPolicy": {"status": "disabled"}}
+        assert arm.refusal(REGISTRY, registry(policies=policies)).startswith("ExportPolicyInvalid: ")
+        arm.put(REGISTRY, registry(policies=policies, publicNetworkAccess="Disabled"))
+
+    def test_own_key_comes_with_the_registry_or_never(self, arm: Arm) -> None:
+        arm.put(REGISTRY, registry())
+        encryption = {"status": "enabled", "keyVaultProperties": {"keyIdentifier": "https://x/keys/k"}}
+        assert arm.refusal(REGISTRY, registry(encryption=encryption)).startswith("CMKUpdateNotAllowed: ")
+
+    def test_own_key_must_exist(self, arm: Arm) -> None:
+        encryption = {
+            "status": "enabled",
+            "keyVaultProperties": {"keyIdentifier": "https://kv-none.vault.azure.net/keys/party"},
+        }
+        assert arm.refusal(REGISTRY, registry(encryption=encryption)).startswith("KeyVaultKeyNotFound: ")
