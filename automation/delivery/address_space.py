@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from itertools import pairwise
 from math import gcd
 
-from automation.delivery.problem import DeliveryError
+from automation.outcome import QuestionError
 from federation.address_plan import HOSPITAL_PREFIX
 from federation.settings import Settings
 from federation.values import CONTAINER_RANGES, PRIVATE_RANGES
@@ -18,7 +18,7 @@ def next_free(settings: Settings) -> IPv4Network:
     """The first free range on the grid that the other hospitals lie on, as large as the smallest of them.
 
     Raises:
-        DeliveryError: when the private block is full.
+        QuestionError: when the private block is full.
     """
     spaces = sorted(hospital.address_space for hospital in settings.hospitals.values())
     taken = [settings.centre.address_space, *spaces, *CONTAINER_RANGES]
@@ -34,7 +34,7 @@ def next_free(settings: Settings) -> IPv4Network:
         candidate = IPv4Network((start, prefix), strict=False)
         if candidate.subnet_of(block) and not any(candidate.overlaps(other) for other in taken):
             return candidate
-    raise DeliveryError(
+    raise QuestionError(
         f"No /{prefix} is free in {block} behind the other hospitals. Name a range of another private block "
         "with --address-space, for example 192.168.0.0/27."
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from automation.delivery.problem import DeliveryError
+from automation.outcome import RefusedError
 
 #: What no deployment depends on. Everything else that is no stack's own file reaches every stack.
 NOT_DEPLOYED = (
@@ -48,13 +48,13 @@ def check_branch(name: str) -> None:
     """Refuse a branch that is not named ``feature-<what>`` (Dependabot names its own).
 
     Raises:
-        DeliveryError: with the commands that rename it.
+        RefusedError: with the commands that rename it.
     """
     if BRANCH.fullmatch(name) or name.startswith("dependabot/"):
         return
     what = re.sub(r"^features?[/_-]", "", name.lower())
     words = re.sub(r"[^a-z0-9]+", "-", what).strip("-") or "what-it-does"
-    raise DeliveryError(
+    raise RefusedError(
         f"The branch is named `{name}`; here they are named feature-<what>, in small letters, digits and "
         "dashes, so that a list of branches tells work from everything else. Rename it and open the pull "
         "request again:\n\n"

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from azure.core.credentials import TokenCredential
 
-from automation.delivery.problem import DeliveryError
+from automation.outcome import FedError
 
 SCOPE = "https://management.azure.com/.default"
 #: Azure answers long operations within minutes; an import of large images may take longer.
@@ -50,7 +50,7 @@ class Answer:
 
 
 class Arm:
-    """Resource Manager, as one identity sees it. Raises DeliveryError when it cannot be reached at all."""
+    """Resource Manager, as one identity sees it. Raises FedError when it cannot be reached at all."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -77,7 +77,7 @@ class Arm:
         until = time.monotonic() + OPERATION_SECONDS
         while where and (response.status_code == 202 or _status(response) in RUNNING):
             if time.monotonic() > until:
-                raise DeliveryError(f"{path}: Azure is still not done after {OPERATION_SECONDS:.0f} s.")
+                raise FedError(f"{path}: Azure is still not done after {OPERATION_SECONDS:.0f} s.")
             time.sleep(float(response.headers.get("retry-after", "2")))
             response = self._request("GET", where, None, None)
             where = response.headers.get("location", where) if response.status_code == 202 else where
@@ -96,7 +96,7 @@ class Arm:
                     method, path, params=query, json=body, headers={"Authorization": f"Bearer {token}"}
                 )
             except httpx.HTTPError as error:
-                raise DeliveryError(f"Resource Manager did not answer {method} {path}: {error}.") from error
+                raise FedError(f"Resource Manager did not answer {method} {path}: {error}.") from error
             if response.status_code != 429:
                 break
             time.sleep(min(float(response.headers.get("retry-after", "5")), 60))

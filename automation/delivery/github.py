@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from automation.delivery.problem import DeliveryError
+from automation.outcome import FedError, QuestionError
 
 #: GitHub refuses a longer comment or issue body (422 "body is too long").
 BODY_LIMIT = 65_536
@@ -15,7 +15,7 @@ BODY_LIMIT = 65_536
 class GitHub:
     """One repository, as the workflow's own token may see it.
 
-    Raises DeliveryError from every call that GitHub refuses, with what it said.
+    Raises FedError from every call that GitHub refuses, with what it said.
     """
 
     def __init__(self, repository: str, token: str, *, url: str = "https://api.github.com") -> None:
@@ -35,7 +35,7 @@ class GitHub:
         """The repository that GITHUB_REPOSITORY names, as GITHUB_TOKEN may see it: set in every job."""
         missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
         if missing:
-            raise DeliveryError(
+            raise QuestionError(
                 f"{' and '.join(missing)} not set: which repository on GitHub, and as whom? In a workflow "
                 "give the step `GITHUB_TOKEN: ${{ github.token }}`; on a laptop `GITHUB_TOKEN=$(gh auth "
                 "token)` and GITHUB_REPOSITORY=owner/name."
@@ -130,14 +130,14 @@ class GitHub:
         try:
             answer = self._client.request(method, url, json=body)
         except httpx.HTTPError as error:
-            raise DeliveryError(f"GitHub did not answer {method} {url}: {error}.") from error
+            raise FedError(f"GitHub did not answer {method} {url}: {error}.") from error
         if answer.is_error:
             said = (
                 answer.json().get("message")
                 if "json" in answer.headers.get("content-type", "")
                 else answer.text
             )
-            raise DeliveryError(
+            raise FedError(
                 f"GitHub refused {method} {url}: {answer.status_code} {said}. "
                 + ("The job's `permissions:` do not allow this call." if answer.status_code == 403 else "")
             )

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from automation.delivery.arm import Arm
-from automation.delivery.problem import DeliveryError
+from automation.outcome import FedError, QuestionError
 
 API_VERSION = "2023-01-01-preview"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -39,11 +39,11 @@ class Images(BaseModel):
 
 
 def read(path: Path) -> Images:
-    """Read what `./fed images list --json` wrote; raises DeliveryError when it is something else."""
+    """Read what `./fed images list --json` wrote; raises QuestionError when it is something else."""
     try:
         return Images.model_validate(json.loads(path.read_text()))
     except (OSError, ValueError, ValidationError) as error:
-        raise DeliveryError(
+        raise QuestionError(
             f"{path} is not what `./fed images list STACK --json` writes ({error}): nobody would know which "
             "digests to promote."
         ) from error
@@ -54,7 +54,7 @@ def from_reference(reference: str) -> tuple[str, str, str]:
     server, _, rest = reference.partition("/")
     name, _, digest = rest.partition("@")
     if not DIGEST.fullmatch(digest):
-        raise DeliveryError(f"{reference} names no digest: a tag may mean another image tomorrow.")
+        raise FedError(f"{reference} names no digest: a tag may mean another image tomorrow.")
     return server, name.partition(":")[0], digest
 
 
@@ -64,7 +64,7 @@ def import_image(arm: Arm, source: str, target: str, name: str, digest: str) -> 
     The tag holds the digest: it never moves, and keeps the image from counting as untagged.
 
     Raises:
-        DeliveryError: with Azure's refusal.
+        FedError: with Azure's refusal.
     """
     body = {
         "source": {"resourceId": source, "sourceImage": f"{name}@{digest}"},
@@ -75,7 +75,7 @@ def import_image(arm: Arm, source: str, target: str, name: str, digest: str) -> 
     if answer.status == 409 and "Conflict" in answer.error:
         return False
     if answer.is_error:
-        raise DeliveryError(
+        raise FedError(
             f"{name}@{digest} could not be imported from {_short(source)} into {_short(target)}: "
             f"{answer.error}. Nothing was deployed. If the source no longer has it, promote the digests of a "
             "newer run of main."
@@ -98,11 +98,11 @@ def registry_of(arm: Arm, subscription: str, group: str) -> tuple[str, str] | No
     if answer.status == 404:
         return None
     if answer.is_error:
-        raise DeliveryError(f"The registries of {group} cannot be listed: {answer.error}.")
+        raise FedError(f"The registries of {group} cannot be listed: {answer.error}.")
     found = answer.body.get("value", [])
     if len(found) > 1:
         names = ", ".join(str(entry["name"]) for entry in found)
-        raise DeliveryError(
+        raise FedError(
             f"{group} holds more than one registry ({names}): which one the stack uses is unclear."
         )
     return (str(found[0]["id"]), str(found[0]["properties"]["loginServer"])) if found else None

@@ -22,7 +22,7 @@ from types import FrameType
 import httpx
 
 from automation.delivery import docker_credentials
-from automation.delivery.problem import DeliveryError
+from automation.outcome import FedError
 
 AUDIENCE = "api://AzureADTokenExchange"
 #: GitHub's token lives for 300 seconds.
@@ -38,12 +38,12 @@ def fetch(environment: Mapping[str, str]) -> str:
     """Ask GitHub for this job's token.
 
     Raises:
-        DeliveryError: when the job may not have one, or GitHub does not answer.
+        FedError: when the job may not have one, or GitHub does not answer.
     """
     url = environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")
     bearer = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     if not url or not bearer:
-        raise DeliveryError(
+        raise FedError(
             "This job gets no token from GitHub, so it cannot sign in to Azure. The job needs `permissions: "
             "id-token: write`; a pull request from a fork or from Dependabot never gets one, whatever the "
             "workflow says."
@@ -55,20 +55,18 @@ def fetch(environment: Mapping[str, str]) -> str:
         answer.raise_for_status()
         return str(answer.json()["value"])
     except (httpx.HTTPError, KeyError, ValueError) as error:
-        raise DeliveryError(
-            f"GitHub gave no token for this job ({error}): it cannot sign in to Azure."
-        ) from error
+        raise FedError(f"GitHub gave no token for this job ({error}): it cannot sign in to Azure.") from error
 
 
 def variables(environment: Mapping[str, str], token_file: Path) -> dict[str, str]:
     """The variables by which the providers, the state backend and the Python clients find the identity.
 
     Raises:
-        DeliveryError: when the GitHub environment does not say which identity.
+        FedError: when the GitHub environment does not say which identity.
     """
     missing = [name for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID") if not environment.get(name)]
     if missing:
-        raise DeliveryError(
+        raise FedError(
             f"{' and '.join(missing)} not set: nobody says which identity this job is. They are variables of "
             "the GitHub environment that the job names; `./fed bootstrap` prints the commands that set them."
         )
@@ -112,7 +110,7 @@ def _keep_fresh(file: Path, done: threading.Event, seconds: float) -> None:
     while not done.wait(seconds):
         try:
             _write(file, fetch(os.environ))
-        except DeliveryError as error:
+        except FedError as error:
             # The access tokens in use last for an hour: the next attempt comes long before they end.
             print(f"fed: {error} Trying again in {seconds:.0f} s.", file=sys.stderr)
 
@@ -129,7 +127,7 @@ def _child(command: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         process = subprocess.Popen(list(command), env=dict(environment))  # noqa: S603 the caller's own command
     except OSError as error:
-        raise DeliveryError(f"{command[0]}: {error.strerror}.") from error
+        raise FedError(f"{command[0]}: {error.strerror}.") from error
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(number)

@@ -5,11 +5,12 @@ A preview's own JSON holds every input and output and paths of the machine, so i
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from automation.parties import is_counted, name_of, party_of, type_of
 from federation.naming import PROJECT
 
 Kind = Literal["create", "update", "replace", "delete"]
@@ -27,9 +28,8 @@ _KINDS: Mapping[str, Kind] = {
     "import-replacement": "replace",
     "delete": "delete",
 }
-_PROVIDER = "pulumi:providers:"
-#: The party of what belongs to none.
-NOBODY = "shared"
+#: What the engine says of every plugin that it finds on PATH.
+_PLUGIN = re.compile(r"using pulumi-\S+ from \$PATH")
 _COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 
 
@@ -97,9 +97,9 @@ def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str
     for step in steps:
         state = step.get("newState") or step.get("oldState") or {}
         urn, kind = str(step["urn"]), _KINDS.get(step["op"])
-        if not state.get("custom") or _type(urn).startswith(_PROVIDER):
+        if not is_counted(urn, custom=bool(state.get("custom"))):
             continue
-        party = _party(stack, urn, str(state.get("provider", "")), parties)
+        party = party_of(stack, urn, str(state.get("provider", "")), parties)
         if kind is None:
             unchanged[party] = unchanged.get(party, 0) + (step["op"] in {"same", "refresh"})
             continue
@@ -108,8 +108,8 @@ def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str
         changes[urn] = Change(
             party=party,
             kind=kind,
-            type=_type(urn),
-            name=_name(urn),
+            type=type_of(urn),
+            name=name_of(urn),
             urn=urn,
             properties=tuple(sorted(found)),
         )
@@ -125,34 +125,10 @@ def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str
 
 
 def _parties(stack: str, steps: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The parties of the plan, longest name first: each has a provider (`federation/providers.py`)."""
+    """The parties of the plan: each has a provider of its own (`federation/providers.py`)."""
     prefix = f"azure-{PROJECT}-{stack}-"
-    names = {_name(str(step["urn"])) for step in steps if _type(str(step["urn"])).startswith(_PROVIDER)}
-    return sorted(
-        (name.removeprefix(prefix) for name in names if name.startswith(prefix)), key=len, reverse=True
-    )
-
-
-def _party(stack: str, urn: str, provider: str, parties: Sequence[str]) -> str:
-    """Whose resource this is: the party whose provider makes it, else the one in its name.
-
-    Only random suffixes and built images have no party's provider.
-    """
-    marks = (_name(provider.rpartition("::")[0]), _name(urn))
-    for rest in (mark.partition(f"-{PROJECT}-{stack}-")[2] for mark in marks):
-        for party in parties:
-            if rest == party or rest.startswith(f"{party}-"):
-                return party
-    return NOBODY
-
-
-def _name(urn: str) -> str:
-    return urn.rsplit("::", 1)[-1]
-
-
-def _type(urn: str) -> str:
-    """The resource's own type, without the types of what it is part of."""
-    return urn.split("::")[2].rsplit("$", 1)[-1]
+    names = {name_of(str(step["urn"])) for step in steps}
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def _properties(step: Mapping[str, Any]) -> set[str]:
@@ -169,7 +145,7 @@ def _diagnostics(preview: Mapping[str, Any], severities: set[str]) -> tuple[str,
     found = [
         _COLOURS.sub("", str(entry.get("message", ""))).strip()
         for entry in preview.get("diagnostics") or []
-        if entry.get("severity") in severities
+        if entry.get("severity") in severities and not _PLUGIN.search(str(entry.get("message", "")))
     ]
     return tuple(dict.fromkeys(text for text in found if text))
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from automation.delivery.problem import DeliveryError
+from automation.outcome import QuestionError
 from federation import settings
 from federation.settings import Settings
 
@@ -27,13 +27,13 @@ class StackFile:
     """One ``Pulumi.<stack>.yaml``, held as text."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file; raises DeliveryError when it is not there or is no stack's configuration."""
+        """Read the file; raises QuestionError when it is not there or is no stack's configuration."""
         self.path = path
         self.stack = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
         try:
             self.text = path.read_text()
         except FileNotFoundError:
-            raise DeliveryError(f"{path.name} does not exist: there is no stack {self.stack} here.") from None
+            raise QuestionError(f"{path.name} does not exist: there is no stack {self.stack} here.") from None
         self._config()
 
     def settings(self) -> Settings:
@@ -108,15 +108,15 @@ class StackFile:
         hospitals = self._group(HOSPITALS)
         if name not in hospitals:
             known = ", ".join(hospitals) or "none"
-            raise DeliveryError(f"{self.path.name} has no hospital {name}. It has: {known}.")
+            raise QuestionError(f"{self.path.name} has no hospital {name}. It has: {known}.")
         return hospitals
 
     def _group(self, key: str) -> CommentedMap:
-        """The group under `key`; raises DeliveryError when it stands in braces."""
+        """The group under `key`; raises QuestionError when it stands in braces."""
         config = self._config()
         group = config.get(key)
         if isinstance(group, CommentedMap) and group.fa.flow_style() and group:
-            raise DeliveryError(
+            raise QuestionError(
                 f"{self.path.name} writes {key} in braces; this command edits line by line. Write it as an "
                 "indented block, or make the change by hand."
             )
@@ -165,10 +165,10 @@ class StackFile:
         try:
             tree = YAML(typ="rt").load(self.text)
         except YAMLError as error:
-            raise DeliveryError(f"{self.path.name} is no YAML: {error}") from error
+            raise QuestionError(f"{self.path.name} is no YAML: {error}") from error
         config = tree.get("config") if isinstance(tree, CommentedMap) else None
         if not isinstance(config, CommentedMap) or not config:
-            raise DeliveryError(f"{self.path.name} has no group `config`: the stack's settings stand there.")
+            raise QuestionError(f"{self.path.name} has no group `config`: the stack's settings stand there.")
         return config
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from automation.delivery.affected import check_branch, stacks
-from automation.delivery.problem import DeliveryError
+from automation.outcome import RefusedError
 
 ALL = ("dev", "mvp", "prod")
 
@@ -50,6 +50,6 @@ def test_these_branches_are_named_as_agreed(name: str) -> None:
     ],
 )
 def test_another_name_is_refused_with_the_commands_that_mend_it(name: str, proposed: str) -> None:
-    with pytest.raises(DeliveryError) as refusal:
+    with pytest.raises(RefusedError) as refusal:
         check_branch(name)
     assert f"git push origin -u {proposed}\n" in str(refusal.value)

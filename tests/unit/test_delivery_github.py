@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from automation.delivery.github import BODY_LIMIT, GitHub
-from automation.delivery.problem import DeliveryError
+from automation.outcome import FedError
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 PAGE = 100
@@ -134,11 +134,11 @@ def test_only_a_run_that_ended_in_success_ended_well(
 
 
 def test_a_refusal_says_what_github_said(github: GitHub) -> None:
-    with pytest.raises(DeliveryError, match=r"404 Not Found"):
+    with pytest.raises(FedError, match=r"404 Not Found"):
         github.deployed_commit("mvp")
 
 
 def test_without_a_repository_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
-    with pytest.raises(DeliveryError, match=r"gh auth token"):
+    with pytest.raises(FedError, match=r"gh auth token"):
         GitHub.from_environment()

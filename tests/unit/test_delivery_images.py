@@ -13,7 +13,7 @@ from azure.core.credentials import AccessToken
 
 from automation.delivery import images
 from automation.delivery.arm import Arm, Endpoint
-from automation.delivery.problem import DeliveryError
+from automation.outcome import FedError
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -115,7 +115,7 @@ def test_an_image_that_is_already_there_is_not_imported_again() -> None:
 def test_an_import_that_azure_refuses_stops_with_what_it_said() -> None:
     with (
         azure(lambda _: Answers(status=400, body=error("ManifestNotFound", "not in the source"))) as (arm, _),
-        pytest.raises(DeliveryError, match=r"ManifestNotFound: not in the source.*Nothing was deployed"),
+        pytest.raises(FedError, match=r"ManifestNotFound: not in the source.*Nothing was deployed"),
     ):
         images.import_image(arm, SOURCE, TARGET, "fl-server", DIGEST)
 
@@ -141,20 +141,20 @@ def test_a_stacks_registry_is_found_in_its_group() -> None:
     "answer", [registries("a", "b"), Answers(status=403, body=error("AuthorizationFailed"))]
 )
 def test_an_unclear_registry_is_not_guessed(answer: Answers) -> None:
-    with azure(lambda _: answer) as (arm, _), pytest.raises(DeliveryError):
+    with azure(lambda _: answer) as (arm, _), pytest.raises(FedError):
         images.registry_of(arm, "s", "g")
 
 
 def test_a_reference_without_a_digest_is_refused() -> None:
     assert images.from_reference(f"cr.azurecr.io/mlflow:dev@{DIGEST}") == ("cr.azurecr.io", "mlflow", DIGEST)
-    with pytest.raises(DeliveryError, match=r"no digest"):
+    with pytest.raises(FedError, match=r"no digest"):
         images.from_reference("cr.azurecr.io/mlflow:dev")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"images": {}}', '{"stack": 1}'])
 def test_a_file_that_names_no_images_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "images.json").write_text(text)
-    with pytest.raises(DeliveryError, match=r"fed images list STACK --json"):
+    with pytest.raises(FedError, match=r"fed images list STACK --json"):
         images.read(tmp_path / "images.json")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from automation.delivery import oidc
-from automation.delivery.problem import DeliveryError
+from automation.outcome import FedError
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,19 +92,19 @@ def test_a_job_without_a_token_says_which_permission_is_missing(
     job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_URL")
-    with pytest.raises(DeliveryError, match=r"id-token: write.*fork"):
+    with pytest.raises(FedError, match=r"id-token: write.*fork"):
         oidc.run(python("raise SystemExit('must not run')"))
 
 
 def test_a_job_without_an_identity_says_where_it_is_set(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_CLIENT_ID")
-    with pytest.raises(DeliveryError, match=r"AZURE_CLIENT_ID not set.*fed bootstrap"):
+    with pytest.raises(FedError, match=r"AZURE_CLIENT_ID not set.*fed bootstrap"):
         oidc.run(python("raise SystemExit('must not run')"))
 
 
 def test_a_refusal_of_githubs_stops_before_the_command(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "wrong")
-    with pytest.raises(DeliveryError, match=r"401"):
+    with pytest.raises(FedError, match=r"401"):
         oidc.run(python("raise SystemExit('must not run')"))
 
 

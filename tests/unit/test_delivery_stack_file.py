@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automation.delivery.address_space import next_free
-from automation.delivery.problem import DeliveryError
 from automation.delivery.stack_file import StackFile
+from automation.outcome import QuestionError
 from federation.settings import Settings
 from federation.violations import SettingsError
 
@@ -142,7 +142,7 @@ def test_digests_are_added_where_none_were(tmp_path: Path) -> None:
 
 def test_braces_are_refused_before_anything_is_changed(tmp_path: Path) -> None:
     file = edited("config:\n  fed:hospitals: {cleveland: {subscriptionId: 1}}\n", tmp_path)
-    with pytest.raises(DeliveryError, match=r"in braces.*by hand"):
+    with pytest.raises(QuestionError, match=r"in braces.*by hand"):
         file.add_hospital("switzerland", SWITZERLAND)
 
 
@@ -157,17 +157,17 @@ def test_an_edit_that_the_settings_refuse_is_not_written(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["", "config:\n", "config: [\n", "- a\n"])
 def test_what_is_no_stack_file_is_refused_by_name(text: str, tmp_path: Path) -> None:
-    with pytest.raises(DeliveryError, match=r"Pulumi\.dev\.yaml"):
+    with pytest.raises(QuestionError, match=r"Pulumi\.dev\.yaml"):
         edited(text, tmp_path)
 
 
 def test_a_stack_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(DeliveryError, match=r"there is no stack qa"):
+    with pytest.raises(QuestionError, match=r"there is no stack qa"):
         StackFile(tmp_path / "Pulumi.qa.yaml")
 
 
 def test_an_unknown_hospital_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(DeliveryError, match=r"no hospital switzerland.*cleveland, hungary, va-long-beach"):
+    with pytest.raises(QuestionError, match=r"no hospital switzerland.*cleveland, hungary, va-long-beach"):
         stack_file("dev", tmp_path).remove_hospital("switzerland")
 
 
@@ -210,5 +210,5 @@ def test_the_next_range_is_free_and_private(blocks: set[int], prefix: int) -> No
 
 def test_a_full_block_is_said_to_be_full() -> None:
     settings = with_hospitals({"a": "10.0.0.0/9", "b": "10.128.0.0/9"})
-    with pytest.raises(DeliveryError, match=r"--address-space"):
+    with pytest.raises(QuestionError, match=r"--address-space"):
         next_free(settings)

@@ -1,0 +1,44 @@
+"""`fed preflight`: what each subscription lacks before the first deployment."""
+
+from automation.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.outcome import Code
+
+PANEL = "Deliver"
+
+
+def command(
+    stack: Stack = None, stack_option: StackOption = None, on: Where = On.AZURE, as_json: Json = False
+) -> None:
+    """Say what each party's subscription lacks before the first `fed up`, with the command that mends it.
+
+    Resource providers, features, sizes and quotas, your permissions, Network Watcher. Nothing is changed.
+    Exit code 1 when something is missing.
+    """
+    import dataclasses  # noqa: PLC0415
+    import json  # noqa: PLC0415
+
+    import typer  # noqa: PLC0415
+
+    from automation.delivery import preflight  # noqa: PLC0415
+    from automation.delivery.where import resource_manager  # noqa: PLC0415
+    from emulator import paths  # noqa: PLC0415
+    from federation.parties import federation  # noqa: PLC0415
+    from federation.stack_file import load_stack  # noqa: PLC0415
+
+    whole = federation(load_stack(paths.REPOSITORY, stack_name(stack, stack_option)))
+    arm = resource_manager(on)
+    found = [
+        one for party in whole.parties for one in preflight.missing(whole, party, preflight.ask(arm, party))
+    ]
+    if as_json:
+        print(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+    else:
+        for number, one in enumerate(found, start=1):
+            print(f"{number}. {one.party} lacks {one.what}\n   {one.why}.\n   Mend: {one.mend}\n")
+        print(
+            f"{len(found)} missing."
+            if found
+            else f"Nothing is missing in {len(whole.parties)} subscriptions."
+        )
+    if found:
+        raise typer.Exit(Code.NO)

@@ -1,0 +1,177 @@
+"""What the steps of the workflows do, as functions. `automation/commands/ci.py` only names them."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from automation.delivery import affected, comment
+from automation.delivery.github import GitHub
+from automation.delivery.intent_difference import Intended, intended
+from automation.delivery.plan import Plan
+from automation.delivery.stack_file import StackFile
+from automation.outcome import QuestionError, RefusedError
+from emulator import paths
+from federation.rules import STACKS
+from federation.stack_file import load_stack
+
+Model = TypeVar("Model", bound=BaseModel)
+
+DRIFT = "<!-- fed: drift -->"
+MAIN_WORKFLOW = "main.yml"
+#: The stack that comes before: its digests are the ones that have run.
+BEFORE = {"mvp": "dev", "prod": "mvp"}
+
+
+def affected_stacks(base: str, head: str) -> list[str]:
+    """The stacks that the commits of `head` since it left `base` can reach."""
+    return affected.stacks(_git("diff", "--name-only", f"{base}...{head}").splitlines(), STACKS)
+
+
+def write_intent(stack: str, out: Path) -> None:
+    """Write what the settings of `stack` allow into a file that `comment_on` compares."""
+    _write(out, intended(stack, load_stack(paths.REPOSITORY, stack)))
+
+
+def show(text: str) -> None:
+    """Add Markdown to the run's summary; outside a run nothing happens."""
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a") as stream:
+            stream.write(f"{text}\n")
+
+
+def keep_plan(plan: Plan, out: Path) -> None:
+    """Write a plan into a file, and into the run's summary."""
+    _write(out, plan)
+    show(comment.summary(plan))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan; raises QuestionError when the file is none."""
+    return _read(path, Plan)
+
+
+def pull_request_comment(folder: Path, expected: Sequence[str]) -> str:
+    """The comment made of what the jobs of a pull request left in `folder`.
+
+    ``azure-<stack>.json`` and ``emulator-<stack>.json`` are plans, ``intent-before-<stack>.json`` and
+    ``intent-after-<stack>.json`` statements of intent, ``verify-<stack>.json`` what `fed verify --json`
+    printed.
+    """
+    plans = [
+        _read(path, Plan)
+        for target in ("azure", "emulator")
+        for path in sorted(folder.glob(f"{target}-*.json"))
+    ]
+    intents = {}
+    for stack in expected:
+        before, after = (folder / f"intent-{when}-{stack}.json" for when in ("before", "after"))
+        if before.exists() and after.exists():
+            intents[stack] = (_read(before, Intended), _read(after, Intended))
+    findings = {
+        stack: verify_findings(folder / f"verify-{stack}.json")
+        for stack in expected
+        if (folder / f"verify-{stack}.json").exists()
+    }
+    return comment.comment(expected, plans, intents, findings, run=_run())
+
+
+def verify_findings(path: Path) -> list[str]:
+    """What `fed verify --json` found different from the intent, a line each."""
+    raise NotImplementedError
+
+
+def comment_on(number: int, text: str) -> str:
+    """Create or update the comment of a pull request; return its address."""
+    return GitHub.from_environment().write_comment(number, comment.MARKER, text)
+
+
+def deployed_commit(stack: str) -> str:
+    """The commit that `stack` was last deployed from; empty when it never was."""
+    return GitHub.from_environment().deployed_commit(stack) or ""
+
+
+def report_drift(folder: Path) -> str:
+    """Open, update or close the one issue about drift, from the plans ``drift-<stack>.json`` in `folder`."""
+    github = GitHub.from_environment()
+    plans = [_read(path, Plan) for path in sorted(folder.glob("drift-*.json"))]
+    drifted = [plan for plan in plans if plan.changes or plan.errors]
+    if not drifted:
+        where = github.close_issue(DRIFT, "Azure is again what was deployed.")
+        return f"No drift. Closed {where}." if where else "No drift."
+    names = ", ".join(plan.stack for plan in drifted)
+    lines = [
+        "Azure is not what was deployed. What `up` from the deployed commit would do to mend it:",
+        *(comment.summary(plan) for plan in drifted),
+        "What to do: docs/runbook.md, Drift. This text is updated every night, and the issue closed when the "
+        "difference is gone.",
+    ]
+    if run := _run():
+        lines.append(f"<sub>[The run]({run})</sub>")
+    return github.write_issue(DRIFT, f"Drift: {names}", "\n\n".join(lines))
+
+
+def check_promotable(commit: str, upto: str) -> None:
+    """Let a commit through that dev runs, whose images were scanned, and whose pins went the way up.
+
+    Raises:
+        RefusedError: with what is missing.
+    """
+    if not GitHub.from_environment().ended_well(MAIN_WORKFLOW, commit):
+        raise RefusedError(
+            f"No run of Main ended well for {commit}: dev does not run it, or a scanner refused an image. "
+            "Let that run end, then start this one again."
+        )
+    if upto == "prod":
+        check_same_pins("prod")
+
+
+def check_same_pins(stack: str) -> None:
+    """Refuse a stack whose digests are not those that the stack before it pins."""
+    before = BEFORE[stack]
+    pins = {name: StackFile(paths.REPOSITORY / f"Pulumi.{name}.yaml").digests() for name in (before, stack)}
+    different = sorted(name for name, digest in pins[stack].items() if pins[before].get(name) != digest)
+    if different:
+        raise RefusedError(
+            f"{stack} pins other images than {before} ({', '.join(different)}): what never ran in {before} "
+            f"would run in {stack}. `./fed images promote {stack} --from {before}` writes the same digests."
+        )
+
+
+def git_commit() -> str:
+    """The commit of the working tree."""
+    return _git("rev-parse", "HEAD").strip()
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 the user's own git
+        ["git", *arguments],  # noqa: S607
+        cwd=paths.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise QuestionError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _run() -> str | None:
+    if "GITHUB_RUN_ID" not in os.environ:
+        return None
+    return "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format_map(os.environ)
+
+
+def _write(path: Path, content: BaseModel) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content.model_dump_json(indent=2) + "\n")
+
+
+def _read(path: Path, model: type[Model]) -> Model:
+    try:
+        return model.model_validate_json(path.read_text())
+    except (OSError, ValueError) as error:
+        raise QuestionError(f"{path} is no {model.__name__.lower()} of fed: {error}") from error
