@@ -1,0 +1,69 @@
+"""What the commands `up`, `preview`, `down` do with a stack, through Pulumi's Automation API."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from pulumi.automation import OnEvent, PreviewResult
+
+from automation import holders, operation, show_plan
+from automation.delivery.plan import Plan, Target as Place
+from automation.delivery.plan import read as read_plan
+from automation.outcome import RefusedError
+from automation.target import Target
+from automation.view import sentence, stderr
+
+
+def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
+    """Deploy a stack and return its outputs.
+
+    With `ask` the plan is shown first and a person decides; raises RefusedError when they decline.
+    """
+    stack = target.stack()
+    holders.recover(target, stack)
+    if ask:
+        plan = preview(target)
+        show_plan.show(plan, as_json=False)
+        if plan.changes and not _confirmed(f"Deploy this to {target.on}?"):
+            raise RefusedError("nothing was deployed")
+    result, record = operation.run(
+        target,
+        f"deploying {target.name}",
+        lambda on_event: stack.up(
+            on_event=on_event, show_secrets=False, suppress_outputs=True, color="never"
+        ),
+    )
+    stderr.print(f"fed: {target.name}: {sentence(record)}")
+    return {name: output.value for name, output in result.outputs.items()}
+
+
+def preview(target: Target) -> Plan:
+    """Return what `up` would change."""
+    stack = target.stack()
+    holders.recover(target, stack)
+
+    def run(on_event: OnEvent) -> PreviewResult:
+        return stack.preview(on_event=on_event, json=True, color="never")
+
+    result, _ = operation.run(target, f"previewing {target.name}", run)
+    place: Place = "emulator" if target.emulator else "azure"
+    return read_plan(target.name, place, json.loads(result.stdout))
+
+
+def outputs(target: Target) -> Mapping[str, Any]:
+    """Return the outputs of a deployed stack; raise RefusedError when nothing is deployed."""
+    stack = target.existing_stack()
+    found = {name: output.value for name, output in stack.outputs().items()} if stack else {}
+    if not found:
+        raise RefusedError(
+            f"{target.name} is not deployed on {target.on}. To deploy it: ./fed up {target.name}"
+            + (" --on azure" if target.emulator is None else "")
+        )
+    return found
+
+
+def _confirmed(question: str) -> bool:
+    """Ask; nobody to ask is a no, so that a script never deploys by accident."""
+    return sys.stdin.isatty() and typer.confirm(question, err=True)

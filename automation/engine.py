@@ -1,0 +1,102 @@
+"""The Pulumi engine as this clone runs it: found, started, interrupted."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from pulumi.automation import OnOutput, PulumiCommand
+from pulumi.automation._cmd import CommandResult
+from pulumi.automation.errors import create_command_error
+from semver import VersionInfo
+
+from automation.outcome import FedError
+from automation.setup import engine as prepared
+from engine import build
+
+
+class Engine(PulumiCommand):
+    """The engine that `./fed` prepared, found on the PATH of the environment that it is given.
+
+    It runs in a process group of its own and hears of an interrupt (Ctrl-C, a cancelled CI job) once, from
+    here: it then finishes what it is doing, records it and ends. A second interrupt makes it end at once.
+    `on_interrupt` is told of the first.
+    """
+
+    def __init__(self) -> None:
+        executable = prepared.chosen()
+        if executable is None:
+            raise FedError("this clone has no Pulumi engine yet: start fed as ./fed, which prepares one")
+        self.folder: Path = executable.parent
+        self.command = executable.name
+        self.version = VersionInfo.parse(build.pinned_version())
+        self.interrupted = False
+        self.on_interrupt: Callable[[], None] = lambda: None
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: OnOutput | None = None,
+        on_error: OnOutput | None = None,
+    ) -> CommandResult:
+        """Run a Pulumi command; raise CommandError when it fails."""
+        process = subprocess.Popen(  # noqa: S603 no shell
+            [self.command, *args, "--non-interactive"],
+            cwd=cwd,
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+        with process, self._interrupts_reach(process):
+            assert process.stdout and process.stderr  # noqa: S101 both are pipes
+            output: list[str] = []
+            errors: list[str] = []
+            readers = [
+                threading.Thread(target=_read, args=reading)
+                for reading in ((process.stdout, output, on_output), (process.stderr, errors, on_error))
+            ]
+            for reader in readers:
+                reader.start()
+            for reader in readers:
+                reader.join()
+            code = process.wait()
+        result = CommandResult(stdout="\n".join(output), stderr="\n".join(errors), code=code)
+        if code:
+            raise create_command_error(result)
+        return result
+
+    @contextmanager
+    def _interrupts_reach(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        def forward(number: int, frame: FrameType | None) -> None:
+            if not self.interrupted:
+                self.interrupted = True
+                self.on_interrupt()
+            process.send_signal(signal.SIGINT)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread hears of signals
+            return
+        before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _read(stream: IO[str], lines: list[str], each: OnOutput | None) -> None:
+    for line in stream:
+        lines.append(line.rstrip())
+        if each:
+            each(lines[-1])

@@ -1,0 +1,53 @@
+"""Runs an operation of the engine: shows it, and turns its end into words."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pulumi.automation import CommandError, ConcurrentUpdateError, OnEvent
+
+from automation.events import Record
+from automation.holders import refuse_held
+from automation.outcome import FedError
+from automation.target import Target
+from automation.view import shown, stderr
+
+T = TypeVar("T")
+
+
+def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[T, Record]:
+    """Run `operation` (which must pass the given callback to the engine) and show it while it lasts.
+
+    Raises FedError with the engine's diagnostics when it fails, when it was interrupted, and with the name of
+    the other side when somebody else holds the stack.
+    """
+    record = Record(target.name, tuple(target.settings.hospitals))
+    target.engine.interrupted = False
+    target.engine.on_interrupt = lambda: stderr.print(
+        "fed: interrupted: finishing and recording what is under way (once more ends it at once)"
+    )
+    try:
+        with shown(record, doing):
+            result = operation(record.add)
+    except ConcurrentUpdateError as error:
+        refuse_held(target)
+        raise FedError(f"somebody else holds the stack {target.name}: {stderr_of(error)}") from error
+    except CommandError as error:
+        if target.engine.interrupted:
+            raise FedError(f"{doing} was interrupted; run it again to go on from there.") from error
+        raise FedError(_failure(doing, record, error)) from error
+    for warning in record.warnings():
+        stderr.print(f"warning: {warning}", style="yellow", markup=False)
+    return result, record
+
+
+def stderr_of(error: CommandError) -> str:
+    """Return what the engine printed as its error."""
+    return str(error).rpartition("\n stderr: ")[2].strip()
+
+
+def _failure(doing: str, record: Record, error: CommandError) -> str:
+    found = record.errors() or [stderr_of(error) or str(error)]
+    done = sum(record.totals()[word] for word in ("created", "updated", "replaced", "deleted"))
+    after = f" after {done} changes" if done else ""
+    lines = "\n".join(f"- {text}" for text in found)
+    return f"{doing} failed{after}:\n{lines}"

@@ -1,0 +1,22 @@
+"""Prints what a command answers: a table for people, JSON for programs."""
+
+import json
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+_WIDE = 160
+"""Columns for a table that goes to a file or a pipe, where nothing needs to be folded."""
+
+
+def show(renderable: RenderableType) -> None:
+    """Print a table or text to standard output."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    console.print(renderable)
+
+
+def show_json(document: Any) -> None:
+    """Print a JSON document to standard output."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))

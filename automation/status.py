@@ -1,0 +1,187 @@
+"""What a deployed stack looks like now: party by party, read from Resource Manager and not from Pulumi's state.
+
+The stack's outputs name the resources (components/outputs.py); everything shown about them is asked for. A
+resource that the outputs name and that is gone is shown as missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from automation.delivery.arm import Arm
+from automation.outcome import FedError
+from federation.parties import CENTRE
+
+MISSING = "missing"
+CONNECTED = "Connected"
+
+_NETWORK, _COMPUTE, _STORAGE = "2024-05-01", "2024-11-01", "2024-01-01"
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A VNet: its name and its address ranges (CIDR)."""
+
+    name: str
+    ranges: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A VM: its name, size and power state such as ``running``."""
+
+    name: str
+    size: str
+    power: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """A storage account: its name and whether public networks can reach it."""
+
+    name: str
+    public: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peering:
+    """Both halves of a hospital's peering: Connected, Initiated, Disconnected or missing."""
+
+    hospital: str
+    from_hospital: str
+    from_centre: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartyStatus:
+    """One party. A hospital has its own peering, the centre those of all hospitals."""
+
+    party: str
+    subscription: str
+    network: Network
+    machine: Machine
+    storage: Storage
+    peerings: tuple[Peering, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything is there and connected."""
+        names = (self.network.name, self.machine.name, self.storage.name)
+        halves = (half for peering in self.peerings for half in (peering.from_hospital, peering.from_centre))
+        return MISSING not in names and all(half == CONNECTED for half in halves)
+
+
+def read(arm: Arm, outputs: Mapping[str, Any]) -> tuple[PartyStatus, ...]:
+    """Read the parties that a stack's outputs name, the centre first.
+
+    Raises FedError when Resource Manager refuses to answer.
+    """
+    centre, hospitals = outputs[CENTRE], outputs["hospitals"]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        peerings = dict(
+            zip(
+                hospitals, pool.map(lambda name: _peering(arm, name, hospitals[name]), hospitals), strict=True
+            )
+        )
+        parties = [(CENTRE, centre, tuple(peerings.values()))]
+        parties += [(name, hospitals[name], (peerings[name],)) for name in sorted(hospitals)]
+        return tuple(pool.map(lambda party: _party(arm, *party), parties))
+
+
+def as_json(stack: str, on: str, parties: Sequence[PartyStatus]) -> dict[str, Any]:
+    """Return the status as a document: ``{stack, on, parties: [{party, subscription, network, ...}]}``."""
+    return {"stack": stack, "on": on, "parties": [asdict(party) for party in parties]}
+
+
+def table(parties: Sequence[PartyStatus]) -> Table:
+    """Return the status as a table, a row a party."""
+    result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("party", "subscription", "network", "VM", "storage", "peering"):
+        result.add_column(heading, overflow="fold")
+    for party in parties:
+        result.add_row(
+            party.party,
+            party.subscription,
+            _lines(party.network.name, ", ".join(party.network.ranges)),
+            _lines(party.machine.name, f"{party.machine.size}, {party.machine.power}"),
+            _lines(party.storage.name, party.storage.public),
+            _peering_cell(party),
+        )
+    return result
+
+
+def _party(arm: Arm, name: str, outputs: Mapping[str, Any], peerings: tuple[Peering, ...]) -> PartyStatus:
+    vnet = _get(arm, outputs["vnet"], _NETWORK)
+    machine = _get(arm, outputs["vm"], _COMPUTE)
+    view = _get(arm, f"{outputs['vm']}/instanceView", _COMPUTE) if machine else None
+    storage = _get(arm, outputs["storageAccount"], _STORAGE)
+    return PartyStatus(
+        party=name,
+        subscription=outputs["subscription"],
+        network=Network(
+            name=_name(vnet), ranges=tuple(_at(vnet, "properties", "addressSpace", "addressPrefixes") or ())
+        ),
+        machine=Machine(
+            name=_name(machine),
+            size=_at(machine, "properties", "hardwareProfile", "vmSize") or "",
+            power=_power(view),
+        ),
+        storage=Storage(
+            name=_name(storage),
+            public=f"public access {str(_at(storage, 'properties', 'publicNetworkAccess') or 'unknown').lower()}",
+        ),
+        peerings=peerings,
+    )
+
+
+def _peering(arm: Arm, name: str, hospital: Mapping[str, Any]) -> Peering:
+    def state(half: str) -> str:
+        found = _get(arm, hospital["peerings"][half], _NETWORK)
+        return _at(found, "properties", "peeringState") or MISSING
+
+    return Peering(hospital=name, from_hospital=state("fromHospital"), from_centre=state("fromCentre"))
+
+
+def _get(arm: Arm, resource: str, version: str) -> Mapping[str, Any] | None:
+    answer = arm.get(resource, version)
+    if answer.status == 404:
+        return None
+    if answer.is_error:
+        raise FedError(f"Resource Manager refused to show {resource}: {answer.error}")
+    return answer.body
+
+
+def _at(body: Mapping[str, Any] | None, *path: str) -> Any:
+    value: Any = body
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def _name(body: Mapping[str, Any] | None) -> str:
+    return str(body["name"]) if body else MISSING
+
+
+def _power(view: Mapping[str, Any] | None) -> str:
+    codes = [str(status.get("code", "")) for status in (view or {}).get("statuses", ())]
+    return next((code.partition("/")[2] for code in codes if code.startswith("PowerState/")), "unknown")
+
+
+def _lines(first: str, second: str) -> Text:
+    return Text.assemble((first, "red" if first == MISSING else ""), "\n", (second, "dim"))
+
+
+def _peering_cell(party: PartyStatus) -> Text:
+    if party.party == CENTRE:
+        both = sum(p.from_hospital == p.from_centre == CONNECTED for p in party.peerings)
+        whole = both == len(party.peerings)
+        return Text(f"{both} of {len(party.peerings)} connected", style="" if whole else "red")
+    (peering,) = party.peerings
+    halves = (("to centre", peering.from_hospital), ("from centre", peering.from_centre))
+    words = [(f"{where}: {state}", "" if state == CONNECTED else "red") for where, state in halves]
+    return Text.assemble(words[0], "\n", words[1])

@@ -1,0 +1,141 @@
+"""A stack and the place where it lives: the one way in which commands reach Pulumi.
+
+On the emulator everything that decides where a resource goes is set: the emulator's own backend, its own
+plugins first on PATH, its own PULUMI_HOME, so that neither a login nor a downloaded provider of the user can
+take part. On Azure it is the other way round: the user's own login and backend, nothing of the emulator.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFoundError
+
+from automation.delivery.arm import Arm, Endpoint
+from automation.engine import Engine
+from automation.options import On
+from automation.outcome import FedError, QuestionError
+from emulator import paths
+from emulator.control import Emulator
+from federation.settings import Settings
+from federation.stack_file import load_stack
+
+ROOT = paths.REPOSITORY
+AZURE = "https://management.azure.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One stack at one place. `environment` is what Pulumi needs there; `emulator` is None on Azure."""
+
+    name: str
+    on: On
+    settings: Settings
+    engine: Engine
+    environment: Mapping[str, str]
+    workspace: LocalWorkspace
+    emulator: Emulator | None
+
+    def stack(self) -> Stack:
+        """Return the stack; make an empty one where there is none yet."""
+        return Stack.create_or_select(self.name, self.workspace)
+
+    def existing_stack(self) -> Stack | None:
+        """Return the stack, None where there is none."""
+        try:
+            return Stack.select(self.name, self.workspace)
+        except StackNotFoundError:
+            return None
+
+    def arm(self) -> Arm:
+        """Return a client of Resource Manager: the emulator's, or Azure's as the user who is logged in."""
+        if self.emulator is None:
+            from azure.identity import DefaultAzureCredential  # noqa: PLC0415 slow, and only Azure needs it
+
+            return Arm(Endpoint(url=AZURE, credential=DefaultAzureCredential()))
+        from emulator.credential import EmulatorCredential  # noqa: PLC0415
+
+        context = self.emulator.ssl_context()
+        assert isinstance(context, ssl.SSLContext)  # noqa: S101 for the type checker
+        return Arm(
+            Endpoint(
+                url=self.emulator.record.arm,
+                credential=EmulatorCredential(self.emulator.home),
+                verify=context,
+            )
+        )
+
+
+def open_target(name: str, on: On) -> Target:
+    """Check the stack's settings, then reach the place where it lives; the emulator is started if needed.
+
+    Raises SettingsError before anything is started, QuestionError when `on` contradicts this shell, FedError
+    or EmulatorError when the place cannot be reached.
+    """
+    settings = load_stack(ROOT, name)
+    engine = Engine()
+    emulator = Emulator.ensure() if on is On.EMULATOR else None
+    environment = emulator_environment(emulator, engine) if emulator else azure_environment(engine)
+    workspace = LocalWorkspace(work_dir=str(ROOT), pulumi_command=engine, env_vars=environment)
+    if on is On.AZURE:
+        _refuse_emulated_backend(workspace)
+    return Target(
+        name=name,
+        on=on,
+        settings=settings,
+        engine=engine,
+        environment=environment,
+        workspace=workspace,
+        emulator=emulator,
+    )
+
+
+def emulator_environment(emulator: Emulator, engine: Engine) -> dict[str, str]:
+    """Return what Pulumi needs in its environment to deploy to this emulator and to nothing else."""
+    home = emulator.home / paths.emulator().relative_to(paths.home()) / "pulumi"
+    for folder in (home, Path(emulator.record.backend.removeprefix("file://"))):
+        paths.private_folder(folder)
+    return {
+        **emulator.environment(engine.folder),
+        "PULUMI_HOME": str(home),
+        "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
+    }
+
+
+def azure_environment(engine: Engine) -> dict[str, str]:
+    """Return what Pulumi needs in its environment to deploy to Azure with the user's own login and backend.
+
+    Raises QuestionError in a shell that ``fed env`` turned towards the emulator.
+    """
+    if "FED_EMULATOR" in os.environ or os.environ.get("PULUMI_BACKEND_URL") == paths.backend_url():
+        raise QuestionError(
+            "this shell is turned towards the emulator, so --on azure would mix the two up. "
+            'Turn it back first: eval "$(./fed env --unset)"'
+        )
+    plugins = str(ROOT / "emulator" / "plugins" / "bin")
+    own_host = engine.folder / "pulumi-language-python"
+    first = [str(engine.folder), *([] if own_host.exists() else [str(ROOT / "engine" / "bin")])]
+    rest = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder != plugins]
+    environment = {"PATH": os.pathsep.join([*first, *rest]), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & os.environ.keys():
+        environment["PULUMI_CONFIG_PASSPHRASE"] = ""  # what the salt in the stack files belongs to
+    return environment
+
+
+def _refuse_emulated_backend(workspace: LocalWorkspace) -> None:
+    """Refuse a login that points at this clone's emulated stacks: Azure would be deployed over their state."""
+    try:
+        url = workspace.who_am_i().url or ""
+    except CommandError as error:
+        raise FedError(
+            "Pulumi has no backend for stacks on Azure. Log in to the one that your team uses, for example:\n"
+            "  pulumi login azblob://<container>?storage_account=<account>\n"
+            f"What it said: {error}"
+        ) from error
+    if url.rstrip("/") == paths.backend_url():
+        raise QuestionError(
+            f"Pulumi is logged in to {url}, where emulated stacks live: Azure would be deployed over their "
+            "state. Log in to the backend of your Azure stacks (pulumi login <url>)."
+        )

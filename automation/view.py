@@ -1,0 +1,74 @@
+"""Shows an operation of the engine while it runs: a line a party on a terminal, a line now and then elsewhere."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from automation.events import Record, Share
+from automation.parties import name_of
+
+HEARTBEAT = 10.0
+_SHOWN = ("created", "imported", "updated", "replaced", "deleted", "refreshed", "read")
+
+stderr = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def shown(record: Record, doing: str) -> Iterator[None]:
+    """Show `record` while the block runs; `doing` is such as ``deploying dev``. Writes to standard error."""
+    if stderr.is_terminal:
+        with Live(get_renderable=lambda: _table(record, doing), console=stderr, transient=True):
+            yield
+        return
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT):
+            print(f"fed: {doing}: {_so_far(record)}", file=sys.stderr, flush=True)
+
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beating.join()
+
+
+def sentence(record: Record) -> str:
+    """Return what an operation did: ``231 created, 2 updated, 5 unchanged in 3.9 s``."""
+    totals = record.totals()
+    parts = [f"{totals[word]} {word}" for word in (*_SHOWN, "unchanged") if totals[word]]
+    return f"{', '.join(parts) or 'nothing'} in {record.seconds():.1f} s"
+
+
+def _so_far(record: Record) -> str:
+    shares = [share for _, share in record.parties()]
+    done, known = sum(len(share.ended) for share in shares), sum(len(share.started) for share in shares)
+    return f"{done} of {known} resources known so far, {record.seconds():.0f} s"
+
+
+def _table(record: Record, doing: str) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for party, share in record.parties():
+        table.add_row(f"  {party}", f"{len(share.ended)}/{len(share.started)}", _changes(share), _now(share))
+    table.add_row(Text(f"  {doing}", style="bold"), f"{record.seconds():.0f} s")
+    return table
+
+
+def _changes(share: Share) -> str:
+    count = share.count()
+    return ", ".join(f"{count[word]} {word}" for word in _SHOWN if count[word])
+
+
+def _now(share: Share) -> Text:
+    if share.failed:
+        return Text(f"failed: {name_of(next(iter(share.failed)))}", style="red")
+    running = share.running()
+    return Text(name_of(running[0]) if running else "", style="dim")
