@@ -65,11 +65,18 @@ class Names:
     maximum: int
     space: str | None = None
     error: Callable[[str], ArmError] | None = None
+    taken: Callable[[Write, str], ArmError] | None = None
+    """Words the refusal of a name that another resource has: (write, key of the holder) -> error."""
 
     def fits(self, name: str) -> bool:
         """Say whether a name follows the rule."""
         return self.minimum <= len(name) <= self.maximum and re.fullmatch(self.pattern, name) is not None
 
+
+WEAK_ETAG = 'W/"{}"'
+"""The etags of Microsoft.Network."""
+PLAIN_ETAG = "{}"
+"""The etags of private DNS."""
 
 NETWORK_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 GUID_NAME = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -140,7 +147,14 @@ class ResourceType:
     """What $expand adds to an answer."""
     flat_errors: bool = False
     """Whether errors come without the `error` member around them."""
-    etag: bool = False
+    etag: str = ""
+    """The shape of etags, empty for none."""
+    missing: Callable[[str], ArmError] | None = None
+    """Words the answer to a GET of what is not there, where it is not ARM's own: (name) -> error."""
+    virtual: Callable[[Context, ResourceId], Row | None] | None = None
+    """Makes up a resource that is not stored, from its id."""
+    creatable: bool = True
+    """Whether a PUT may make a new one; others are made by other resources."""
     provisioning: bool = True
     """Whether answers carry properties.provisioningState."""
     identity: bool = False

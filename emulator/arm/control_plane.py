@@ -40,6 +40,10 @@ OPERATION_SEGMENTS = frozenset({"operations", "operationresults", "operationstat
 """Path segments before the id of an operation."""
 
 
+ROLE_LAG = 60.0
+"""Seconds that a role assignment typically takes to have an effect."""
+
+
 class ControlPlane:
     """An emulated Azure Resource Manager over one store.
 
@@ -95,7 +99,14 @@ class ControlPlane:
         if request.path.lower().startswith("/emulator/"):
             return fabric_feed.answer(self.store, self._catalogue, request, caller, self._clock)
         with self.store.transaction(now) as tx:
-            context = Context(tx=tx, caller=caller, catalogue=self._catalogue)
+            context = Context(
+                tx=tx,
+                caller=caller,
+                catalogue=self._catalogue,
+                query=request.query,
+                lag=self._latency.seconds(ROLE_LAG),
+                fabric_listens=self.store.is_followed(),
+            )
             return _FrontDoor(context, request, self._latency).answer()
 
     def _settle(self, now: float) -> None:
@@ -234,14 +245,14 @@ class _FrontDoor:
 
     # Reading
 
-    def _existing(self, path: ResourceId) -> Row:
-        row = self._tx.get(path.key)
+    def _existing(self, path: ResourceId, type_: ResourceType) -> Row:
+        row = type_.virtual(self._context, path) if type_.virtual else self._tx.get(path.key)
         if row is None:
-            raise missing_resource(path.path)
+            raise type_.missing(path.name) if type_.missing else missing_resource(path.path)
         return row
 
     def _get(self, path: ResourceId, type_: ResourceType) -> Response:
-        row = self._existing(path)
+        row = self._existing(path, type_)
         body = render(self._context, row)
         if type_.expand is not None and "$expand" in self._request.query:
             type_.expand(self._context, row, body, self._request.query["$expand"])
@@ -299,7 +310,7 @@ class _FrontDoor:
         return Response(status=status, headers=headers, body=render(self._context, row))
 
     def _patch(self, path: ResourceId, type_: ResourceType) -> Response:
-        row = self._existing(path)
+        row = self._existing(path, type_)
         change = dict(self._request.body or {})
         for name in change:
             if name not in type_.patch:

@@ -47,9 +47,11 @@ class Schema:
         own."""
         objects: dict[str, dict[str, tuple[str, Spec]]] = {}
         for name, members in self._content["objects"].items():
-            beside = {member: spec for member, spec in members.items() if not spec.get("p")}
+            answered = {member: spec for member, spec in members.items() if spec.get("ro")}
+            beside = {member: spec for member, spec in members.items() if not spec.get("p")} | answered
             below = {member: spec for member, spec in members.items() if spec.get("p")}
             if below:
+                below |= answered
                 required = any(spec.get("r") for spec in below.values())
                 beside["properties"] = {"t": "o", "o": f"{name}.properties"} | ({"r": 1} if required else {})
                 objects[f"{name}.properties"] = {

@@ -22,6 +22,8 @@ from emulator.arm import ids
 from emulator.arm.messages import Json
 
 VERSION = 1
+FOLLOWED = 60.0
+"""Seconds for which somebody who has asked for changes is taken to be there."""
 
 SCHEMA = """
 CREATE TABLE resources(
@@ -92,6 +94,10 @@ class Row:
     def name(self) -> str:
         """The resource's own name."""
         return ids.name_of(self.id)
+
+    def parent_id(self) -> str:
+        """Return the id above in its own case."""
+        return self.id[: len(self.parent)]
 
     @property
     def properties(self) -> Json:
@@ -226,6 +232,11 @@ class Transaction:
         for path, target, via in sorted(new):
             self._run("INSERT INTO links VALUES(?,?,?,?)", (key, path, target, via))
 
+    def add_link(self, source: str, path: str, target: str, via: str) -> None:
+        """Add one link to those that a resource's properties make."""
+        self._run("INSERT INTO links VALUES(?,?,?,?)", (source.lower(), path, target.lower(), via))
+        self.touch(target)
+
     def links_from(self, source: str) -> list[tuple[str, str, str]]:
         """Return (property path, target key, id of the part that points) of a resource."""
         return self._run("SELECT path, target, via FROM links WHERE source=?", (source.lower(),)).fetchall()
@@ -257,7 +268,7 @@ class Transaction:
         ).fetchone()
         return holder
 
-    def hold_address(self, network: str, subnet: str, address: int, owner: str, via: str) -> None:
+    def hold_address(self, network: str, subnet: str, address: int, *, owner: str, via: str) -> None:
         """Give an address of a subnet to an ip configuration of a resource."""
         self._run(
             "INSERT INTO addresses VALUES(?,?,?,?,?)",
@@ -442,6 +453,7 @@ class Store:
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self.closed = False
+        self._followed = float("-inf")
         run = self._connection.execute
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")
@@ -481,8 +493,13 @@ class Store:
         with self._lock:
             return Transaction(self._connection, 0.0).next_due()
 
+    def is_followed(self) -> bool:
+        """Say whether somebody has waited for changes within the last minute, or does so now."""
+        return time.monotonic() - self._followed < FOLLOWED
+
     def wait_beyond(self, revision: int, seconds: float) -> bool:
         """Wait until something newer than a revision is committed; False when the time is over."""
+        self._followed = time.monotonic() + seconds
         with self._changed:
             return self._changed.wait_for(lambda: self.closed or self._revision > revision, seconds)
 

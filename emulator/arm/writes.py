@@ -7,12 +7,13 @@ identities, fixed properties, references, then the rules of the type, then the w
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.arm import ids, regions
 from emulator.arm.catalogue import (
+    WEAK_ETAG,
     Catalogue,
     Place,
     Reference,
@@ -39,6 +40,12 @@ class Context:
     tx: Transaction
     caller: Caller
     catalogue: Catalogue
+    query: Mapping[str, str] = field(default_factory=dict)
+    """The query of the request."""
+    lag: float = 0.0
+    """Seconds until a role assignment takes effect."""
+    fabric_listens: bool = False
+    """Whether a fabric follows the changes and can run what machines are asked to run."""
 
     def type_of(self, row: Row) -> ResourceType:
         """Return the catalogue's entry of a resource."""
@@ -59,6 +66,8 @@ class Write:
     """Whether it is a part of its parent's PUT."""
     lists: dict[str, list[Json]] = field(default_factory=dict)
     """The inline children of the body, by property."""
+    row: Row = field(init=False)
+    """What is stored: there once the checks are done, for the rules that run `after`."""
 
     @property
     def tx(self) -> Transaction:
@@ -121,6 +130,8 @@ class Deletion:
 def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, inline: bool = False) -> Row:
     """Create or replace a resource; return its row. Raises ArmError with Azure's refusal."""
     old = context.tx.get(id_.key)
+    if old is None and not type_.creatable:
+        raise missing_resource(id_.path)
     if old is None and not type_.names.fits(id_.name):
         raise _bad_name(type_, id_.name)
     checked = SCHEMA.check(type_, body) if type_.schema else dict(body)
@@ -145,10 +156,11 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
         type=type_.name,
         body=write.body,
         hidden=write.hidden,
-        etag=new_etag() if type_.etag else "",
+        etag=new_etag(type_.etag) if type_.etag else "",
         created=old.created if old else 0.0,
         parent=id_.parent,
     )
+    write.row = row
     context.tx.put(row)
     context.tx.link(row.key, links)
     for property_, child_type in type_.inline.items():
@@ -158,9 +170,9 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
     return row
 
 
-def new_etag() -> str:
-    """Return an etag in the shape of the network provider's."""
-    return f'W/"{uuid.uuid4()}"'
+def new_etag(shape: str = WEAK_ETAG) -> str:
+    """Return a new etag."""
+    return shape.format(uuid.uuid4())
 
 
 def canonical_id(context: Context, type_: ResourceType, id_: ResourceId) -> str:
@@ -452,7 +464,8 @@ def _claim_name(write: Write) -> None:
         return
     holder = write.tx.claim(space, write.id.name, write.id.key)
     if holder is not None:
-        raise _taken(write, holder)
+        error = write.type.names.taken
+        raise error(write, holder) if error else _taken(write, holder)
 
 
 def _taken(write: Write, holder: str) -> ArmError:
@@ -472,6 +485,11 @@ def delete(context: Context, row: Row, *, with_parent: bool = False) -> None:
         if context.tx.exists(child.key):
             _remove(Deletion(context=context, type=context.type_of(child), row=child, with_parent=True))
     _remove(deletion)
+
+
+def remove(context: Context, row: Row) -> None:
+    """Remove what another resource made, whatever its own rules say."""
+    _remove(Deletion(context=context, type=context.type_of(row), row=row, with_parent=True))
 
 
 def _remove(deletion: Deletion) -> None:

@@ -1,5 +1,23 @@
 """Microsoft.Network: virtual networks and what lives in them."""
 
-from emulator.arm.network import peerings, virtual_networks, watchers
+from emulator.arm.network import (
+    egress,
+    interfaces,
+    peerings,
+    private_dns,
+    private_endpoints,
+    security_groups,
+    virtual_networks,
+    watchers,
+)
 
-TYPES = (*virtual_networks.TYPES, *peerings.TYPES, *watchers.TYPES)
+TYPES = (
+    *virtual_networks.TYPES,
+    *peerings.TYPES,
+    *security_groups.TYPES,
+    *interfaces.TYPES,
+    *egress.TYPES,
+    *private_endpoints.TYPES,
+    *private_dns.TYPES,
+    *watchers.TYPES,
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 
-from emulator.arm.catalogue import Fixed, Level, Place, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
@@ -191,7 +191,7 @@ TYPES = (
             Fixed(
                 path=REMOTE,
                 error=lambda _: bad_request(
-                    "PeeringRemoteVnetCannotBeChanged",
+                    "ChangingRemoteVirtualNetworkNotAllowed",
                     "The remote virtual network of a peering cannot be changed. Delete the peering and "
                     "create it "
                     "anew.",
@@ -204,7 +204,7 @@ TYPES = (
         gone=(_disconnect,),
         render=_render,
         holds=_both_networks,
-        etag=True,
+        etag=WEAK_ETAG,
         patch=(),
         seconds=(12, 11),
     ),

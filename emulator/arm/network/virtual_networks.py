@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 
-from emulator.arm.catalogue import Level, Place, Reference, ResourceType, same_value
+from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType, same_value
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
@@ -86,9 +86,7 @@ def _complete_network(write: Write) -> None:
 
 
 def _check_layout(write: Write) -> None:
-    network = write.tx.get(write.id.key)
-    if network is not None:
-        check_layout(write.tx, network)
+    check_layout(write.tx, write.row)
 
 
 def check_layout(tx: Transaction, network: Row) -> None:
@@ -211,7 +209,7 @@ def _check_gateways(write: Write) -> None:
     for source, _, _ in write.tx.links_to(gateway, "properties.natGateway.id"):
         if source.rsplit("/", 2)[0] != mine:
             raise bad_request(
-                "NatGatewayCannotBeUsedBySubnetsInDifferentVirtualNetworks",
+                "NatGatewayCannotBeUsedBySubnetsBelongingToDifferentVirtualNetworks",
                 f"NAT gateway {gateway} is used by subnet {source}: one NAT gateway serves one virtual "
                 "network.",
             )
@@ -283,7 +281,7 @@ TYPES = (
         keep=(_keep_used_subnets,),
         gone=(_unlink_zones,),
         render=_render_network,
-        etag=True,
+        etag=WEAK_ETAG,
         seconds=(5, 11),
     ),
     ResourceType(
@@ -315,7 +313,7 @@ TYPES = (
         gone=(_stamp_on_delete,),
         render=_render_subnet,
         holds=_own_network,
-        etag=True,
+        etag=WEAK_ETAG,
         patch=(),
         seconds=(6, 11),
     ),

@@ -1,14 +1,25 @@
-"""Network watchers: Azure makes one for a region as soon as a virtual network appears there."""
+"""Network watchers, which Azure makes for a region as soon as a virtual network appears there, and flow
+logs.
+"""
 
 from __future__ import annotations
 
-from emulator.arm.catalogue import ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Reference, ResourceType
 from emulator.arm.errors import bad_request
 from emulator.arm.network.common import VERSIONS, names
 from emulator.arm.store import Row
-from emulator.arm.writes import Context, Write, new_etag
+from emulator.arm.writes import Context, Write, home_of, new_etag
 
 WATCHER = "Microsoft.Network/networkWatchers"
+FLOW_LOG = "Microsoft.Network/networkWatchers/flowLogs"
+NETWORK = "Microsoft.Network/virtualNetworks"
+SUBNET = "Microsoft.Network/virtualNetworks/subnets"
+INTERFACE = "Microsoft.Network/networkInterfaces"
+SECURITY_GROUP = "Microsoft.Network/networkSecurityGroups"
+TARGET = "properties.targetResourceId"
+WORKSPACE = (
+    "properties.flowAnalyticsConfiguration.networkWatcherFlowAnalyticsConfiguration.workspaceResourceId"
+)
 GROUP = "NetworkWatcherRG"
 
 
@@ -48,13 +59,100 @@ def _one_per_region(write: Write) -> None:
                 )
 
 
+# Flow logs
+
+
+def _check_target(write: Write) -> None:
+    watcher, target = write.parent(), write.target(TARGET)
+    storage = write.target("properties.storageId")
+    if target is None or storage is None:
+        return
+    _, region = home_of(write.tx, target)
+    if target.type == SECURITY_GROUP:
+        raise bad_request(
+            "NsgFlowLogCreationBlocked",
+            "On September 30, 2027, Network Security Group (NSG) flow logs will be retired. As part of this "
+            "retirement, creation of new NSG flow logs is blocked starting June 30, 2025. We recommend "
+            "migrating to virtual network flow logs.",
+        )
+    for what, found in (
+        ("target", region),
+        ("flow log", write.body["location"]),
+        ("storage", storage.location),
+    ):
+        if found != watcher.location:
+            raise bad_request(
+                "BadRequest",
+                f"The {what} of flow log {write.id.path} is in region '{found}', its network watcher in "
+                f"'{watcher.location}': target, storage account and watcher must be in one region.",
+            )
+    for source, _, via in write.tx.links_to(target.key, TARGET):
+        if source != write.id.key:
+            raise bad_request(
+                "BadRequest",
+                f"Resource {target.id} has the flow log {via} already: a resource can have one flow log.",
+            )
+
+
+def _check_storage(write: Write) -> None:
+    """A flow log writes with the account's key, unless it has an identity."""
+    storage = write.target("properties.storageId")
+    if storage is None:
+        return
+    if not storage.body["sku"]["name"].startswith("Standard_"):
+        raise bad_request(
+            "BadRequest", f"Storage account {storage.id} is premium: flow logs need a standard one."
+        )
+    keys = storage.properties.get("allowSharedKeyAccess", True)
+    if not keys and not (write.body.get("identity") or {}).get("userAssignedIdentities"):
+        raise bad_request(
+            "BadRequest",
+            f"Flow log {write.id.path} has no identity, but storage account {storage.id} does not allow "
+            "shared key access: nothing could be written. Give the flow log a user-assigned identity.",
+        )
+
+
+def _describe_target(write: Write) -> None:
+    target = write.target(TARGET)
+    if target is not None:
+        write.properties["targetResourceGuid"] = target.properties.get("resourceGuid", "")
+
+
 TYPES = (
     ResourceType(
         name=WATCHER,
         versions=VERSIONS,
         names=names(),
         check=(_one_per_region,),
-        etag=True,
+        etag=WEAK_ETAG,
         seconds=(3, 3),
+    ),
+    ResourceType(
+        name=FLOW_LOG,
+        versions=VERSIONS,
+        names=names(),
+        level=Level.PARENT,
+        identity=True,
+        defaults={
+            "properties": {
+                "enabled": True,
+                "retentionPolicy": {"days": 0, "enabled": False},
+                "format": {"type": "JSON", "version": 2},
+            }
+        },
+        fixed=(
+            Fixed(
+                path=TARGET,
+                error=lambda _: bad_request("BadRequest", "The target of a flow log cannot be changed."),
+            ),
+        ),
+        references=(
+            Reference(path=TARGET, types=(NETWORK, SUBNET, INTERFACE, SECURITY_GROUP)),
+            Reference(path="properties.storageId", types=("Microsoft.Storage/storageAccounts",)),
+            Reference(path=WORKSPACE, types=("Microsoft.OperationalInsights/workspaces",)),
+        ),
+        check=(_check_target, _check_storage, _describe_target),
+        etag=WEAK_ETAG,
+        seconds=(10, 10),
     ),
 )

@@ -300,6 +300,8 @@ class Derivation:
                 spec["r"] = 1
             if top is not None and "properties" not in top and wire not in top:
                 spec["p"] = 1
+            if wire == "userAssignedIdentities":  # a list in the SDK, a map by id on the wire
+                spec = {"t": "{}", "i": {"t": "any"}} | ({"p": 1} if "p" in spec else {})
             for key in (f"{class_}.{wire}", f"{module}.{class_}.{wire}"):
                 wire = RENAMED.get(key, wire)
             properties[wire] = spec

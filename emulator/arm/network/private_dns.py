@@ -1,0 +1,289 @@
+"""Private DNS: zones, their A records, and the networks that they are linked to."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from ipaddress import IPv4Address
+
+from emulator.arm.catalogue import PLAIN_ETAG, Fixed, Level, Names, Place, Reference, ResourceType
+from emulator.arm.errors import ArmError, bad_request, conflict
+from emulator.arm.messages import Json, Request, Response
+from emulator.arm.network.common import names
+from emulator.arm.network.virtual_networks import VIRTUAL_NETWORK, ZONE_LINK
+from emulator.arm.store import Row, Transaction
+from emulator.arm.writes import Context, Deletion, Write, new_etag, render
+
+ZONE = "Microsoft.Network/privateDnsZones"
+RECORD = "Microsoft.Network/privateDnsZones/A"
+AUTHORITY = "Microsoft.Network/privateDnsZones/SOA"
+LINK = ZONE_LINK
+TO_NETWORK = "properties.virtualNetwork.id"
+
+VERSIONS = ("2024-06-01", "2020-06-01", "2020-01-01", "2018-09-01")
+ENDPOINT_TTL = 10
+"""Seconds that the records of private endpoints live."""
+LARGEST_TTL = 2**31 - 1
+MOST_ADDRESSES = 20
+
+MAXIMA = {
+    "maxNumberOfRecordSets": 25000,
+    "maxNumberOfVirtualNetworkLinks": 1000,
+    "maxNumberOfVirtualNetworkLinksWithRegistration": 100,
+}
+"""https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-
+limits#azure-dns-limits
+"""
+
+
+# Zones
+
+
+def _zone_name_error(name: str) -> ArmError:
+    return bad_request(
+        "BadRequest",
+        f"The zone '{name}' is not valid: it needs 2 to 34 labels of letters, digits, '-' and '_', "
+        "separated by dots, each up to 63 characters.",
+    )
+
+
+def _settle_zone(write: Write) -> None:
+    internal = base64.b64encode(f"SW1tdXRhYmxlWm9uZUlkZW50aXR5;{uuid.uuid4()};0".encode()).decode()
+    write.settle("properties.internalId", internal)
+
+
+def _add_authority(write: Write) -> None:
+    if write.old is not None:
+        return
+    zone = write.row
+    record = {
+        "email": "azureprivatedns-host.microsoft.com",
+        "host": "azureprivatedns.net",
+        "serialNumber": 1,
+        "refreshTime": 3600,
+        "retryTime": 300,
+        "expireTime": 2419200,
+        "minimumTtl": 10,
+    }
+    write.tx.put(
+        Row(
+            id=f"{zone.id}/SOA/@",
+            type=AUTHORITY,
+            body={
+                "properties": {
+                    "fqdn": f"{zone.name}.",
+                    "isAutoRegistered": False,
+                    "ttl": 3600,
+                    "soaRecord": record,
+                }
+            },
+            etag=new_etag(PLAIN_ETAG),
+            parent=zone.key,
+        )
+    )
+
+
+def _render_zone(tx: Transaction, row: Row, answer: Json) -> None:
+    links = tx.children(row.key, LINK)
+    answer["properties"] |= MAXIMA | {
+        "numberOfRecordSets": len(tx.children(row.key)) - len(links),
+        "numberOfVirtualNetworkLinks": len(links),
+        "numberOfVirtualNetworkLinksWithRegistration": sum(
+            1 for link in links if link.properties["registrationEnabled"]
+        ),
+    }
+
+
+def _keep_linked(deletion: Deletion) -> None:
+    if deletion.tx.children(deletion.row.key, LINK):
+        raise conflict(
+            "CannotDeleteResource",
+            "Can not delete resource before nested resources are deleted.",
+        )
+
+
+def _all_records(context: Context, row: Row, _: Request) -> Response:
+    records = [child for child in context.tx.children(row.key) if child.type != LINK]
+    return Response(status=200, body={"value": [render(context, child) for child in records]})
+
+
+# Records
+
+
+def record_id(zone: Row, name: str) -> str:
+    """Return the id of an A record."""
+    return f"{zone.id}/A/{name}"
+
+
+def sync_records(tx: Transaction, creator: str, wanted: dict[str, str]) -> None:
+    """Make the records of one creator these (id -> address): write what is missing, remove what is too
+    many.
+    """
+    kept = {identifier.lower() for identifier in wanted}
+    for source, _, _ in tx.links_to(creator, "creator"):
+        row = tx.get(source)
+        if row is not None and row.key not in kept:
+            tx.touch(row.parent)
+            tx.delete(row)
+    for identifier, address in wanted.items():
+        _put_record(tx, identifier, address, creator)
+
+
+def _put_record(tx: Transaction, identifier: str, address: str, creator: str) -> None:
+    zone_id, _, name = identifier.rsplit("/", 2)
+    zone, found = tx.get(zone_id), tx.get(identifier)
+    if zone is None:
+        return
+    properties = {
+        "metadata": {"creator": creator},
+        "fqdn": _fqdn(name, zone),
+        "isAutoRegistered": False,
+        "ttl": ENDPOINT_TTL,
+        "aRecords": [{"ipv4Address": address}],
+    }
+    if found is not None and found.properties == properties:
+        return
+    row = found or Row(id=identifier, type=RECORD, body={}, parent=zone.key)
+    row.body = {"properties": properties}
+    row.etag = new_etag(PLAIN_ETAG)
+    tx.put(row)
+    tx.link(row.key, [("creator", creator, row.id)])
+    tx.touch(zone.key)
+
+
+def _fqdn(name: str, zone: Row) -> str:
+    return f"{zone.name}." if name == "@" else f"{name}.{zone.name}."
+
+
+def _check_record(write: Write) -> None:
+    ttl, records = write.get("properties.ttl"), write.get("properties.aRecords") or []
+    if not isinstance(ttl, int) or not 1 <= ttl <= LARGEST_TTL:
+        raise bad_request(
+            "BadRequest", f"The TTL '{ttl}' of record set '{write.id.name}' must be 1 to {LARGEST_TTL}."
+        )
+    if not 1 <= len(records) <= MOST_ADDRESSES:
+        raise bad_request(
+            "BadRequest",
+            f"The record set '{write.id.name}' of type A needs 1 to {MOST_ADDRESSES} records, not "
+            f"{len(records)}.",
+        )
+    for record in records:
+        text = record.get("ipv4Address")
+        try:
+            IPv4Address(text)
+        except ValueError as wrong:
+            raise bad_request("BadRequest", f"The IPv4 address '{text}' is not valid.") from wrong
+    write.properties["fqdn"] = _fqdn(write.id.name, write.parent())
+    write.properties["isAutoRegistered"] = False
+
+
+def _touch_zone(write: Write) -> None:
+    write.tx.touch(write.id.parent)
+
+
+def _touch_zone_on_delete(deletion: Deletion) -> None:
+    if not deletion.with_parent:
+        deletion.tx.touch(deletion.row.parent)
+
+
+# Links
+
+
+def _check_link(write: Write) -> None:
+    zone, network = write.parent(), write.target(TO_NETWORK)
+    if network is None:
+        return
+    for source, _, _ in write.tx.links_to(network.key, TO_NETWORK):
+        other = write.tx.get(source)
+        if other is None or other.key == write.id.key:
+            continue
+        other_zone = other.parent.rsplit("/", 1)[-1]
+        if other_zone == zone.name.lower():
+            raise bad_request(
+                "BadRequest",
+                "A virtual network cannot be linked to multiple zones with overlapping namespaces. You "
+                f"tried to link virtual network with '{zone.name}' and '{other_zone}' zones.",
+            )
+        if other.properties["registrationEnabled"] and write.properties["registrationEnabled"]:
+            raise bad_request(
+                "BadRequest",
+                f"The virtual network {network.id} can be linked with registration to one zone only; it is "
+                f"to '{other_zone}'.",
+            )
+    policy = write.get("properties.resolutionPolicy")
+    if policy == "NxDomainRedirect" and not zone.name.lower().startswith("privatelink."):
+        raise bad_request(
+            "BadRequest",
+            f"The resolution policy '{policy}' is for privatelink zones only, not for '{zone.name}'.",
+        )
+    write.properties["virtualNetworkLinkState"] = "Completed"
+
+
+TYPES = (
+    ResourceType(
+        name=ZONE,
+        versions=VERSIONS,
+        names=Names(
+            pattern=r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){1,33}", maximum=253, error=_zone_name_error
+        ),
+        place=Place.GLOBAL,
+        check=(_settle_zone,),
+        after=(_add_authority,),
+        keep=(_keep_linked,),
+        render=_render_zone,
+        views={"ALL": _all_records, "recordsets": _all_records},
+        etag=PLAIN_ETAG,
+        seconds=(30, 30),
+    ),
+    ResourceType(
+        name=RECORD,
+        versions=VERSIONS,
+        names=Names(pattern=r"@|\*|(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", maximum=253),
+        level=Level.PARENT,
+        place=Place.NONE,
+        tags=False,
+        required=("properties.ttl", "properties.aRecords"),
+        check=(_check_record,),
+        after=(_touch_zone,),
+        gone=(_touch_zone_on_delete,),
+        provisioning=False,
+        etag=PLAIN_ETAG,
+        patch=("properties",),
+        seconds=(2, 2),
+    ),
+    ResourceType(
+        name=AUTHORITY,
+        versions=VERSIONS,
+        names=Names(pattern="@", maximum=1),
+        level=Level.PARENT,
+        place=Place.NONE,
+        tags=False,
+        schema=False,
+        provisioning=False,
+        etag=PLAIN_ETAG,
+        methods=frozenset({"GET", "HEAD"}),
+    ),
+    ResourceType(
+        name=LINK,
+        versions=VERSIONS,
+        names=names(),
+        level=Level.PARENT,
+        place=Place.GLOBAL,
+        required=(TO_NETWORK,),
+        defaults={"properties": {"registrationEnabled": False, "resolutionPolicy": "Default"}},
+        fixed=(
+            Fixed(
+                path=TO_NETWORK,
+                error=lambda _: bad_request(
+                    "BadRequest", "The virtual network of a virtual network link cannot be changed."
+                ),
+            ),
+        ),
+        references=(Reference(path=TO_NETWORK, types=(VIRTUAL_NETWORK,), action="join/action"),),
+        check=(_check_link,),
+        after=(_touch_zone,),
+        gone=(_touch_zone_on_delete,),
+        etag=PLAIN_ETAG,
+        seconds=(35, 30),
+    ),
+)
