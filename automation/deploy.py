@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from pulumi.automation import OnEvent, PreviewResult
+from pulumi.automation import OnEvent, PreviewResult, UpResult
 
 from automation import holders, operation, show_plan
-from automation.delivery.plan import Plan, Target as Place
+from automation.delivery.plan import Plan
+from automation.delivery.plan import Target as Place
 from automation.delivery.plan import read as read_plan
 from automation.outcome import RefusedError
 from automation.target import Target
@@ -28,13 +29,11 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
         show_plan.show(plan, as_json=False)
         if plan.changes and not _confirmed(f"Deploy this to {target.on}?"):
             raise RefusedError("nothing was deployed")
-    result, record = operation.run(
-        target,
-        f"deploying {target.name}",
-        lambda on_event: stack.up(
-            on_event=on_event, show_secrets=False, suppress_outputs=True, color="never"
-        ),
-    )
+
+    def run(on_event: OnEvent) -> UpResult:
+        return stack.up(on_event=on_event, show_secrets=False, suppress_outputs=True, color="never")
+
+    result, record = operation.run(target, f"deploying {target.name}", run)
     stderr.print(f"fed: {target.name}: {sentence(record)}")
     return {name: output.value for name, output in result.outputs.items()}
 

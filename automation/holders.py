@@ -1,14 +1,13 @@
 """Who holds a stack, and what a killed engine leaves behind in its state.
 
 The engine locks a stack with a file in the backend (``.pulumi/locks``) and notes each operation in the state
-before it starts it. A killed one leaves both. On the emulator they can be judged here: a lock whose process is
-gone is stale, and an operation that was under way can be begun again, because the emulated provider knows the
-creates that it was killed in. On Azure the lock and the resource may be somebody else's: there it is a person
-who decides, and is told how.
+before it starts it. A killed one leaves both. On the emulator they can be judged here: a lock whose process
+is gone is stale, and an operation that was under way can be begun again, because the emulated provider knows
+the creates that it was killed in. On Azure the lock and the resource may be somebody else's: there it is a
+person who decides, and is told how.
 """
 
 import json
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,7 @@ def refuse_held(target: Target) -> None:
     if living:
         raise FedError(
             f"the stack {target.name} is held by another run: process {living.pid} of {living.user} on "
-            f"{living.host}, since {living.since}. Wait for it, or interrupt it there; nothing was changed here."
+            f"{living.host}, since {living.since}. Wait for it, or interrupt it there; nothing was changed."
         )
     if held:
         stderr.print(f"fed: the last run of {target.name} was killed; going on from there")
@@ -62,14 +61,14 @@ def recover(target: Target, stack: Stack) -> None:
     state = stack.export_stack()
     if target.emulator:
         refuse_held(target)
-    pending: list[dict[str, Any]] = (state.deployment or {}).get("pending_operations") or []
+    content = dict(state.deployment or {})
+    pending: list[dict[str, Any]] = content.pop("pending_operations", None) or []
     if not pending:
         return
     created = [operation for operation in pending if operation["type"] == _NOT_THERE_YET]
     if created and not target.emulator:
         raise FedError(_ask_a_person(target.name, created))
-    state.deployment["pending_operations"] = []
-    stack.import_stack(Deployment(version=state.version, deployment=state.deployment))
+    stack.import_stack(Deployment(version=state.version, deployment=content))
 
 
 def _holders(target: Target) -> list[Holder]:
@@ -89,7 +88,7 @@ def _holders(target: Target) -> list[Holder]:
 
 def _is_engine(pid: int) -> bool:
     try:
-        return Path(os.readlink(f"/proc/{pid}/exe")).name.removesuffix(" (deleted)") == "pulumi"
+        return Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)") == "pulumi"
     except OSError:
         return False
 

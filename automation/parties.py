@@ -1,4 +1,4 @@
-"""Whose resource it is: the party in a resource's provider, else the one in its name (federation/naming.py)."""
+"""Whose resource it is: the party in its provider, else the one in its name (federation/naming.py)."""
 
 from collections.abc import Iterable
 
@@ -29,8 +29,8 @@ def name_of(urn: str) -> str:
 def party_of(stack: str, urn: str, provider: str, hospitals: Iterable[str]) -> str:
     """Return the party of a resource.
 
-    Every party has a provider ``azure-fed-<stack>-<party>``; `provider` is a reference ``<urn>::<id>``. Random
-    suffixes and images have a provider of their own and carry their party in their name instead.
+    Every party has a provider ``azure-fed-<stack>-<party>``; `provider` is a reference ``<urn>::<id>``.
+    Random suffixes and images have a provider of their own and carry their party in their name instead.
     """
     mark = f"-{PROJECT}-{stack}-"
     of_provider = name_of(provider.rpartition("::")[0]) if provider.count("::") > 3 else ""

@@ -1,4 +1,4 @@
-"""What a deployed stack looks like now: party by party, read from Resource Manager and not from Pulumi's state.
+"""What a deployed stack looks like now, party by party: read from Resource Manager, not from Pulumi's state.
 
 The stack's outputs name the resources (components/outputs.py); everything shown about them is asked for. A
 resource that the outputs name and that is gone is shown as missing.
@@ -83,13 +83,10 @@ def read(arm: Arm, outputs: Mapping[str, Any]) -> tuple[PartyStatus, ...]:
     """
     centre, hospitals = outputs[CENTRE], outputs["hospitals"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        peerings = dict(
-            zip(
-                hospitals, pool.map(lambda name: _peering(arm, name, hospitals[name]), hospitals), strict=True
-            )
-        )
+        read_peerings = pool.map(lambda name: _peering(arm, name, hospitals[name]), sorted(hospitals))
+        peerings = {peering.hospital: peering for peering in read_peerings}
         parties = [(CENTRE, centre, tuple(peerings.values()))]
-        parties += [(name, hospitals[name], (peerings[name],)) for name in sorted(hospitals)]
+        parties += [(name, hospitals[name], (peering,)) for name, peering in peerings.items()]
         return tuple(pool.map(lambda party: _party(arm, *party), parties))
 
 
@@ -120,6 +117,7 @@ def _party(arm: Arm, name: str, outputs: Mapping[str, Any], peerings: tuple[Peer
     machine = _get(arm, outputs["vm"], _COMPUTE)
     view = _get(arm, f"{outputs['vm']}/instanceView", _COMPUTE) if machine else None
     storage = _get(arm, outputs["storageAccount"], _STORAGE)
+    public = str(_at(storage, "properties", "publicNetworkAccess") or "unknown").lower()
     return PartyStatus(
         party=name,
         subscription=outputs["subscription"],
@@ -131,10 +129,7 @@ def _party(arm: Arm, name: str, outputs: Mapping[str, Any], peerings: tuple[Peer
             size=_at(machine, "properties", "hardwareProfile", "vmSize") or "",
             power=_power(view),
         ),
-        storage=Storage(
-            name=_name(storage),
-            public=f"public access {str(_at(storage, 'properties', 'publicNetworkAccess') or 'unknown').lower()}",
-        ),
+        storage=Storage(name=_name(storage), public=f"public access {public}"),
         peerings=peerings,
     )
 

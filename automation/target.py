@@ -125,7 +125,7 @@ def azure_environment(engine: Engine) -> dict[str, str]:
 
 
 def _refuse_emulated_backend(workspace: LocalWorkspace) -> None:
-    """Refuse a login that points at this clone's emulated stacks: Azure would be deployed over their state."""
+    """Refuse a login that points at this clone's emulated stacks."""
     try:
         url = workspace.who_am_i().url or ""
     except CommandError as error:

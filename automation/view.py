@@ -1,4 +1,4 @@
-"""Shows an operation of the engine while it runs: a line a party on a terminal, a line now and then elsewhere."""
+"""Shows an operation of the engine while it runs: a line a party on a terminal, else a line now and then."""
 
 import sys
 import threading
