@@ -78,9 +78,7 @@ def promote(
         promotion.bring(stack, digests, on, resource_manager(on), print)
     if file is not None:
         file.save()
-        print(
-            f"Pinned in {file.path.name}. Commit it on a branch feature-<what>; the pull request shows the rest."
-        )
+        print(f"Pinned in {file.path.name}: commit it on a branch feature-<what>.")
 
 
 @app.command()

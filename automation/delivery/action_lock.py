@@ -1,0 +1,60 @@
+"""Whether the actions that the workflows use are the releases that the lock file says, as GitHub itself
+knows them.
+"""
+
+import json
+import re
+from collections.abc import Callable
+
+from automation.delivery.github import GitHub
+from automation.outcome import RefusedError
+from emulator import paths
+
+GITHUB = paths.REPOSITORY / ".github"
+LOCK = GITHUB / "actions.lock.json"
+USES = re.compile(r"uses: (?P<action>[\w.-]+/[\w./-]+)@(?P<sha>[0-9a-f]{40}) # (?P<version>v[\w.]+)")
+
+
+def check(*, update: bool, say: Callable[[str], None]) -> None:
+    """Ask GitHub for each pin; with `update`, first take the pins from the workflows and write them when
+    all are right.
+
+    Raises:
+        RefusedError: with every pin whose commit is not its release.
+    """
+    document = json.loads(LOCK.read_text())
+    locked = document["actions"]
+    if update:
+        locked = {
+            action: {"sha": sha, "version": version, "seen": _seen(locked.get(action), sha)}
+            for action, sha, version in sorted(_used())
+        }
+    github = GitHub.from_environment()
+    wrong = []
+    for action, pin in locked.items():
+        repository = "/".join(action.split("/")[:2])
+        commit = github.commit_of(repository, pin["version"])
+        say(f"{action} {pin['version']}: {'as locked' if commit == pin['sha'] else commit}")
+        if commit != pin["sha"]:
+            wrong.append(f"{action}: {pin['version']} is {commit}, the lock says {pin['sha']}")
+    if wrong:
+        raise RefusedError(
+            "These pins are not the releases that they claim to be. Either a tag was moved, which is how "
+            "actions are hijacked, or the pin is mistaken. Use none before you know:\n  " + "\n  ".join(wrong)
+        )
+    if update:
+        LOCK.write_text(json.dumps({**document, "actions": locked}, indent=2) + "\n")
+
+
+def _used() -> set[tuple[str, str, str]]:
+    files = [*GITHUB.glob("workflows/*.yml"), *GITHUB.glob("actions/*/action.yml")]
+    return {
+        (use["action"], use["sha"], use["version"])
+        for file in files
+        for use in USES.finditer(file.read_text())
+    }
+
+
+def _seen(before: dict[str, object] | None, sha: str) -> object:
+    """Who else pins a commit is known only as long as the commit stays."""
+    return before["seen"] if before and before["sha"] == sha else ["GitHub's API"]

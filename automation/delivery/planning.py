@@ -1,0 +1,75 @@
+"""Previews for the workflows: a plan is kept also when the preview failed, and drift is a plan after a
+refresh.
+"""
+
+import json
+from pathlib import Path
+
+from pulumi.automation import OnEvent, PreviewResult
+
+from automation import deploy, operation
+from automation.delivery.plan import Plan, read
+from automation.delivery.steps import keep_plan, read_plan
+from automation.options import On
+from automation.outcome import Code, FedError, RefusedError
+from automation.target import Target, open_target
+from federation.violations import SettingsError
+
+
+def plan(name: str, on: On, out: Path, *, drift: bool) -> Plan:
+    """Preview a stack and keep the plan in `out` and in the run's summary, whatever becomes of the preview.
+
+    With `drift`, Azure is read first, so that the plan is what would bring it back to what was deployed.
+
+    Raises:
+        FedError, SettingsError: what the preview raised, once its words are kept.
+    """
+    try:
+        target = open_target(name, on)
+        found = _refreshed(target) if drift else deploy.preview(target)
+    except (FedError, SettingsError) as error:
+        keep_plan(Plan(stack=name, target=on.value, errors=(str(error),)), out)
+        raise
+    keep_plan(found, out)
+    return found
+
+
+def require_approved(found: Plan, approved: Path) -> None:
+    """Refuse a plan that is not, line by line, the one that a person approved.
+
+    Raises:
+        RefusedError: with the lines that differ.
+    """
+    differences = read_plan(approved).differences(found)
+    if differences:
+        raise RefusedError(
+            f"The plan of {found.stack} differs from what was approved, so nothing was deployed. Something changed "
+            "in between; run it again and look at the new plan.\n  " + "\n  ".join(differences)
+        )
+
+
+def unlock(name: str, on: On) -> None:
+    """Take the lock of a stack from a run that was cancelled. It stops nobody: be sure that none is going.
+
+    Raises:
+        RefusedError: when there is no such stack.
+    """
+    stack = open_target(name, on).existing_stack()
+    if stack is None:
+        raise RefusedError(f"there is no stack {name} there, so no lock either")
+    stack.cancel()
+
+
+def exit_code(found: Plan, *, drift: bool) -> Code:
+    """What a plan means for the step: drift is a no, a change that was asked for is not."""
+    return Code.NO if drift and found.changes else Code.DONE
+
+
+def _refreshed(target: Target) -> Plan:
+    stack = target.stack()
+
+    def run(on_event: OnEvent) -> PreviewResult:
+        return stack.preview(on_event=on_event, json=True, refresh=True, color="never")
+
+    result, _ = operation.run(target, f"comparing {target.name} with what is there", run)
+    return read(target.name, target.on.value, json.loads(result.stdout))
