@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from policies.addresses import is_internal
 from policies.planned import UNKNOWN, Planned, at, contains_unknown, each
 from policies.rule import Fault, demand, demand_empty, demand_set, rule, stack_rule
 
@@ -301,7 +302,7 @@ def records_are_private(record: Planned) -> Iterator[str]:
     """A record of a private zone holds private addresses."""
     for entry in each(record.props, "aRecords"):
         address = at(entry, "ipv4Address")
-        if isinstance(address, str) and not ipaddress.ip_address(address).is_private:
+        if isinstance(address, str) and not is_internal(ipaddress.IPv4Address(address)):
             yield f"it points at the public address {address}"
 
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from automation.verify.network import Interface, Interval, Side, Subnet, Topology
 from federation.intent import INTERNET, Intent, Place
+from policies.addresses import is_internal
 
 OUTSIDE = "internet"
 
@@ -182,7 +183,7 @@ def _outside(topology: Topology) -> Iterator[Spot]:
             )
     for low, high in _drawn(topology):
         if not any(low <= space_high and space_low <= high for space_low, space_high in spaces):
-            public = IPv4Address(low).is_global
+            public = not is_internal(IPv4Address(low))
             yield Spot(
                 party="internet" if public else "elsewhere",
                 part=_ranges([(low, high)]),

@@ -1,0 +1,80 @@
+"""All that can be said about one deployment without touching it: every computed proof, and every difference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from automation.verify import dns, identity, matrix, network, posture, services
+from automation.verify.finding import Finding, Kind
+from automation.verify.resources import Deployment
+from federation.intent import Intent, intent
+from federation.parties import Federation
+
+_ORDER = [Kind.OPEN, Kind.UNKNOWN, Kind.WEAKENED, Kind.MISSING]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What is meant, what is, and how they differ."""
+
+    deployment: Deployment
+    federation: Federation
+    intent: Intent
+    topology: network.Topology
+    matrix: matrix.Matrix
+    services: services.Services
+    access: identity.Access
+    names: dns.Names
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the deployment is what was intended, in both directions."""
+        return not self.findings
+
+
+def verify(deployment: Deployment, federation: Federation) -> Verification:
+    """Compare a deployment with the statement of intent of a federation."""
+    parties = subscriptions(federation)
+    meant = intent(federation)
+    topology = network.topology(deployment, parties)
+    reach = matrix.compute(topology, meant)
+    fronts = services.compute(
+        deployment, topology, parties, public_push=federation.settings.registry.public_push
+    )
+    access = identity.compute(deployment, meant, parties)
+    names = dns.compute(deployment, topology, meant, parties)
+    findings = [
+        *(_unreadable(*entry) for entry in topology.unreadable),
+        *reach.findings,
+        *fronts.findings,
+        *access.findings,
+        *names.findings,
+        *posture.check(deployment),
+    ]
+    return Verification(
+        deployment=deployment,
+        federation=federation,
+        intent=meant,
+        topology=topology,
+        matrix=reach,
+        services=fronts,
+        access=access,
+        names=names,
+        findings=tuple(sorted(findings, key=lambda f: _ORDER.index(f.kind))),
+    )
+
+
+def subscriptions(federation: Federation) -> Mapping[str, str]:
+    """Return the names of the parties by subscription id, lower case."""
+    return {party.subscription_id.lower(): party.name for party in federation.parties}
+
+
+def _unreadable(resource: str, why: str) -> Finding:
+    return Finding(
+        kind=Kind.UNKNOWN,
+        proof=matrix.PROOF,
+        what=f"{resource} cannot be judged",
+        culprit=f"{resource}: {why}",
+        why="what it opens is not known, so nothing can be promised",
+        mend="remove it, or teach automation/verify/network.py its effect",
+    )

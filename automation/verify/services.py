@@ -1,0 +1,117 @@
+"""What stands behind private endpoints, and whether accounts, registries and vaults have a public front."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from automation.verify.finding import Finding, Kind
+from automation.verify.network import Topology
+from automation.verify.resources import Deployment, Resource, key_of
+
+PROOF = "graph"
+
+_KINDS = {
+    "storage:StorageAccount": "storage",
+    "containerregistry:Registry": "registry",
+    "keyvault:Vault": "vault",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """The public front of one service: who on the internet gets an answer there, and who is meant to."""
+
+    owner: str
+    service: str
+    name: str
+    open_to: tuple[str, ...]
+    intended: bool
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All fronts, and the differences."""
+
+    fronts: tuple[Front, ...]
+    findings: tuple[Finding, ...]
+
+
+def compute(
+    deployment: Deployment, topology: Topology, parties: Mapping[str, str], *, public_push: bool
+) -> Services:
+    """Look at every service of a deployment.
+
+    ``public_push`` is the one setting that opens a front: images may be pushed to the registry from outside.
+    """
+    fronts = tuple(
+        _front(resource, kind, parties, public_push)
+        for token, kind in _KINDS.items()
+        for resource in deployment.of(token)
+    )
+    return Services(
+        fronts=fronts,
+        findings=(
+            *(_opened(f) for f in fronts if f.open_to and not f.intended),
+            *_misled(deployment, topology),
+        ),
+    )
+
+
+def _front(resource: Resource, kind: str, parties: Mapping[str, str], public_push: bool) -> Front:
+    inside = "properties." if kind == "vault" else ""
+    rules = {"storage": "networkRuleSet", "registry": "networkRuleSet", "vault": "properties.networkAcls"}[
+        kind
+    ]
+    access = resource.at(f"{inside}publicNetworkAccess") or "Enabled"
+    action = resource.at(f"{rules}.defaultAction") or "Allow"
+    cause = f"{resource.name}: publicNetworkAccess {access}, {rules}.defaultAction {action}"
+    return Front(
+        owner=parties.get(resource.subscription, f"unknown subscription {resource.subscription}"),
+        service=kind,
+        name=resource.name,
+        open_to=() if str(access).lower() == "disabled" else _admitted(resource, rules, str(action)),
+        intended=kind == "registry" and public_push,
+        cause=cause,
+    )
+
+
+def _admitted(resource: Resource, rules: str, action: str) -> tuple[str, ...]:
+    if action != "Deny":
+        return ("everyone",)
+    addresses: Sequence[str] = [
+        str(rule.get("iPAddressOrRange") or rule.get("value")) for rule in resource.each(f"{rules}.ipRules")
+    ]
+    networks = [
+        str(rule.get("virtualNetworkResourceId") or rule.get("id"))
+        for rule in resource.each(f"{rules}.virtualNetworkRules")
+    ]
+    return (*addresses, *networks)
+
+
+def _opened(front: Front) -> Finding:
+    return Finding(
+        kind=Kind.OPEN,
+        proof=PROOF,
+        what=f"{', '.join(front.open_to)} can open Tcp 443 at the {front.service} {front.name} of {front.owner}, "
+        "past every network here",
+        culprit=front.cause,
+        why="only its roles then stand between the internet and what it holds",
+        mend="set publicNetworkAccess Disabled and the default action Deny, without exceptions (./fed up)",
+    )
+
+
+def _misled(deployment: Deployment, topology: Topology) -> Iterator[Finding]:
+    """Yield the endpoints that lead to something else than their own party's service."""
+    for endpoint in {i.id: i for i in topology.interfaces if i.is_endpoint}.values():
+        target = deployment.find(endpoint.target)
+        if target is not None and target.subscription == key_of(endpoint.id).split("/")[2]:
+            continue
+        where = "nothing of this stack" if target is None else "another party's resource"
+        yield Finding(
+            kind=Kind.OPEN,
+            proof=PROOF,
+            what=f"{endpoint.name} leads to {where}: {endpoint.target}",
+            culprit=f"{endpoint.name}: privateLinkServiceConnections",
+            why="what a machine writes to that private address lands in a stranger's account",
+            mend="delete the endpoint and make it again from the program (./fed up)",
+        )
