@@ -23,14 +23,20 @@ _RETENTION = range(7, 91)
 _SIZES = (2048, 3072, 4096)
 
 
+def vault_at(tx: Transaction, uri: str) -> Row | None:
+    """Return the vault at a data-plane address: ``https://vault.vault.azure.net``."""
+    host = uri.removeprefix("https://").partition("/")[0]
+    owner = tx.claimed(_SPACE, host.partition(".")[0])
+    return tx.get(owner) if owner else None
+
+
 def key_at(tx: Transaction, uri: str) -> Row | None:
     """Return the key at a data-plane address: ``https://vault.vault.azure.net/keys/name[/version]``."""
-    host, _, path = uri.removeprefix("https://").partition("/")
-    parts = path.strip("/").split("/")
-    owner = tx.claimed(_SPACE, host.partition(".")[0])
-    if owner is None or len(parts) < 2 or parts[0] != "keys":
+    vault = vault_at(tx, uri)
+    parts = uri.removeprefix("https://").strip("/").split("/")[1:]
+    if vault is None or len(parts) < 2 or parts[0] != "keys":
         return None
-    return tx.get(f"{owner}/keys/{parts[1]}")
+    return tx.get(f"{vault.key}/keys/{parts[1]}")
 
 
 def may_wrap(tx: Transaction, key: Row, principal: str) -> bool:
