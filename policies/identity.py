@@ -74,7 +74,8 @@ def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
 @stack_rule(
     "role-never-on-data-account",
     why="a role on the whole account opens every container in it: a hospital would read what is another's.",
-    mend="give the role on the one container; only flow logs write to a whole account, which holds nothing else.",
+    mend="give the role on the one container; only flow logs write to a whole account, which holds nothing "
+    "else.",
 )
 def data_accounts_are_not_shared(resources: list[Planned]) -> Iterator[Fault]:
     """No role is given on a whole storage account that holds containers."""

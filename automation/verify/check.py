@@ -1,4 +1,4 @@
-"""All that can be said about one deployment without touching it: every computed proof, and every difference."""
+"""All that can be said about one deployment without touching it: computed proofs, and differences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

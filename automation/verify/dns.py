@@ -118,7 +118,7 @@ class _Computation:
         found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
         for record in self._all.of("privatedns:PrivateRecordSet"):
             zone = record.id.rsplit("/", 2)[0]
-            name = f"{record.name}.{zone.rsplit('/', 1)[-1]}".lower()
+            name = f"{record.name}.{zone.rsplit('/', 1)[-1]}".lower().removeprefix("@.")
             for entry in record.each("aRecords"):
                 found[key_of(zone)].append(
                     (name, str(entry.get("ipv4Address")), f"record {record.name} in {zone}")

@@ -205,7 +205,8 @@ class _Computation:
                         causes=tuple(sorted({c for a, cs in held.items() if a not in meant for c in cs})),
                     )
         for (name, owner, resource), meant in intended.items():
-            target = Target(owner=owner, resource=resource, id="", account="")
+            found = [t for t in self._targets if (t.owner, t.resource) == (owner, resource)]
+            target = found[0] if found else Target(owner=owner, resource=resource, id="", account="")
             yield Cell(principal=name, target=target, intended=meant, computed=frozenset())
 
     def _differences(self, cells: tuple[Cell, ...]) -> Iterator[Finding]:
@@ -225,10 +226,17 @@ class _Computation:
                     kind=Kind.MISSING,
                     proof=PROOF,
                     what=f"{cell.principal} may not {_words(lacking)} {what}",
-                    culprit="no role assignment gives it" if cell.target.id else f"there is no {what}",
+                    culprit=self._why_missing(cell, what),
                     why="the federation needs this access",
                     mend="restore the role assignment from the program (./fed up)",
                 )
+
+    def _why_missing(self, cell: Cell, what: str) -> str:
+        if not cell.target.id:
+            return f"there is no {what}"
+        if cell.principal not in {self._name(p.id) for p in self._principals.values()}:
+            return f"{cell.principal} runs with no identity of its own"
+        return "no role assignment gives it"
 
     def _attachments(self) -> Iterator[Finding]:
         identities = {i.key: i for i in self._all.of("managedidentity:UserAssignedIdentity")}

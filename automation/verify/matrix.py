@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 
 from automation.verify.finding import Finding, Kind
 from automation.verify.gates import Gates, Passage
+from automation.verify.mends import mends
 from automation.verify.network import INBOUND, OUTBOUND, PROTOCOLS, Topology
 from automation.verify.paths import Path, Paths
 from automation.verify.ports import EVERY, NONE, Ports, difference, intersection, text, union
@@ -81,6 +82,7 @@ class _Computation:
         self._spots = spots(topology, intent)
         self._intended = _Intended(intent)
         self._gates = Gates(topology)
+        self._mends = mends(topology, intent)
         self._paths = Paths(topology, self._spots)
         self._cells: list[Cell] = []
         self._open: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -159,7 +161,7 @@ class _Computation:
                 what=_summary(flows, "can open"),
                 culprit=culprit,
                 why="nobody intended this connection; data could leave by it, or an intruder come in",
-                mend=f"close it: restore the security rules from the program (./fed up); the way is: {way}",
+                mend=self._mend(culprit, f"the way is: {way}"),
             )
         for (culprit, other), flows in self._weak.items():
             yield Finding(
@@ -168,7 +170,7 @@ class _Computation:
                 what=_summary(flows, "would be let through to open"),
                 culprit=culprit,
                 why=f"only the {other}'s side still stops it: one more mistake there, and it is open",
-                mend="restore the security rules from the program (./fed up)",
+                mend=self._mend(culprit),
             )
         for culprit, flows in self._missing.items():
             yield Finding(
@@ -177,8 +179,13 @@ class _Computation:
                 what=_summary(flows, "cannot open"),
                 culprit=culprit,
                 why="the federation needs this connection",
-                mend="restore what the culprit names from the program (./fed up)",
+                mend=self._mend(culprit),
             )
+
+    def _mend(self, culprit: str, otherwise: str = "") -> str:
+        """Return how the groups or subnets that a culprit names differ from the intent, and what to do."""
+        named = [text for name, text in self._mends.items() if name in culprit]
+        return "; ".join((*(named or filter(None, [otherwise])), "./fed up restores what the program says"))
 
 
 def _flow(cell: Cell, found: Ports) -> str:

@@ -52,6 +52,7 @@ class Rule:
     source: Side
     destination: Side
     ports: Ports
+    port_text: str
     any_source_port: bool
     default: bool = False
 
@@ -290,6 +291,7 @@ class _Reader:
             source=self._side(group, entry, "source"),
             destination=self._side(group, entry, "destination"),
             ports=ports(*_texts(entry, "destinationPortRange", "destinationPortRanges")),
+            port_text=", ".join(_texts(entry, "destinationPortRange", "destinationPortRanges")),
             any_source_port=ports(*_texts(entry, "sourcePortRange", "sourcePortRanges")) in (EVERY, ()),
         )
 
@@ -422,6 +424,7 @@ def _default_rules(group: str) -> Iterator[Rule]:
             source=_side([source]),
             destination=_side([destination]),
             ports=EVERY,
+            port_text="*",
             any_source_port=True,
             default=True,
         )

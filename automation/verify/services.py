@@ -92,8 +92,8 @@ def _opened(front: Front) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
-        what=f"{', '.join(front.open_to)} can open Tcp 443 at the {front.service} {front.name} of {front.owner}, "
-        "past every network here",
+        what=f"{', '.join(front.open_to)} can open Tcp 443 at the {front.service} {front.name} "
+        f"of {front.owner}, past every network here",
         culprit=front.cause,
         why="only its roles then stand between the internet and what it holds",
         mend="set publicNetworkAccess Disabled and the default action Deny, without exceptions (./fed up)",
