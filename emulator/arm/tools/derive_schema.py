@@ -138,6 +138,9 @@ PATH_PARAMETERS = frozenset(
 )
 """Arguments of a resource that its path carries."""
 
+OPEN = frozenset({"VirtualMachineSizeTypes"})
+"""Enums that are only examples: Azure takes other values, and its rules beside the type know which."""
+
 QUERY_PARAMETERS = frozenset({"syncRemoteAddressSpace"})
 
 FLATTENED: dict[str, frozenset[str]] = {
@@ -332,6 +335,8 @@ class Derivation:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if node.value.endswith("Args"):
                 return self._nested(module, node.value.removesuffix("Args")), True
+            if node.value in OPEN:
+                return {"t": "s"}, True
             return {"t": "s", "e": enums(module)[node.value]}, True
         simple = {"str": "s", "int": "i", "float": "n", "bool": "b"}
         return {"t": simple.get(ast.unparse(node).rpartition(".")[2], "any")}, True
@@ -355,7 +360,7 @@ class Derivation:
             return {"t": "u", "u": objects}
         values = [value for member in members for value in member.get("e", [])]
         if all(member["t"] == "s" for member in members):
-            return {"t": "s", "e": values}
+            return {"t": "s", "e": values} if values else {"t": "s"}
         return {"t": "any"}
 
 

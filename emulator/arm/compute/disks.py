@@ -1,0 +1,152 @@
+"""Managed disks."""
+
+from __future__ import annotations
+
+import uuid
+
+from emulator.arm.catalogue import Fixed, Reference, ResourceType
+from emulator.arm.compute.common import (
+    DISK,
+    DISK_NAMES,
+    DISK_VERSIONS,
+    ENCRYPTION_SET,
+    MACHINE,
+    invalid,
+    not_allowed,
+    not_changeable,
+    now,
+)
+from emulator.arm.errors import bad_request
+from emulator.arm.messages import Json
+from emulator.arm.store import Row, Transaction
+from emulator.arm.writes import Deletion, Write
+
+GIB = 1024**3
+SKUS = frozenset(
+    {
+        "Standard_LRS", "StandardSSD_LRS", "StandardSSD_ZRS", "Premium_LRS", "Premium_ZRS", "PremiumV2_LRS",
+        "UltraSSD_LRS",
+    }
+)  # fmt: skip
+OF_DISK = ("properties.storageProfile.dataDisks[].managedDisk.id", "os-disk")
+"""How a machine points at its disks."""
+
+
+def machine_with(tx: Transaction, disk: str) -> Row | None:
+    """Return the machine that a disk is attached to."""
+    for source, path, _ in tx.links_to(disk):
+        row = tx.get(source)
+        if path in OF_DISK and row is not None and row.type == MACHINE:
+            return row
+    return None
+
+
+def _check_size(write: Write) -> None:
+    size, before = write.properties.get("diskSizeGB"), write.before("properties.diskSizeGB")
+    source = write.properties["creationData"]["createOption"]
+    if size is None:
+        if before is None and source == "Empty":
+            raise invalid("Required parameter 'diskSizeGB' is missing (null).", "diskSizeGB")
+        return
+    if before is not None and size < before:
+        raise bad_request(
+            "ResizeDiskError", f"Cannot shrink disk {write.id.name} from {before} to {size} GB."
+        )
+    if not 1 <= size <= 32767:
+        raise invalid(
+            f"The size of disk {write.id.name} is not between 1 and 32767 GB: {size}.", "diskSizeGB"
+        )
+    write.properties["diskSizeBytes"] = size * GIB
+
+
+def _check_sku(write: Write) -> None:
+    name = (write.body.get("sku") or {}).get("name", "Standard_LRS")
+    if name not in SKUS:
+        raise invalid(f"The disk sku '{name}' is none of {', '.join(sorted(SKUS))}.", "sku.name")
+    write.body["sku"] = {"name": name, "tier": name.partition("_")[0].removesuffix("SSD") or name}
+
+
+def _check_encryption(write: Write) -> None:
+    encryption = write.properties.setdefault("encryption", {"type": "EncryptionAtRestWithPlatformKey"})
+    named = encryption.get("diskEncryptionSetId")
+    if "CustomerKey" in str(encryption.get("type")) and not named:
+        raise invalid("Encryption with a customer key needs a disk encryption set.", "encryption")
+    found = write.tx.get(named) if named else None
+    if found is not None and found.location != write.body["location"]:
+        raise invalid(f"Disk encryption set {found.id} is in '{found.location}', not where the disk is.")
+
+
+def _check_access(write: Write) -> None:
+    if write.properties["networkAccessPolicy"] == "AllowPrivate" and not write.properties.get("diskAccessId"):
+        raise invalid("networkAccessPolicy AllowPrivate needs a diskAccessId.", "networkAccessPolicy")
+
+
+def _complete(write: Write) -> None:
+    write.settle("properties.timeCreated", now())
+    write.settle("properties.uniqueId", str(uuid.uuid4()))
+
+
+def _render(tx: Transaction, row: Row, answer: Json) -> None:
+    machine = machine_with(tx, row.key)
+    answer["properties"]["diskState"] = "Attached" if machine else "Unattached"
+    if machine is not None:
+        answer["managedBy"] = machine.id
+
+
+def _keep_attached(deletion: Deletion) -> None:
+    machine = machine_with(deletion.tx, deletion.row.key)
+    if machine is not None:
+        raise not_allowed(f"Disk {deletion.row.name} is attached to VM {machine.id}.")
+
+
+def os_disk(tx: Transaction, *, group: str, machine: str, location: str, body: Json) -> Row:
+    """Make the disk that a machine boots from; `body` is osDisk of its storage profile."""
+    row = Row(
+        id=f"{group}/providers/{DISK}/{body['name']}",
+        type=DISK,
+        body={
+            "location": location,
+            "sku": {"name": body["managedDisk"]["storageAccountType"], "tier": "Standard"},
+            "properties": {
+                "osType": "Linux",
+                "hyperVGeneration": "V2",
+                "creationData": {"createOption": "FromImage"},
+                "diskSizeGB": body["diskSizeGB"],
+                "diskSizeBytes": body["diskSizeGB"] * GIB,
+                "timeCreated": now(),
+                "uniqueId": str(uuid.uuid4()),
+                "networkAccessPolicy": "AllowAll",
+                "publicNetworkAccess": "Enabled",
+            },
+        },
+        parent=group,
+    )
+    tx.put(row)
+    tx.add_link(machine, "os-disk", row.key, machine)
+    return row
+
+
+TYPES = (
+    ResourceType(
+        name=DISK,
+        versions=DISK_VERSIONS,
+        names=DISK_NAMES,
+        defaults={"properties": {"networkAccessPolicy": "AllowAll", "publicNetworkAccess": "Enabled"}},
+        fixed=(
+            Fixed(path="properties.creationData", error=not_changeable),
+            Fixed(path="properties.osType", error=not_changeable),
+            Fixed(path="zones", error=not_changeable),
+        ),
+        references=(
+            Reference(
+                path="properties.encryption.diskEncryptionSetId",
+                types=(ENCRYPTION_SET,),
+                same_subscription=True,
+            ),
+        ),
+        check=(_check_size, _check_sku, _check_encryption, _check_access, _complete),
+        keep=(_keep_attached,),
+        render=_render,
+        seconds=(3, 5),
+    ),
+)

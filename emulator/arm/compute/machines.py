@@ -1,0 +1,394 @@
+"""Virtual machines: what they are made of, their power, and commands run in them.
+
+What only the fabric sees is kept beside the body: `power` (running, stopped, deallocated), `boot` (one more
+with every start), and what the machine boots from, which Azure never answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import uuid
+from collections.abc import Callable
+
+from emulator.arm import ids
+from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType
+from emulator.arm.compute.common import (
+    DISK,
+    ENCRYPTION_SET,
+    MACHINE,
+    MACHINE_VERSIONS,
+    invalid,
+    not_allowed,
+    not_changeable,
+    now,
+)
+from emulator.arm.compute.disks import machine_with, os_disk
+from emulator.arm.errors import ArmError, bad_request, not_found
+from emulator.arm.messages import Json, Request, Response
+from emulator.arm.network.interfaces import OF_MACHINE, machine_of
+from emulator.arm.operations import begin, pending_headers
+from emulator.arm.store import Row, Transaction
+from emulator.arm.writes import Context, Deletion, Write, remove
+
+INTERFACE = "Microsoft.Network/networkInterfaces"
+CUSTOM_DATA = "properties.osProfile.customData"
+USER_DATA = "properties.userData"
+OF_DATA_DISK = "properties.storageProfile.dataDisks[].managedDisk.id"
+GALLERIES = "microsoft.compute/galleries/"
+ENCODED_LIMIT = 87380
+"""Characters of base64: 65,535 bytes decoded."""
+
+SIZES = re.compile(r"Standard_(B\d+[a-z]*s_v2|[DE]\d+[a-z]*_v[2-6]|A\d+m?_v2|F\d+[a-z]*_v2)")
+"""The size families known here."""
+NO_TRUSTED_LAUNCH = re.compile(r"Standard_(A\d+m?_v2|[DE]\d+s?_v[23]|D\d+pl?s_v5)")
+RESERVED = frozenset(
+    {
+        "administrator", "admin", "user", "user1", "test", "user2", "test1", "user3", "admin1", "1", "123",
+        "a", "actuser", "adm", "admin2", "aspnet", "backup", "console", "david", "guest", "john", "owner", "root",
+        "server", "sql", "support", "support_388945a0", "sys", "test2", "test3", "user4", "user5",
+    }
+)  # fmt: skip
+"""Administrator names that Azure refuses."""
+IMAGES = {"canonical": {"ubuntu-24_04-lts": {"server", "server-arm64", "ubuntu-pro", "cvm"}}}
+"""Publisher -> offer -> skus of the images known here."""
+
+
+# What a body must say
+
+
+def _check_size(write: Write) -> None:
+    size = str(write.get("properties.hardwareProfile.vmSize"))
+    if SIZES.fullmatch(size) is None:
+        raise invalid(f"The value {size} provided for the VM size is not valid.", "vmSize")
+    security = write.properties.get("securityProfile") or {}
+    if security.get("securityType") == "TrustedLaunch" and NO_TRUSTED_LAUNCH.fullmatch(size):
+        raise bad_request("BadRequest", f"The VM size '{size}' does not support Trusted Launch.")
+
+
+def _check_image(write: Write) -> None:
+    image = write.get("properties.storageProfile.imageReference") or {}
+    if write.old is not None:
+        return
+    if image.get("id"):
+        # Galleries are not modelled: their images are taken on trust.
+        parsed = ids.parse(str(image["id"]))
+        if parsed is None or not parsed.type.lower().startswith(GALLERIES):
+            raise invalid(f"The image '{image['id']}' is not an image of a gallery.", "imageReference.id")
+        return
+    publisher, offer, sku = (str(image.get(name, "")) for name in ("publisher", "offer", "sku"))
+    if sku not in IMAGES.get(publisher.lower(), {}).get(offer.lower(), set()):
+        raise not_found(
+            "PlatformImageNotFound",
+            f"The platform image '{publisher}:{offer}:{sku}:{image.get('version')}' is not available. Verify "
+            "that all fields in the storage profile are correct.",
+        )
+    version = str(image.get("version"))
+    image["exactVersion"] = "24.04.202610010" if version == "latest" else version
+
+
+def _check_encoded(write: Write, path: str, what: str) -> None:
+    text = write.hidden.get(path)
+    if text is None:
+        return
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        text = None
+    if text is None or len(text) > ENCODED_LIMIT:
+        raise invalid(
+            f"{what} must be in Base64 encoding and with a maximum length of {ENCODED_LIMIT} characters.",
+            path.rsplit(".", 1)[-1],
+        )
+
+
+def _check_data(write: Write) -> None:
+    _check_encoded(write, CUSTOM_DATA, "Custom data in OSProfile")
+    _check_encoded(write, USER_DATA, "User data")
+    before = write.old.hidden.get(CUSTOM_DATA) if write.old else None
+    if write.old is not None and write.hidden.get(CUSTOM_DATA) != before:
+        raise not_changeable("osProfile.customData")
+
+
+def _check_login(write: Write) -> None:
+    profile = write.properties.get("osProfile")
+    if profile is None:
+        return
+    name = str(profile.get("adminUsername", ""))
+    if not name or name.lower() in RESERVED:
+        raise invalid(f"The Admin Username specified is not allowed: '{name}'.", "osProfile.adminUsername")
+    linux = profile.setdefault("linuxConfiguration", {})
+    keys = ((linux.get("ssh") or {}).get("publicKeys")) or []
+    if linux.get("disablePasswordAuthentication") and not keys:
+        raise invalid(
+            "Authentication using either SSH or by user name and password must be enabled in Linux profile.",
+            "linuxConfiguration",
+        )
+    for key in keys:
+        wanted = f"/home/{name}/.ssh/authorized_keys"
+        if key.get("path") != wanted:
+            raise invalid(
+                f"Destination path for SSH public keys is currently limited to its default value {wanted} "
+                "due to a known issue in Linux provisioning agent.",
+                "linuxConfiguration.ssh.publicKeys.path",
+            )
+        if not str(key.get("keyData", "")).startswith(("ssh-rsa AAAA", "ssh-ed25519 AAAA")):
+            raise invalid(
+                "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.",
+                "linuxConfiguration.ssh.publicKeys.keyData",
+            )
+
+
+def _check_patching(write: Write) -> None:
+    patch = write.get("properties.osProfile.linuxConfiguration.patchSettings") or {}
+    agent = write.get("properties.osProfile.linuxConfiguration.provisionVMAgent")
+    if "AutomaticByPlatform" in {patch.get("patchMode"), patch.get("assessmentMode")} and agent is False:
+        raise invalid("patchMode AutomaticByPlatform needs provisionVMAgent.", "patchSettings")
+
+
+# What it is made of
+
+
+def _check_interfaces(write: Write) -> None:
+    interfaces = write.properties["networkProfile"]["networkInterfaces"]
+    for one in interfaces:
+        one.setdefault("properties", {})
+    primaries = [one for one in interfaces if one["properties"].get("primary")]
+    if len(interfaces) == 1 and not primaries:
+        interfaces[0]["properties"]["primary"] = True
+    elif len(primaries) != 1:
+        raise invalid("A VM needs exactly one primary network interface.", "networkProfile")
+    for one in interfaces:
+        owner = machine_of(write.tx, str(one["id"]).lower())
+        if owner is not None and owner.key != write.id.key:
+            raise bad_request(
+                "NicInUse",
+                f"Network Interface {one['id']} is used by existing resource {owner.id}.",
+            )
+
+
+def _check_data_disks(write: Write) -> None:
+    disks = write.get("properties.storageProfile.dataDisks") or []
+    luns = [disk["lun"] for disk in disks]
+    if len(set(luns)) != len(luns):
+        raise invalid(f"The luns of the data disks are not all different: {luns}.", "dataDisks.lun")
+    for disk in disks:
+        if disk["createOption"] != "Attach":
+            raise invalid(
+                f"Data disk lun {disk['lun']} is not attached: the emulator knows createOption Attach only; "
+                "make the disk a resource of its own.",
+                "dataDisks.createOption",
+            )
+        row = write.tx.get(str((disk.get("managedDisk") or {}).get("id", "")))
+        if row is None:
+            raise invalid(f"Data disk lun {disk['lun']} names no disk.", "dataDisks.managedDisk.id")
+        owner = machine_with(write.tx, row.key)
+        if owner is not None and owner.key != write.id.key:
+            raise not_allowed(f"Disk {row.id} is already attached to VM {owner.id}.")
+        if sorted(row.body.get("zones") or []) != sorted(write.body.get("zones") or []):
+            raise bad_request(
+                "BadRequest",
+                f"Disk {row.id} cannot be attached to the VM because it is not in the zone of the VM.",
+            )
+        disk["name"] = row.name
+        disk.setdefault("caching", "None")
+        disk["diskSizeGB"] = row.properties.get("diskSizeGB")
+        disk["toBeDetached"] = False
+
+
+def _name_os_disk(write: Write) -> None:
+    disk = write.properties["storageProfile"]["osDisk"]
+    before = write.before("properties.storageProfile.osDisk") or {}
+    disk.setdefault("osType", "Linux")
+    disk.setdefault("caching", "ReadWrite")
+    disk.setdefault("deleteOption", "Detach")
+    disk["name"] = disk.get("name") or before.get("name") or f"{write.id.name}_OsDisk_1_{uuid.uuid4().hex}"
+    if before and disk["name"] != before["name"]:
+        raise not_changeable("osDisk.name")
+    disk["diskSizeGB"] = disk.get("diskSizeGB") or before.get("diskSizeGB") or 30
+    managed = disk.setdefault("managedDisk", {})
+    managed.setdefault("storageAccountType", "Premium_LRS")
+    managed["id"] = f"{ids.group_id(write.id.path)}/providers/{DISK}/{disk['name']}"
+
+
+def _complete(write: Write) -> None:
+    write.settle("properties.vmId", str(uuid.uuid4()))
+    write.settle("properties.timeCreated", now())
+    if write.old is None:
+        write.hidden |= {"power": "running", "boot": 1}
+
+
+def _make_os_disk(write: Write) -> None:
+    group = ids.group_id(write.row.id)
+    disk = write.row.properties["storageProfile"]["osDisk"]
+    row = write.tx.get(disk["managedDisk"]["id"])
+    if row is None and group is not None:
+        os_disk(write.tx, group=group, machine=write.row.key, location=write.body["location"], body=disk)
+    elif row is not None:
+        write.tx.add_link(write.row.key, "os-disk", row.key, write.row.id)
+
+
+def _take_along(deletion: Deletion) -> None:
+    """Disks and interfaces with deleteOption Delete go with their machine, the others stay."""
+    properties, tx = deletion.row.properties, deletion.tx
+    profile = properties["storageProfile"]
+    parts = [
+        (disk["managedDisk"]["id"], disk.get("deleteOption"))
+        for disk in (profile["osDisk"], *(profile.get("dataDisks") or []))
+    ]
+    parts += [
+        (one["id"], (one.get("properties") or {}).get("deleteOption"))
+        for one in properties["networkProfile"]["networkInterfaces"]
+    ]
+    for identifier, option in parts:
+        row = tx.get(identifier)
+        if option == "Delete" and row is not None:
+            tx.link(
+                deletion.row.key, [link for link in tx.links_from(deletion.row.key) if link[1] != row.key]
+            )
+            remove(deletion.context, row)
+
+
+# What is answered
+
+
+def _view(tx: Transaction, row: Row) -> Json:
+    power = str(row.hidden.get("power"))
+    health = tx.health(row.key) or {}
+    agent = "ProvisioningState/succeeded" if health else "ProvisioningState/Unavailable"
+    return {
+        "computerName": (row.properties.get("osProfile") or {}).get("computerName"),
+        "osName": "ubuntu",
+        "osVersion": "24.04",
+        "vmAgent": {
+            "vmAgentVersion": "Unknown" if not health else "emulator",
+            "statuses": [
+                {
+                    "code": agent,
+                    "level": "Info" if health else "Warning",
+                    "displayStatus": "Ready" if health else "Not Ready",
+                    "message": "The fabric reports." if health else "No fabric runs this machine.",
+                }
+            ],
+        },
+        "statuses": [
+            {"code": f"ProvisioningState/{row.state.lower()}", "level": "Info", "displayStatus": row.state},
+            {"code": f"PowerState/{power}", "level": "Info", "displayStatus": f"VM {power}"},
+        ],
+    }
+
+
+def _expand(context: Context, row: Row, answer: Json, what: str) -> None:
+    if what.lower() == "instanceview":
+        answer["properties"]["instanceView"] = _view(context.tx, row)
+    elif what.lower() == "userdata" and USER_DATA in row.hidden:
+        answer["properties"]["userData"] = row.hidden[USER_DATA]
+
+
+def _answer_view(context: Context, row: Row, request: Request) -> Response:
+    del request
+    return Response(status=200, body=_view(context.tx, row))
+
+
+# Actions
+
+
+def _accepted(context: Context, row: Row, request: Request, seconds: float | None) -> tuple[str, Response]:
+    operation = begin(context, row, "POST", seconds=seconds)
+    headers = pending_headers(request, context.type_of(row), row.key, operation, seconds)
+    return operation, Response(status=202, headers=headers)
+
+
+def _turn(power: str, *, boots: bool) -> Callable[[Context, Row, Request], Response]:
+    """Return the action that brings a machine into a power state."""
+
+    def act(context: Context, row: Row, request: Request) -> Response:
+        was = row.hidden.get("power")
+        if boots and (was != "running" or request.path.lower().endswith("/restart")):
+            if was == "deallocated" and request.path.lower().endswith("/restart"):
+                raise not_allowed(f"Cannot restart VM {row.name}: it is deallocated. Start it.")
+            row.hidden["boot"] = int(row.hidden.get("boot", 0)) + 1
+        row.hidden["power"] = power
+        context.tx.put(row)
+        return _accepted(context, row, request, 0.0)[1]
+
+    return act
+
+
+def _run_command(context: Context, row: Row, request: Request) -> Response:
+    body = request.body or {}
+    script = body.get("script")
+    if body.get("commandId") != "RunShellScript" or not isinstance(script, list) or not script:
+        raise bad_request(
+            "InvalidParameter", "A run command needs commandId RunShellScript and a script: a list of lines."
+        )
+    if row.hidden.get("power") != "running":
+        raise not_allowed(f"The operation requires the VM to be running (or set to run): {row.id}.")
+    if context.tx.health(row.key) is None:
+        raise ArmError(
+            409,
+            "VMAgentStatusCommunicationError",
+            f"VM '{row.name}' has not reported status for VM agent or extensions. Verify that the OS is up "
+            "and healthy. (On the emulator: no fabric runs this machine; ./fed doctor says what is missing.)",
+        )
+    operation, response = _accepted(context, row, request, None)
+    context.tx.add_command(operation, row.id, [str(line) for line in script])
+    return response
+
+
+TYPES = (
+    ResourceType(
+        name=MACHINE,
+        versions=MACHINE_VERSIONS,
+        names=Names(pattern=r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", maximum=64),
+        identity=True,
+        required=(
+            "properties.hardwareProfile.vmSize",
+            "properties.storageProfile.osDisk",
+            "properties.networkProfile.networkInterfaces",
+        ),
+        write_only=(CUSTOM_DATA, USER_DATA, "properties.osProfile.adminPassword"),
+        fixed=(
+            Fixed(path="zones", error=not_changeable),
+            Fixed(path="properties.storageProfile.imageReference", error=not_changeable),
+            Fixed(path="properties.osProfile.computerName", error=not_changeable),
+            Fixed(path="properties.osProfile.adminUsername", error=not_changeable),
+            Fixed(path="properties.osProfile.linuxConfiguration.ssh", error=not_changeable),
+            Fixed(path="properties.securityProfile.securityType", error=not_changeable),
+        ),
+        references=(
+            Reference(path=OF_MACHINE, types=(INTERFACE,), local=True),
+            Reference(path=OF_DATA_DISK, types=(DISK,), local=True),
+            Reference(
+                path="properties.storageProfile.osDisk.managedDisk.diskEncryptionSet.id",
+                types=(ENCRYPTION_SET,),
+                local=True,
+            ),
+        ),
+        check=(
+            _check_size,
+            _check_image,
+            _check_data,
+            _check_login,
+            _check_patching,
+            _check_interfaces,
+            _check_data_disks,
+            _name_os_disk,
+            _complete,
+        ),
+        after=(_make_os_disk,),
+        gone=(_take_along,),
+        expand=_expand,
+        views={"instanceView": _answer_view},
+        actions={
+            "start": _turn("running", boots=True),
+            "restart": _turn("running", boots=True),
+            "powerOff": _turn("stopped", boots=False),
+            "deallocate": _turn("deallocated", boots=False),
+            "runCommand": _run_command,
+        },
+        patch=("tags", "identity", "properties"),
+        seconds=(50, 28),
+    ),
+)
