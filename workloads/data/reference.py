@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from workloads.data import heart_data
-from workloads.jobs.heart import model
+from workloads.jobs.heart.heart_job import model
 
 COMPUTED = "on the operator's side, from all hospitals' rows in one place: no party of the federation could"
 DEFAULT_HOSPITALS = ("cleveland", "hungary", "va-long-beach")

@@ -1,0 +1,71 @@
+"""`python -m container_server`: the service of this VM, as its environment says."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from azure.identity import ManagedIdentityCredential
+
+from container_server import control, health
+from container_server.azure_storage import open_account
+from container_server.centre.agent import CentreAgent
+from container_server.centre.metadata import fetch_user_data
+from container_server.clock import Clock, SystemClock
+from container_server.config import Config, ConfigError
+from container_server.engine import DockerEngine
+from container_server.hospital.agent import EngineLostError, HospitalAgent
+from container_server.log import say
+from container_server.nvflare_cli import Nvflare
+
+
+def run(tick: Callable[[], float], clock: Clock) -> None:
+    """Turn for ever."""
+    while True:
+        pause = tick()
+        health.beat()
+        clock.sleep(pause)
+
+
+def main() -> None:
+    """Wire the service together and run it."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    os.umask(0o077)
+    try:
+        config = Config.read(os.environ)
+    except ConfigError as error:
+        sys.exit(f"container-server: {error}")
+    clock, engine = SystemClock(), DockerEngine()
+    credential = ManagedIdentityCredential(client_id=config.client_id)
+    nvflare = Nvflare(config.agent / "nvflare-home")
+    hub = open_account(config.hub_storage, credential)
+    say("container server", role=config.role, party=config.party, image=config.image)
+    if config.role == "centre":
+        centre = CentreAgent(
+            config=config,
+            clock=clock,
+            open_container=hub,
+            user_data=lambda: fetch_user_data(config.metadata),
+            engine=engine,
+            nvflare=nvflare,
+        )
+        control.serve(centre.commands.handlers())
+        run(centre.tick, clock)
+    else:
+        hospital = HospitalAgent(
+            config=config,
+            clock=clock,
+            channel=hub(f"client-{config.party}"),
+            data=open_account(config.own_storage, credential)("data"),
+            engine=engine,
+            nvflare=nvflare,
+        )
+        control.serve({"status": lambda arguments: hospital.report()})
+        try:
+            run(hospital.tick, clock)
+        except EngineLostError as error:
+            sys.exit(f"container-server: {error}: restarting to find the engine's socket again")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""BlobStore on Azure, signed in by the VM's managed identity: no key, no connection string."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from azure.core import MatchConditions
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob import ContainerClient
+
+from container_server.storage import (
+    MESSAGE_LIMIT,
+    Blob,
+    BlobEntry,
+    BlobTooLargeError,
+    StorageForbiddenError,
+    StorageUnreachableError,
+    Unread,
+)
+
+TIMEOUT_SECONDS = 20
+
+
+def open_account(url: str, credential: TokenCredential) -> Callable[[str], "AzureContainer"]:
+    """A function from container name to container of one account.
+
+    The SDK's own retries are off: this service has its own, slower and visible in its report.
+    """
+
+    def open_container(name: str) -> AzureContainer:
+        client = ContainerClient(
+            url,
+            name,
+            credential=credential,
+            retry_total=0,
+            connection_timeout=TIMEOUT_SECONDS,
+            read_timeout=TIMEOUT_SECONDS,
+        )
+        return AzureContainer(client, f"{url}/{name}")
+
+    return open_container
+
+
+class AzureContainer:
+    """One container of an account; implements BlobStore."""
+
+    def __init__(self, client: ContainerClient, address: str):
+        self._client = client
+        self._address = address
+
+    def read(self, name: str, known_etag: str | None = None, limit: int = MESSAGE_LIMIT) -> Blob | Unread:
+        """See BlobStore."""
+        try:
+            with self._errors(name):
+                condition = MatchConditions.IfModified if known_etag else None
+                stream = self._client.download_blob(name, etag=known_etag, match_condition=condition)
+                if stream.size > limit:
+                    raise BlobTooLargeError(
+                        f"{self._address}/{name}: {stream.size} bytes, at most {limit} expected"
+                    )
+                return Blob(stream.readall(), str(stream.properties.etag))
+        except ResourceNotFoundError:
+            return Unread.ABSENT
+        except _NotModified:
+            return Unread.UNCHANGED
+
+    def write(self, name: str, content: bytes) -> None:
+        """See BlobStore."""
+        with self._errors(name):
+            self._client.upload_blob(name, content, overwrite=True)
+
+    def delete(self, name: str) -> None:
+        """See BlobStore."""
+        try:
+            with self._errors(name):
+                self._client.delete_blob(name)
+        except ResourceNotFoundError:
+            return
+
+    def list(self, prefix: str = "") -> list[BlobEntry]:
+        """See BlobStore."""
+        with self._errors(prefix or "*"):
+            found = self._client.list_blobs(name_starts_with=prefix)
+            return [BlobEntry(str(blob.name), str(blob.etag), int(blob.size)) for blob in found]
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        where = f"{self._address}/{name}"
+        try:
+            yield
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", "") == "ContainerNotFound":
+                raise StorageUnreachableError(f"{where}: the container does not exist (yet)") from error
+            raise
+        except ClientAuthenticationError as error:
+            raise StorageForbiddenError(
+                f"{where}: no token for the VM's identity: {_first_line(error)}"
+            ) from error
+        except HttpResponseError as error:
+            if error.status_code == 304:
+                raise _NotModified from error
+            if error.status_code in (401, 403):
+                code = getattr(error, "error_code", None) or error.status_code
+                raise StorageForbiddenError(
+                    f"{where}: refused ({code}): the identity's role on this container is missing or has not"
+                    " spread yet"
+                ) from error
+            raise StorageUnreachableError(f"{where}: {error.status_code} {_first_line(error)}") from error
+        except AzureError as error:
+            raise StorageUnreachableError(f"{where}: {_first_line(error)}") from error
+
+
+class _NotModified(Exception):  # noqa: N818 - an answer, not an error
+    pass
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,129 @@
+"""The centre's loop: root, server, members, enrolments, inbox, results."""
+
+import threading
+from collections.abc import Callable
+
+from container_server.cadence import Cadence
+from container_server.centre.authority import Authority
+from container_server.centre.commands import Commands
+from container_server.centre.distribution import Distribution
+from container_server.centre.enrolments import Enrolments
+from container_server.centre.inbox import Inbox
+from container_server.centre.jobs import SERVER, Jobs
+from container_server.centre.members import Members
+from container_server.centre.metadata import MembershipError, members
+from container_server.clock import Clock
+from container_server.config import Config
+from container_server.engine import Engine, Running
+from container_server.errors import TransientError
+from container_server.log import say
+from container_server.nvflare_cli import Nvflare, NvflareError
+from container_server.storage import BlobStore
+
+BUSY_SECONDS = 0.25
+QUIET_SECONDS = 0.5
+
+
+class CentreAgent:
+    """Owns the centre's VM. `tick()` is one turn of the loop and returns how long to wait."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        clock: Clock,
+        open_container: Callable[[str], BlobStore],
+        user_data: Callable[[], str],
+        engine: Engine,
+        nvflare: Nvflare,
+    ):
+        self._config = config
+        self._clock = clock
+        self._user_data = user_data
+        self._engine = engine
+        self._authority = Authority(config, nvflare, clock)
+        self._members = Members(config.agent / "members.json", config.work / "allowed.json")
+        self._enrolments = Enrolments(
+            config, clock, self._members, self._authority, lambda name: open_container(f"client-{name}")
+        )
+        self._jobs = Jobs(config, clock, engine, nvflare, self._authority)
+        own = open_container("server")
+        self._inbox = Inbox(own, self._jobs, config.work / "inbox")
+        self._distribution = Distribution(
+            own, self._jobs, self._enrolments, config.agent / "distributed.json"
+        )
+        self._root_look = Cadence(clock, 3600.0)
+        self._server_look = Cadence(clock, 2.0)
+        self._member_look = Cadence(clock, 5.0)
+        self._inbox_look = Cadence(clock, 10.0)
+        self._result_look = Cadence(clock, 1.0)
+        self._woken = threading.Event()
+        self._troubles: dict[str, str] = {}
+        self.commands = Commands(
+            config=config,
+            members=self._members,
+            enrolments=self._enrolments,
+            jobs=self._jobs,
+            engine=engine,
+            wake=self._woken.set,
+        )
+
+    def tick(self) -> float:
+        """One turn."""
+        self._try("root", self._root_look, self._ensure_root)
+        if not self._root_look.failing:
+            self._try("server", self._server_look, self._ensure_server)
+        self._try("members", self._member_look, self._follow_members)
+        waiting = False
+        if self._has_root:
+            waiting = self._enrolments.step()
+        self._try("inbox", self._inbox_look, self._inbox.step)
+        self._try("results", self._result_look, self._hand_results_on)
+        woken = self._woken.is_set()
+        self._woken.clear()
+        return BUSY_SECONDS if waiting or woken else QUIET_SECONDS
+
+    _has_root = False
+
+    def _try(self, what: str, cadence: Cadence, action: Callable[[], None]) -> None:
+        if not cadence.due():
+            return
+        try:
+            action()
+        except (TransientError, NvflareError, MembershipError) as error:
+            cadence.failed()
+            if self._troubles.get(what) != str(error):
+                say("trouble", what=what, reason=str(error))
+            self._troubles[what] = str(error)
+        else:
+            cadence.succeeded()
+            if self._troubles.pop(what, None):
+                say("trouble over", what=what)
+
+    def _ensure_root(self) -> None:
+        renewed = self._authority.ensure()
+        if renewed and self._has_root:
+            self._engine.restart(SERVER)
+        self._has_root = True
+
+    def _ensure_server(self) -> None:
+        if self._engine.state(SERVER).running in (Running.RUNNING, Running.RESTARTING):
+            return
+        if faults := self._authority.server_kit_faults():
+            raise TransientError("the server's kit: " + "; ".join(faults))
+        self._engine.start(SERVER)
+        say("server started")
+
+    def _follow_members(self) -> None:
+        known = set(self._members.all())
+        came, gone = self._members.follow(members(self._user_data))
+        for name in came:
+            say("member", hospital=name, back=name in known)
+            if name in known and self._config.approval == "manual":
+                self._members.revoke(name, "it had left and came back")
+        for name in gone:
+            say("member gone: its certificate is no longer accepted", hospital=name)
+
+    def _hand_results_on(self) -> None:
+        admitted = [name for name, member in self._members.all().items() if member.admitted]
+        self._distribution.step(admitted)

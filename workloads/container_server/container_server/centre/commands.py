@@ -1,0 +1,186 @@
+"""What `fedctl` can ask the centre, as compact answers."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from container_server.centre.enrolments import Enrolments
+from container_server.centre.jobs import Job, Jobs
+from container_server.centre.members import Member, Members
+from container_server.config import Config
+from container_server.control import Handler
+from container_server.engine import Engine
+from container_server.files import read_json
+
+ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
+"""Metrics of a hospital shown in `fedctl job`, where the job has them."""
+
+
+class Wake(Protocol):
+    """Tells the centre's loop that an operator changed something."""
+
+    def __call__(self) -> None:
+        """Look at once."""
+
+
+class Commands:
+    """The handlers, by name in `handlers()`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        members: Members,
+        enrolments: Enrolments,
+        jobs: Jobs,
+        engine: Engine,
+        wake: Wake,
+    ):
+        self._config = config
+        self._members = members
+        self._enrolments = enrolments
+        self._jobs = jobs
+        self._engine = engine
+        self._wake = wake
+
+    def handlers(self) -> dict[str, Handler]:
+        """Command -> handler."""
+        return {
+            "status": self.status,
+            "submit": self.submit,
+            "jobs": self.jobs,
+            "job": self.job,
+            "abort": self.abort,
+            "resume": self.resume,
+            "requests": self.requests,
+            "approve": self.approve,
+            "revoke": self.revoke,
+            "renew": self.renew,
+        }
+
+    def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Containers, hospitals (state, registered, why not), last job."""
+        heard = (read_json(self._config.work / "clients.json") or {}).get("heard", {})
+        present = {name: member for name, member in self._members.all().items() if not member.left}
+        jobs = self._jobs.all()
+        return {
+            "party": self._config.party,
+            "server": self._engine.state("fl-server").running.value,
+            "mlflow": self._engine.state("mlflow").running.value,
+            "hospitals": {
+                name: self._hospital(name, member, heard.get(name))
+                for name, member in sorted(present.items())
+            },
+            "registered": sum(name in heard for name in present),
+            "last_job": _row(jobs[0]) if jobs else None,
+        }
+
+    def submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a job."""
+        job_id = self._jobs.submit(arguments["job"], arguments.get("rounds"), arguments.get("param") or {})
+        return _row(self._jobs.get(job_id))
+
+    def jobs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """All jobs."""
+        return {"jobs": [_row(job) for job in self._jobs.all()]}
+
+    def job(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One job."""
+        job = self._jobs.get(arguments["id"])
+        progress = job.progress
+        history = progress.get("history", [])
+        hospitals = sorted({name for entry in history for name in entry["sites"]})
+        last = history[-1] if history else {"global": {}, "sites": {}}
+        return {
+            **_row(job),
+            "global": _rounded(last["global"]),
+            "hospitals": {name: _hospital_row(name, history) for name in hospitals},
+            "seconds": [entry["seconds"] for entry in history],
+            "gates": progress.get("gates"),
+            "model_version": progress.get("model_version"),
+            "resumed_from": progress.get("resumed_from") or None,
+            "total_seconds": progress.get("seconds"),
+            **({"tracking_error": progress["tracking_error"]} if "tracking_error" in progress else {}),
+        }
+
+    def abort(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Stop a job."""
+        self._jobs.abort(arguments["id"])
+        return _row(self._jobs.get(arguments["id"]))
+
+    def resume(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on with a job."""
+        return _row(self._jobs.get(self._jobs.resume(arguments["id"])))
+
+    def requests(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Enrolment of each hospital."""
+        rows = {}
+        for name, member in sorted(self._members.all().items()):
+            row = {"status": "left" if member.left else member.status, "reason": member.reason[:200]}
+            if member.serial:
+                row |= {"serial": member.serial, "valid_until": member.valid_until}
+            rows[name] = row
+        return {"approval": self._config.approval, "requests": rows}
+
+    def approve(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Sign what a hospital asked for."""
+        name = arguments["hospital"]
+        before = self._members.get(name)
+        member = self._members.approve(name)
+        if before.status == "revoked":
+            self._enrolments.write_desired(name, "running")
+        self._wake()
+        return {"hospital": name, "status": member.status, "granted": member.granted}
+
+    def revoke(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Cut a hospital off."""
+        name, reason = arguments["hospital"], str(arguments.get("reason") or "revoked by an operator")[:200]
+        member = self._members.revoke(name, reason)
+        self._enrolments.write_desired(name, "stopped", f"revoked by the centre: {reason}")
+        return {"hospital": name, "status": member.status}
+
+    def renew(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a hospital ask for a new certificate."""
+        name = arguments["hospital"]
+        self._enrolments.write_desired(name, "running", renew=True)
+        return {"hospital": name, "renew": self._members.get(name).renew}
+
+    def _hospital(self, name: str, member: Member, heard: int | None) -> dict[str, Any]:
+        channel = self._enrolments.channel(name)
+        report = channel.report
+        row: dict[str, Any] = {
+            "enrolment": member.status,
+            "state": report.get("state", "unknown"),
+            "registered": heard is not None,
+        }
+        if report.get("state") != "running":
+            reason = channel.trouble or report.get("reason") or member.reason or "no report yet"
+            row["reason"] = str(reason)[:160]
+        if report:
+            row["reported"] = int(report["written"])
+        return row
+
+
+def _row(job: Job) -> dict[str, Any]:
+    progress = job.progress
+    history = progress.get("history") or []
+    row = {
+        "id": job.job_id,
+        "job": job.name,
+        "state": job.state,
+        "round": history[-1]["round"] if history else int(job.submission.get("first_round", 0)),
+        "rounds": job.submission.get("rounds", 0),
+        "submitted": int(job.submitted),
+    }
+    return {**row, **({"reason": job.reason[:300]} if job.reason else {})}
+
+
+def _hospital_row(name: str, history: list[Mapping[str, Any]]) -> dict[str, Any]:
+    rounds = [entry for entry in history if name in entry["sites"]]
+    last = rounds[-1]["sites"][name]
+    missed = [entry["round"] for entry in history if name not in entry["sites"]]
+    row = _rounded({metric: last[metric] for metric in ROW_METRICS if metric in last})
+    return {**row, **({"missed": missed} if missed else {})}
+
+
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in metrics.items()}

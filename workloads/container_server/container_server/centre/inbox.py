@@ -1,0 +1,99 @@
+"""Jobs from outside: `server/inbox/<name>.zip`, a job folder, is unpacked and submitted with its defaults.
+
+The answer lies beside it: `inbox/<name>.json`, with the job's id or the reason why it was refused. Only
+identities with a role on the container `server` can write there.
+"""
+
+import io
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from container_server.centre.jobs import JobRefusedError, Jobs
+from container_server.errors import RefusedInputError
+from container_server.log import say
+from container_server.nvflare_cli import NvflareError
+from container_server.storage import Blob, BlobStore, BlobTooLargeError
+
+PREFIX = "inbox/"
+ARCHIVE_LIMIT = 10 * 1024 * 1024
+MOST_FILES = 200
+_BLOB = re.compile(r"inbox/([a-z](?:[a-z0-9-]{0,38}[a-z0-9])?)\.zip")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class ArchiveRefusedError(RefusedInputError):
+    """A job archive that is not unpacked."""
+
+
+class Inbox:
+    """Looks into the inbox. `folder` is where job folders go for the server's container to find them."""
+
+    def __init__(self, store: BlobStore, jobs: Jobs, folder: Path):
+        self._store = store
+        self._jobs = jobs
+        self._folder = folder
+
+    def step(self) -> None:
+        """Take what has arrived. Raises TransientError when storage or server cannot be reached."""
+        for entry in self._store.list(PREFIX):
+            if match := _BLOB.fullmatch(entry.name):
+                self._take(entry.name, match[1])
+
+    def _take(self, blob: str, name: str) -> None:
+        try:
+            found = self._store.read(blob, limit=ARCHIVE_LIMIT)
+            if not isinstance(found, Blob):
+                return
+            unpack(found.content, self._folder / name)
+            answer = {"job_id": self._jobs.submit(name)}
+        except (ArchiveRefusedError, BlobTooLargeError, JobRefusedError, NvflareError) as error:
+            answer = {"error": str(error)}
+        say("inbox", job=name, **answer)
+        self._store.write(f"{PREFIX}{name}.json", (json.dumps(answer) + "\n").encode())
+        self._store.delete(blob)
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Replace `folder` by the archive's files. Raises ArchiveRefusedError; then nothing is written.
+
+    Allowed: plain files and folders with plain names, at most MOST_FILES and ARCHIVE_LIMIT bytes unpacked.
+    A single folder around everything is taken off.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            files = _files(opened)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise ArchiveRefusedError(f"not a readable archive: {error}") from error
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+def _files(archive: zipfile.ZipFile) -> dict[PurePosixPath, bytes]:
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if len(entries) > MOST_FILES:
+        raise ArchiveRefusedError(f"{len(entries)} files, at most {MOST_FILES} are taken")
+    if sum(entry.file_size for entry in entries) > ARCHIVE_LIMIT:
+        raise ArchiveRefusedError(f"more than {ARCHIVE_LIMIT} bytes unpacked")
+    files = {}
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if path.is_absolute() or not all(_FILE.fullmatch(part) for part in path.parts):
+            raise ArchiveRefusedError(f"the name {entry.filename[:100]!r} is not taken")
+        if entry.external_attr >> 28 == 0xA:
+            raise ArchiveRefusedError(f"{entry.filename[:100]!r} is a link")
+        files[path] = archive.read(entry)
+    return _without_outer_folder(files)
+
+
+def _without_outer_folder(files: dict[PurePosixPath, bytes]) -> dict[PurePosixPath, bytes]:
+    outer = {path.parts[0] for path in files}
+    if len(outer) == 1 and all(len(path.parts) > 1 for path in files):
+        files = {PurePosixPath(*path.parts[1:]): content for path, content in files.items()}
+    if PurePosixPath("job.yaml") not in files:
+        raise ArchiveRefusedError("there is no job.yaml: see docs/jobs.md")
+    return files

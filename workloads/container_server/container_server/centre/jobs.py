@@ -1,0 +1,173 @@
+"""Jobs: built in the server's container, submitted with the administrator's kit, followed by the files they
+leave.
+
+What is known of a job lies in the server's volume, `jobs/<id>/`: submission.json (written here),
+status.json and progress.json (written by the server's own components, see workloads/fl_server).
+"""
+
+import json
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from container_server.centre.authority import LEAD, Authority
+from container_server.clock import Clock
+from container_server.config import Config
+from container_server.engine import Engine
+from container_server.errors import ContainerServerError
+from container_server.files import read_json, write_json
+from container_server.log import say
+from container_server.nvflare_cli import Nvflare
+
+SERVER = "fl-server"
+_JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+JobState = Literal["queued", "running", "finished", "failed", "aborted"]
+
+
+class JobRefusedError(ContainerServerError):
+    """A job that cannot be run as asked."""
+
+
+class UnknownJobError(ContainerServerError):
+    """No job of that id."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as its files tell it."""
+
+    job_id: str
+    name: str
+    state: JobState
+    reason: str
+    submitted: float
+    submission: Mapping[str, Any]
+    progress: Mapping[str, Any]
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state not in ("queued", "running")
+
+
+class Jobs:
+    """All jobs ever submitted here."""
+
+    def __init__(self, config: Config, clock: Clock, engine: Engine, nvflare: Nvflare, authority: Authority):
+        self._config = config
+        self._clock = clock
+        self._engine = engine
+        self._nvflare = nvflare
+        self._authority = authority
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def folder(self) -> Path:
+        """The folder with one folder a job."""
+        return self._config.work / "jobs"
+
+    def submit(
+        self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
+    ) -> str:
+        """Build and submit a job; its id. Raises JobRefusedError, NvflareError or TransientError."""
+        arguments = [name]
+        if rounds is not None:
+            arguments += ["--rounds", str(rounds)]
+        for key, value in (parameters or {}).items():
+            arguments += ["--param", f"{key}={value}"]
+        return self._build_and_submit(arguments)
+
+    def resume(self, job_id: str) -> str:
+        """Go on with a failed or aborted job from its last full round, as a new job; its id."""
+        job = self.get(job_id)
+        if not job.over:
+            raise JobRefusedError(f"job {job_id} is {job.state}: only a job that has ended can be resumed")
+        return self._build_and_submit([job.name, "--resume", job.job_id])
+
+    def abort(self, job_id: str) -> None:
+        """Stop a job that is queued or running."""
+        job = self.get(job_id)
+        if job.over:
+            raise JobRefusedError(f"job {job_id} is {job.state} already")
+        self._nvflare.run(
+            "job", "abort", job.job_id, "--startup-kit", str(self._authority.lead_kit), "--force"
+        )
+        say("job aborted", job=job.name, job_id=job.job_id)
+
+    def get(self, job_id: str) -> Job:
+        """A job by its id or the beginning of it. Raises UnknownJobError."""
+        matches = [entry for entry in self._ids() if job_id and entry.startswith(job_id)]
+        if len(matches) != 1:
+            problem = "no job has" if not matches else f"{len(matches)} jobs have ids beginning with"
+            raise UnknownJobError(f"{problem} {job_id!r}: see `fedctl jobs`")
+        return self._read(matches[0])
+
+    def all(self) -> list[Job]:
+        """All jobs, newest first."""
+        return sorted((self._read(job_id) for job_id in self._ids()), key=lambda job: -job.submitted)
+
+    def _ids(self) -> list[str]:
+        return [path.parent.name for path in self.folder.glob("*/submission.json")]
+
+    def _read(self, job_id: str) -> Job:
+        folder = self.folder / job_id
+        submission = read_json(folder / "submission.json") or {}
+        status = read_json(folder / "status.json") or {}
+        progress = read_json(folder / "progress.json") or {}
+        state, reason = state_of(str(status.get("nvflare", "")), str(status.get("reason", "")), progress)
+        submitted = float(submission.get("submitted", 0.0))
+        return Job(job_id, str(submission.get("job", "")), state, reason, submitted, submission, progress)
+
+    def _build_and_submit(self, arguments: list[str]) -> str:
+        with self._one_at_a_time:
+            outbox = f"outbox/{uuid.uuid4().hex}"
+            try:
+                built = self._build([*arguments, "--out", str(self._config.server_work / outbox)])
+                folder = self._config.work / outbox / built["job"]
+                if not (folder / "meta.json").is_file():
+                    raise JobRefusedError(f"{built['job']}: the server's container built no job folder")
+                # The default would ask for a study and a token of the administrator's own configuration.
+                kit = ("--startup-kit", str(self._authority.lead_kit))
+                answer = self._nvflare.run("job", "submit", "-j", str(folder), *kit)
+            finally:
+                shutil.rmtree(self._config.work / outbox, ignore_errors=True)
+            job_id = str(answer["job_id"])
+            if not _JOB_ID.fullmatch(job_id):
+                raise JobRefusedError(f"NVFlare answered with an unusable job id: {job_id[:80]!r}")
+            submission = {**built, "submitted": self._clock.now(), "by": LEAD}
+            write_json(self.folder / job_id / "submission.json", submission)
+        say("job submitted", job=built["job"], job_id=job_id, rounds=built["rounds"])
+        return job_id
+
+    def _build(self, arguments: list[str]) -> dict[str, Any]:
+        command = ["python3", "-m", "fed_server.build", *arguments]
+        code, output = self._engine.execute(SERVER, command)
+        lines = [line for line in output.splitlines() if line.startswith("{")]
+        answer = json.loads(lines[-1]) if lines else {}
+        if code != 0 or "error" in answer:
+            raise JobRefusedError(str(answer.get("error") or f"building the job ended with exit code {code}"))
+        return dict(answer)
+
+
+def state_of(nvflare: str, reason: str, progress: Mapping[str, Any]) -> tuple[JobState, str]:
+    """State and reason from NVFlare's status and the tracker's progress.
+
+    The tracker decides whether a job that ended is complete: NVFlare calls a job abnormal when one hospital
+    was lost on the way, though all rounds were done.
+    """
+    if nvflare in ("", "SUBMITTED", "APPROVED"):
+        return "queued", reason
+    if not nvflare.startswith("FINISHED"):
+        return "running", reason
+    if progress.get("state") == "finished":
+        return "finished", ""
+    if nvflare == "FINISHED:ABORTED":
+        return "aborted", "aborted"
+    why = progress.get("reason") if progress.get("state") == "failed" else ""
+    return "failed", str(why or reason or f"NVFlare ended it as {nvflare}")

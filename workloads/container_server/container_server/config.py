@@ -1,0 +1,85 @@
+"""What the VM's compose file says, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from container_server.errors import ContainerServerError
+
+ROOT = Path("/var/lib/fed")
+
+
+class ConfigError(ContainerServerError):
+    """The environment does not describe a container server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of one VM. Folders are those of the data disk."""
+
+    role: Literal["centre", "hospital"]
+    party: str
+    environment: str
+    fl_host: str
+    fl_port: int
+    hub_storage: str
+    own_storage: str
+    client_id: str
+    approval: Literal["auto", "manual"]
+    root_fingerprint: str | None
+    image: str
+    revision: str
+    metadata: str
+    agent: Path
+    kit: Path
+    work: Path
+    data: Path
+    server_work: Path
+    """The server's volume (`work`) as its own container sees it."""
+
+    @property
+    def project(self) -> str:
+        """NVFlare's project: one per environment, so that a kit of one is worth nothing in another."""
+        return f"fed-{self.environment}"
+
+    @property
+    def fl_target(self) -> str:
+        """host:port that clients dial."""
+        return f"{self.fl_host}:{self.fl_port}"
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Config":
+        """From environment variables. Raises ConfigError naming all that are missing or wrong."""
+        needed = ["FED_ROLE", "FED_PARTY", "FED_ENVIRONMENT", "FED_FL_HOST", "FED_FL_PORT", "FED_HUB_STORAGE"]
+        needed += ["AZURE_CLIENT_ID"]
+        if environment.get("FED_ROLE") == "hospital":
+            needed.append("FED_OWN_STORAGE")
+        mistakes = [f"{name} is not set" for name in needed if not environment.get(name)]
+        if environment.get("FED_ROLE") not in ("centre", "hospital", None):
+            mistakes.append(f"FED_ROLE is {environment['FED_ROLE']!r}, expected centre or hospital")
+        if environment.get("FED_APPROVAL", "manual") not in ("auto", "manual"):
+            mistakes.append(f"FED_APPROVAL is {environment['FED_APPROVAL']!r}, expected auto or manual")
+        if mistakes:
+            raise ConfigError("; ".join(mistakes) + ": see /opt/fed/compose.yaml on the VM")
+        root = Path(environment.get("FED_ROOT", str(ROOT)))
+        return cls(
+            role=cast(Literal["centre", "hospital"], environment["FED_ROLE"]),
+            party=environment["FED_PARTY"],
+            environment=environment["FED_ENVIRONMENT"],
+            fl_host=environment["FED_FL_HOST"],
+            fl_port=int(environment["FED_FL_PORT"]),
+            hub_storage=environment["FED_HUB_STORAGE"],
+            own_storage=environment.get("FED_OWN_STORAGE", ""),
+            client_id=environment["AZURE_CLIENT_ID"],
+            approval=cast(Literal["auto", "manual"], environment.get("FED_APPROVAL", "manual")),
+            root_fingerprint=environment.get("FED_ROOT_FINGERPRINT") or None,
+            image=environment.get("FED_IMAGE", "unknown"),
+            revision=environment.get("FED_REVISION", "unknown"),
+            metadata=environment.get("FED_METADATA", "http://169.254.169.254"),
+            agent=root / "agent",
+            kit=root / "kit",
+            work=root / "work",
+            data=root / "data",
+            server_work=Path(environment.get("FED_SERVER_WORK", "/var/lib/fl")),
+        )

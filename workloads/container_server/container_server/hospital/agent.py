@@ -1,0 +1,291 @@
+"""The hospital's loop: look, decide, do one thing, report."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from container_server.cadence import Cadence
+from container_server.certificates import Certificate
+from container_server.clock import Clock
+from container_server.config import Config
+from container_server.engine import ContainerState, Engine, EngineUnreachableError, Running
+from container_server.errors import TransientError
+from container_server.files import read_json, write_json
+from container_server.hospital.enrolment import Enrolment
+from container_server.hospital.staging import Staging
+from container_server.hospital.state import Action, Decision, Facts, State, decide
+from container_server.kit import HOSPITAL_KIT, Manifest, faults
+from container_server.log import say
+from container_server.messages import DESIRED, REPORT, InvalidMessageError, decode, encode
+from container_server.nvflare_cli import Nvflare, NvflareError
+from container_server.storage import Blob, BlobStore
+
+CLIENT = "fl-client"
+BUSY_SECONDS = 0.25
+"""Pause of the loop while something is expected to happen."""
+QUIET_SECONDS = 2.0
+"""Pause of the loop while all is well."""
+RENEW_BEFORE = timedelta(days=30)
+"""A certificate is renewed this long before it ends (leaves are valid for 90 days)."""
+ENGINE_PATIENCE_SECONDS = 120.0
+
+
+class EngineLostError(Exception):
+    """The engine has not answered for long: this container must be restarted to get its socket anew."""
+
+
+class HospitalAgent:
+    """Owns one hospital's VM. `tick()` is one turn of the loop and returns how long to wait."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        clock: Clock,
+        channel: BlobStore,
+        data: BlobStore,
+        engine: Engine,
+        nvflare: Nvflare,
+    ):
+        self._config = config
+        self._clock = clock
+        self._channel = channel
+        self._engine = engine
+        self._enrolment = Enrolment(config, channel, nvflare, clock)
+        self._staging = Staging(data, config.data, config.agent / "staging.json")
+        self._desired_look = Cadence(clock, 10.0)
+        self._data_look = Cadence(clock, 60.0)
+        self._kit_look = Cadence(clock, 30.0)
+        self._report_due = Cadence(clock, 60.0)
+        self._details_due = Cadence(clock, 5.0)
+        self._memory = config.agent / "hospital.json"
+        remembered = read_json(self._memory) or {}
+        self._generation = int(remembered.get("generation", 0))
+        self._renewed = int(remembered.get("renewed", 0))
+        self._desired: dict[str, Any] = remembered.get("desired") or {"client": "running", "reason": ""}
+        self._desired_etag: str | None = None
+        self._manifest = self._load_manifest()
+        self._renewing = False
+        self._kit_faults: tuple[str, ...] = ()
+        self._blocked = ""
+        self._started_at: float | None = None
+        self._engine_heard = clock.now()
+        self._since = clock.now()
+        self._reported_state: State | None = None
+        self._reported_details: tuple[Any, ...] = ()
+        self.decision = Decision(State.UNENROLLED, "starting")
+
+    def tick(self) -> float:
+        """One turn. Raises EngineLostError when only a restart can help."""
+        self._blocked = ""
+        self._look_at_desired()
+        if self._kit_look.due():
+            self._check_kit()
+        if self._manifest:
+            self._look_at_data()
+        client = self._client_state()
+        decision = decide(self._facts(client)) if client else self.decision
+        self._act(decision)
+        if decision.state is not self.decision.state:
+            self._since = self._clock.now()
+            say("state", state=decision.state.value, reason=decision.reason)
+        self.decision = decision
+        self._report(client)
+        settled = decision.state in (State.RUNNING, State.STOPPED) and not self._renewing
+        return QUIET_SECONDS if settled else BUSY_SECONDS
+
+    def report(self, client: ContainerState | None = None) -> dict[str, Any]:
+        """The report, as it goes to the centre (without `schema`)."""
+        client = client or self._client_state() or ContainerState(Running.ABSENT)
+        reason = "; ".join(part for part in (self.decision.reason, self._blocked) if part)
+        return {
+            "hospital": self._config.party,
+            "state": self.decision.state.value,
+            "since": self._since,
+            "reason": reason[:500],
+            "written": self._clock.now(),
+            "generation": self._generation,
+            "client": {
+                "running": client.running.value,
+                "restarts": client.restarts,
+                "heard": self._heard_at(),
+            },
+            "data": {name: vars(file) for name, file in self._staging.files.items()},
+            "certificate": self._certificate(),
+            "versions": {"image": self._config.image, "revision": self._config.revision},
+        }
+
+    # Looking.
+
+    def _look_at_desired(self) -> None:
+        if not self._desired_look.due():
+            return
+        try:
+            found = self._channel.read(DESIRED, self._desired_etag)
+        except TransientError as error:
+            self._blocked = str(error)
+            self._desired_look.failed()
+            return
+        self._desired_look.succeeded()
+        if isinstance(found, Blob):
+            self._desired_etag = found.etag
+            try:
+                self._take(decode("desired", found.content))
+            except InvalidMessageError as error:
+                say("desired state refused", reason=str(error))
+
+    def _take(self, desired: dict[str, Any]) -> None:
+        if desired["generation"] <= self._generation:
+            if desired["generation"] < self._generation:
+                say("desired state refused: older than one already seen", generation=desired["generation"])
+            return
+        self._generation, self._desired = int(desired["generation"]), desired
+        if desired["renew"] > self._renewed:
+            self._renewed = int(desired["renew"])
+            self._begin_renewal("the centre asks for a new certificate")
+        self._remember()
+        say("desired state", client=desired["client"], generation=self._generation)
+
+    def _check_kit(self) -> None:
+        if self._manifest is None:
+            return
+        self._kit_faults = tuple(faults(self._config.kit, self._manifest, HOSPITAL_KIT, self._clock.now()))
+        self._kit_look.succeeded(3.0 if self._kit_faults else None)
+        if self._kit_faults:
+            say("kit check failed", faults=self._kit_faults)
+        elif self._ends_soon() and not self._renewing:
+            self._begin_renewal("the certificate ends soon")
+
+    def _look_at_data(self) -> None:
+        if not self._data_look.due():
+            return
+        try:
+            self._staging.refresh()
+        except TransientError as error:
+            self._blocked = str(error)
+            self._data_look.failed()
+            return
+        self._data_look.succeeded(5.0 if self._staging.faults else None)
+
+    def _client_state(self) -> ContainerState | None:
+        try:
+            state = self._engine.state(CLIENT)
+        except EngineUnreachableError as error:
+            self._blocked = str(error)
+            if self._clock.now() - self._engine_heard > ENGINE_PATIENCE_SECONDS:
+                raise EngineLostError(str(error)) from error
+            return None
+        self._engine_heard = self._clock.now()
+        return state
+
+    def _facts(self, client: ContainerState) -> Facts:
+        now = self._clock.now()
+        heard = self._heard_at()
+        return Facts(
+            wanted=self._desired["client"],
+            wanted_reason=str(self._desired.get("reason", "")),
+            enrolment=None if self._manifest else self._enrolment.status,
+            kit_faults=self._kit_faults,
+            data_faults=self._staging.faults,
+            has_data=self._staging.ready,
+            client=client,
+            heard_ago=None if heard is None else now - heard,
+            started_ago=None if self._started_at is None else now - self._started_at,
+        )
+
+    # Doing.
+
+    def _act(self, decision: Decision) -> None:
+        try:
+            if decision.action is Action.ENROL or self._renewing:
+                self._enrol()
+            if decision.action is Action.START:
+                self._start()
+            elif decision.action is Action.STOP:
+                self._engine.stop(CLIENT)
+                say("client stopped", reason=decision.reason)
+        except (TransientError, NvflareError) as error:
+            self._blocked = str(error)
+
+    def _enrol(self) -> None:
+        manifest = self._enrolment.step()
+        if manifest is None:
+            return
+        self._manifest = manifest
+        self._kit_faults = ()
+        self._kit_look.at_once()
+        self._data_look.at_once()
+        if self._renewing:
+            self._renewing = False
+            self._check_kit()
+            if not self._kit_faults:
+                self._engine.restart(CLIENT)
+                self._started_at = self._clock.now()
+                say("client restarted with its new certificate")
+
+    def _start(self) -> None:
+        self._check_kit()  # never on the word of an older check
+        if not self._kit_faults:
+            self._engine.start(CLIENT)
+            self._started_at = self._clock.now()
+            say("client started")
+
+    def _begin_renewal(self, reason: str) -> None:
+        say("renewing the certificate", reason=reason)
+        self._enrolment.renew()
+        self._renewing = self._manifest is not None
+
+    # Reporting.
+
+    def _report(self, client: ContainerState | None) -> None:
+        state = self.decision.state
+        details = (self.decision.reason, self._generation, self._staging.faults, *self._staging.files.items())
+        wanted = state is not self._reported_state or (
+            details != self._reported_details and self._details_due.due()
+        )
+        if not (self._report_due.due() or (wanted and not self._report_due.failing)):
+            return
+        try:
+            self._channel.write(REPORT, encode("report", self.report(client)))
+        except TransientError as error:
+            say("report not delivered", reason=str(error))
+            self._report_due.failed()
+            return
+        self._report_due.succeeded()
+        self._details_due.succeeded()
+        self._reported_state, self._reported_details = state, details
+
+    # Small facts.
+
+    def _heard_at(self) -> float | None:
+        try:
+            heard = float(json.loads((self._config.work / "health.json").read_text())["heard"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return heard if self._started_at is None or heard >= self._started_at else None
+
+    def _certificate(self) -> dict[str, str] | None:
+        path = self._config.kit / HOSPITAL_KIT.certificate
+        try:
+            own = Certificate.read(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return {"serial": own.serial, "valid_until": own.valid_until.isoformat()}
+
+    def _ends_soon(self) -> bool:
+        own = Certificate.read((self._config.kit / HOSPITAL_KIT.certificate).read_bytes())
+        return own.valid_until - datetime.fromtimestamp(self._clock.now(), UTC) < RENEW_BEFORE
+
+    def _load_manifest(self) -> Manifest | None:
+        try:
+            return Manifest.load(self._enrolment.manifest_path)
+        except ValueError as error:
+            say("manifest damaged: enrolling again", reason=str(error))
+            self._enrolment.manifest_path.unlink()
+            shutil.rmtree(self._config.agent / "enrolment", ignore_errors=True)
+            return None
+
+    def _remember(self) -> None:
+        content = {"generation": self._generation, "renewed": self._renewed, "desired": self._desired}
+        write_json(self._memory, content)

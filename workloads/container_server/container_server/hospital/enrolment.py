@@ -1,0 +1,171 @@
+"""Enrolment at the hospital: the private key is made here and never leaves.
+
+request (key, signing request) -> request.zip in the hospital's own container -> the centre's decision ->
+signed.zip -> kit, assembled under the pinned root. Each step is kept on the data disk, so it goes on where
+it was after a restart.
+"""
+
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+from container_server.cadence import Cadence
+from container_server.certificates import Certificate
+from container_server.clock import Clock
+from container_server.config import Config
+from container_server.errors import RefusedInputError
+from container_server.files import read_json, write_bytes, write_json
+from container_server.kit import Manifest
+from container_server.local_config import install_hospital_kit
+from container_server.log import say
+from container_server.messages import DECISION, REQUEST, ROOT, SIGNED, decode
+from container_server.nvflare_cli import Nvflare, NvflareError
+from container_server.storage import Blob, BlobStore
+
+POLL_SECONDS = 0.5
+"""Pause between two looks at the answer while it may come any moment."""
+SLOW_POLL_SECONDS = 10.0
+"""The same once the centre said that a person must approve, or refused."""
+PATIENCE_SECONDS = 60.0
+"""How long the answer may come any moment."""
+
+
+def organisation(hospital: str) -> str:
+    """NVFlare's name for a hospital's organisation: it allows no hyphen."""
+    return hospital.replace("-", "_")
+
+
+class Enrolment:
+    """One hospital's way to a kit. `step()` does what can be done now; `status` says how far it is."""
+
+    def __init__(self, config: Config, store: BlobStore, nvflare: Nvflare, clock: Clock):
+        self._config = config
+        self._store = store
+        self._nvflare = nvflare
+        self._clock = clock
+        self._folder = config.agent / "enrolment"
+        self._began = clock.now()
+        self._looking = Cadence(clock, POLL_SECONDS, longest_pause=30.0)
+        self._decision_etag: str | None = None
+        self.status = "asking the centre for a certificate"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest of the assembled kit is kept."""
+        return self._config.agent / "manifest.json"
+
+    def renew(self) -> None:
+        """Begin again with a new key. The kit in use stays until the new one is assembled."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._began = self._clock.now()
+        self._decision_etag = None
+        self.status = "asking the centre for a new certificate"
+        self._looking.at_once()
+
+    def step(self) -> Manifest | None:
+        """Go on as far as possible; the manifest once a kit is assembled. Raises TransientError when the
+        way is blocked.
+        """
+        if not self._looking.due():
+            return None
+        try:
+            request_id = self._request()
+            decision = self._store.read(DECISION, self._decision_etag)
+            manifest = self._follow(decision, request_id) if isinstance(decision, Blob) else None
+        except (RefusedInputError, NvflareError) as error:
+            self.status = f"enrolment: {error}"
+            self._looking.failed()
+            return None
+        except Exception:
+            self._looking.failed()
+            raise
+        waiting_long = self._clock.now() - self._began > PATIENCE_SECONDS
+        self._looking.succeeded(SLOW_POLL_SECONDS if waiting_long else POLL_SECONDS)
+        return manifest
+
+    def _request(self) -> str:
+        """Make and upload the request, once; its id."""
+        sent = self._folder / "sent.json"
+        if content := read_json(sent):
+            return str(content["request_id"])
+        folder = self._folder / "request"
+        if not (folder / "request.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            participant = {
+                "name": self._config.party,
+                "type": "client",
+                "org": organisation(self._config.party),
+            }
+            written = self._folder / "participant.yaml"  # JSON is YAML
+            write_json(written, {"name": self._config.project, "participants": [participant]})
+            self._nvflare.run("cert", "request", "-p", str(written), "--out", str(folder))
+            say("key made, certificate requested")
+        request_id = str(json.loads((folder / "request.json").read_text())["request_id"])
+        self._store.write(REQUEST, (folder / f"{self._config.party}.request.zip").read_bytes())
+        write_json(sent, {"request_id": request_id})
+        self.status = "waiting for the centre to answer the request for a certificate"
+        return request_id
+
+    def _follow(self, blob: Blob, request_id: str) -> Manifest | None:
+        decision = decode("decision", blob.content)
+        if decision["request_id"] != request_id:
+            return None  # the answer to an earlier request
+        if decision["decision"] == "approved":
+            return self._assemble(request_id)
+        self._decision_etag = blob.etag
+        said = "refused the request" if decision["decision"] == "refused" else "has to approve the request"
+        self.status = f"the centre {said}: {decision['reason']}"
+        return None
+
+    def _assemble(self, request_id: str) -> Manifest:
+        signed = self._store.read(SIGNED)
+        if not isinstance(signed, Blob):
+            raise RefusedInputError("the centre approved, but there is no signed.zip")
+        if (answered := _request_id(signed.content)) != request_id:
+            raise RefusedInputError(f"signed.zip answers request {answered}, not {request_id}")
+        pin = self._pin()
+        archive = self._folder / f"{self._config.party}.signed.zip"
+        write_bytes(archive, signed.content)
+        workspace = self._folder / "workspace"
+        shutil.rmtree(workspace, ignore_errors=True)
+        made = self._nvflare.run(
+            *("package", str(archive), "-w", str(workspace)),
+            *("--request-dir", str(self._folder / "request"), "--fingerprint", pin, "--force"),
+        )
+        self.manifest_path.unlink(missing_ok=True)
+        install_hospital_kit(Path(made["output_dir"]), self._config.kit)
+        manifest = Manifest.of(self._config.kit, pin, self._config.party, self._config.fl_target)
+        manifest.save(self.manifest_path)
+        serial = Certificate.read((self._config.kit / "startup/client.crt").read_bytes()).serial
+        say("kit assembled", serial=serial, root=pin)
+        return manifest
+
+    def _pin(self) -> str:
+        """The root this hospital trusts: its officer's, else the first one the centre stated."""
+        if self._config.root_fingerprint:
+            return self._config.root_fingerprint
+        kept = self._config.agent / "root.json"
+        if content := read_json(kept):
+            return str(content["fingerprint"])
+        stated = self._store.read(ROOT)
+        if not isinstance(stated, Blob):
+            raise RefusedInputError("the centre has not stated its root yet")
+        root = decode("root", stated.content)
+        if root["project"] != self._config.project:
+            raise RefusedInputError(f"the root is for {root['project']}, expected {self._config.project}")
+        write_json(kept, {"fingerprint": root["fingerprint"]})
+        say("root pinned, first one stated", fingerprint=root["fingerprint"])
+        return str(root["fingerprint"])
+
+
+def _request_id(archive: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            entry = opened.getinfo("signed.json")
+            if entry.file_size > 64 * 1024:
+                raise RefusedInputError("signed.zip: signed.json is too large")
+            return str(json.loads(opened.read(entry))["request_id"])
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise RefusedInputError(f"signed.zip cannot be read: {error}") from error

@@ -1,0 +1,126 @@
+"""The hospital's state machine: from what is the case to a state, its reason, and the next thing to do. Pure.
+
+    unenrolled --signed answer--> enrolled --kit and data right--> verified --server answers--> running
+         ^                                                                                        |
+         +---- a new certificate is asked for                 degraded <--- something is wrong <--+
+    stopped: the centre or this hospital wants the client stopped
+
+The state follows from the facts alone, so that a restart of the service, or of the VM, finds its way by
+itself.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from container_server.engine import ContainerState, Running
+
+HEARD_WITHIN_SECONDS = 30.0
+"""A registered client hears from the server every 5 seconds."""
+GRACE_SECONDS = 60.0
+"""How long a started client may take to register before that is a fault."""
+
+
+class State(Enum):
+    """What the report says."""
+
+    UNENROLLED = "unenrolled"
+    ENROLLED = "enrolled"
+    VERIFIED = "verified"
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    STOPPED = "stopped"
+
+
+class Action(Enum):
+    """What to do next; one at a time."""
+
+    NONE = "none"
+    ENROL = "enrol"
+    START = "start"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is the case at one moment."""
+
+    wanted: Literal["running", "stopped"]
+    wanted_reason: str = ""
+    enrolment: str | None = None
+    """How far the enrolment is; None once a kit is assembled."""
+    kit_faults: tuple[str, ...] = ()
+    data_faults: tuple[str, ...] = ()
+    has_data: bool = False
+    """Whether a checked copy of the data lies ready (perhaps an older one, when there are faults)."""
+    client: ContainerState
+    heard_ago: float | None = None
+    """Seconds since the server last answered the client; None when it never did since its start."""
+    started_ago: float | None = None
+    """Seconds since this service started the client; None when it did not."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The state, why, and what to do."""
+
+    state: State
+    reason: str
+    action: Action = Action.NONE
+
+
+def decide(facts: Facts) -> Decision:
+    """The decision for these facts."""
+    alive = facts.client.running in (Running.RUNNING, Running.RESTARTING)
+    if facts.wanted == "stopped":
+        reason = facts.wanted_reason or "the centre wants it stopped"
+        return Decision(State.STOPPED, reason, Action.STOP if alive else Action.NONE)
+    if facts.enrolment is not None:
+        # A client without a verified kit must not run; while a kit is renewed there still is one.
+        return Decision(State.UNENROLLED, facts.enrolment, Action.STOP if alive else Action.ENROL)
+    if facts.kit_faults:
+        reason = "startup kit: " + "; ".join(facts.kit_faults)
+        return Decision(State.DEGRADED, reason, Action.STOP if alive else Action.NONE)
+    if not facts.has_data:
+        reason = "data: " + ("; ".join(facts.data_faults) or "not looked at yet")
+        state = State.DEGRADED if facts.data_faults else State.ENROLLED
+        return Decision(state, reason, Action.STOP if alive else Action.NONE)
+    return _of_running_client(facts) if alive else _of_stopped_client(facts.client)
+
+
+def _of_stopped_client(client: ContainerState) -> Decision:
+    if client.running is Running.ABSENT:
+        return Decision(State.DEGRADED, "the engine has no container fl-client: has the VM finished to boot?")
+    if client.exit_code:
+        reason = f"the client ended with exit code {client.exit_code}; starting it again"
+        return Decision(State.VERIFIED, reason, Action.START)
+    return Decision(State.VERIFIED, "kit and data are right; starting the client", Action.START)
+
+
+def _of_running_client(facts: Facts) -> Decision:
+    heard = facts.heard_ago is not None and facts.heard_ago < HEARD_WITHIN_SECONDS
+    if heard and facts.data_faults:
+        return Decision(
+            State.DEGRADED, "running on the last good data; data: " + "; ".join(facts.data_faults)
+        )
+    if heard:
+        return Decision(State.RUNNING, "registered at the server")
+    if facts.client.running is Running.RESTARTING:
+        reason = f"the client ends with exit code {facts.client.exit_code} and is started again"
+        return Decision(State.DEGRADED, reason + _meaning(facts.client.exit_code))
+    if facts.started_ago is not None and facts.started_ago < GRACE_SECONDS:
+        return Decision(State.VERIFIED, "the client is starting")
+    since = "never since its start" if facts.heard_ago is None else f"{facts.heard_ago:.0f} s ago"
+    return Decision(
+        State.DEGRADED,
+        f"the client runs, but the server last answered it {since}: is the server up, the peering there, the"
+        " certificate still approved?",
+    )
+
+
+def _meaning(exit_code: int | None) -> str:
+    return {
+        78: ": it found no startup kit",
+        101: ": the server refused it (certificate not approved, or the hospital is no member)",
+        137: ": it was killed (out of memory?)",
+    }.get(exit_code or 0, "")

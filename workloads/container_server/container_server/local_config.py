@@ -1,0 +1,74 @@
+"""The `local/` half of a kit: NVFlare's defaults, narrowed to this federation's policy."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from container_server.files import empty, write_bytes
+
+_POLICY = Path(__file__).with_name("policy")
+
+
+def install_hospital_kit(assembled: Path, kit: Path) -> None:
+    """Put an assembled kit of NVFlare's into place, with the hospital's policy as its local configuration."""
+    local = assembled / "local"
+    resources = _read(local / "resources.json.default")
+    resources["allow_log_streaming"] = False
+    resources["components"] = [
+        component for component in resources["components"] if component["id"] != "site_log_streamer"
+    ]
+    resources["components"].append({"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}})
+    startup = ("fed_client.json", "client.crt", "client.key", "rootCA.pem")
+    files = {
+        "resources.json": resources,
+        "authorization.json": _read(_POLICY / "hospital_authorization.json"),
+        "privacy.json": _read(_POLICY / "hospital_privacy.json"),
+        "log_config.json": _plain_console(_read(local / "log_config.json.default")),
+    }
+    _install(assembled, kit, startup, files)
+
+
+def install_server_kit(assembled: Path, kit: Path, server_work: Path) -> None:
+    """Put the server's kit into place; `server_work` is the server's volume as its container sees it."""
+    local = assembled / "local"
+    text = (local / "resources.json.default").read_text()
+    # NVFlare keeps its job history below /tmp/nvflare, where a restart loses it.
+    resources = json.loads(text.replace("/tmp/nvflare/", f"{server_work}/nvflare/"))  # noqa: S108
+    resources["servers"][0]["heart_beat_timeout"] = 120
+    resources["components"] += [
+        {"id": "admission", "path": "fed_server.admission.Admission", "args": {}},
+        {"id": "job_states", "path": "fed_server.job_states.JobStates", "args": {}},
+    ]
+    scheduler = next(part for part in resources["components"] if part["id"] == "job_scheduler")
+    scheduler["args"] = {"max_jobs": 1, "min_schedule_interval": 2.0, "max_schedule_interval": 30.0}
+    startup = ("fed_server.json", "server.crt", "server.key", "rootCA.pem")
+    files = {
+        "resources.json": resources,
+        "authorization.json": _read(_POLICY / "centre_authorization.json"),
+        "log_config.json": _plain_console(_read(local / "log_config.json.default")),
+    }
+    _install(assembled, kit, startup, files)
+
+
+def _install(
+    assembled: Path, kit: Path, startup: tuple[str, ...], local: Mapping[str, dict[str, Any]]
+) -> None:
+    empty(kit)
+    for name in startup:
+        mode = 0o600 if name.endswith(".key") else 0o644
+        write_bytes(kit / "startup" / name, (assembled / "startup" / name).read_bytes(), mode)
+    for name, content in local.items():
+        write_bytes(kit / "local" / name, (json.dumps(content, indent=1) + "\n").encode(), 0o644)
+    shutil.rmtree(assembled)
+
+
+def _plain_console(log_config: dict[str, Any]) -> dict[str, Any]:
+    """Without colours: the console is journald's."""
+    log_config["handlers"]["consoleHandler"]["formatter"] = "baseFormatter"
+    return log_config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text()))

@@ -1,0 +1,59 @@
+"""The blobs that parties exchange: JSON, each with a versioned schema in schemas/, checked on both sides.
+
+What arrives is treated as hostile: parsed only when small, well-formed and of the one version understood
+here.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from container_server.errors import RefusedInputError
+
+DESIRED = "desired.json"
+REPORT = "report.json"
+REQUEST = "enrol/request.zip"
+DECISION = "enrol/decision.json"
+SIGNED = "enrol/signed.zip"
+ROOT = "enrol/root.json"
+
+_SCHEMAS = Path(__file__).with_name("schemas")
+
+
+class InvalidMessageError(RefusedInputError):
+    """A message that is not what its schema says."""
+
+
+def encode(kind: str, content: dict[str, Any]) -> bytes:
+    """A message of `kind` (desired, root, decision, report) as bytes; `schema` is added.
+
+    Raises InvalidMessageError for content this service must not send.
+    """
+    message = {"schema": f"fed/{kind}/1", **content}
+    _check(kind, message)
+    return (json.dumps(message, indent=1, sort_keys=True) + "\n").encode()
+
+
+def decode(kind: str, content: bytes) -> dict[str, Any]:
+    """A message of `kind`. Raises InvalidMessageError naming what is wrong with it."""
+    try:
+        message = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessageError(f"{kind}: not JSON: {error}") from error
+    _check(kind, message)
+    return dict(message)
+
+
+def _check(kind: str, message: Any) -> None:
+    error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(message))
+    if error is not None:
+        raise InvalidMessageError(f"{kind}: {error.json_path}: {error.message[:200]}")
+
+
+@cache
+def _validator(kind: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads((_SCHEMAS / f"{kind}.schema.json").read_text())
+    return jsonschema.Draft202012Validator(schema)

@@ -1,0 +1,3 @@
+"""What the platform adds to NVFlare at a hospital: a start that waits for a kit, a health file, the privacy
+policy.
+"""

@@ -1,0 +1,3 @@
+"""What the platform adds to NVFlare at the centre: start, admission by certificate, honest job states,
+tracking.
+"""

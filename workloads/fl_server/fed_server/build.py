@@ -1,0 +1,140 @@
+"""`python -m fed_server.build JOB --out FOLDER ...`: make the NVFlare job of one request; prints one line
+of JSON.
+
+Runs in the server's container on behalf of the container server: a job's own code (which may come from the
+inbox) is imported here and never beside the engine's socket or the root's key. Exit code 2: the question
+was wrong.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nvflare.job_config.api import FedJob
+
+from fed_server.files import read_json
+from fed_server.paths import INBOX, JOBS
+from fed_server.request import JobDescription, JobError, JobRequest, checksum, find_inputs
+
+BAKED = Path(__file__).resolve().parent.parent / "jobs"
+"""The jobs of the image."""
+
+
+def find(name: str, folders: Sequence[Path] = (BAKED, INBOX)) -> JobDescription:
+    """The job of that name. Raises JobError naming those there are."""
+    known: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/job.yaml")):
+            known.setdefault(path.parent.name, path.parent)
+    if name not in known:
+        raise JobError(f"there is no job {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
+    description = JobDescription.read(known[name])
+    if description.name != name:
+        raise JobError(f"{name}/job.yaml: name is {description.name!r}, expected its folder's name")
+    return description
+
+
+def build_function(description: JobDescription) -> Callable[[JobRequest], FedJob]:
+    """The job's own `build`. Raises JobError when it cannot be imported."""
+    module, _, function = description.build.partition(":")
+    sys.path.insert(0, str(description.folder))
+    try:
+        built: Callable[[JobRequest], FedJob] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise JobError(f"{description.name}: {description.build} cannot be imported: {error}") from error
+    return built
+
+
+def request_of(arguments: argparse.Namespace) -> JobRequest:
+    """The request that the command line describes. Raises JobError."""
+    description = find(arguments.job)
+    given = dict(pair.split("=", 1) for pair in arguments.param)
+    inputs, sources = find_inputs(description, JOBS)
+    request = JobRequest(
+        description=description,
+        rounds=arguments.rounds if arguments.rounds is not None else description.rounds,
+        parameters=description.parse(given),
+        inputs=inputs,
+        input_jobs=sources,
+    )
+    if description.rounds == 0 and request.rounds:
+        raise JobError(f"{description.name} has no rounds: leave --rounds out")
+    if description.rounds and request.rounds < 1:
+        raise JobError(f"{description.name}: --rounds is {request.rounds}, expected 1 or more")
+    return _resumed(request, arguments.resume) if arguments.resume else request
+
+
+def _resumed(request: JobRequest, job_id: str) -> JobRequest:
+    folder = JOBS / job_id
+    progress = read_json(folder / "progress.json")
+    checkpoint = folder / "checkpoint.npy"
+    if not progress or progress["job"] != request.name or not checkpoint.is_file():
+        raise JobError(f"job {job_id} left no model to go on from: it ended before its first round was done")
+    done = int(progress["rounds_done"])
+    if progress["state"] == "finished":
+        raise JobError(f"job {job_id} has finished: there is nothing to resume")
+    # The statistics it was trained with, not the newest: otherwise the checkpoint's scale would be another.
+    inputs = {
+        name: JOBS / source / "results" / "global" / request.description.needs[name].partition("/")[2]
+        for name, source in progress["input_jobs"].items()
+    }
+    return JobRequest(
+        description=request.description,
+        rounds=int(progress["rounds"]),
+        first_round=done,
+        parameters=progress["parameters"],
+        inputs=inputs,
+        input_jobs=progress["input_jobs"],
+        checkpoint=checkpoint,
+        resumed_from=job_id,
+    )
+
+
+def export(request: JobRequest, out: Path) -> dict[str, Any]:
+    """Write the NVFlare job below `out`; what the container server has to know about it."""
+    job = build_function(request.description)(request)
+    if job.name != request.name:
+        raise JobError(f"{request.name}: build() made a job named {job.name!r}, expected {request.name!r}")
+    job.export_job(str(out))
+    return {
+        "folder": str(out / request.name),
+        "job": request.name,
+        "rounds": request.rounds,
+        "first_round": request.first_round,
+        "parameters": dict(request.parameters),
+        "input_jobs": dict(request.input_jobs),
+        "resumed_from": request.resumed_from,
+        "checksum": checksum(request.description.folder),
+    }
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="fed_server.build")
+    parser.add_argument("job")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--resume", metavar="JOB_ID")
+    arguments = parser.parse_args()
+    if wrong := [pair for pair in arguments.param if "=" not in pair]:
+        parser.error(f"--param {wrong[0]}: expected NAME=VALUE")
+    try:
+        answer = export(request_of(arguments), arguments.out)
+    except JobError as error:
+        print(json.dumps({"error": str(error)}))
+        sys.exit(2)
+    except Exception as error:  # a job's own code may fail in any way; its author needs the trace
+        traceback.print_exc()
+        print(json.dumps({"error": f"{arguments.job}: build() failed: {type(error).__name__}: {error}"}))
+        sys.exit(2)
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

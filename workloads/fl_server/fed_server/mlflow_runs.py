@@ -1,0 +1,119 @@
+"""One job in MLflow: a run for the federation and, nested in it, one for each hospital.
+
+MLflow is a record, not a part of training: each failure is raised as TrackingError, which the caller notes
+and survives.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+GLOBAL = "global"
+
+
+class TrackingError(RuntimeError):
+    """MLflow could not be reached or refused."""
+
+
+def _as_tracking_error(function: Callable[P, R]) -> Callable[P, R]:
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (MlflowException, OSError) as error:
+            raise TrackingError(f"MLflow, {function.__name__}: {error}") from error
+
+    return wrapped
+
+
+def client() -> MlflowClient:
+    """A client of the centre's MLflow that gives up in seconds, not minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"))
+
+
+@_as_tracking_error
+def end_as_failed(runs: Iterable[str], reason: str) -> None:
+    """End runs that nobody will finish."""
+    mlflow = client()
+    for run in runs:
+        mlflow.set_tag(run, "reason", reason)
+        mlflow.set_terminated(run, "FAILED")
+
+
+class JobRuns:
+    """The runs of one job. `ids` maps `global` and each hospital to its run."""
+
+    def __init__(self, experiment: str, job_id: str, tags: Mapping[str, str]):
+        self.ids: dict[str, str] = {}
+        self._experiment = experiment
+        self._job_id = job_id
+        self._tags = {**tags, "job_id": job_id}
+        self._client = client()
+
+    @_as_tracking_error
+    def start(self, parameters: Mapping[str, object]) -> None:
+        """Make the federation's run, and its experiment before it: made by a client it gets the right place
+        for artifacts.
+        """
+        found = self._client.get_experiment_by_name(self._experiment)
+        self._experiment_id = (
+            found.experiment_id if found else self._client.create_experiment(self._experiment)
+        )
+        self._make(GLOBAL, {})
+        self._client.log_batch(
+            self.ids[GLOBAL], params=[Param(name, str(value)) for name, value in parameters.items()]
+        )
+
+    @_as_tracking_error
+    def log(self, who: str, metrics: Mapping[str, float], step: int) -> None:
+        """Log one round's metrics of the federation (`global`) or of a hospital, whose run is made when first
+        heard of.
+        """
+        if who not in self.ids:
+            self._make(who, {"hospital": who, "mlflow.parentRunId": self.ids[GLOBAL]})
+        now = int(time.time() * 1000)
+        entries = [Metric(name, value, now, step) for name, value in metrics.items()]
+        self._client.log_batch(self.ids[who], metrics=entries)
+
+    @_as_tracking_error
+    def tag(self, who: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        self._client.log_batch(self.ids[who], tags=[RunTag(name, value) for name, value in tags.items()])
+
+    @_as_tracking_error
+    def upload(self, who: str, folder: Path, path: str) -> None:
+        """Upload a folder's files below `path` of the run's artifacts."""
+        self._client.log_artifacts(self.ids[who], str(folder), path)
+
+    @_as_tracking_error
+    def register(self, model: str, path: str) -> str:
+        """Register artifacts of the federation's run as the model's next version; returns the version."""
+        if not self._client.search_registered_models(filter_string=f"name = '{model}'"):
+            self._client.create_registered_model(model)
+        run = self._client.get_run(self.ids[GLOBAL])
+        source = f"{run.info.artifact_uri}/{path}"
+        version = self._client.create_model_version(model, source, run.info.run_id, tags=self._tags)
+        return str(version.version)
+
+    @_as_tracking_error
+    def finish(self, status: str) -> None:
+        """End all runs, as FINISHED or FAILED."""
+        for run in self.ids.values():
+            self._client.set_terminated(run, status)
+
+    def _make(self, who: str, tags: Mapping[str, str]) -> None:
+        name = f"{who} {self._job_id[:8]}"
+        run = self._client.create_run(self._experiment_id, run_name=name, tags={**self._tags, **tags})
+        self.ids[who] = run.info.run_id

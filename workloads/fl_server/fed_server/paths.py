@@ -1,0 +1,23 @@
+"""Where things lie in the server's volume; the container server reads and writes the same files from its
+side.
+"""
+
+import os
+from pathlib import Path
+
+KIT = Path(os.environ.get("FED_KIT", "/kit"))
+WORK = Path(os.environ.get("FED_WORK", "/var/lib/fl"))
+
+ALLOWED = WORK / "allowed.json"
+"""`{"sites": {name: serial of its certificate in hex}}`, written by the container server."""
+JOBS = WORK / "jobs"
+"""`<job id>/`: progress.json, checkpoint.npy and results/ of each job."""
+INBOX = WORK / "inbox"
+"""`<name>/`: job folders that came from outside."""
+
+
+def job_folder(job_id: str) -> Path:
+    """The folder of one job, made on first use."""
+    folder = JOBS / job_id
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,258 @@
+"""The tracker: a job's server component that records each round, judges the result and leaves it for
+distribution.
+
+A job adds it once (`job.to_server(RunTracker(request.for_tracker()), id="tracker")`) or a subclass that
+computes its own metrics and files. What it writes below jobs/<job id>/:
+
+- progress.json: state, rounds, seconds, metrics of each hospital (read by `fedctl job`);
+- checkpoint.npy: the model after the last full round (read by `fedctl resume`);
+- results/global/: for the centre and every hospital; results/hospitals/<name>.json: for that hospital;
+  results/centre/: for the centre alone.
+
+The round numbered r shows the model after r rounds of training, as the hospitals measured it before they
+went on.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.dxo import MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+
+from fed_server import gates
+from fed_server.files import write_json
+from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
+from fed_server.paths import job_folder
+
+MODEL = "models/server.npy"
+"""Where NVFlare's NPModelPersistor puts the model, below the run's folder."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one hospital sent in one round, besides weights."""
+
+    metrics: Mapping[str, float]
+    """Single numbers; `n_test` is the number of patients they were measured on."""
+    histograms: Mapping[str, list[float]]
+    tags: Mapping[str, str]
+    """Texts, such as `data_sha256`."""
+
+
+class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
+    """See the module. `request` is `JobRequest.for_tracker()`."""
+
+    registers_model = True
+    """Whether a run that passes its gates becomes the next version of the model named after the job."""
+
+    def __init__(self, request: dict[str, Any]):
+        super().__init__()
+        self.request = request
+        self._contributions: dict[str, Contribution] = {}
+        self._round_began = 0.0
+        self._reason = ""
+        self._runs: JobRuns | None = None
+        self._progress: dict[str, Any] = {}
+
+    # What a job may change.
+
+    def summarise(self, contributions: Mapping[str, Contribution]) -> dict[str, float]:
+        """The federation's metrics of one round: the mean of each metric over hospitals, `mean_<metric>`."""
+        names = set().union(*(entry.metrics for entry in contributions.values()))
+        return {
+            f"mean_{name}": sum(values) / len(values)
+            for name in sorted(names - {"n_test", "n_train"})
+            if (values := [entry.metrics[name] for entry in contributions.values() if name in entry.metrics])
+        }
+
+    def write_results(self, folder: Path, run_folder: Path) -> None:
+        """Add files to results/ (`folder`) from NVFlare's run folder; the checkpoint is there already."""
+
+    def complete(self, run_folder: Path) -> bool:
+        """Whether the job did all it was asked: every round, with at least one hospital in the last."""
+        return bool(self._progress["rounds_done"] >= self.request["rounds"])
+
+    def final_metrics(self, run_folder: Path) -> dict[str, dict[str, float]]:
+        """Metrics known only at the end: `global` or a hospital -> name -> value, logged to MLflow."""
+        return {}
+
+    # The machinery.
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Follow the run."""
+        handlers: dict[str, Callable[[FLContext], None]] = {
+            EventType.START_RUN: self._start,
+            AppEventType.ROUND_STARTED: self._round_started,
+            AppEventType.BEFORE_CONTRIBUTION_ACCEPT: self._contribution,
+            AppEventType.AFTER_AGGREGATION: self._round_measured,
+            AppEventType.AFTER_LEARNABLE_PERSIST: self._round_done,
+            EventType.FATAL_SYSTEM_ERROR: self._failed,
+            EventType.END_RUN: self._end,
+        }
+        if handler := handlers.get(event_type):
+            handler(fl_ctx)
+
+    def _start(self, fl_ctx: FLContext) -> None:
+        self._folder = job_folder(fl_ctx.get_job_id())
+        self._began = time.time()
+        self._progress = {
+            "job_id": fl_ctx.get_job_id(),
+            "state": "running",
+            "rounds_done": self.request["first_round"],
+            "history": [],
+            "started": self._began,
+            **{key: self.request[key] for key in ("job", "rounds", "first_round", "parameters")},
+            **{key: self.request[key] for key in ("input_jobs", "resumed_from")},
+        }
+        tags = {
+            **self.request["provenance"],
+            "rounds": str(self.request["rounds"]),
+            "resumed_from": self.request["resumed_from"],
+            **{f"{name}_job": job for name, job in self.request["input_jobs"].items()},
+        }
+        self._runs = JobRuns(self.request["job"], fl_ctx.get_job_id(), tags)
+        runs = self._runs
+        parameters = {"rounds": self.request["rounds"], **self.request["parameters"]}
+        self._tracked(lambda: runs.start(parameters))
+        self._save()
+
+    def _round_started(self, fl_ctx: FLContext) -> None:
+        self._contributions = {}
+        self._round_began = time.time()
+
+    def _contribution(self, fl_ctx: FLContext) -> None:
+        result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
+        current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+        if result.get_cookie(AppConstants.CONTRIBUTION_ROUND) != current:
+            return  # late: the round it belongs to is over
+        meta = from_shareable(result).meta
+        site = (
+            result.get_peer_prop("__identity_name__", None) or fl_ctx.get_peer_context().get_identity_name()
+        )
+        metrics = meta.get(MetaKey.INITIAL_METRICS) or {}
+        self._contributions[site] = Contribution(
+            metrics={name: float(value) for name, value in metrics.items() if math.isfinite(value)},
+            histograms=meta.get("score_histograms") or {},
+            tags={name: value for name, value in meta.items() if isinstance(value, str)},
+        )
+
+    def _round_measured(self, fl_ctx: FLContext) -> None:
+        number = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        entry = {
+            "round": number,
+            "seconds": round(time.time() - self._round_began, 2),
+            "sites": {name: dict(sent.metrics) for name, sent in sorted(self._contributions.items())},
+            "global": self.summarise(self._contributions) if self._contributions else {},
+        }
+        self._progress["history"].append(entry)
+        self._log_round(entry)
+        self._save()
+
+    def _round_done(self, fl_ctx: FLContext) -> None:
+        model = self._run_folder(fl_ctx) / MODEL
+        if model.is_file():
+            shutil.copyfile(model, self._folder / "checkpoint.new")
+            (self._folder / "checkpoint.new").replace(self._folder / "checkpoint.npy")
+        done = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND)) + 1
+        self._progress["rounds_done"] = min(done, self.request["rounds"])
+        self._save()
+
+    def _failed(self, fl_ctx: FLContext) -> None:
+        self._reason = str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "") or "NVFlare stopped the job")
+
+    def _end(self, fl_ctx: FLContext) -> None:
+        finished = self.complete(self._run_folder(fl_ctx)) and not self._reason
+        if finished:
+            self._judge(self._run_folder(fl_ctx))
+        else:
+            self._progress["reason"] = self._reason or "stopped before its last round"
+        self._progress["state"] = "finished" if finished else "failed"
+        self._progress["seconds"] = round(time.time() - self._began, 1)
+        runs = self._runs
+        if runs and runs.ids:
+            self._tracked(lambda: runs.finish("FINISHED" if finished else "FAILED"))
+        self._save()
+
+    def _judge(self, run_folder: Path) -> None:
+        results = self._folder / "results"
+        (results / "global").mkdir(parents=True, exist_ok=True)
+        last = self._progress["history"][-1] if self._progress["history"] else {"global": {}, "sites": {}}
+        verdicts = gates.judge(self.request["gates"], last["global"])
+        passed = all(verdict.passed for verdict in verdicts)
+        self._progress["gates"] = {"passed": passed, "verdicts": [verdict.text for verdict in verdicts]}
+        if (self._folder / "checkpoint.npy").is_file():
+            shutil.copyfile(self._folder / "checkpoint.npy", results / "global" / "model.npy")
+        self.write_results(results, run_folder)
+        summary = {
+            "job": self.request["job"],
+            "job_id": self._progress["job_id"],
+            "rounds": self.request["rounds"],
+            "gates": self._progress["gates"],
+            "metrics": last["global"],
+            "sites": sorted(last["sites"]),
+            "provenance": self.request["provenance"],
+        }
+        write_json(results / "global" / "metrics.json", summary)
+        write_json(results / "centre" / "history.json", self._progress["history"])
+        for site, metrics in last["sites"].items():
+            write_json(results / "hospitals" / f"{site}.json", {**summary, "hospital": site, "own": metrics})
+        failures = [verdict.text for verdict in verdicts if not verdict.passed]
+        self._record(results, failures, self.final_metrics(run_folder))
+
+    def _record(self, results: Path, failures: list[str], final: Mapping[str, Mapping[str, float]]) -> None:
+        runs = self._runs
+        if not runs or not runs.ids:
+            return
+        tags = {"gates": "failed" if failures else "passed", "gate_failures": "; ".join(failures)}
+        self._tracked(lambda: runs.tag(GLOBAL, tags))
+        for who, metrics in final.items():
+            self._tracked(partial(runs.log, who, metrics, 0))
+        self._tracked(lambda: runs.upload(GLOBAL, results / "global", "model"))
+        self._tracked(lambda: runs.upload(GLOBAL, results / "centre", "centre"))
+        if self.registers_model and not failures:
+            version = self._tracked(lambda: runs.register(self.request["job"], "model"))
+            if version:
+                self._progress["model_version"] = version
+
+    def _log_round(self, entry: Mapping[str, Any]) -> None:
+        runs = self._runs
+        if not runs or not runs.ids:
+            return
+        step = entry["round"]
+        totals = {**entry["global"], "seconds": entry["seconds"], "hospitals": float(len(entry["sites"]))}
+        self._tracked(lambda: runs.log(GLOBAL, totals, step))
+        for site, metrics in entry["sites"].items():
+            known = site in runs.ids
+            self._tracked(partial(runs.log, site, metrics, step))
+            if not known:
+                tags = self._contributions[site].tags
+                self._tracked(partial(runs.tag, site, tags))
+
+    def _tracked(self, action: Callable[[], Any]) -> Any:
+        """Do it; when MLflow fails, training goes on and the progress file says so."""
+        try:
+            return action()
+        except TrackingError as error:
+            self._progress["tracking_error"] = str(error)[:300]
+            self.logger.error(str(error))
+            return None
+
+    def _save(self) -> None:
+        self._progress["updated"] = time.time()
+        if self._runs:
+            self._progress["runs"] = self._runs.ids
+        write_json(self._folder / "progress.json", self._progress)
+
+    def _run_folder(self, fl_ctx: FLContext) -> Path:
+        return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id()))

@@ -1,0 +1,1 @@
+"""Federated logistic regression for coronary heart disease."""

@@ -1,0 +1,1 @@
+"""Federated statistics of the heart data."""

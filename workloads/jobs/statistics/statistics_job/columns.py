@@ -1,0 +1,52 @@
+"""The features described, each with its histogram's cells: fixed, so that no minimum or maximum has to be
+sent and two runs can be compared.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+NUMERIC: Mapping[str, tuple[int, float, float]] = {
+    "age": (10, 20.0, 90.0),
+    "trestbps": (10, 80.0, 210.0),
+    "chol": (10, 80.0, 620.0),
+    "thalch": (10, 60.0, 210.0),
+    "oldpeak": (10, -3.0, 7.0),
+    "ca": (4, -0.5, 3.5),
+}
+"""Column -> cells, lowest and highest value of its histogram."""
+BINARY = ("sex", "fbs", "exang", "disease")
+CATEGORIES: Mapping[str, tuple[int, ...]] = {
+    "cp": (1, 2, 3),
+    "restecg": (1, 2),
+    "slope": (1, 2),
+    "thal": (3, 6),
+}
+MAY_BE_MISSING = ("trestbps", "chol", "thalch", "oldpeak", "ca", "fbs", "exang", "restecg", "slope", "thal")
+
+HISTOGRAMS: Mapping[str, dict[str, object]] = {
+    **{name: {"bins": cells, "range": [low, high]} for name, (cells, low, high) in NUMERIC.items()},
+    "*": {"bins": 2, "range": [-0.5, 1.5]},
+}
+"""NVFlare's histogram configuration; everything not numeric is an indicator, 0 or 1."""
+
+
+def features(columns: Mapping[str, Array]) -> dict[str, Array]:
+    """Feature -> its values: numeric ones without the missing, indicators over all patients (0 where
+    missing).
+
+    Named as the heart job names its coefficients: `cp=1`, `chol missing`.
+    """
+    return {
+        **{name: columns[name][~np.isnan(columns[name])] for name in NUMERIC},
+        **{name: np.nan_to_num(columns[name]) for name in BINARY},
+        **{
+            f"{name}={code}": (columns[name] == code).astype(float)
+            for name, codes in CATEGORIES.items()
+            for code in codes
+        },
+        **{f"{name} missing": np.isnan(columns[name]).astype(float) for name in MAY_BE_MISSING},
+    }

@@ -1,0 +1,39 @@
+"""Builds the NVFlare job: its own federated statistics, without filters of the job's: the hospitals'
+policies decide.
+"""
+
+from fed_server.request import JobRequest
+from nvflare.app_common.executors.statistics.statistics_executor import StatisticsExecutor
+from nvflare.app_common.statistics.json_stats_file_persistor import JsonStatsFileWriter
+from nvflare.app_common.workflows.statistics_controller import StatisticsController
+from nvflare.job_config.api import FedJob
+
+from .columns import HISTOGRAMS
+from .hospital import HeartStatistics
+from .report import OUTPUT, StatisticsReport
+
+
+def build(request: JobRequest) -> FedJob:
+    """The job. Filters of the job's own would run after the hospitals' and fail on what those took away."""
+    job = FedJob(name=request.name, min_clients=request.description.minimum_sites)
+    job.to_server({"server": {"task_request_interval": 0.2}})
+    job.to_server(
+        StatisticsController(
+            statistic_configs={
+                "count": {},
+                "sum": {},
+                "mean": {},
+                "stddev": {},
+                "histogram": dict(HISTOGRAMS),
+            },
+            writer_id="writer",
+            wait_time_after_min_received=5,
+            min_clients=request.description.minimum_sites,
+            enable_pre_run_task=False,
+        )
+    )
+    job.to_server(JsonStatsFileWriter(output_path=OUTPUT), id="writer")
+    job.to_server(StatisticsReport(request.for_tracker()), id="tracker")
+    generator = job.to_clients(HeartStatistics(), id="statistics")
+    job.to_clients(StatisticsExecutor(generator_id=generator), tasks=["fed_stats"])
+    return job

@@ -1,0 +1,1 @@
+"""How the centre runs MLflow."""
