@@ -275,11 +275,16 @@ def _date_alert(write: Write) -> None:
     write.properties["isMigrated"] = False
 
 
+OPERATORS = ("Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual")
+
+
 def _check_query(write: Write) -> None:
     muted = write.properties.get("muteActionsDuration")
     if muted and write.properties.get("autoMitigate"):
         raise bad_request("BadRequest", "muteActionsDuration cannot be used while autoMitigate is true.")
     for _, criterion in values_at(write.body, "properties.criteria.allOf[]"):
+        if criterion.get("operator") not in OPERATORS:
+            raise bad_request("BadRequest", f"The operator '{criterion.get('operator')}' is unknown.")
         if not str(criterion.get("query") or "").strip():
             raise bad_request("BadRequest", f"A condition of alert {write.id.name} has no query.")
         periods = criterion.get("failingPeriods") or {}
