@@ -1,0 +1,177 @@
+"""Starts, finds, asks and ends the fabric of a clone. Everybody outside `emulator.fabric` comes in here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from emulator.fabric import sandbox
+from emulator.fabric.errors import FabricError
+from emulator.fabric.flows import Flow
+from emulator.fabric.probe import Probe, Target
+from emulator.fabric.settings import Settings, code_state
+from emulator.record import start_time
+
+if TYPE_CHECKING:
+    from emulator.control import Emulator
+
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+_ANSWER_SECONDS = 60.0
+_LOG_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """A fabric that answered when this handle was made.
+
+    `pid` is its sandbox's first process, `started` when that began (clock ticks since boot).
+    """
+
+    settings: Settings
+    pid: int
+    started: int
+
+    @classmethod
+    def ensure(cls, emulator: Emulator | None = None) -> Fabric:
+        """Return the running fabric of an emulator (of this process's home without one), started if need be.
+
+        It then follows that emulator's control plane and builds what ARM's state asks for; `wait_ready` says
+        when it has. One whose sources have changed since is replaced. Two callers at once get the same one.
+        Raises FabricError with the end of its log when it does not come up in 20 s.
+        """
+        settings = Settings.of(emulator)
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _one_starter(settings):
+            found = cls._find(settings)
+            if found and found.status()["code"] != code_state():
+                found.stop()
+                found = None
+            return found or cls._start(settings)
+
+    @classmethod
+    def running(cls, emulator: Emulator | None = None) -> Fabric | None:
+        """Return the fabric of an emulator if it runs and answers, else None."""
+        return cls._find(Settings.of(emulator))
+
+    def stop(self) -> None:
+        """End the fabric and wait until nothing of it is left but its files (disks, blobs, logs)."""
+        try:
+            with self._client(STOP_SECONDS) as client:
+                client.post("/stop")
+            deadline = time.monotonic() + STOP_SECONDS
+            while start_time(self.pid) == self.started and time.monotonic() < deadline:
+                time.sleep(0.01)
+        except httpx.TransportError:
+            pass  # it does not answer: what follows needs no answer
+        if start_time(self.pid) == self.started:
+            sandbox.kill(self.pid)
+        self.settings.socket.unlink(missing_ok=True)
+        shutil.rmtree(self.settings.volatile, ignore_errors=True)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the fabric says of itself: ``code``, ``revision``, ``problems``, ``machines``."""
+        return self._ask("GET", "/status")  # type: ignore[no-any-return]
+
+    def wait_ready(self, revision: int = 0, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
+        """Wait until ARM's state up to a revision runs, and return `status`.
+
+        Raises FabricError when that takes longer than `seconds`, or when something in ARM's state cannot run
+        here; the message says what.
+        """
+        state: dict[str, Any] = self._ask(
+            "GET", f"/ready?revision={revision}&seconds={seconds}", seconds=seconds + _ANSWER_SECONDS
+        )
+        if not state["ready"]:
+            raise FabricError(f"the fabric is not ready after {seconds:.0f} s: it says {state}")
+        if state["problems"]:
+            raise FabricError("not everything runs:\n  " + "\n  ".join(state["problems"]))
+        return state
+
+    def probe(
+        self, sources: Sequence[str] = (), targets: Sequence[Target] = (), seconds: float = 1.0
+    ) -> list[Probe]:
+        """Open real connections from every source to every target, all at once.
+
+        A source is a machine's name or id, or ``subnet:<id>`` for a machine that nobody ordered, placed in
+        that subnet for the moment; without sources, every machine is one. Returns one `Probe` a pair.
+        """
+        order = {
+            "sources": list(sources),
+            "targets": [asdict(target) for target in targets],
+            "seconds": seconds,
+        }
+        return [Probe(**found) for found in self._ask("POST", "/probe", order)]
+
+    def flows(self) -> list[Flow]:
+        """Return the flow log of the last day: what passed and was dropped, and by which rule."""
+        return [Flow(**found) for found in self._ask("GET", "/flows")]
+
+    def forget_flows(self) -> None:
+        """Empty the flow log."""
+        self._ask("DELETE", "/flows")
+
+    @classmethod
+    def _find(cls, settings: Settings) -> Fabric | None:
+        pid = sandbox.first_process(settings)
+        started = start_time(pid) if pid else None
+        if not pid or not started:
+            return None
+        found = cls(settings, pid, started)
+        try:
+            found.status()
+        except httpx.TransportError:
+            return None
+        return found
+
+    @classmethod
+    def _start(cls, settings: Settings) -> Fabric:
+        process = sandbox.start(settings)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if found := cls._find(settings):
+                return found
+            if process.poll() is not None:
+                raise FabricError(_did_not_start(settings, f"ended with exit code {process.returncode}"))
+            time.sleep(0.005)
+        process.kill()
+        raise FabricError(_did_not_start(settings, f"did not answer within {START_SECONDS:.0f} s"))
+
+    def _client(self, seconds: float) -> httpx.Client:
+        transport = httpx.HTTPTransport(uds=str(self.settings.socket))
+        return httpx.Client(transport=transport, base_url="http://fabric", timeout=seconds)
+
+    def _ask(self, method: str, path: str, body: Any = None, seconds: float = _ANSWER_SECONDS) -> Any:
+        with self._client(seconds) as client:
+            answer = client.request(method, path, json=body)
+        if answer.status_code == 400:
+            raise FabricError(answer.json()["error"])
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextmanager
+def _one_starter(settings: Settings) -> Iterator[None]:
+    """Let one caller at a time look for the fabric and start it."""
+    descriptor = os.open(settings.state / "start.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _did_not_start(settings: Settings, what: str) -> str:
+    lines = settings.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    return (
+        f"the fabric {what}. `fed doctor` tries what it needs. The end of {settings.log}:\n  "
+        + "\n  ".join(lines)
+    )
