@@ -11,6 +11,7 @@ from components.hospital_tenant import HospitalTenant, HospitalTenantArgs
 from components.hub_spoke_peering import HubSpokePeering, HubSpokePeeringArgs
 from components.membership import Membership, MembershipArgs
 from components.outputs import stack_outputs
+from components.retired_hospital import RetiredHospital, RetiredHospitalArgs
 from federation.aliases import drop_type_aliases
 from federation.intent import intent
 from federation.parties import federation
@@ -64,6 +65,13 @@ for party in parties.hospitals:
         GuardrailsArgs(
             context=spoke, guarded=hospital.keepers_of_state, after=[hospital, membership, peering]
         ),
+    )
+for party in parties.retired:
+    kept = stack.context(party)
+    retired = RetiredHospital(kept.names.label("hospital"), RetiredHospitalArgs(context=kept))
+    Guardrails(
+        kept.names.label("guardrails"),
+        GuardrailsArgs(context=kept, guarded=retired.keepers_of_state, after=[retired]),
     )
 Guardrails(
     hub.names.label("guardrails"),

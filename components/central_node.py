@@ -22,7 +22,7 @@ from components.monitoring import Monitoring, MonitoringArgs
 from components.network_interface import private_interface
 from components.private_dns import FL_RECORD, PrivateDns, PrivateDnsArgs
 from components.private_endpoint import Placement
-from components.private_storage import PrivateStorage, PrivateStorageArgs
+from components.private_storage import Entrance, PrivateStorage, PrivateStorageArgs
 from components.registry import Registry, RegistryArgs
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
@@ -140,11 +140,13 @@ class CentralNode(pulumi.ComponentResource):
                 containers=(SERVER_CONTAINER,),
                 monitoring=monitoring,
                 key=key,
-                placement=Placement(
-                    resource_group=group.name, subnet_id=vnet.subnet_id("endpoints"), after=[interface]
+                entrance=Entrance(
+                    placement=Placement(
+                        resource_group=group.name, subnet_id=vnet.subnet_id("endpoints"), after=[interface]
+                    ),
+                    address=plan.storage,
+                    zone=dns.resources.zones["blob"],
                 ),
-                address=plan.storage,
-                zone=dns.resources.zones["blob"],
             ),
             inside,
         )
@@ -159,7 +161,7 @@ class CentralNode(pulumi.ComponentResource):
                 placement=Placement(
                     resource_group=group.name,
                     subnet_id=vnet.subnet_id("endpoints"),
-                    after=[storage.resources.endpoint.resources.zone_group],
+                    after=storage.network_users,
                 ),
                 zone=dns.resources.zones["registry"],
             ),

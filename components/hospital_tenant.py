@@ -20,12 +20,14 @@ from components.monitoring import Monitoring, MonitoringArgs
 from components.network_interface import private_interface
 from components.private_dns import FL_RECORD, PrivateDns, PrivateDnsArgs
 from components.private_endpoint import Placement
-from components.private_storage import PrivateStorage, PrivateStorageArgs
+from components.private_storage import Entrance, PrivateStorage, PrivateStorageArgs
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
 from federation.parties import CentreParty, HospitalParty
 
 DATA_CONTAINER: Final = "data"
+#: Also the type of a hospital that has left (`retired_hospital.py`): what stays keeps its identity.
+TYPE: Final = "fed:components:HospitalTenant"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +63,14 @@ class HospitalTenant(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: HospitalTenantArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("fed:components:HospitalTenant", name, None, opts)
+        super().__init__(TYPE, name, None, opts)
         context, plan, centre = args.context, args.context.party.plan, args.centre.resources
         settings, names = context.settings, context.names
         inside = pulumi.ResourceOptions(parent=self)
         self.name = context.party.name
 
-        compute_group = self._group(context, "compute", protect=False)
-        data_group = self._group(context, "data", protect=settings.protection.protect_data)
+        compute_group = hospital_group(self, context, "compute", protect=False)
+        data_group = hospital_group(self, context, "data", protect=settings.protection.protect_data)
         unique_names = UniqueNames(context, self)
         monitoring = Monitoring(
             names.label("monitoring"),
@@ -134,13 +136,15 @@ class HospitalTenant(pulumi.ComponentResource):
                 containers=(DATA_CONTAINER,),
                 monitoring=monitoring,
                 key=key,
-                placement=Placement(
-                    resource_group=compute_group.name,
-                    subnet_id=vnet.subnet_id("workload"),
-                    after=[interface],
+                entrance=Entrance(
+                    placement=Placement(
+                        resource_group=compute_group.name,
+                        subnet_id=vnet.subnet_id("workload"),
+                        after=[interface],
+                    ),
+                    address=plan.storage,
+                    zone=dns.resources.zones["blob"],
                 ),
-                address=plan.storage,
-                zone=dns.resources.zones["blob"],
             ),
             inside,
         )
@@ -191,7 +195,7 @@ class HospitalTenant(pulumi.ComponentResource):
     @property
     def network_users(self) -> list[pulumi.Resource]:
         """The last of what is put into the VNet: a peering must wait for all of it (azure-native#4340)."""
-        return [self.resources.interface, self.resources.storage.resources.endpoint.resources.zone_group]
+        return [self.resources.interface, *self.resources.storage.network_users]
 
     @property
     def keepers_of_state(self) -> dict[str, pulumi.Output[str]]:
@@ -201,11 +205,15 @@ class HospitalTenant(pulumi.ComponentResource):
             "disk": self.resources.machine.resources.data_disk.id,
         }
 
-    def _group(self, context: Context[HospitalParty], part: str, *, protect: bool) -> resources.ResourceGroup:
-        return resources.ResourceGroup(
-            context.names.of("rg", part),
-            resource_group_name=context.names.of("rg", part),
-            location=context.location,
-            tags=context.tags,
-            opts=pulumi.ResourceOptions(parent=self, provider=context.azure, protect=protect),
-        )
+
+def hospital_group(
+    parent: pulumi.Resource, context: Context[HospitalParty], part: str, *, protect: bool
+) -> resources.ResourceGroup:
+    """One of a hospital's two resource groups, `compute` or `data`."""
+    return resources.ResourceGroup(
+        context.names.of("rg", part),
+        resource_group_name=context.names.of("rg", part),
+        location=context.location,
+        tags=context.tags,
+        opts=pulumi.ResourceOptions(parent=parent, provider=context.azure, protect=protect),
+    )

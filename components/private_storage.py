@@ -21,8 +21,17 @@ from federation.parties import Party
 
 
 @dataclass(frozen=True, kw_only=True)
+class Entrance:
+    """The one way to the blobs: an endpoint with this address, where `placement` says, named in `zone`."""
+
+    placement: Placement
+    address: IPv4Address
+    zone: privatedns.PrivateZone
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrivateStorageArgs:
-    """The account goes into `resource_group`, its endpoint where `placement` says."""
+    """The account goes into `resource_group`; without `entrance` nothing leads to it."""
 
     context: Context[Party]
     resource_group: pulumi.Input[str]
@@ -30,20 +39,18 @@ class PrivateStorageArgs:
     containers: Sequence[str]
     monitoring: Monitoring
     key: CustomerKey | None
-    placement: Placement
-    address: IPv4Address
-    zone: privatedns.PrivateZone
+    entrance: Entrance | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateStorageResources:
-    """The account and what is in it; `lifecycle` is None where nothing has to age."""
+    """The account and what is in it; `lifecycle` and `endpoint` are None where there is no need of them."""
 
     account: storage.StorageAccount
     blob_service: storage.BlobServiceProperties
     containers: Mapping[str, storage.BlobContainer]
     lifecycle: storage.ManagementPolicy | None
-    endpoint: PrivateEndpoint
+    endpoint: PrivateEndpoint | None
     availability_alert: monitor.MetricAlert
 
 
@@ -83,19 +90,7 @@ class PrivateStorage(pulumi.ComponentResource):
                 for container in args.containers
             },
             lifecycle=self._lifecycle(account, blob_service) if context.settings.storage.versioning else None,
-            endpoint=PrivateEndpoint(
-                context.names.label("endpoint", "storage"),
-                PrivateEndpointArgs(
-                    context=context,
-                    part="storage",
-                    placement=args.placement,
-                    target_id=account.id,
-                    group="blob",
-                    addresses={"blob": args.address},
-                    zone=args.zone,
-                ),
-                pulumi.ResourceOptions(parent=self),
-            ),
+            endpoint=self._endpoint(account, args.entrance) if args.entrance else None,
             availability_alert=alert_below(
                 self,
                 context,
@@ -111,6 +106,28 @@ class PrivateStorage(pulumi.ComponentResource):
         diagnose_blobs(self, context, "data", account=account, workspace_id=args.monitoring.workspace_id)
         self.id: pulumi.Output[str] = account.id
         self.register_outputs({"accountId": self.id, "url": self.url})
+
+    @property
+    def network_users(self) -> list[pulumi.Resource]:
+        """The last of what is put into the VNet of the entrance (azure-native#4340)."""
+        endpoint = self.resources.endpoint
+        return [endpoint.resources.zone_group] if endpoint else []
+
+    def _endpoint(self, account: storage.StorageAccount, entrance: Entrance) -> PrivateEndpoint:
+        context = self._args.context
+        return PrivateEndpoint(
+            context.names.label("endpoint", "storage"),
+            PrivateEndpointArgs(
+                context=context,
+                part="storage",
+                placement=entrance.placement,
+                target_id=account.id,
+                group="blob",
+                addresses={"blob": entrance.address},
+                zone=entrance.zone,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
 
     def _blob_service(self, account: storage.StorageAccount) -> storage.BlobServiceProperties:
         args, context = self._args, self._args.context

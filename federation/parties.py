@@ -47,30 +47,38 @@ class HospitalParty(Party):
 
     plan: HospitalPlan
     root_fingerprint: str | None
+    has_left: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Federation:
-    """The centre, the hospitals in the order of their names, and the settings they share."""
+    """The centre, the hospitals in the order of their names, and the settings they share.
+
+    `retired` are those that have left: nothing connects them any more, and only their data are kept.
+    """
 
     settings: Settings
     centre: CentreParty
     hospitals: tuple[HospitalParty, ...]
+    retired: tuple[HospitalParty, ...] = ()
 
     @property
     def parties(self) -> tuple[Party, ...]:
-        """The centre first, then the hospitals."""
-        return (self.centre, *self.hospitals)
+        """Whoever has resources: the centre first, then the hospitals, then those that have left."""
+        return (self.centre, *self.hospitals, *self.retired)
 
 
 def federation(settings: Settings) -> Federation:
     """The parties that these settings describe."""
+    hospitals = [
+        (hospital.retired is not None, _hospital(settings, name, hospital))
+        for name, hospital in sorted(settings.hospitals.items())
+    ]
     return Federation(
         settings=settings,
         centre=_centre(settings, settings.centre),
-        hospitals=tuple(
-            _hospital(settings, name, hospital) for name, hospital in sorted(settings.hospitals.items())
-        ),
+        hospitals=tuple(party for retired, party in hospitals if not retired),
+        retired=tuple(party for retired, party in hospitals if retired),
     )
 
 
@@ -105,4 +113,5 @@ def _hospital(settings: Settings, name: str, hospital: Hospital) -> HospitalPart
         tags=tags(settings.environment, name, settings.tags),
         plan=hospital_plan(hospital.address_space),
         root_fingerprint=hospital.root_fingerprint,
+        has_left=hospital.retired == "left",
     )

@@ -206,6 +206,10 @@ class Hospital(Section):
 
     subscription_id: Guid = Field(description="the hospital's subscription", examples=["<36-character id>"])
     address_space: Cidr = Field(description="the hospital's VNet, /27 or larger", examples=["10.10.1.0/27"])
+    retired: Literal["leaving", "left"] | None = Field(
+        default=None,
+        description="whether only its data are kept: `leaving` lifts the lock on them, `left` puts it back",
+    )
     tenant_id: Guid | None = Field(default=None, description="the hospital's Entra tenant")
     location: Region | None = Field(default=None, description="the hospital's Azure region")
     vm_size: VmSizeName | None = Field(default=None, description="the size of the hospital's VM")

@@ -1,0 +1,103 @@
+"""A hospital that leaves takes everything with it but its data, which keep their identity and lose their
+way in.
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.program_graph import Graph, Recorded, record, stack_config
+
+LEAVER = "hungary"
+DATA_TYPES = (
+    "azure-native:storage:StorageAccount",
+    "azure-native:storage:BlobContainer",
+    "azure-native:keyvault:Vault",
+    "azure-native:keyvault:Key",
+)
+
+
+def with_leaver(stack: str, retired: str) -> dict[str, Any]:
+    config = stack_config(stack)
+    config["fed:hospitals"][LEAVER]["retired"] = retired
+    return config
+
+
+@pytest.fixture(scope="module")
+def graphs() -> tuple[Graph, Graph, Graph]:
+    """(before, leaving, left), in the stack that has keys, locks and all."""
+    stack = "prod"
+    return (
+        record(stack),
+        record(stack, with_leaver(stack, "leaving")),
+        record(stack, with_leaver(stack, "left")),
+    )
+
+
+def of_leaver(graph: Graph) -> dict[str, Recorded]:
+    return {
+        urn: one for urn, one in graph.resources.items() if one.custom and one.provider.endswith(f"-{LEAVER}")
+    }
+
+
+def test_what_holds_the_data_is_neither_replaced_nor_changed(graphs: tuple[Graph, Graph, Graph]) -> None:
+    before, _, left = graphs
+    kept = {
+        urn: one for urn, one in of_leaver(before).items() if one.typ in DATA_TYPES and "data" in one.name
+    }
+    assert {one.typ for one in kept.values()} >= {DATA_TYPES[0], DATA_TYPES[1]}
+    for urn, one in kept.items():
+        assert left.resources[urn].comparable == one.comparable
+
+
+def test_nothing_is_made_by_leaving(graphs: tuple[Graph, Graph, Graph]) -> None:
+    before, leaving, left = graphs
+    assert set(left.resources) <= set(before.resources)
+    assert set(leaving.resources) <= set(left.resources)
+
+
+def test_nothing_can_reach_what_stays(graphs: tuple[Graph, Graph, Graph]) -> None:
+    left = of_leaver(graphs[2])
+    types = {one.typ.rsplit(":", 1)[-1] for one in left.values()}
+    gone = {
+        "VirtualMachine",
+        "VirtualNetwork",
+        "VirtualNetworkPeering",
+        "PrivateEndpoint",
+        "NetworkInterface",
+        "NatGateway",
+    }
+    assert not types & gone
+    roles = [one for one in left.values() if one.typ.endswith(":RoleAssignment")]
+    assert all("encryption" in one.name for one in roles), "only the key's own identity keeps a role"
+
+
+def test_nobody_else_changes_but_the_centre_and_what_it_held_for_the_leaver(
+    graphs: tuple[Graph, Graph, Graph],
+) -> None:
+    before, _, left = graphs
+    for urn, one in before.resources.items():
+        if not one.typ.startswith("azure-native:") or urn in of_leaver(before):
+            continue
+        about_leaver = LEAVER in one.name
+        if about_leaver:
+            assert urn not in left.resources, one.name
+        elif left.resources[urn].comparable != one.comparable:
+            told = ("VirtualMachine", "NetworkSecurityGroup")
+            assert one.provider.endswith("-centre") and one.typ.endswith(told), one.name
+
+
+def test_the_lock_is_lifted_to_leave_and_put_back_afterwards(graphs: tuple[Graph, Graph, Graph]) -> None:
+    def locks(graph: Graph) -> set[str]:
+        return {one.name for one in of_leaver(graph).values() if one.typ.endswith(":ManagementLockByScope")}
+
+    before, leaving, left = map(locks, graphs)
+    assert leaving == set()
+    assert left == {name for name in before if name.endswith("-data")}
+
+
+def test_who_has_left_is_no_member(graphs: tuple[Graph, Graph, Graph]) -> None:
+    before, leaving, left = graphs
+    assert LEAVER in before.outputs["hospitals"]
+    assert LEAVER not in leaving.outputs["hospitals"]
+    assert LEAVER not in left.outputs["hospitals"]
