@@ -481,9 +481,6 @@ def delete(context: Context, row: Row, *, with_parent: bool = False) -> None:
     if not with_parent:
         for rule in deletion.type.keep:
             rule(deletion)
-    for child in reversed(context.tx.below(row.id)):
-        if context.tx.exists(child.key):
-            _remove(Deletion(context=context, type=context.type_of(child), row=child, with_parent=True))
     _remove(deletion)
 
 
@@ -495,6 +492,9 @@ def remove(context: Context, row: Row) -> None:
 def _remove(deletion: Deletion) -> None:
     for rule in deletion.type.gone:
         rule(deletion)
+    for child in reversed(deletion.tx.below(deletion.row.id)):
+        if deletion.tx.exists(child.key):
+            remove(deletion.context, child)
     deletion.tx.delete(deletion.row)
 
 

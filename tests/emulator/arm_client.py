@@ -5,6 +5,7 @@ from typing import Any
 from emulator.arm.control_plane import ControlPlane
 from emulator.arm.ids import parse
 from emulator.arm.messages import Request, Response
+from emulator.arm.tokens import Caller
 from emulator.arm.types import CATALOGUE
 
 SUBSCRIPTION = "/subscriptions/11111111-1111-4111-8111-111111111111"
@@ -16,9 +17,13 @@ OTHER_GROUP = f"{SUBSCRIPTION}/resourceGroups/other"
 class Arm:
     """Sends requests with the api-version that the catalogue names first for the type in the path."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, caller: Caller | None = None) -> None:
         self._plane = plane
-        self._token, _ = plane.issue_token()
+        self._token, _ = plane.issue_token(caller)
+
+    def as_caller(self, caller: Caller) -> "Arm":
+        """The same control plane, asked by another principal."""
+        return Arm(self._plane, caller)
 
     def __call__(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> Response:
         return self._plane.handle(
@@ -40,7 +45,7 @@ class Arm:
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """Read what is there."""
-        answer = self("GET", path, **query)
+        answer = self("GET", path, None, **query)
         assert answer.status == 200, answer.body
         assert answer.body is not None
         return answer.body

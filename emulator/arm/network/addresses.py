@@ -24,25 +24,23 @@ def parse_prefix(prefix: object, owner: str) -> Network:
     """Return a prefix as a network; raise the provider's error for a malformed one or one with host bits."""
     text = str(prefix)
     try:
-        return ip_network(text)
-    except ValueError as malformed:
-        try:
-            mended = ip_network(text, strict=False)
-        except ValueError:
-            mended = None
-        if mended is None or "/" not in text:
-            raise bad_request(
-                "InvalidAddressPrefixFormat",
-                f"Address prefix {text} of resource {owner} is not formatted correctly. It should follow "
-                "CIDR "
-                "notation, for example 10.0.0.0/24.",
-            ) from malformed
+        network = ip_network(text, strict=False)
+        bare = "/" not in text or not text.rpartition("/")[2].isdigit()
+    except ValueError:
+        bare = True
+    if bare:
+        raise bad_request(
+            "InvalidAddressPrefixFormat",
+            f"Address prefix {text} of resource {owner} is not formatted correctly. It should follow CIDR "
+            "notation, for example 10.0.0.0/24.",
+        )
+    if str(network.network_address) != text.rpartition("/")[0]:
         raise bad_request(
             "InvalidCIDRNotation",
             f"The address prefix {text} in resource {owner} has an invalid CIDR notation. For the given "
-            "prefix "
-            f"length, the address prefix should be {mended}.",
-        ) from malformed
+            f"prefix length, the address prefix should be {network}.",
+        )
+    return network
 
 
 def overlap(one: Network, other: Network) -> bool:
