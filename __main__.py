@@ -77,7 +77,8 @@ Guardrails(
     hub.names.label("guardrails"),
     GuardrailsArgs(
         context=hub,
-        guarded=centre.keepers_of_state,
+        # Azure deletes nothing below a lock, and what the centre holds for a leaver has to go.
+        guarded={} if parties.someone_is_leaving else centre.keepers_of_state,
         after=[centre, *memberships.values(), *peerings.values()],
     ),
 )

@@ -50,6 +50,7 @@ class Membership(pulumi.ComponentResource):
             container_name,
             account=centre.resources.storage.resources.account,
             resource_group=centre.resources.group.name,
+            protect=False,  # it ends with the membership; Azure's lock on the account is enough until then
         )
         principals = {
             centre.name: centre.resources.machine.principal_id,

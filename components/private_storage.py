@@ -85,7 +85,12 @@ class PrivateStorage(pulumi.ComponentResource):
             blob_service=blob_service,
             containers={
                 container: blob_container(
-                    self, context, container, account=account, resource_group=args.resource_group
+                    self,
+                    context,
+                    container,
+                    account=account,
+                    resource_group=args.resource_group,
+                    protect=context.settings.protection.protect_data,
                 )
                 for container in args.containers
             },
@@ -188,6 +193,7 @@ def blob_container(
     *,
     account: storage.StorageAccount,
     resource_group: pulumi.Input[str],
+    protect: bool,
 ) -> storage.BlobContainer:
     """A container without anonymous access, made through Resource Manager: the data plane is closed."""
     return storage.BlobContainer(
@@ -196,7 +202,5 @@ def blob_container(
         account_name=account.name,
         resource_group_name=resource_group,
         public_access=storage.PublicAccess.NONE,
-        opts=pulumi.ResourceOptions(
-            parent=parent, provider=context.azure, protect=context.settings.protection.protect_data
-        ),
+        opts=pulumi.ResourceOptions(parent=parent, provider=context.azure, protect=protect),
     )

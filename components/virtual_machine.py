@@ -139,7 +139,10 @@ class VirtualMachine(pulumi.ComponentResource):
             zones=context.zones,
             tags=context.tags,
             opts=pulumi.ResourceOptions(
-                parent=self, provider=context.azure, protect=context.settings.protection.protect_data
+                parent=self,
+                provider=context.azure,
+                # A hospital's holds its kit, which ends when it leaves; Azure's lock is enough until then.
+                protect=context.settings.protection.protect_data and args.boot.role == "centre",
             ),
         )
 

@@ -67,6 +67,11 @@ class Federation:
         """Whoever has resources: the centre first, then the hospitals, then those that have left."""
         return (self.centre, *self.hospitals, *self.retired)
 
+    @property
+    def someone_is_leaving(self) -> bool:
+        """Whether a hospital is on its way out, for which locks are lifted (docs/adr/0094)."""
+        return not all(party.has_left for party in self.retired)
+
 
 def federation(settings: Settings) -> Federation:
     """The parties that these settings describe."""

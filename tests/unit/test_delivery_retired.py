@@ -88,12 +88,24 @@ def test_nobody_else_changes_but_the_centre_and_what_it_held_for_the_leaver(
 
 
 def test_the_lock_is_lifted_to_leave_and_put_back_afterwards(graphs: tuple[Graph, Graph, Graph]) -> None:
-    def locks(graph: Graph) -> set[str]:
-        return {one.name for one in of_leaver(graph).values() if one.typ.endswith(":ManagementLockByScope")}
+    def locks(graph: Graph, party: str) -> set[str]:
+        all_locks = graph.of("azure-native:authorization:ManagementLockByScope")
+        return {one.name for one in all_locks if one.provider.endswith(f"-{party}")}
 
-    before, leaving, left = map(locks, graphs)
+    before, leaving, left = (locks(graph, LEAVER) for graph in graphs)
     assert leaving == set()
     assert left == {name for name in before if name.endswith("-data")}
+    before, leaving, left = (locks(graph, "centre") for graph in graphs)
+    assert leaving == set()
+    assert left == before != set()
+    before, leaving, left = (locks(graph, "cleveland") for graph in graphs)
+    assert left == leaving == before != set()
+
+
+def test_nothing_that_goes_is_protected(graphs: tuple[Graph, Graph, Graph]) -> None:
+    before, leaving, _ = graphs
+    gone = set(before.resources) - set(leaving.resources)
+    assert [before.resources[urn].name for urn in gone if before.resources[urn].protect] == []
 
 
 def test_who_has_left_is_no_member(graphs: tuple[Graph, Graph, Graph]) -> None:
