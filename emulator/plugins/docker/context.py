@@ -67,7 +67,7 @@ class BuildContext:
 
     @cached_property
     def digest(self) -> str:
-        """The hash (64 hex digits) of the files' names, contents and executable bits, and the Dockerfile's."""
+        """The hash (64 hex digits) of the files (names, contents, executable bits) and of the Dockerfile."""
         total = hashlib.sha256()
         for path in self.files:
             total.update(f"{path.as_posix()}\0{_kind(self.folder / path)}\0".encode())

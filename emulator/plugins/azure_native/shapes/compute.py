@@ -5,7 +5,7 @@ from emulator.plugins.azure_native.shape import Name, Shape, group_path
 from emulator.plugins.azure_native.shapes.identity import IDENTITY
 
 _OWN = ("id", "name", "type", "systemData", "location", "tags", "managedBy", "managedByExtended")
-_DISK_NAME = Name(pattern=r"[A-Za-z0-9_-]+", maximum=80)
+_DISK_NAME = Name(pattern=r"[A-Za-z0-9_.-]+", maximum=80)
 _ADDRESS = flat("name", members={"publicIPAddressConfiguration": flat("name", "sku", "tags")})
 
 SHAPES = (

@@ -206,7 +206,7 @@ SHAPES = (
         inputs="aRecords aaaaRecords cnameRecord metadata mxRecords ptrRecords soaRecord srvRecords ttl "
         "txtRecords",
         layout=flat(*_OWN),
-        name=Name(pattern=r"@|\*|[A-Za-z0-9_*-]+(\.[A-Za-z0-9_-]+)*", maximum=63),
+        name=Name(pattern=r"@|\*|(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", maximum=253),
         autoname="same",
     ),
     Shape(
@@ -215,7 +215,7 @@ SHAPES = (
         version=DNS_VERSION,
         inputs="location tags",
         layout=flat(*_TOP),
-        name=Name(pattern=r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,33}", maximum=63),
+        name=Name(pattern=r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){1,33}", maximum=253),
         replaces="location",
     ),
     Shape(

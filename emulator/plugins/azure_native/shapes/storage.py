@@ -10,7 +10,7 @@ BACKUP_VERSION = "2025-01-01"
 
 _OWN = ("id", "name", "type", "etag", "systemData")
 _ONLY_DEFAULT = Name(pattern="default", maximum=7)
-_BACKUP_NAME = Name(pattern=r"[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]", minimum=2, maximum=150)
+_BACKUP_NAME = r"[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]"
 
 _ADDRESS_RULES = Layout(renamed={"iPAddressOrRange": "value"})
 _ENCRYPTED_SERVICE = plain(computed=("lastEnabledTime",))
@@ -252,7 +252,7 @@ SHAPES = (
                 ),
             }
         ),
-        name=_BACKUP_NAME,
+        name=Name(pattern=_BACKUP_NAME, minimum=2, maximum=50),
         required="properties",
         replaces="location",
     ),
@@ -264,7 +264,7 @@ SHAPES = (
         version=BACKUP_VERSION,
         inputs="properties",
         layout=plain(),
-        name=_BACKUP_NAME,
+        name=Name(pattern=_BACKUP_NAME, minimum=3, maximum=150),
         autoname="same",
     ),
     Shape(
@@ -287,7 +287,7 @@ SHAPES = (
                 )
             }
         ),
-        name=Name(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]*", maximum=260),
+        name=Name(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", maximum=260),
         autoname="same",
     ),
 )
