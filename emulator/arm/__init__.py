@@ -4,7 +4,7 @@
 """
 
 from emulator.arm.control_plane import ControlPlane
+from emulator.arm.latency import Latency
 from emulator.arm.messages import Request, Response
-from emulator.arm.operations import Latency
 
 __all__ = ["ControlPlane", "Latency", "Request", "Response"]

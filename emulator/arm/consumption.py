@@ -34,7 +34,7 @@ def _check_period(write: Write) -> None:
                 "400", "Start date of budgets cannot be updated. Please delete and create a new budget."
             )
     else:
-        today = dt.datetime.now(dt.UTC).date()
+        today = dt.datetime.fromtimestamp(write.tx.now, dt.UTC).date()
         if start < today.replace(day=1) and write.properties["timeGrain"] == "Monthly":
             raise bad_request("400", "Start date should not be before the current month.")
         if start > today.replace(day=1) + dt.timedelta(days=366):

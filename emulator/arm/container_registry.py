@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from emulator.arm.catalogue import Names, ResourceType
 from emulator.arm.errors import bad_request, conflict
 from emulator.arm.key_vault import key_at, may_wrap
@@ -15,6 +13,7 @@ from emulator.arm.network.private_links import (
     render_connections,
 )
 from emulator.arm.store import Row, Transaction
+from emulator.arm.times import stamp
 from emulator.arm.writes import Write
 
 REGISTRY = "Microsoft.ContainerRegistry/registries"
@@ -131,7 +130,7 @@ def _principal(write: Write, client_id: str) -> str | None:
 def _complete(write: Write) -> None:
     name = write.id.name.lower()
     write.settle("properties.loginServer", f"{name}.azurecr.io")
-    write.settle("properties.creationDate", dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z"))
+    write.settle("properties.creationDate", stamp(write.tx.now))
     private = write.tx.children(write.id.key, connection_type(REGISTRY))
     write.properties["dataEndpointEnabled"] = bool(write.properties.get("dataEndpointEnabled") or private)
     write.properties["dataEndpointHostNames"] = (

@@ -18,10 +18,10 @@ from emulator.arm import fabric_feed, ids, resources
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.ids import ResourceId
+from emulator.arm.latency import Latency
 from emulator.arm.locks import refuse_locked
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.operations import (
-    Latency,
     answer_operation,
     begin,
     inline_children,
@@ -38,10 +38,6 @@ _LOG = logging.getLogger(__name__)
 
 OPERATION_SEGMENTS = frozenset({"operations", "operationresults", "operationstatuses"})
 """Path segments before the id of an operation."""
-
-
-ROLE_LAG = 60.0
-"""Seconds that a role assignment typically takes to have an effect."""
 
 
 class ControlPlane:
@@ -104,10 +100,10 @@ class ControlPlane:
                 caller=caller,
                 catalogue=self._catalogue,
                 query=request.query,
-                lag=self._latency.seconds(ROLE_LAG),
+                latency=self._latency,
                 fabric_listens=self.store.is_followed(),
             )
-            return _FrontDoor(context, request, self._latency).answer()
+            return _FrontDoor(context, request).answer()
 
     def _settle(self, now: float) -> None:
         due = self.store.next_due()
@@ -120,11 +116,11 @@ class ControlPlane:
 class _FrontDoor:
     """One request on its way through the checks."""
 
-    def __init__(self, context: Context, request: Request, latency: Latency) -> None:
+    def __init__(self, context: Context, request: Request) -> None:
         self._context = context
         self._tx = context.tx
         self._request = request
-        self._latency = latency
+        self._latency = context.latency
 
     def answer(self) -> Response:
         request = self._request
@@ -245,8 +241,11 @@ class _FrontDoor:
 
     # Reading
 
+    def _find(self, path: ResourceId, type_: ResourceType) -> Row | None:
+        return type_.virtual(self._context, path) if type_.virtual else self._tx.get(path.key)
+
     def _existing(self, path: ResourceId, type_: ResourceType) -> Row:
-        row = type_.virtual(self._context, path) if type_.virtual else self._tx.get(path.key)
+        row = self._find(path, type_)
         if row is None:
             raise type_.missing(path.name) if type_.missing else missing_resource(path.path)
         return row
@@ -367,8 +366,12 @@ class _FrontDoor:
     # Actions
 
     def _row_above(self, path: ResourceId) -> tuple[Row, ResourceType] | None:
-        row = self._tx.get(path.parent) if path.is_collection else None
-        return (row, self._context.type_of(row)) if row is not None else None
+        above = ids.parse(path.parent) if path.is_collection else None
+        type_ = self._context.catalogue.find(above.type) if above else None
+        if above is None or above.is_collection or type_ is None:
+            return None
+        row = self._find(above, type_)
+        return (row, type_) if row is not None else None
 
     def _act(self, path: ResourceId, row: Row, type_: ResourceType) -> Response:
         request, name = self._request, path.types[-1].lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType
 from emulator.arm.errors import ArmError, bad_request, conflict
+from emulator.arm.grants import holds_role
 from emulator.arm.store import Row
 from emulator.arm.writes import Deletion, Write, sources
 
@@ -11,12 +12,12 @@ VAULT = "Microsoft.DataProtection/backupVaults"
 POLICY = "Microsoft.DataProtection/backupVaults/backupPolicies"
 INSTANCE = "Microsoft.DataProtection/backupVaults/backupInstances"
 DISK = "Microsoft.Compute/disks"
-ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 VERSIONS = ("2025-01-01", "2025-07-01", "2025-02-01", "2024-04-01", "2023-11-01")
 OF_POLICY = "properties.policyInfo.policyId"
 OF_SOURCE = "properties.dataSourceInfo.resourceID"
+READER = "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24"
 NEEDED = {
-    "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24": "Disk Backup Reader",
+    READER: "Disk Backup Reader",
     "7efff54f-a5b4-42b5-a1c5-5411624893ce": "Disk Snapshot Contributor",
 }
 """Roles without which the vault's identity cannot snapshot a disk: on the disk, on the snapshots' group."""
@@ -68,7 +69,7 @@ def _check_instance(write: Write) -> None:
     policy = write.target(OF_POLICY)
     if policy is not None and DISK not in (policy.properties.get("datasourceTypes") or []):
         raise bad_request("UserErrorPolicyTypeMismatch", f"Policy {policy.id} is not one for disks.")
-    missing = [role for guid, role in NEEDED.items() if not _granted(write, vault, guid)]
+    missing = [role for guid, role in NEEDED.items() if not _granted(write, vault, disk, guid)]
     if missing:
         raise bad_request(
             "UserErrorDppDatasourceNotAccessible",
@@ -77,13 +78,16 @@ def _check_instance(write: Write) -> None:
         )
 
 
-def _granted(write: Write, vault: Row, role: str) -> bool:
+def _granted(write: Write, vault: Row, disk: Row, role: str) -> bool:
+    """Say whether the vault's identity holds a role: on the disk, or on the group that takes the
+    snapshots."""
     principal = (vault.body.get("identity") or {}).get("principalId")
-    return any(
-        assignment.properties.get("principalId") == principal
-        and str(assignment.properties.get("roleDefinitionId", "")).lower().endswith(role)
-        for assignment in write.tx.of_type(ROLE_ASSIGNMENT)
-    )
+    if principal is None:
+        return False
+    parameters = write.get("properties.policyInfo.policyParameters.dataStoreParametersList") or []
+    snapshots = [str(one["resourceGroupId"]) for one in parameters if one.get("resourceGroupId")]
+    scopes = [disk.id] if role == READER else snapshots or [disk.parent]
+    return all(holds_role(write.tx, principal, {role}, scope) for scope in scopes)
 
 
 def _protect(write: Write) -> None:

@@ -109,13 +109,12 @@ def _machines(tx: Transaction) -> list[Json]:
 def _answer_command(context: Context, operation: str, result: Json) -> Response:
     if not context.tx.drop_command(operation):
         raise not_found("OperationNotFound", f"No command '{operation}' waits for an answer.")
-    code = result.get("exitCode")
     text = f"Enable succeeded: \n[stdout]\n{result.get('stdout', '')}\n[stderr]\n{result.get('stderr', '')}"
     status = {
         "code": "ProvisioningState/succeeded",
         "level": "Info",
         "displayStatus": "Provisioning succeeded",
     }
-    output = {"value": [status | {"message": text}], "emulator": {"exitCode": code}}
+    output = {"value": [status | {"message": text}]}
     context.tx.end_operation(operation, "Succeeded", {"output": output})
     return Response(status=204)

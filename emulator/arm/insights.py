@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import uuid
 
@@ -18,6 +17,7 @@ from emulator.arm.catalogue import (
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.operational_insights import WORKSPACE
 from emulator.arm.store import Row, Transaction
+from emulator.arm.times import stamp
 from emulator.arm.writes import Write, missing_resource
 
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
@@ -271,7 +271,7 @@ def _check_metrics(write: Write) -> None:
 
 
 def _date_alert(write: Write) -> None:
-    write.properties["lastUpdatedTime"] = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+    write.properties["lastUpdatedTime"] = stamp(write.tx.now)
     write.properties["isMigrated"] = False
 
 

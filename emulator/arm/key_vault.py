@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 
+from emulator.arm import ids
 from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType
-from emulator.arm.errors import ArmError, bad_request, conflict
-from emulator.arm.messages import Json
+from emulator.arm.errors import ArmError, bad_request, conflict, not_found
+from emulator.arm.grants import holds_role
+from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.private_links import connections, disconnect_endpoints, render_connections
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write
+from emulator.arm.times import stamp
+from emulator.arm.writes import Context, Deletion, Write
 
 VAULT = "Microsoft.KeyVault/vaults"
 KEY = "Microsoft.KeyVault/vaults/keys"
-ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
+DELETED = "Microsoft.KeyVault/deletedVaults"
 VERSIONS = ("2024-11-01", "2026-02-01", "2025-05-01", "2023-07-01", "2023-02-01")
-CRYPTO_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
-"""Key Vault Crypto Service Encryption User: may read, wrap and unwrap."""
+WRAPPING_ROLES = frozenset(
+    {
+        "e147488a-f6f5-4113-8e2d-b22465e65bf6",  # Key Vault Crypto Service Encryption User
+        "12338af0-0e69-4776-bea7-57ae8d297424",  # Key Vault Crypto User
+        "14b46e9e-c2b7-41b4-b07b-48a6ebf60603",  # Key Vault Crypto Officer
+        "00482a5a-887f-4fb3-b363-3b7fe8e74483",  # Key Vault Administrator
+    }
+)
+"""Roles that may get, wrap and unwrap with a key."""
 _SPACE = "key-vault"
 _RETENTION = range(7, 91)
 _SIZES = (2048, 3072, 4096)
@@ -40,13 +49,18 @@ def key_at(tx: Transaction, uri: str) -> Row | None:
 
 
 def may_wrap(tx: Transaction, key: Row, principal: str) -> bool:
-    """Say whether a principal holds the crypto user's role on a key, its vault, or above."""
-    return any(
-        str(assignment.properties.get("principalId", "")).lower() == principal.lower()
-        and str(assignment.properties.get("roleDefinitionId", "")).lower().endswith(CRYPTO_USER)
-        and f"{key.key}/".startswith(f"{str(assignment.properties.get('scope', '')).lower().rstrip('/')}/")
-        for assignment in tx.of_type(ROLE_ASSIGNMENT)
-    )
+    """Say whether a principal may get, wrap and unwrap with a key: by role, or by the vault's own
+    policies."""
+    vault = tx.get(key.parent)
+    if vault is None or vault.properties["enableRbacAuthorization"]:
+        return holds_role(tx, principal, WRAPPING_ROLES, key.id)
+    allowed = {
+        permission.lower()
+        for policy in vault.properties["accessPolicies"]
+        if str(policy.get("objectId", "")).lower() == principal.lower()
+        for permission in (policy.get("permissions") or {}).get("keys") or []
+    }
+    return "all" in allowed or {"get", "wrapkey", "unwrapkey"} <= allowed
 
 
 def protects(tx: Transaction, key: Row) -> bool:
@@ -73,10 +87,10 @@ def _claim_name(write: Write) -> None:
         return
     if write.tx.claim(_SPACE, write.id.name, write.id.key) is not None:
         raise _taken(write.id.name)
-    lost = write.tx.remnant(f"{_SPACE}/{write.id.name}")
+    lost = _lost(write.context, write.id.name)
     if lost is None:
         return
-    if lost["id"].lower() != write.id.key:
+    if lost["properties"]["vaultId"].lower() != write.id.key:
         raise _taken(write.id.name)
     if write.hidden.get("properties.createMode") != "recover":
         raise conflict(
@@ -119,7 +133,61 @@ def _fixed_days(_: str) -> ArmError:
 
 def _remember(deletion: Deletion) -> None:
     """A deleted vault keeps its name until it is purged."""
-    deletion.tx.keep_remnant(f"{_SPACE}/{deletion.row.name}", VAULT, {"id": deletion.row.id})
+    properties = deletion.row.properties
+    days = int(properties["softDeleteRetentionInDays"])
+    subscription, region = ids.subscription_of(deletion.row.id), deletion.row.location
+    path = f"/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{region}/deletedVaults"
+    deletion.tx.keep_remnant(
+        f"{_SPACE}/{deletion.row.name}",
+        VAULT,
+        {
+            "id": f"{path}/{deletion.row.name}",
+            "name": deletion.row.name,
+            "type": DELETED,
+            "properties": {
+                "vaultId": deletion.row.id,
+                "location": region,
+                "tags": deletion.row.body.get("tags") or {},
+                "deletionDate": stamp(deletion.tx.now),
+                "scheduledPurgeDate": stamp(deletion.tx.now + days * 86400),
+                "purgeProtectionEnabled": bool(properties.get("enablePurgeProtection")),
+            },
+        },
+    )
+
+
+def _lost(context: Context, name: str) -> Json | None:
+    lost = context.tx.remnant(f"{_SPACE}/{name}")
+    alive = lost is not None and lost["properties"]["scheduledPurgeDate"] > stamp(context.tx.now)
+    return lost if alive else None
+
+
+def _deleted_row(lost: Json) -> Row:
+    return Row(id=lost["id"], type=DELETED, body={"properties": lost["properties"]})
+
+
+def _deleted_vault(context: Context, path: ids.ResourceId) -> Row | None:
+    lost = _lost(context, path.name)
+    return _deleted_row(lost) if lost else None
+
+
+def _deleted_vaults(context: Context, path: ids.ResourceId, _: Request) -> list[Row]:
+    """Return the soft-deleted vaults of a subscription whose time is not over."""
+    names = [lost["name"] for lost in context.tx.remnants(VAULT)]
+    found = [lost for name in names if (lost := _lost(context, name)) is not None]
+    return [_deleted_row(lost) for lost in found if ids.subscription_of(lost["id"]) == path.subscription]
+
+
+def _purge(context: Context, row: Row, _: Request) -> Response:
+    """Forget a soft-deleted vault, so that its name is free again."""
+    if row.properties["purgeProtectionEnabled"]:
+        raise conflict("MethodNotAllowed", 'Operation "DeletedVaultPurge" is not allowed.')
+    context.tx.drop_remnant(f"{_SPACE}/{row.name}")
+    return Response(status=200)
+
+
+def _missing_deleted(name: str) -> ArmError:
+    return not_found("DeletedVaultNotFound", f"The deleted vault '{name}' was not found.")
 
 
 # Keys
@@ -144,7 +212,7 @@ def _make_key(write: Write) -> None:
         raise bad_request("BadRequest", f"Key type {kind} needs a vault of the premium sku.")
     if kind.startswith("RSA") and properties.setdefault("keySize", 2048) not in _SIZES:
         raise bad_request("BadRequest", f"The key size {properties['keySize']} is none of {_SIZES}.")
-    now = int(time.time())
+    now = int(write.tx.now)
     properties["attributes"] = {"enabled": True, "exportable": False} | (properties.get("attributes") or {})
     properties["attributes"] |= {
         "created": now,
@@ -198,6 +266,8 @@ TYPES = (
                 "enableSoftDelete": True,
                 "softDeleteRetentionInDays": 90,
                 "enableRbacAuthorization": False,
+                "enabledForDiskEncryption": False,
+                "enabledForTemplateDeployment": False,
                 "publicNetworkAccess": "Enabled",
             }
         },
@@ -221,4 +291,22 @@ TYPES = (
         seconds=(3, 3),
     ),
     connections(VAULT, VERSIONS),
+    *(
+        ResourceType(
+            name=name,
+            versions=VERSIONS,
+            level=Level.SUBSCRIPTION,
+            place=Place.NONE,
+            tags=False,
+            schema=False,
+            provisioning=False,
+            names=Names(pattern=".*", maximum=24),
+            methods=frozenset({"GET"}),
+            listing=_deleted_vaults,
+            virtual=_deleted_vault,
+            missing=_missing_deleted,
+            actions={"purge": _purge},
+        )
+        for name in (DELETED, "Microsoft.KeyVault/locations/deletedVaults")
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.arm import ids
 from emulator.arm.errors import conflict
+from emulator.arm.grants import scopes_above
 from emulator.arm.store import Row
 from emulator.arm.writes import Context
 
@@ -19,7 +20,7 @@ def refuse_locked(context: Context, path: str, method: str) -> None:
     parsed = ids.parse(path)
     if parsed is not None and parsed.type.lower() == LOCK.lower():
         return
-    locks = [lock for scope in _upward(path) for lock in context.tx.children(scope, LOCK)]
+    locks = [lock for scope in scopes_above(path) for lock in context.tx.children(scope, LOCK)]
     if method == "DELETE":
         locks += [lock for lock in context.tx.below(path) if lock.type == LOCK]
     binding = [lock for lock in locks if method == "DELETE" or lock.properties["level"] == "ReadOnly"]
@@ -36,11 +37,3 @@ def refuse_locked(context: Context, path: str, method: str) -> None:
 
 def _scope(lock: Row) -> str:
     return lock.id.rsplit("/providers/", 1)[0]
-
-
-def _upward(path: str) -> list[str]:
-    """Return a scope and all above it, up to the subscription."""
-    scopes = [path]
-    while (parsed := ids.parse(scopes[-1])) is not None and parsed.parent:
-        scopes.append(parsed.parent)
-    return scopes

@@ -6,6 +6,8 @@ import uuid
 
 from emulator.arm.catalogue import Names, ResourceType
 from emulator.arm.identities import USER_ASSIGNED, register_principal
+from emulator.arm.messages import Json
+from emulator.arm.store import Row, Transaction
 from emulator.arm.tokens import TENANT_ID
 from emulator.arm.writes import Write
 
@@ -19,6 +21,11 @@ def _enter_directory(write: Write) -> None:
     register_principal(write.tx, principal, write.id.key)
 
 
+def _lower_group(_: Transaction, row: Row, answer: Json) -> None:
+    """This provider answers ids with ``/resourcegroups/`` in lower case."""
+    answer["id"] = row.id.replace("/resourceGroups/", "/resourcegroups/")
+
+
 TYPES = (
     ResourceType(
         name=USER_ASSIGNED,
@@ -26,6 +33,7 @@ TYPES = (
         names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=128),
         provisioning=False,
         check=(_enter_directory,),
+        render=_lower_group,
         seconds=(2, 2),
     ),
 )

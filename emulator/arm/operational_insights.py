@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 
 from emulator.arm.catalogue import Names, ResourceType
 from emulator.arm.errors import bad_request
+from emulator.arm.times import stamp
 from emulator.arm.writes import Deletion, Write
 
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
@@ -29,7 +29,7 @@ def _check_retention(write: Write) -> None:
 
 def _complete(write: Write) -> None:
     """A workspace of the same name in the same group within 14 days of its deletion is recovered."""
-    now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+    now = stamp(write.tx.now)
     lost = None if write.old else write.tx.remnant(write.id.key)
     write.settle("properties.customerId", lost["customerId"] if lost else str(uuid.uuid4()))
     write.settle("properties.createdDate", lost["createdDate"] if lost else now)

@@ -8,9 +8,7 @@ time: there is no timer, so that a killed daemon loses nothing.
 
 from __future__ import annotations
 
-import os
 import uuid
-from dataclasses import dataclass
 
 from emulator.arm import ids
 from emulator.arm.catalogue import ResourceType
@@ -20,41 +18,10 @@ from emulator.arm.resources import RESOURCE_GROUP, delete_group
 from emulator.arm.store import Operation, Row
 from emulator.arm.writes import Context, delete, render
 
+RUN_COMMAND = "runCommand"
+"""The kind of operations that the fabric ends."""
 ENDPOINT = "https://management.azure.com"
 """The host of absolute URLs when a request does not say whom it asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """How long writes take: a factor on Azure's typical durations; 0 is off."""
-
-    scale: float = 0.0
-
-    @classmethod
-    def parse(cls, text: str) -> Latency:
-        """Read ``off``, ``azure`` or ``azure:0.1`` (a tenth of Azure's durations)."""
-        word, _, factor = text.strip().lower().partition(":")
-        if word in {"", "off"} and not factor:
-            return cls(0.0)
-        try:
-            scale = float(factor or 1)
-        except ValueError:
-            scale = -1
-        if word != "azure" or scale <= 0:
-            raise ValueError(
-                f"FED_EMULATOR_LATENCY={text!r} is not understood: it would leave open how long writes take. "
-                "Use off, azure, or azure:<factor> such as azure:0.1."
-            )
-        return cls(scale)
-
-    @classmethod
-    def from_environment(cls) -> Latency:
-        """Read FED_EMULATOR_LATENCY."""
-        return cls.parse(os.environ.get("FED_EMULATOR_LATENCY", "off"))
-
-    def seconds(self, typical: float) -> float:
-        """Return how long something takes here that typically takes so long on Azure."""
-        return self.scale * typical
 
 
 def refuse_second_writer(
@@ -101,6 +68,13 @@ def settle(context: Context) -> None:
     for operation, kind, key in context.tx.due_operations():
         row = context.tx.get(key)
         try:
+            if kind == RUN_COMMAND:
+                context.tx.drop_command(operation)
+                raise conflict(
+                    "VMExtensionProvisioningTimeout",
+                    f"Provisioning of VM extension RunCommandLinux has timed out on {key}: the script did "
+                    "not end.",
+                )
             if row is not None and kind == "PUT":
                 _succeed(context, row)
             elif row is not None and kind == "DELETE":
@@ -109,7 +83,7 @@ def settle(context: Context) -> None:
             context.tx.end_operation(
                 operation, "Failed", {"status": refusal.status, "error": refusal.error()}
             )
-            if row is not None:
+            if row is not None and kind != RUN_COMMAND:
                 row.state = "Succeeded" if row.type == RESOURCE_GROUP else "Failed"
                 context.tx.put(row)
         else:

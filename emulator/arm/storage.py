@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import hashlib
 
 from emulator.arm import ids
@@ -19,6 +18,7 @@ from emulator.arm.network.private_links import (
     render_connections,
 )
 from emulator.arm.store import Row, Transaction
+from emulator.arm.times import stamp
 from emulator.arm.writes import Context, Write
 
 ACCOUNT = "Microsoft.Storage/storageAccounts"
@@ -33,11 +33,6 @@ _SPACE = "storage-account"
 
 PAIRED = {"westeurope": "northeurope", "northeurope": "westeurope", "uksouth": "ukwest", "ukwest": "uksouth"}
 """Region -> the region that geo-redundant accounts copy to; others copy to themselves here."""
-
-
-def stamp(now: float) -> str:
-    """Return a time (seconds since 1970) as Azure writes it."""
-    return dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 # Names

@@ -27,6 +27,7 @@ from emulator.arm.catalogue import (
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.identities import assign_identities
 from emulator.arm.ids import ResourceId
+from emulator.arm.latency import Latency
 from emulator.arm.messages import Json
 from emulator.arm.schema import SCHEMA
 from emulator.arm.store import Row, Transaction
@@ -42,8 +43,8 @@ class Context:
     catalogue: Catalogue
     query: Mapping[str, str] = field(default_factory=dict)
     """The query of the request."""
-    lag: float = 0.0
-    """Seconds until a role assignment takes effect."""
+    latency: Latency = field(default_factory=Latency)
+    """How long writes take."""
     fabric_listens: bool = False
     """Whether a fabric follows the changes and can run what machines are asked to run."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from emulator.arm.catalogue import Names
 from emulator.arm.errors import ArmError, bad_request, conflict
 
@@ -25,11 +23,6 @@ DISK_VERSIONS = ("2024-03-02", "2026-03-02", "2025-01-02", "2024-03-03", "2023-1
 """The SDK's version first, then the defaults of other clients; the shapes used here are the same in all."""
 
 DISK_NAMES = Names(pattern=r"[A-Za-z0-9_.-]+", maximum=80)
-
-
-def now() -> str:
-    """Return the time as Azure writes it."""
-    return dt.datetime.now(dt.UTC).isoformat()
 
 
 def invalid(message: str, target: str | None = None) -> ArmError:

@@ -14,11 +14,11 @@ from emulator.arm.compute.common import (
     invalid,
     not_allowed,
     not_changeable,
-    now,
 )
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
+from emulator.arm.times import stamp
 from emulator.arm.writes import Deletion, Write
 
 GIB = 1024**3
@@ -63,7 +63,12 @@ def _check_sku(write: Write) -> None:
     name = (write.body.get("sku") or {}).get("name", "Standard_LRS")
     if name not in SKUS:
         raise invalid(f"The disk sku '{name}' is none of {', '.join(sorted(SKUS))}.", "sku.name")
-    write.body["sku"] = {"name": name, "tier": name.partition("_")[0].removesuffix("SSD") or name}
+    write.body["sku"] = disk_sku(name)
+
+
+def disk_sku(name: str) -> Json:
+    """Return the `sku` that is answered for a kind of disk."""
+    return {"name": name, "tier": name.partition("_")[0].removesuffix("SSD").removesuffix("V2")}
 
 
 def _check_encryption(write: Write) -> None:
@@ -82,7 +87,7 @@ def _check_access(write: Write) -> None:
 
 
 def _complete(write: Write) -> None:
-    write.settle("properties.timeCreated", now())
+    write.settle("properties.timeCreated", stamp(write.tx.now))
     write.settle("properties.uniqueId", str(uuid.uuid4()))
 
 
@@ -99,26 +104,35 @@ def _keep_attached(deletion: Deletion) -> None:
         raise not_allowed(f"Disk {deletion.row.name} is attached to VM {machine.id}.")
 
 
-def os_disk(tx: Transaction, *, group: str, machine: str, location: str, body: Json) -> Row:
+def _encryption_of(managed: Json) -> Json:
+    named = (managed.get("diskEncryptionSet") or {}).get("id")
+    if named is None:
+        return {"type": "EncryptionAtRestWithPlatformKey"}
+    return {"type": "EncryptionAtRestWithCustomerKey", "diskEncryptionSetId": named}
+
+
+def os_disk(tx: Transaction, *, group: str, machine: str, location: str, body: Json, zones: list[str]) -> Row:
     """Make the disk that a machine boots from; `body` is osDisk of its storage profile."""
     row = Row(
         id=f"{group}/providers/{DISK}/{body['name']}",
         type=DISK,
         body={
             "location": location,
-            "sku": {"name": body["managedDisk"]["storageAccountType"], "tier": "Standard"},
+            "sku": disk_sku(body["managedDisk"]["storageAccountType"]),
             "properties": {
                 "osType": "Linux",
                 "hyperVGeneration": "V2",
                 "creationData": {"createOption": "FromImage"},
                 "diskSizeGB": body["diskSizeGB"],
                 "diskSizeBytes": body["diskSizeGB"] * GIB,
-                "timeCreated": now(),
+                "timeCreated": stamp(tx.now),
                 "uniqueId": str(uuid.uuid4()),
+                "encryption": _encryption_of(body["managedDisk"]),
                 "networkAccessPolicy": "AllowAll",
                 "publicNetworkAccess": "Enabled",
             },
-        },
+        }
+        | ({"zones": zones} if zones else {}),
         parent=group,
     )
     tx.put(row)

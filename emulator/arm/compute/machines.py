@@ -17,49 +17,72 @@ from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType
 from emulator.arm.compute.common import (
     DISK,
     ENCRYPTION_SET,
+    EXTENSION,
     MACHINE,
     MACHINE_VERSIONS,
     invalid,
     not_allowed,
     not_changeable,
-    now,
 )
 from emulator.arm.compute.disks import machine_with, os_disk
-from emulator.arm.errors import ArmError, bad_request, not_found
+from emulator.arm.errors import bad_request, conflict, not_found
 from emulator.arm.messages import Json, Request, Response
-from emulator.arm.network.interfaces import OF_MACHINE, machine_of
-from emulator.arm.operations import begin, pending_headers
+from emulator.arm.network.common import network_key
+from emulator.arm.network.interfaces import OF_MACHINE, endpoint_of, machine_of, subnets_of
+from emulator.arm.operations import RUN_COMMAND, begin, pending_headers
 from emulator.arm.store import Row, Transaction
+from emulator.arm.times import stamp
 from emulator.arm.writes import Context, Deletion, Write, remove
 
 INTERFACE = "Microsoft.Network/networkInterfaces"
+SIZE = "properties.hardwareProfile.vmSize"
 CUSTOM_DATA = "properties.osProfile.customData"
 USER_DATA = "properties.userData"
 OF_DATA_DISK = "properties.storageProfile.dataDisks[].managedDisk.id"
 GALLERIES = "microsoft.compute/galleries/"
+RSA_BITS = 2048
+DECODED_LIMIT = 65535
 ENCODED_LIMIT = 87380
-"""Characters of base64: 65,535 bytes decoded."""
+"""Bytes of custom or user data, and characters of base64 for them."""
 
 SIZES = re.compile(r"Standard_(B\d+[a-z]*s_v2|[DE]\d+[a-z]*_v[2-6]|A\d+m?_v2|F\d+[a-z]*_v2)")
 """The size families known here."""
 NO_TRUSTED_LAUNCH = re.compile(r"Standard_(A\d+m?_v2|[DE]\d+s?_v[23]|D\d+pl?s_v5)")
+ARM_SIZE = re.compile(r"Standard_[A-Z]+\d+p[a-z]*_v\d")
+"""Sizes with Arm processors."""
 RESERVED = frozenset(
-    {
-        "administrator", "admin", "user", "user1", "test", "user2", "test1", "user3", "admin1", "1", "123",
-        "a", "actuser", "adm", "admin2", "aspnet", "backup", "console", "david", "guest", "john", "owner", "root",
-        "server", "sql", "support", "support_388945a0", "sys", "test2", "test3", "user4", "user5",
-    }
-)  # fmt: skip
+    """
+    administrator admin user user1 test user2 test1 user3 admin1 1 123 a actuser adm admin2 aspnet backup
+    console david guest john owner root server sql support support_388945a0 sys test2 test3 user4 user5
+    """.split()  # noqa: SIM905
+)
 """Administrator names that Azure refuses."""
-IMAGES = {"canonical": {"ubuntu-24_04-lts": {"server", "server-arm64", "ubuntu-pro", "cvm"}}}
-"""Publisher -> offer -> skus of the images known here."""
+TURNING = 20.0
+"""Seconds that a start, stop or restart typically takes on Azure."""
+LONGEST_COMMAND = 5400.0
+"""Seconds after which Azure gives up a run command."""
+IMAGES = {
+    "canonical": {
+        "ubuntu-24_04-lts": {
+            "server": ("x64", "V2"),
+            "server-gen1": ("x64", "V1"),
+            "server-arm64": ("Arm64", "V2"),
+            "minimal": ("x64", "V2"),
+            "ubuntu-pro": ("x64", "V2"),
+            "cvm": ("x64", "V2"),
+        }
+    }
+}
+"""Publisher -> offer -> sku -> (architecture, generation) of the images known here."""
+LATEST = "24.04.202610010"
+"""What the version `latest` means here."""
 
 
 # What a body must say
 
 
 def _check_size(write: Write) -> None:
-    size = str(write.get("properties.hardwareProfile.vmSize"))
+    size = str(write.get(SIZE))
     if SIZES.fullmatch(size) is None:
         raise invalid(f"The value {size} provided for the VM size is not valid.", "vmSize")
     security = write.properties.get("securityProfile") or {}
@@ -78,14 +101,34 @@ def _check_image(write: Write) -> None:
             raise invalid(f"The image '{image['id']}' is not an image of a gallery.", "imageReference.id")
         return
     publisher, offer, sku = (str(image.get(name, "")) for name in ("publisher", "offer", "sku"))
-    if sku not in IMAGES.get(publisher.lower(), {}).get(offer.lower(), set()):
+    found = IMAGES.get(publisher.lower(), {}).get(offer.lower(), {}).get(sku.lower())
+    if found is None:
         raise not_found(
             "PlatformImageNotFound",
             f"The platform image '{publisher}:{offer}:{sku}:{image.get('version')}' is not available. Verify "
             "that all fields in the storage profile are correct.",
         )
+    _check_fit(write, *found)
     version = str(image.get("version"))
-    image["exactVersion"] = "24.04.202610010" if version == "latest" else version
+    image["exactVersion"] = LATEST if version == "latest" else version
+
+
+def _check_fit(write: Write, architecture: str, generation: str) -> None:
+    size = str(write.get(SIZE))
+    has = "Arm64" if ARM_SIZE.fullmatch(size) else "x64"
+    if has != architecture:
+        raise bad_request(
+            "BadRequest",
+            f"Cannot create a VM of size '{size}' because this VM size only supports a CPU Architecture of "
+            f"'{has}', but an image or disk with CPU Architecture '{architecture}' was given. Please check "
+            "that the CPU Architecture of the image or disk is compatible with that of the VM size.",
+        )
+    if generation == "V1" and write.get("properties.securityProfile.securityType"):
+        raise bad_request(
+            "BadRequest",
+            "The selected image is not supported for virtual machines with Trusted Launch or Confidential "
+            "security type: it is of generation 1.",
+        )
 
 
 def _check_encoded(write: Write, path: str, what: str) -> None:
@@ -93,13 +136,13 @@ def _check_encoded(write: Write, path: str, what: str) -> None:
     if text is None:
         return
     try:
-        base64.b64decode(text, validate=True)
+        fits = len(base64.b64decode(text, validate=True)) <= DECODED_LIMIT
     except (binascii.Error, ValueError):
-        text = None
-    if text is None or len(text) > ENCODED_LIMIT:
+        fits = False
+    if not fits:
         raise invalid(
             f"{what} must be in Base64 encoding and with a maximum length of {ENCODED_LIMIT} characters.",
-            path.rsplit(".", 1)[-1],
+            path.removeprefix("properties."),
         )
 
 
@@ -133,11 +176,24 @@ def _check_login(write: Write) -> None:
                 "due to a known issue in Linux provisioning agent.",
                 "linuxConfiguration.ssh.publicKeys.path",
             )
-        if not str(key.get("keyData", "")).startswith(("ssh-rsa AAAA", "ssh-ed25519 AAAA")):
-            raise invalid(
-                "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.",
-                "linuxConfiguration.ssh.publicKeys.keyData",
-            )
+        _check_key(str(key.get("keyData", "")))
+
+
+def _check_key(line: str) -> None:
+    """Azure takes ed25519 keys, and RSA ones of 2048 bits or more, in OpenSSH's one-line form."""
+    kind, _, rest = line.strip().partition(" ")
+    encoded = rest.partition(" ")[0]
+    try:
+        bits = len(base64.b64decode(encoded, validate=True)) * 8 if encoded.startswith("AAAA") else 0
+    except (binascii.Error, ValueError):
+        bits = 0
+    if (kind == "ssh-ed25519" and bits) or (kind == "ssh-rsa" and bits >= RSA_BITS):
+        return
+    raise invalid(
+        "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid: an ed25519 key or an "
+        f"RSA key of at least {RSA_BITS} bits in OpenSSH format is needed.",
+        "linuxConfiguration.ssh.publicKeys.keyData",
+    )
 
 
 def _check_patching(write: Write) -> None:
@@ -159,6 +215,7 @@ def _check_interfaces(write: Write) -> None:
         interfaces[0]["properties"]["primary"] = True
     elif len(primaries) != 1:
         raise invalid("A VM needs exactly one primary network interface.", "networkProfile")
+    networks: set[str] = set()
     for one in interfaces:
         owner = machine_of(write.tx, str(one["id"]).lower())
         if owner is not None and owner.key != write.id.key:
@@ -166,6 +223,35 @@ def _check_interfaces(write: Write) -> None:
                 "NicInUse",
                 f"Network Interface {one['id']} is used by existing resource {owner.id}.",
             )
+        row = write.tx.get(str(one["id"]))
+        if row is not None and endpoint_of(write.tx, row.key) is not None:
+            raise bad_request(
+                "NicInUseWithPrivateEndpoint",
+                f"Network interface {row.id} cannot be used by a VM because it belongs to a private "
+                "endpoint.",
+            )
+        networks |= {network_key(subnet) for subnet in subnets_of(row)} if row is not None else set()
+    if len(networks) > 1:
+        raise bad_request(
+            "SubnetsNotInSameVnet",
+            f"The network interfaces of VM {write.id.path} are in more than one virtual network: "
+            f"{', '.join(sorted(networks))}.",
+        )
+    _check_stopped(write, interfaces)
+
+
+def _check_stopped(write: Write, interfaces: list[Json]) -> None:
+    """Interfaces come and go only while the machine is deallocated."""
+    before = {
+        str(one["id"]).lower() for one in write.before("properties.networkProfile.networkInterfaces") or []
+    }
+    now = {str(one["id"]).lower() for one in interfaces}
+    if write.old is not None and before != now and write.old.hidden.get("power") != "deallocated":
+        raise conflict(
+            "AddingOrDeletingNetworkInterfacesOnARunningVirtualMachine",
+            "Secondary network interfaces cannot be added or deleted from a running virtual machine "
+            f"{write.id.name}. Please stop and deallocate it.",
+        )
 
 
 def _check_data_disks(write: Write) -> None:
@@ -214,9 +300,11 @@ def _name_os_disk(write: Write) -> None:
 
 def _complete(write: Write) -> None:
     write.settle("properties.vmId", str(uuid.uuid4()))
-    write.settle("properties.timeCreated", now())
+    write.settle("properties.timeCreated", stamp(write.tx.now))
     if write.old is None:
         write.hidden |= {"power": "running", "boot": 1}
+    elif write.before(SIZE) != write.get(SIZE) and write.hidden["power"] == "running":
+        write.hidden["boot"] = int(write.hidden["boot"]) + 1  # another size is another boot
 
 
 def _make_os_disk(write: Write) -> None:
@@ -224,7 +312,14 @@ def _make_os_disk(write: Write) -> None:
     disk = write.row.properties["storageProfile"]["osDisk"]
     row = write.tx.get(disk["managedDisk"]["id"])
     if row is None and group is not None:
-        os_disk(write.tx, group=group, machine=write.row.key, location=write.body["location"], body=disk)
+        os_disk(
+            write.tx,
+            group=group,
+            machine=write.row.key,
+            location=write.body["location"],
+            body=disk,
+            zones=write.body.get("zones") or [],
+        )
     elif row is not None:
         write.tx.add_link(write.row.key, "os-disk", row.key, write.row.id)
 
@@ -279,10 +374,17 @@ def _view(tx: Transaction, row: Row) -> Json:
     }
 
 
+def _render(tx: Transaction, row: Row, answer: Json) -> None:
+    extensions = tx.children(row.key, EXTENSION)
+    if extensions:
+        answer["resources"] = [{"id": one.id, "name": one.name, "type": one.type} for one in extensions]
+
+
 def _expand(context: Context, row: Row, answer: Json, what: str) -> None:
-    if what.lower() == "instanceview":
+    wanted = {part.strip().lower() for part in what.split(",")}
+    if "instanceview" in wanted:
         answer["properties"]["instanceView"] = _view(context.tx, row)
-    elif what.lower() == "userdata" and USER_DATA in row.hidden:
+    if "userdata" in wanted and USER_DATA in row.hidden:
         answer["properties"]["userData"] = row.hidden[USER_DATA]
 
 
@@ -294,9 +396,18 @@ def _answer_view(context: Context, row: Row, request: Request) -> Response:
 # Actions
 
 
-def _accepted(context: Context, row: Row, request: Request, seconds: float | None) -> tuple[str, Response]:
-    operation = begin(context, row, "POST", seconds=seconds)
-    headers = pending_headers(request, context.type_of(row), row.key, operation, seconds)
+def _accepted(
+    context: Context,
+    row: Row,
+    request: Request,
+    *,
+    kind: str = "POST",
+    seconds: float,
+    keys: frozenset[str] = frozenset(),
+) -> tuple[str, Response]:
+    operation = begin(context, row, kind, seconds=seconds, keys=keys)
+    pace = 0.0 if kind == "POST" else None
+    headers = pending_headers(request, context.type_of(row), row.key, operation, pace)
     return operation, Response(status=202, headers=headers)
 
 
@@ -304,14 +415,14 @@ def _turn(power: str, *, boots: bool) -> Callable[[Context, Row, Request], Respo
     """Return the action that brings a machine into a power state."""
 
     def act(context: Context, row: Row, request: Request) -> Response:
-        was = row.hidden.get("power")
-        if boots and (was != "running" or request.path.lower().endswith("/restart")):
-            if was == "deallocated" and request.path.lower().endswith("/restart"):
-                raise not_allowed(f"Cannot restart VM {row.name}: it is deallocated. Start it.")
+        was, restart = row.hidden.get("power"), request.path.lower().endswith("/restart")
+        if restart and was != "running":
+            raise not_allowed(f"Cannot restart VM {row.name}: it is {was}. Start it.")
+        if boots and (was != "running" or restart):
             row.hidden["boot"] = int(row.hidden.get("boot", 0)) + 1
         row.hidden["power"] = power
         context.tx.put(row)
-        return _accepted(context, row, request, 0.0)[1]
+        return _accepted(context, row, request, seconds=context.latency.seconds(TURNING))[1]
 
     return act
 
@@ -325,14 +436,22 @@ def _run_command(context: Context, row: Row, request: Request) -> Response:
         )
     if row.hidden.get("power") != "running":
         raise not_allowed(f"The operation requires the VM to be running (or set to run): {row.id}.")
-    if context.tx.health(row.key) is None:
-        raise ArmError(
-            409,
+    if context.tx.health(row.key) is None or not context.fabric_listens:
+        raise conflict(
             "VMAgentStatusCommunicationError",
             f"VM '{row.name}' has not reported status for VM agent or extensions. Verify that the OS is up "
             "and healthy. (On the emulator: no fabric runs this machine; ./fed doctor says what is missing.)",
         )
-    operation, response = _accepted(context, row, request, None)
+    only_one = frozenset({f"{row.key}/runcommand"})
+    if context.tx.occupied(only_one) is not None:
+        raise conflict(
+            "Conflict",
+            "Run command extension execution is in progress. Please wait for completion before invoking a "
+            "run command.",
+        )
+    operation, response = _accepted(
+        context, row, request, kind=RUN_COMMAND, seconds=LONGEST_COMMAND, keys=only_one
+    )
     context.tx.add_command(operation, row.id, [str(line) for line in script])
     return response
 
@@ -379,6 +498,7 @@ TYPES = (
         ),
         after=(_make_os_disk,),
         gone=(_take_along,),
+        render=_render,
         expand=_expand,
         views={"instanceView": _answer_view},
         actions={

@@ -127,7 +127,7 @@ def _check_one_network(write: Write) -> None:
 
 def _check_not_managed(write: Write) -> None:
     """The interface of a private endpoint is written by the endpoint alone."""
-    endpoint = _endpoint(write.tx, write.id.key) if write.old else None
+    endpoint = endpoint_of(write.tx, write.id.key) if write.old else None
     if endpoint is not None:
         raise bad_request(
             "NicInUseWithPrivateEndpoint",
@@ -204,8 +204,14 @@ def describe_configurations(row: Row, answer: Json) -> None:
     ]
 
 
-def _endpoint(tx: Transaction, interface: str) -> Row | None:
+def endpoint_of(tx: Transaction, interface: str) -> Row | None:
+    """Return the private endpoint that an interface belongs to."""
     return next((tx.get(source) for source, _, _ in tx.links_to(interface, OF_ENDPOINT)), None)
+
+
+def subnets_of(interface: Row) -> list[str]:
+    """Return the ids of the subnets that an interface has addresses in."""
+    return [one["properties"]["subnet"]["id"] for one in interface.properties["ipConfigurations"]]
 
 
 def machine_of(tx: Transaction, interface: str) -> Row | None:
@@ -215,7 +221,7 @@ def machine_of(tx: Transaction, interface: str) -> Row | None:
 
 def _render(tx: Transaction, row: Row, answer: Json) -> None:
     describe_configurations(row, answer)
-    machine, endpoint = machine_of(tx, row.key), _endpoint(tx, row.key)
+    machine, endpoint = machine_of(tx, row.key), endpoint_of(tx, row.key)
     if machine is not None:
         answer["properties"]["virtualMachine"] = {"id": machine.id}
         references = machine.properties["networkProfile"]["networkInterfaces"]
@@ -235,7 +241,7 @@ def in_use(interface: Row, user: Row) -> ArmError:
 
 
 def _keep_used(deletion: Deletion) -> None:
-    machine, endpoint = machine_of(deletion.tx, deletion.row.key), _endpoint(deletion.tx, deletion.row.key)
+    machine, endpoint = machine_of(deletion.tx, deletion.row.key), endpoint_of(deletion.tx, deletion.row.key)
     if machine is not None:
         raise in_use(deletion.row, machine)
     if endpoint is not None:
