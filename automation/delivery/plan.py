@@ -81,45 +81,41 @@ class Plan(BaseModel):
         ]
 
 
-def read(stack: str, target: Target, preview: Mapping[str, Any], *, failure: str = "") -> Plan:
+def read(
+    stack: str, target: Target, preview: Mapping[str, Any], *, unchanged: Mapping[str, int] | None = None
+) -> Plan:
     """The plan in the document that ``pulumi preview --json`` prints.
 
     Args:
         stack: its name.
         target: where the preview looked.
         preview: the document; may lack steps when the preview failed.
-        failure: what the command said when it failed, for a preview that got no further than its settings.
+        unchanged: how many resources of each party stay as they are, which the document does not say.
     """
     steps = preview.get("steps") or []
     parties = _parties(stack, steps)
     changes: dict[str, Change] = {}
-    unchanged: dict[str, int] = {}
     for step in steps:
         state = step.get("newState") or step.get("oldState") or {}
         urn, kind = str(step["urn"]), _KINDS.get(step["op"])
-        if not is_counted(urn, custom=bool(state.get("custom"))):
-            continue
-        party = party_of(stack, urn, str(state.get("provider", "")), parties)
-        if kind is None:
-            unchanged[party] = unchanged.get(party, 0) + (step["op"] in {"same", "refresh"})
+        if kind is None or not is_counted(urn, custom=bool(state.get("custom"))):
             continue
         before = changes[urn].properties if urn in changes else ()
         found = {*before, *_properties(step)} if kind in {"update", "replace"} else set()
         changes[urn] = Change(
-            party=party,
+            party=party_of(stack, urn, str(state.get("provider", "")), parties),
             kind=kind,
             type=type_of(urn),
             name=name_of(urn),
             urn=urn,
             properties=tuple(sorted(found)),
         )
-    said = _diagnostics(preview, {"error"})
     return Plan(
         stack=stack,
         target=target,
         changes=tuple(changes.values()),
-        unchanged=unchanged,
-        errors=said or ((failure.strip(),) if failure.strip() else ()),
+        unchanged={party: count for party, count in (unchanged or {}).items() if count},
+        errors=_diagnostics(preview, {"error"}),
         warnings=_diagnostics(preview, {"warning"}),
     )
 

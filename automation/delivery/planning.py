@@ -43,8 +43,8 @@ def require_approved(found: Plan, approved: Path) -> None:
     differences = read_plan(approved).differences(found)
     if differences:
         raise RefusedError(
-            f"The plan of {found.stack} differs from what was approved, so nothing was deployed. Something changed "
-            "in between; run it again and look at the new plan.\n  " + "\n  ".join(differences)
+            f"The plan of {found.stack} differs from what was approved, so nothing was deployed. Something "
+            "changed in between; run it again and look at the new plan.\n  " + "\n  ".join(differences)
         )
 
 
@@ -71,5 +71,5 @@ def _refreshed(target: Target) -> Plan:
     def run(on_event: OnEvent) -> PreviewResult:
         return stack.preview(on_event=on_event, json=True, refresh=True, color="never")
 
-    result, _ = operation.run(target, f"comparing {target.name} with what is there", run)
-    return read(target.name, target.on.value, json.loads(result.stdout))
+    result, record = operation.run(target, f"comparing {target.name} with what is there", run)
+    return read(target.name, target.on.value, json.loads(result.stdout), unchanged=record.unchanged())

@@ -78,8 +78,15 @@ CHANGED = preview(
 )
 
 
-def read(document: dict[str, Any], **more: Any) -> Plan:
-    return plans.read("dev", "emulator", document, **more)
+UNCHANGED = {"centre": 1, "va": 1, "cleveland": 0}
+
+
+def read(document: dict[str, Any]) -> Plan:
+    return plans.read("dev", "emulator", document, unchanged=UNCHANGED)
+
+
+def failed(*messages: str) -> Plan:
+    return Plan(stack="dev", target="emulator", errors=messages)
 
 
 def test_each_change_is_its_partys_whose_provider_makes_it() -> None:
@@ -90,7 +97,6 @@ def test_each_change_is_its_partys_whose_provider_makes_it() -> None:
         ("delete", "vnet-fed-dev-old-va-long-beach"): "va-long-beach",
         ("create", "suffix-fed-dev-va-long-beach"): "va-long-beach",
     }
-    assert read(CHANGED).unchanged == {"centre": 1, "va": 1}
 
 
 def test_the_peerings_two_halves_belong_to_the_parties_that_make_them() -> None:
@@ -153,8 +159,8 @@ def test_losses_stand_out_and_unchanged_parties_share_a_row() -> None:
 
 
 def test_a_hospital_that_leaves_is_said_to_leave() -> None:
-    text = summary(read(preview(step("delete", VNET, "vnet-fed-dev-va", "va"))))
-    assert "| va (leaves) |  |  |  | **1** |  |" in text
+    text = summary(read(preview(step("delete", VNET, "vnet-fed-dev-cleveland", "cleveland"))))
+    assert "| cleveland (leaves) |  |  |  | **1** |  |" in text
 
 
 def test_no_change_is_one_line() -> None:
@@ -165,15 +171,15 @@ def test_no_change_is_one_line() -> None:
 
 def test_a_failed_preview_says_why_without_colours_and_once() -> None:
     message = "<{%fg 1%}>error: Pulumi.dev.yaml: 1 setting is wrong<{%reset%}>\n"
-    failed = preview(diagnostics=[{"severity": "error", "message": message}] * 2)
-    text = comment(["dev"], [read(failed)], {}, {})
+    document = preview(diagnostics=[{"severity": "error", "message": message}] * 2)
+    text = comment(["dev"], [read(document)], {}, {})
     assert "### dev: failed" in text
     assert text.count("error: Pulumi.dev.yaml: 1 setting is wrong") == 1
     assert "<{%" not in text
 
 
 def test_a_preview_that_never_began_says_what_the_command_said() -> None:
-    text = summary(read({}, failure="no Azure login\n"))
+    text = summary(failed("no Azure login"))
     assert "```text\nno Azure login\n```" in text
 
 
@@ -188,7 +194,7 @@ def test_a_change_that_reaches_no_stack_says_so() -> None:
 
 def test_azures_preview_is_shown_before_the_rehearsal() -> None:
     azure = read(preview()).model_copy(update={"target": "azure"})
-    broken = read({}, failure="the emulator refused it")
+    broken = failed("the emulator refused it")
     text = comment(["dev"], [broken, azure], {}, {})
     assert "Previewed against Azure" in text
     assert "**The rehearsal failed:** the emulator refused it" in text

@@ -1,0 +1,95 @@
+"""`fed hospital`: a hospital joins, leaves, or is looked at."""
+
+from typing import Annotated
+
+import typer
+
+from automation.options import DEFAULT_STACK, Json, On, Where, Yes
+
+PANEL = "Deliver"
+app = typer.Typer(help="Let a hospital join or leave a federation.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The hospital's name, which never changes.")]
+InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
+
+
+@app.command()
+def add(
+    name: Name,
+    *,
+    subscription: Annotated[
+        str | None, typer.Option("--subscription", metavar="ID", help="The hospital's own subscription.")
+    ] = None,
+    address_space: Annotated[
+        str | None, typer.Option("--address-space", metavar="CIDR", help="The next free range when left out.")
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option("--location", metavar="REGION", help="The stack's region when left out.")
+    ] = None,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    yes: Yes = False,
+) -> None:
+    """Enter a hospital into the stack file and show the plan; with --yes deploy it.
+
+    One that has left comes back with the data that it kept.
+    """
+    from automation.delivery import hospital  # noqa: PLC0415 slow
+
+    hospital.add(
+        stack,
+        on,
+        name,
+        subscription=subscription,
+        address_space=address_space,
+        location=location,
+        yes=yes,
+        say=_say,
+    )
+
+
+@app.command()
+def remove(
+    name: Name,
+    *,
+    delete_data: Annotated[
+        str | None,
+        typer.Option("--delete-data", metavar="NAME", help="Delete its data, too: its name again."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long a round under way may take.")
+    ] = 600,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    yes: Yes = False,
+) -> None:
+    """Let a hospital leave and show the plan; with --yes revoke its certificate and deploy it.
+
+    Its network, machine and rights go, here and at the centre; its data stay, with nothing that reaches them.
+    """
+    from automation.delivery import hospital  # noqa: PLC0415 slow
+
+    hospital.remove(stack, on, name, delete_data=delete_data, wait_seconds=wait, yes=yes, say=_say)
+
+
+@app.command("list")
+def list_hospitals(stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False) -> None:
+    """Show the hospitals of a stack: members, not deployed yet, leaving, or left."""
+    from rich.table import Table  # noqa: PLC0415 slow
+
+    from automation import output  # noqa: PLC0415
+    from automation.delivery import hospital  # noqa: PLC0415
+    from automation.target import open_target  # noqa: PLC0415
+
+    rows = hospital.list_hospitals(open_target(stack, on))
+    if as_json:
+        output.show_json(rows)
+        return
+    table = Table(*hospital.COLUMNS, box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(row[column] for column in hospital.COLUMNS))
+    output.show(table)
+
+
+def _say(text: str) -> None:
+    typer.echo(f"fed: {text}", err=True)

@@ -1,0 +1,254 @@
+"""A hospital joins or leaves: the stack file is edited, the plan shown, and deployed when asked.
+
+A plan for one hospital may touch that hospital and the centre. If it touches anyone else, something besides
+is not deployed yet; that is said, and nothing is deployed with it by the way.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from automation import deploy, show_plan
+from automation.delivery.address_space import next_free
+from automation.delivery.operator import SilentVmError, fedctl
+from automation.delivery.plan import Plan
+from automation.delivery.stack_file import StackFile
+from automation.options import On
+from automation.outcome import FedError, QuestionError, RefusedError
+from automation.target import Target, open_target
+from emulator import paths
+from federation.parties import CENTRE
+
+Say = Callable[[str], None]
+
+POLL_SECONDS = 5.0
+COLUMNS = ("hospital", "subscription", "addressSpace", "state")
+
+
+def add(
+    stack: str,
+    on: On,
+    name: str,
+    *,
+    subscription: str | None,
+    address_space: str | None,
+    location: str | None,
+    yes: bool,
+    say: Say,
+) -> None:
+    """Enter a hospital, or take one back that has left, and show what that changes; with `yes` deploy it.
+
+    Raises:
+        QuestionError: when a new one comes without a subscription, or a known one with another.
+        SettingsError: when the settings refuse it; the file is then as it was.
+        RefusedError: when the plan touches others, and so was not deployed.
+    """
+    file = _stack_file(stack)
+    if file.has_hospital(name):
+        _go_on_with(file, name, subscription, address_space)
+    else:
+        if subscription is None:
+            raise QuestionError(f"{name} is new: name its subscription with --subscription")
+        entry = {
+            "subscriptionId": subscription,
+            "addressSpace": address_space or str(next_free(file.settings())),
+        }
+        file.add_hospital(name, {**entry, **({"location": location} if location else {})})
+    with _edited(file, say):
+        target = open_target(stack, on)
+        plan = _show(target, name, say)
+    if not yes:
+        say(f"Nothing was deployed. Commit {file.path.name} on a branch feature-{name}, or add --yes.")
+        return
+    _require_only(plan, name)
+    deploy.up(target, ask=False)
+
+
+def remove(
+    stack: str,
+    on: On,
+    name: str,
+    *,
+    delete_data: str | None,
+    wait_seconds: float,
+    yes: bool,
+    say: Say,
+) -> None:
+    """Let a hospital leave and show what that changes; with `yes` revoke its certificate, then deploy.
+
+    Its data stay unless `delete_data` is its name.
+
+    Raises:
+        QuestionError: when it is no member, has left already, or `delete_data` names another. RefusedError:
+        when the plan touches others, a round does not end in time, or locked data are still in use.
+    """
+    file = _stack_file(stack)
+    was = _retirement(file, name)
+    retired = _next_retirement(file, name, delete_data)
+    if retired is None:
+        file.remove_hospital(name)
+    else:
+        file.set_of_hospital(name, "retired", retired)
+    with _edited(file, say):
+        target = open_target(stack, on)
+        if delete_data and yes:
+            _unprotect(target, name)
+        plan = _show(target, name, say)
+    if not yes:
+        say(f"Nothing was deployed. Commit {file.path.name} on a branch feature-{name}-leaves, or add --yes.")
+        return
+    _require_only(plan, name)
+    if was is None:
+        drain(target, name, wait_seconds=wait_seconds, say=say)
+    deploy.up(target, ask=False)
+    if retired == "leaving":
+        file.set_of_hospital(name, "retired", "left")
+        file.save()
+        deploy.up(open_target(stack, on), ask=False)
+
+
+def drain(target: Target, name: str, *, wait_seconds: float, say: Say) -> None:
+    """Let the round under way end, then have the centre revoke the hospital's certificate.
+
+    Raises:
+        RefusedError: when the round does not end within `wait_seconds`.
+        FedError: when the centre's VM cannot be asked.
+    """
+    arm, vm = target.arm(), str(deploy.outputs(target)["centre"]["vm"])
+    try:
+        _await_round(lambda: fedctl(arm, vm, "status"), wait_seconds, say)
+        fedctl(arm, vm, "revoke", name, "--reason", "the hospital leaves the federation")
+    except SilentVmError as error:
+        if target.on is On.AZURE:
+            raise FedError(f"{error} So {name} cannot be revoked, and nothing was changed.") from error
+        say(f"No VM runs on this emulator, so there is no round to wait for and nobody to revoke {name} yet.")
+        return
+    say(f"{name} is revoked: its certificate opens nothing any more.")
+
+
+def list_hospitals(target: Target) -> list[dict[str, str]]:
+    """A row per hospital of the stack file: what the file says, and what is deployed."""
+    assert target.settings is not None  # noqa: S101 open_target checks by default
+    try:
+        deployed: Mapping[str, Any] = deploy.outputs(target)["hospitals"]
+    except RefusedError:
+        deployed = {}
+    return [
+        {
+            "hospital": name,
+            "subscription": hospital.subscription_id,
+            "addressSpace": str(hospital.address_space),
+            "state": hospital.retired or ("member" if name in deployed else "not deployed"),
+        }
+        for name, hospital in sorted(target.settings.hospitals.items())
+    ]
+
+
+def _stack_file(stack: str) -> StackFile:
+    return StackFile(paths.REPOSITORY / f"Pulumi.{stack}.yaml")
+
+
+def _retirement(file: StackFile, name: str) -> Literal["leaving", "left"] | None:
+    """What the file says of a hospital; raises QuestionError when it says nothing."""
+    hospitals = file.settings().hospitals
+    if name not in hospitals:
+        raise QuestionError(f"{file.path.name} has no hospital {name}; it has {', '.join(hospitals)}")
+    return hospitals[name].retired
+
+
+def _next_retirement(
+    file: StackFile, name: str, delete_data: str | None
+) -> Literal["leaving", "left"] | None:
+    """What the file must say next (docs/adr/0094); None when the entry goes with the data."""
+    was, protection = _retirement(file, name), file.settings().protection
+    if delete_data is None:
+        if was == "left":
+            raise QuestionError(f"{name} has left; its data are kept. To delete them: --delete-data {name}")
+        return "leaving" if protection.locks and was is None else "left"
+    if delete_data != name:
+        raise QuestionError(f"--delete-data names {delete_data}, but {name} is to leave: nothing was deleted")
+    if protection.locks and was != "left":
+        raise RefusedError(
+            f"The data of {name} are locked. Let it leave first (./fed hospital remove {name} --stack "
+            f"{file.stack}), then delete what is left."
+        )
+    return None
+
+
+def _go_on_with(file: StackFile, name: str, subscription: str | None, address_space: str | None) -> None:
+    """An entry that is there already is deployed as it is; one that has left is taken back, data and all."""
+    hospital = file.settings().hospitals[name]
+    if not {subscription, address_space} <= {None, hospital.subscription_id, str(hospital.address_space)}:
+        raise QuestionError(
+            f"{file.path.name} has {name} already, in {hospital.subscription_id} at "
+            f"{hospital.address_space}, which cannot change: leave --subscription and --address-space out."
+        )
+    file.unset_of_hospital(name, "retired")
+
+
+@contextmanager
+def _edited(file: StackFile, say: Say) -> Iterator[None]:
+    """Write the file; put it back when the plan cannot be made."""
+    before = file.path.read_text()
+    file.save()
+    try:
+        yield
+    except BaseException:
+        file.path.write_text(before)
+        say(f"{file.path.name} is as it was.")
+        raise
+
+
+def _show(target: Target, name: str, say: Say) -> Plan:
+    plan = deploy.preview(target)
+    show_plan.show(plan, as_json=False)
+    if others := strangers(plan, name):
+        say(f"This also touches {', '.join(others)}: what their settings say is not deployed yet.")
+    return plan
+
+
+def strangers(plan: Plan, name: str) -> list[str]:
+    """Who else would be touched by a plan that should be about `name` alone."""
+    touched = {change.party for change in plan.changes}
+    return sorted(touched - {CENTRE, name})
+
+
+def _require_only(plan: Plan, name: str) -> None:
+    if others := strangers(plan, name):
+        raise RefusedError(
+            f"The plan touches {', '.join(others)} as well, so nothing was deployed. The file keeps the "
+            f"change; deploy what else is pending first, or all of it together: ./fed up {plan.stack}"
+        )
+
+
+def _await_round(status: Callable[[], Mapping[str, Any]], seconds: float, say: Say) -> None:
+    until = time.monotonic() + seconds
+    began: tuple[Any, Any] | None = None
+    while True:
+        job = status().get("last_job") or {}
+        now = (job.get("id"), job.get("round"))
+        if job.get("state") != "running" or (began is not None and now != began):
+            return
+        if began is None:
+            began = now
+            say(f"Waiting for round {job.get('round')} of {job.get('rounds')} of job {job.get('id')} to end.")
+        if time.monotonic() > until:
+            raise RefusedError(
+                f"The round did not end within {seconds:.0f} s; nothing was changed. Wait longer "
+                "(--wait SECONDS), or abort the job first."
+            )
+        time.sleep(min(POLL_SECONDS, seconds))
+
+
+def _unprotect(target: Target, name: str) -> None:
+    """Take Pulumi's protection from what is the hospital's; whoever got here has typed its name twice."""
+    stack = target.existing_stack()
+    if stack is None:
+        return
+    resources = (stack.export_stack().deployment or {}).get("resources") or []
+    mine = f"::azure-fed-{target.name}-{name}::"
+    urns = [one["urn"] for one in resources if one.get("protect") and mine in one.get("provider", "")]
+    if urns:
+        arguments = ["state", "unprotect", *urns, "--yes", "--stack", target.name]
+        target.engine.run(arguments, str(target.workspace.work_dir), target.environment)
