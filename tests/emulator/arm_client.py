@@ -18,15 +18,15 @@ class Arm:
     """Sends requests with the api-version that the catalogue names first for the type in the path."""
 
     def __init__(self, plane: ControlPlane, caller: Caller | None = None) -> None:
-        self._plane = plane
+        self.plane = plane
         self._token, _ = plane.issue_token(caller)
 
     def as_caller(self, caller: Caller) -> "Arm":
         """The same control plane, asked by another principal."""
-        return Arm(self._plane, caller)
+        return Arm(self.plane, caller)
 
     def __call__(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> Response:
-        return self._plane.handle(
+        return self.plane.handle(
             Request(
                 method=method,
                 path=path,
@@ -53,6 +53,11 @@ class Arm:
     def refusal(self, path: str, body: dict[str, Any]) -> str:
         """Write a resource that Azure refuses; return ``code: message``."""
         return said(self("PUT", path, body))
+
+    def follow(self, answer: Response) -> Response:
+        """Return what the accepted operation of an answer came to."""
+        path, _, _ = answer.headers["location"].removeprefix("https://management.azure.com").partition("?")
+        return self("GET", path)
 
     def delete(self, path: str) -> None:
         """Delete what may go."""
