@@ -33,6 +33,9 @@ from emulator.arm.schema import SCHEMA
 from emulator.arm.store import Row, Transaction
 from emulator.arm.tokens import Caller
 
+RETRY_AFTER = "10"
+"""Seconds after which Azure asks a client to try again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -380,7 +383,30 @@ def check_reference(context: Context, write: Write, reference: Reference, exact:
     if found is None or apart:
         own = write.old.id if write.old else canonical_id(context, write.type, write.id)
         raise (reference.error or _default_reference_error(write.type))(value, own)
+    if found.state != "Succeeded" and write.type.namespace in {"Microsoft.Network", "Microsoft.Compute"}:
+        raise _not_ready(found, write)
     return found
+
+
+def _not_ready(found: Row, write: Write) -> ArmError:
+    """Return the network provider's refusal to use what is itself being written."""
+    verb = "Delete" if found.state == "Deleting" else "Put"
+    kind = found.type.rsplit("/", 1)[-1].removesuffix("s")
+    return ArmError(
+        429,
+        "RetryableError",
+        "A retryable error occurred.",
+        details=[
+            {
+                "code": "ReferencedResourceNotProvisioned",
+                "message": f"Cannot proceed with operation because resource {found.id} used by resource "
+                f"{write.id.path} is not in Succeeded state. Resource is in {found.state} state and the last "
+                "operation that updated/is updating the resource is "
+                f"{verb}{kind[:1].upper()}{kind[1:]}Operation.",
+            }
+        ],
+        headers={"retry-after": RETRY_AFTER},
+    )
 
 
 def home_of(tx: Transaction, row: Row) -> tuple[str | None, str | None]:
