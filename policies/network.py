@@ -119,10 +119,10 @@ def _sides(entry: Any, side: str) -> list[Any]:
     return [v for v in (at(entry, f"{side}Prefix"), *each(entry, f"{side}Prefixes")) if v is not None]
 
 
-def _ports(entry: Any) -> list[Any]:
-    return [
-        v for v in (at(entry, "destinationPortRange"), *each(entry, "destinationPortRanges")) if v is not None
-    ]
+def _ports(entry: Any) -> list[str]:
+    """Return the ports that are known."""
+    found = (at(entry, "destinationPortRange"), *each(entry, "destinationPortRanges"))
+    return [port for port in found if isinstance(port, str)]
 
 
 def _allows(nsg: Planned, direction: str) -> Iterator[Any]:
@@ -169,13 +169,13 @@ def outbound_names_its_destinations(nsg: Planned) -> Iterator[str]:
     """An outbound rule allows named addresses, platform tags, or the web where egress is wanted."""
     for entry in _allows(nsg, "Outbound"):
         name, ports = at(entry, "name"), _ports(entry)
-        web_only = set(map(str, ports)) <= WEB_PORTS
+        web_only = set(ports) <= WEB_PORTS
         for target in _sides(entry, "destinationAddress"):
             if not isinstance(target, str) or target.lower() in PLATFORM_TAGS:
                 continue
             if target.lower() == "internet":
                 if not web_only:
-                    yield f"outbound rule {name} allows ports {', '.join(map(str, ports))} to the internet"
+                    yield f"outbound rule {name} allows ports {', '.join(ports)} to the internet"
             elif _broad(target):
                 yield f"outbound rule {name} allows {target}"
         if "*" in ports or "0-65535" in ports:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from policies.compute import DISK
+from policies.network import HUB
 from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, Level, demand, rule, stack_rule
 from policies.storage import VAULT, accounts_with_containers
@@ -26,7 +28,7 @@ def _precious(resources: list[Planned]) -> Iterator[Planned]:
     """Yield what holds something that cannot be made again."""
     holders = accounts_with_containers(resources)
     for resource in resources:
-        if resource.urn in holders or resource.type in (VAULT, "azure-native:compute:Disk"):
+        if resource.urn in holders or resource.type in (VAULT, DISK):
             yield resource
 
 
@@ -72,7 +74,7 @@ def networks_log_their_flows(resources: list[Planned]) -> Iterator[Fault]:
 def groups_are_locked(resources: list[Planned]) -> Iterator[Fault]:
     """In prod every resource group that holds data is locked against deletion."""
     locks = [r for r in resources if r.type == LOCK and at(r.props, "level") in ("CanNotDelete", "ReadOnly")]
-    for resource in _precious(resources):
+    for resource in (r for r in _precious(resources) if not r.unlocked):
         groups = [g for g in resources if g.type == GROUP and _is_in(resource, g)]
         if not any(lock.refers_to("scope", [resource, *groups]) for lock in locks):
             yield Fault(urn=resource.urn, what="neither it nor its resource group is locked")
@@ -92,7 +94,9 @@ def _is_in(resource: Planned, group: Planned) -> bool:
 )
 def precious_things_are_protected(resources: list[Planned]) -> Iterator[Fault]:
     """In prod Pulumi itself refuses to delete or replace what holds data."""
-    for resource in (r for r in _precious(resources) if not r.protect):
+    # A hospital's disk holds only its kit, and must go when the hospital leaves: a lock alone guards it.
+    precious = (r for r in _precious(resources) if r.type != DISK or r.party == HUB)
+    for resource in (r for r in precious if not r.protect):
         yield Fault(urn=resource.urn, what="it is not protected")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from policies.network import PRIVATE_ENDPOINT, VNET
 from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, Level, demand, demand_empty, demand_set, rule, stack_rule
 
@@ -11,7 +12,6 @@ CONTAINER = "azure-native:storage:BlobContainer"
 REGISTRY = "azure-native:containerregistry:Registry"
 VAULT = "azure-native:keyvault:Vault"
 KEY = "azure-native:keyvault:Key"
-PRIVATE_ENDPOINT = "azure-native:network:PrivateEndpoint"
 WORKSPACE = "azure-native:operationalinsights:Workspace"
 
 
@@ -241,7 +241,7 @@ def storage_survives_a_zone(account: Planned) -> Iterator[str]:
     mend="add a private endpoint for the blob service in the party's network.",
 )
 def accounts_have_an_endpoint(resources: list[Planned]) -> Iterator[Fault]:
-    """Every storage account that holds containers has a private endpoint."""
+    """Every storage account that holds containers has a private endpoint, where its party has a network."""
     accounts = [r for r in resources if r.type == ACCOUNT]
     served = {
         account.urn
@@ -250,7 +250,8 @@ def accounts_have_an_endpoint(resources: list[Planned]) -> Iterator[Fault]:
         for account in endpoint.refers_to("privateLinkServiceConnections[].privateLinkServiceId", accounts)
     }
     holders = accounts_with_containers(resources)
-    for account in accounts:
+    connected = {r.subscription for r in resources if r.type == VNET}
+    for account in (a for a in accounts if a.subscription in connected):
         if account.urn in holders and account.urn not in served:
             yield Fault(urn=account.urn, what="it has no private endpoint")
 

@@ -49,7 +49,7 @@ def verify(deployment: Deployment, federation: Federation) -> Verification:
         *fronts.findings,
         *access.findings,
         *names.findings,
-        *posture.check(deployment),
+        *posture.check(deployment, federation),
     ]
     return Verification(
         deployment=deployment,

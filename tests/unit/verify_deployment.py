@@ -111,9 +111,11 @@ def intended(stack: str) -> Intent:
     return intent(parties(stack))
 
 
-def deployment(stack: str, *changes: Callable[[Export], None]) -> Deployment:
+def deployment(
+    stack: str, *changes: Callable[[Export], None], config: Mapping[str, Any] | None = None
+) -> Deployment:
     """Return a stack's deployment after changing its export."""
-    document = exported(stack)
+    document = exported(stack, config)
     for change in changes:
         change(document)
     return read_export(stack, document)

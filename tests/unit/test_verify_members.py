@@ -1,0 +1,78 @@
+"""Verification follows the settings: members come, leave and keep their data; networks have no way out."""
+
+import copy
+from typing import Any
+
+import pytest
+from program_graph import stack_config
+from verify_deployment import deployment, parties
+
+from automation.verify.check import Verification, verify
+
+
+def changed(stack: str, **hospitals: dict[str, Any]) -> dict[str, Any]:
+    """Return a stack's settings with changes to the entries of hospitals."""
+    config = copy.deepcopy(stack_config(stack))
+    for name, change in hospitals.items():
+        config["fed:hospitals"].setdefault(name, {}).update(change)
+    return config
+
+
+def verified(stack: str, config: dict[str, Any]) -> Verification:
+    return verify(deployment(stack, config=config), parties(stack, config))
+
+
+def flows(found: Verification) -> set[tuple[str, str]]:
+    return {(c.source.name, c.destination.name) for c in found.matrix.cells if c.computed}
+
+
+def test_a_fourth_hospital_is_as_isolated_as_the_others() -> None:
+    zurich = {
+        "subscriptionId": "20000000-0000-4000-8000-000000000009",
+        "addressSpace": "10.10.9.0/27",
+    }
+
+    found = verified("dev", changed("dev", zurich=zurich))
+
+    assert found.findings == ()
+    assert {end for start, end in flows(found) if start == "zurich/machine"} == {
+        "centre/server",
+        "centre/storage",
+        "centre/registry",
+        "centre/registry-data",
+        "zurich/storage",
+        "internet/any",
+    }
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+@pytest.mark.parametrize("state", ["leaving", "left"])
+def test_a_hospital_that_leaves_has_no_way_in_and_none_out(stack: str, state: str) -> None:
+    found = verified(stack, changed(stack, hungary={"retired": state}))
+
+    assert found.findings == ()
+    assert not any("hungary" in name for flow in flows(found) for name in flow)
+    assert not any("hungary" in cell.target.resource for cell in found.access.cells)
+
+
+def test_a_hospital_that_is_still_connected_after_leaving_is_found() -> None:
+    config = changed("dev", hungary={"retired": "left"})
+
+    found = verify(deployment("dev"), parties("dev", config))
+
+    assert any("hungary/" in f.what and f.kind == "open" for f in found.findings)
+    assert any("hungary's machine may" in f.what for f in found.findings)
+
+
+def test_without_egress_nothing_leads_to_the_internet() -> None:
+    config = changed("dev")
+    config["fed:network"]["egress"] = "none"
+    config["fed:machine"]["image"] = {
+        "galleryImageId": "/subscriptions/20000000-0000-4000-8000-000000000000/resourceGroups/rg/providers/"
+        "Microsoft.Compute/galleries/images/images/ubuntu-docker/versions/1.0.0"
+    }
+
+    found = verified("dev", config)
+
+    assert found.findings == ()
+    assert not any("internet" in name for flow in flows(found) for name in flow)
