@@ -26,7 +26,7 @@ BLOB_SERVICE = "Microsoft.Storage/storageAccounts/blobServices"
 CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
 LIFECYCLE = "Microsoft.Storage/storageAccounts/managementPolicies"
 VERSIONS = (
-    "2024-01-01", "2025-08-01", "2025-06-01", "2025-01-01", "2023-05-01", "2023-04-01", "2023-01-01",
+    "2024-01-01", "2026-09-01", "2025-06-01", "2025-01-01", "2023-05-01", "2023-04-01", "2023-01-01",
 )  # fmt: skip
 ENCRYPTION = "properties.encryption"
 _SPACE = "storage-account"

@@ -12,7 +12,7 @@ ENCRYPTION_SET = "Microsoft.Compute/diskEncryptionSets"
 
 MACHINE_VERSIONS = (
     "2024-11-01",
-    "2026-03-01",
+    "2026-04-01",
     "2025-11-01",
     "2025-04-01",
     "2024-07-01",
