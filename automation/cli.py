@@ -4,6 +4,7 @@ import importlib
 import os
 import pkgutil
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -49,6 +50,10 @@ def main() -> NoReturn:
     """Run the command that the arguments name and end the process with its exit code."""
     if os.environ.get("PYTHONPATH") == str(paths.REPOSITORY):
         del os.environ["PYTHONPATH"]  # the launcher's; programs that are started here must not inherit it
+    scripts = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join(
+        [os.environ.get("PATH", os.defpath), scripts]
+    )  # uv, where there is none
     try:
         build()(prog_name="fed")
     except BrokenPipeError:

@@ -12,6 +12,7 @@ from automation import holders, operation, show_plan
 from automation.delivery.plan import Plan
 from automation.delivery.plan import Target as Place
 from automation.delivery.plan import read as read_plan
+from automation.half_made import discard
 from automation.outcome import RefusedError
 from automation.target import Target
 from automation.view import sentence, stderr
@@ -23,7 +24,7 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     With `ask` the plan is shown first and a person decides; raises RefusedError when they decline.
     """
     stack = target.stack()
-    holders.recover(target, stack)
+    interrupted = holders.recover(target, stack)
     if ask:
         plan = preview(target)
         show_plan.show(plan, as_json=False)
@@ -34,6 +35,8 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
         return stack.up(on_event=on_event, show_secrets=False, suppress_outputs=True, color="never")
 
     result, record = operation.run(target, f"deploying {target.name}", run)
+    if target.emulator:
+        discard(target.emulator, [item for item in interrupted if not record.has(item.urn)])
     stderr.print(f"fed: {target.name}: {sentence(record)}")
     return {name: output.value for name, output in result.outputs.items()}
 
@@ -46,9 +49,9 @@ def preview(target: Target) -> Plan:
     def run(on_event: OnEvent) -> PreviewResult:
         return stack.preview(on_event=on_event, json=True, color="never")
 
-    result, _ = operation.run(target, f"previewing {target.name}", run)
+    result, record = operation.run(target, f"previewing {target.name}", run)
     place: Place = "emulator" if target.emulator else "azure"
-    return read_plan(target.name, place, json.loads(result.stdout))
+    return read_plan(target.name, place, json.loads(result.stdout), unchanged=record.unchanged())
 
 
 def outputs(target: Target) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pulumi.automation import Deployment, Stack
 
+from automation.half_made import HalfMade, half_made
 from automation.outcome import FedError
 from automation.parties import name_of, type_of
 from automation.target import Target
@@ -53,10 +54,11 @@ def refuse_held(target: Target) -> None:
         target.stack().cancel()
 
 
-def recover(target: Target, stack: Stack) -> None:
+def recover(target: Target, stack: Stack) -> list[HalfMade]:
     """Make a stack ready after a run that was killed: free its lock, clear the operations it was killed in.
 
-    Raises FedError when another run holds it, and on Azure when a person must look first.
+    Returns what may be half made on the emulator. Raises FedError when another run holds the stack, and on
+    Azure when a person must look first.
     """
     state = stack.export_stack()
     if target.emulator:
@@ -64,11 +66,12 @@ def recover(target: Target, stack: Stack) -> None:
     content = dict(state.deployment or {})
     pending: list[dict[str, Any]] = content.pop("pending_operations", None) or []
     if not pending:
-        return
+        return []
     created = [operation for operation in pending if operation["type"] == _NOT_THERE_YET]
     if created and not target.emulator:
         raise FedError(_ask_a_person(target.name, created))
     stack.import_stack(Deployment(version=state.version, deployment=content))
+    return half_made(state.deployment or {})
 
 
 def _holders(target: Target) -> list[Holder]:

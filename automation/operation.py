@@ -20,7 +20,7 @@ def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[
     Raises FedError with the engine's diagnostics when it fails, when it was interrupted, and with the name of
     the other side when somebody else holds the stack.
     """
-    record = Record(target.name, tuple(target.settings.hospitals))
+    record = Record(target.name, target.hospitals)
     target.engine.interrupted = False
     target.engine.on_interrupt = lambda: stderr.print(
         "fed: interrupted: finishing and recording what is under way (once more ends it at once)"

@@ -39,6 +39,7 @@ def explain(error: Exception) -> tuple[Code, str] | None:
     from pulumi.automation import CommandError  # noqa: PLC0415
 
     from emulator.control import EmulatorError  # noqa: PLC0415
+    from emulator.fabric.errors import FabricError  # noqa: PLC0415
     from federation.violations import SettingsError  # noqa: PLC0415
 
     match error:
@@ -46,7 +47,7 @@ def explain(error: Exception) -> tuple[Code, str] | None:
             return error.code, str(error)
         case SettingsError():
             return Code.WRONG, str(error)
-        case EmulatorError() | AzureError():
+        case EmulatorError() | FabricError() | AzureError():
             return Code.BROKEN, str(error)
         case CommandError():
             return Code.BROKEN, f"Pulumi could not do it:\n{error}"

@@ -20,7 +20,7 @@ from automation.outcome import FedError, QuestionError
 from emulator import paths
 from emulator.control import Emulator
 from federation.settings import Settings
-from federation.stack_file import load_stack
+from federation.stack_file import load_stack, stack_file
 
 ROOT = paths.REPOSITORY
 AZURE = "https://management.azure.com"
@@ -28,15 +28,23 @@ AZURE = "https://management.azure.com"
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One stack at one place. `environment` is what Pulumi needs there; `emulator` is None on Azure."""
+    """One stack at one place.
+
+    `environment` is what Pulumi needs there; `emulator` is None on Azure, `settings` where nobody needs them.
+    """
 
     name: str
     on: On
-    settings: Settings
+    settings: Settings | None
     engine: Engine
     environment: Mapping[str, str]
     workspace: LocalWorkspace
     emulator: Emulator | None
+
+    @property
+    def hospitals(self) -> tuple[str, ...]:
+        """The hospitals in the stack's settings, none where nobody needs them."""
+        return tuple(self.settings.hospitals) if self.settings else ()
 
     def stack(self) -> Stack:
         """Return the stack; make an empty one where there is none yet."""
@@ -68,13 +76,15 @@ class Target:
         )
 
 
-def open_target(name: str, on: On) -> Target:
+def open_target(name: str, on: On, *, check: bool = True) -> Target:
     """Check the stack's settings, then reach the place where it lives; the emulator is started if needed.
 
+    Without `check` the stack's file must exist but may hold mistakes: looking and taking down go by the
+    state.
     Raises SettingsError before anything is started, QuestionError when `on` contradicts this shell, FedError
     or EmulatorError when the place cannot be reached.
     """
-    settings = load_stack(ROOT, name)
+    settings = load_stack(ROOT, name) if check or not stack_file(ROOT, name).exists() else None
     engine = Engine()
     emulator = Emulator.ensure() if on is On.EMULATOR else None
     environment = emulator_environment(emulator, engine) if emulator else azure_environment(engine)

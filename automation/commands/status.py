@@ -15,5 +15,5 @@ def command(
     from automation import deploy, show_status  # noqa: PLC0415 slow
     from automation.target import open_target  # noqa: PLC0415
 
-    target = open_target(stack_name(stack, stack_option), on)
+    target = open_target(stack_name(stack, stack_option), on, check=False)
     show_status.show(target, deploy.outputs(target), as_json=as_json)

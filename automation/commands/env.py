@@ -1,0 +1,20 @@
+"""`fed env`: turn a shell towards the emulator."""
+
+from typing import Annotated
+
+import typer
+
+PANEL = "Work"
+
+
+def command(
+    unset: Annotated[bool, typer.Option("--unset", help="Print what turns the shell back.")] = False,
+) -> None:
+    """Print what a shell needs for plain `pulumi` commands on the emulator: eval "$(./fed env)".
+
+    Afterwards `pulumi preview|up|refresh|destroy -s dev|mvp|prod` work there. eval "$(./fed env --unset)"
+    turns the shell back.
+    """
+    from automation import shell  # noqa: PLC0415 slow
+
+    print("\n".join(shell.unset_lines() if unset else shell.export_lines()))

@@ -1,0 +1,29 @@
+"""`fed test`: everything that checks this repository."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from automation.outcome import Code
+
+PANEL = "This machine"
+
+
+def command(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PART]...", help="lint, unit, emulator, fabric, e2e, or a test file."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-n", help="Tests at once; as many as CPUs, at most 4.")
+    ] = None,
+    keyword: Annotated[
+        str | None, typer.Option("--keyword", "-k", help="Only tests whose name matches (pytest -k).")
+    ] = None,
+) -> None:
+    """Run the checks: lint and types, then the tests, with their durations; everything without arguments."""
+    from automation import suite  # noqa: PLC0415 slow
+
+    at_once = workers if workers is not None else min(os.cpu_count() or 1, suite.MOST_WORKERS)
+    raise typer.Exit(Code.DONE if suite.run(parts or [], at_once, keyword) else Code.NO)

@@ -1,0 +1,178 @@
+"""Finds out what this machine has and lacks, by trying it. Nothing is installed or changed."""
+
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from automation import system
+from automation.setup import engine as prepared
+from automation.setup import packages
+from automation.setup.problem import ProblemError, run
+from emulator import paths
+from emulator.control import Emulator, EmulatorError
+from emulator.fabric import checks
+from engine import build
+
+GOOD, NOTE, BAD = "good", "note", "bad"
+"""Works; works, but a person may want to know; does not work."""
+
+_MEMORY_NEEDED = 2e9
+_DISK_NEEDED = 3e9
+_MARKS = {GOOD: ("ok", "green"), NOTE: ("note", "yellow"), BAD: ("lacks", "red")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was tried; `state` is one of GOOD, NOTE, BAD, `cure` says what to do."""
+
+    name: str
+    state: str
+    detail: str
+    cure: str = ""
+
+
+def examine() -> list[Finding]:
+    """Try everything, the simple things first."""
+    return [
+        _system(),
+        _python(),
+        _engine(),
+        _memory(),
+        *_disk(),
+        _sockets(),
+        _emulator(),
+        *_networks(),
+    ]
+
+
+def table(findings: list[Finding]) -> Table:
+    """Return the findings as a table, a row each."""
+    result = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for finding in findings:
+        word, style = _MARKS[finding.state]
+        cure = f"\n{finding.cure}" if finding.cure else ""
+        result.add_row(Text(word, style=style), finding.name, Text.assemble(finding.detail, (cure, "bold")))
+    return result
+
+
+def _system() -> Finding:
+    detail = f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} CPUs"
+    good = platform.system() == "Linux"
+    return Finding(
+        name="system", state=GOOD if good else BAD, detail=detail, cure="" if good else "use Linux, or WSL 2"
+    )
+
+
+def _python() -> Finding:
+    tools = (
+        "with the test tools"
+        if packages.is_ready(dev=True)
+        else "without the test tools (`fed test` adds them)"
+    )
+    detail = f"Python {platform.python_version()} in {sys.prefix}, {tools}"
+    if packages.is_ready():
+        return Finding(name="packages", state=GOOD, detail=detail)
+    return Finding(
+        name="packages",
+        state=BAD,
+        detail=f"{detail}: not what requirements.txt says",
+        cure="start fed as ./fed",
+    )
+
+
+def _engine() -> Finding:
+    version, found = build.pinned_version(), prepared.chosen()
+    if found is None:
+        return Finding(
+            name="engine",
+            state=NOTE,
+            detail=f"Pulumi {version} is not here yet",
+            cure="the first ./fed up downloads it, or builds it where that is not possible (3 to 5 minutes)",
+        )
+    try:
+        said = run([found, "version"], env={"PULUMI_SKIP_UPDATE_CHECK": "true"})[-1]
+    except (ProblemError, IndexError) as error:
+        return Finding(
+            name="engine",
+            state=BAD,
+            detail=f"{found}: {error}",
+            cure=f"rm {prepared.STAMP} {found}; ./fed up",
+        )
+    host = "its own" if (found.parent / "pulumi-language-python").exists() else "engine/bin"
+    return Finding(name="engine", state=GOOD, detail=f"Pulumi {said} at {found}, language host: {host}")
+
+
+def _memory() -> Finding:
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    state = GOOD if free >= _MEMORY_NEEDED else NOTE
+    cure = "" if state == GOOD else f"training wants {_MEMORY_NEEDED / 1e9:.0f} GB: close something"
+    return Finding(name="memory", state=state, detail=f"{free / 1e9:.1f} GB available", cure=cure)
+
+
+def _disk() -> Iterator[Finding]:
+    for name, folder in (("disk of the clone", paths.home()), ("disk of the cache", paths.cache())):
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(existing).free
+        good = free >= _DISK_NEEDED and os.access(existing, os.W_OK)
+        cure = "" if good else f"{folder} needs {_DISK_NEEDED / 1e9:.0f} GB and to be writable"
+        yield Finding(
+            name=name, state=GOOD if good else BAD, detail=f"{free / 1e9:.0f} GB free at {folder}", cure=cure
+        )
+
+
+def _sockets() -> Finding:
+    """Listen on the loopback and on a Unix socket, as the emulator does."""
+    try:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port), timeout=2):
+                pass
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{folder}/s")
+    except OSError as error:
+        return Finding(
+            name="sockets",
+            state=BAD,
+            detail=f"cannot listen on 127.0.0.1 or on a Unix socket: {error}",
+            cure="bring up the loopback (ip link set lo up); allow sockets in this sandbox",
+        )
+    return Finding(name="sockets", state=GOOD, detail="127.0.0.1 and Unix sockets")
+
+
+def _emulator() -> Finding:
+    try:
+        running = Emulator.running()
+    except EmulatorError as error:
+        return Finding(name="emulator", state=BAD, detail=str(error), cure="./fed down")
+    if running:
+        return Finding(name="emulator", state=GOOD, detail=f"runs as process {running.record.pid}")
+    return Finding(name="emulator", state=GOOD, detail="does not run; commands start it when they need it")
+
+
+def _networks() -> Iterator[Finding]:
+    """Try a network of the emulator: namespaces, links, packet filters."""
+    if missing := system.missing_packages():
+        how = "as root, fed installs them itself" if os.geteuid() == 0 else system.cure(missing)
+        yield Finding(
+            name="networks",
+            state=NOTE if os.geteuid() == 0 and shutil.which("apt-get") else BAD,
+            detail=f"packages are missing: {', '.join(missing)}",
+            cure=how,
+        )
+        return
+    for found in checks.run():
+        yield Finding(
+            name=found.name, state=GOOD if found.good else BAD, detail=found.detail, cure=found.cure
+        )

@@ -1,0 +1,53 @@
+"""What turns a shell towards the emulator and back, as lines that any POSIX shell can evaluate."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from pulumi.automation import LocalWorkspace
+
+from automation.engine import Engine
+from automation.target import ROOT, emulator_environment
+from emulator import paths
+from emulator.control import Emulator
+
+FIRST = "dev"
+"""The stack that a shell starts with, where `pulumi` is not told one."""
+
+
+def export_lines() -> list[str]:
+    """Start the emulator, make sure that it has every stack of the repository, and return the exports."""
+    engine, emulator = Engine(), Emulator.ensure()
+    environment = emulator_environment(emulator, engine)
+    if environment["FED_HOME"] == str(ROOT / ".fed"):
+        del environment["FED_HOME"]  # the default; in the shell it would bind other clones, too
+    _make_stacks(LocalWorkspace(work_dir=str(ROOT), pulumi_command=engine, env_vars=environment))
+    environment["PATH"] = _joined(environment["PATH"].split(os.pathsep))
+    return [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+
+
+def unset_lines() -> list[str]:
+    """Return the lines that take back what `export_lines` set; needs neither engine nor emulator."""
+    ours = {str(ROOT / "emulator" / "plugins" / "bin"), str(ROOT / "engine" / "bin")}
+    ours |= {str(folder) for folder in (paths.cache() / "engine").glob("*")}
+    folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder not in ours]
+    names = [
+        *("FED_EMULATOR", "FED_EMULATOR_TOKEN_FILE", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"),
+        *("PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_SKIP_UPDATE_CHECK"),
+        *("PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK", "PULUMI_IGNORE_AMBIENT_PLUGINS"),
+    ]
+    return [f"export PATH={shlex.quote(_joined(folders))}", *(f"unset {name}" for name in names)]
+
+
+def _make_stacks(workspace: LocalWorkspace) -> None:
+    wanted = {file.name.split(".")[1] for file in Path(ROOT).glob("Pulumi.*.yaml")}
+    missing = wanted - {stack.name for stack in workspace.list_stacks()}
+    for name in sorted(missing, key=lambda name: (name == FIRST, name)):  # the last one made is selected
+        workspace.create_stack(name)
+
+
+def _joined(folders: list[str]) -> str:
+    """Return a PATH in which each folder stands once, where it came first, without this clone's ``.venv``."""
+    scripts = str(Path(sys.executable).parent)
+    return os.pathsep.join(folder for folder in dict.fromkeys(folders) if folder != scripts)

@@ -1,0 +1,131 @@
+"""The whole suite: what it consists of, how it is run, and that its tools are there."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from automation import system
+from automation.outcome import FedError, QuestionError
+from automation.setup import packages
+from emulator import paths
+
+ROOT = paths.REPOSITORY
+TESTS = ("e2e", "fabric", "emulator", "unit")
+"""The folders of tests, the longest first: what starts last should be short."""
+PARTS = ("lint", *TESTS)
+MOST_WORKERS = 4
+
+_NEEDS_NETWORKS = {"fabric", "e2e"}
+_PYTEST_FAILED = 1
+_UNTRACKED = {
+    ".venv",
+    ".fed",
+    ".git",
+    "node_modules",
+    "__pycache__",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+}
+
+
+def run(parts: Sequence[str], workers: int, keyword: str | None) -> bool:
+    """Run the parts (all without any) and tell whether everything passed.
+
+    A part is one of `PARTS` or a path of tests. Raises QuestionError for anything else, FedError when a tool
+    could not run or no test was found.
+    """
+    for part in parts:
+        if part not in PARTS and not (ROOT / part.partition("::")[0]).exists():
+            raise QuestionError(f"there is no part {part!r}: name {', '.join(PARTS)}, or a test file")
+    chosen = list(parts) or list(PARTS)
+    _prepare(chosen)
+    clean = _lint() if "lint" in chosen else True
+    tests = [f"tests/{part}" if part in TESTS else part for part in chosen if part != "lint"]
+    return (_pytest(tests, workers, keyword) if tests else True) and clean
+
+
+def _prepare(parts: Sequence[str]) -> None:
+    if not packages.is_ready(dev=True):
+        setup = [sys.executable, "-P", "-m", "automation.setup", "--dev", "--no-engine"]
+        if subprocess.run(setup, cwd=ROOT, env=_environment(), check=False).returncode:  # noqa: S603
+            raise FedError("the test tools could not be installed; see above")
+    if _NEEDS_NETWORKS & set(parts):
+        system.require_packages()
+
+
+def _lint() -> bool:
+    """Run the checks that need no test, beside each other; print each result as it comes."""
+    files = _files()
+    yaml = [name for name in files if name.endswith((".yaml", ".yml"))]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        # detect-secrets renumbers lines in its baseline: a check must not change files, so it gets a copy.
+        baseline = shutil.copy(ROOT / ".secrets.baseline", folder)
+        results = [
+            pool.submit(
+                _check,
+                "detect-secrets",
+                ["detect_secrets.pre_commit_hook", "--baseline", baseline, *files],
+                {3},
+            ),
+            pool.submit(_check, "mypy", ["mypy"]),
+            pool.submit(_check, "ruff", ["ruff", "check", "."]),
+            pool.submit(_check, "ruff format", ["ruff", "format", "--check", "."]),
+            pool.submit(_check, "yamllint", ["yamllint", "--strict", *yaml]),
+        ]
+        return all(result.result() for result in results)
+
+
+def _check(name: str, module: Sequence[str], also_good: Collection[int] = ()) -> bool:
+    began = time.monotonic()
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", *module],
+        cwd=ROOT,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    passed = done.returncode == 0 or done.returncode in also_good
+    report = f"{'passed' if passed else 'failed'} {name} ({time.monotonic() - began:.1f} s)"
+    print(report if passed else f"{report}\n{done.stdout}", flush=True)
+    return passed
+
+
+def _files() -> list[str]:
+    """Return the files of the repository, as git knows them; in an unpacked archive, those that lie here."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode == 0:
+        return [name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+    found = (file.relative_to(ROOT) for file in ROOT.rglob("*") if file.is_file())
+    return sorted(str(file) for file in found if not _UNTRACKED & set(file.parts))
+
+
+def _pytest(tests: Sequence[str], workers: int, keyword: str | None) -> bool:
+    """Run pytest; its own summary is the last thing printed."""
+    options = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
+    if keyword:
+        options += ["-k", keyword]
+    present = [test for test in tests if Path(ROOT, test.partition("::")[0]).exists()]
+    command = [sys.executable, "-m", "pytest", *options, *present]
+    code = subprocess.run(command, cwd=ROOT, env=_environment(), check=False).returncode  # noqa: S603
+    if code not in {0, _PYTEST_FAILED}:
+        raise FedError(f"pytest did not get to its end (exit code {code}); see above")
+    return code == 0
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,80 @@
+"""Programs and libraries of the operating system that the emulator's networks need, and how to get them.
+
+As root on Debian or Ubuntu what is missing is installed, and said; otherwise the command is printed.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+
+from automation.outcome import FedError
+
+_SBIN = "/usr/sbin:/sbin"
+_PROGRAMS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
+_LIBRARIES = {"libnftables.so.1": "nftables"}
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages of what the emulator's networks need and this machine lacks."""
+    programs = {package for name, package in _PROGRAMS.items() if not _program(name)}
+    return sorted(programs | {package for name, package in _LIBRARIES.items() if not _library(name)})
+
+
+def require_packages() -> None:
+    """Make sure that everything is there; install what is missing where that may be done.
+
+    Raises FedError with the command to run where it may not, or where it did not help.
+    """
+    missing = missing_packages()
+    if not missing:
+        return
+    apt = shutil.which("apt-get")
+    if not apt or os.geteuid() != 0:
+        raise FedError(
+            "the emulator's networks need packages of the operating system that are not there: "
+            f"{', '.join(missing)}\nMend: {cure(missing)}"
+        )
+    print(
+        f"fed: installing packages that the emulator's networks need: {', '.join(missing)}", file=sys.stderr
+    )
+    install = [apt, "install", "--yes", "--quiet", "--no-install-recommends", *missing]
+    if _quietly(install):
+        _quietly([apt, "update", "--quiet"])
+        if failure := _quietly(install):
+            raise FedError(f"{' '.join(install)} failed:\n{failure}")
+    if left := missing_packages():
+        raise FedError(f"{', '.join(left)} installed, but what the emulator needs of them is still not there")
+
+
+def cure(packages: list[str]) -> str:
+    """Return the command that installs these packages."""
+    if shutil.which("apt-get"):
+        return f"sudo apt-get install {' '.join(packages)}"
+    return f"install with your package manager what Debian calls {' '.join(packages)}"
+
+
+def _program(name: str) -> bool:
+    return bool(shutil.which(name) or shutil.which(name, path=_SBIN))
+
+
+def _library(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def _quietly(command: list[str]) -> str:
+    """Run a command; return what it said when it failed, else nothing."""
+    done = subprocess.run(  # noqa: S603 fixed commands, no shell
+        command,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (done.stderr or done.stdout).strip()[-800:] or "no output" if done.returncode else ""
