@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from policies.addresses import is_internal
-from policies.planned import UNKNOWN, Planned, at, contains_unknown, each
+from policies.planned import Planned, at, contains_unknown, each
 from policies.rule import Fault, demand, demand_empty, demand_set, rule, stack_rule
 
 NIC = "azure-native:network:NetworkInterface"
@@ -240,8 +240,7 @@ def peerings_join_hub_and_hospital(resources: list[Planned]) -> Iterator[Fault]:
         local = next((v for v in vnets if _is_local(peering, v)), None)
         remote = next(iter(peering.refers_to("remoteVirtualNetwork.id", vnets)), None)
         if local is None or remote is None:
-            if at(peering.props, "remoteVirtualNetwork.id") is not UNKNOWN or remote is None:
-                yield Fault(urn=peering.urn, what="one side is not a network of this stack")
+            yield Fault(urn=peering.urn, what="one side is not a network of this stack")
             continue
         if (local.party == HUB) == (remote.party == HUB):
             yield Fault(urn=peering.urn, what=f"it joins {local.party} with {remote.party}")
@@ -252,10 +251,10 @@ def peerings_join_hub_and_hospital(resources: list[Planned]) -> Iterator[Fault]:
 
 
 def _is_local(peering: Planned, vnet: Planned) -> bool:
-    return vnet.subscription == peering.subscription and (
-        vnet.urn in peering.refers.get("virtualNetworkName", ())
-        or at(peering.props, "virtualNetworkName")
-        in (at(vnet.props, "virtualNetworkName"), at(vnet.props, "name"))
+    if peering.id and vnet.id:
+        return vnet.has_id(peering.id)
+    return (
+        vnet.urn in peering.refers.get("virtualNetworkName", ()) and vnet.subscription == peering.subscription
     )
 
 

@@ -73,6 +73,7 @@ def _unreadable(resource: str, why: str) -> Finding:
     return Finding(
         kind=Kind.UNKNOWN,
         proof=matrix.PROOF,
+        rule="readable",
         what=f"{resource} cannot be judged",
         culprit=f"{resource}: {why}",
         why="what it opens is not known, so nothing can be promised",

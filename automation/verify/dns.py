@@ -123,6 +123,8 @@ class _Computation:
                 found[key_of(zone)].append(
                     (name, str(entry.get("ipv4Address")), f"record {record.name} in {zone}")
                 )
+        if self._all.live:  # the records that zone groups wrote are among those that were read
+            return found
         for group in self._all.of("network:PrivateDnsZoneGroup"):
             endpoint = self._all.find(group.id.rsplit("/", 2)[0])
             for config in group.each("privateDnsZoneConfigs"):
@@ -155,6 +157,7 @@ def _differences(answer: Answer) -> Iterator[Finding]:
         yield Finding(
             kind=Kind.OPEN,
             proof=PROOF,
+            rule="names",
             what=f"{answer.viewer} resolves {answer.name} to {', '.join(sorted(extra))}",
             culprit="; ".join(answer.causes),
             why="its connections to that name go out to the internet"
@@ -166,6 +169,7 @@ def _differences(answer: Answer) -> Iterator[Finding]:
         yield Finding(
             kind=Kind.MISSING,
             proof=PROOF,
+            rule="names",
             what=f"{answer.viewer} does not resolve {answer.name} to {', '.join(sorted(lacking))}",
             culprit="no zone linked to its network has that record",
             why="without it the public name is used, which is closed",
@@ -177,6 +181,7 @@ def _foreign_link(link: Resource, where: str) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
+        rule="names",
         what=f"zone {link.id.split('/')[-3]} is linked to {where}",
         culprit=f"virtual network link {link.id}",
         why="whoever owns the zone decides where that network's connections go",
@@ -188,6 +193,7 @@ def _dns_server(network: str, servers: tuple[str, ...]) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
+        rule="names",
         what=f"{network} asks {', '.join(servers)} for names instead of Azure",
         culprit=f"{network}: dhcpOptions.dnsServers",
         why="a foreign server decides where connections go, and questions to it carry data out",

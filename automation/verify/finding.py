@@ -21,12 +21,14 @@ class Kind(StrEnum):
 class Finding:
     """One difference.
 
-    ``proof`` is the part of verification that found it (graph, policy, identity, names, packets, live).
+    ``proof`` is the part of verification that found it (graph, policy, identity, names, packets, live),
+    ``rule`` the check or policy that failed: `controls` says what each protects against.
     ``culprit`` names the rule or property that causes it, as ``<resource>: <rule>``.
     """
 
     kind: Kind
     proof: str
+    rule: str
     what: str
     culprit: str
     why: str

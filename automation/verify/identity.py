@@ -15,6 +15,7 @@ from automation.verify.roles import (
     BY_NAME,
     CRYPTO_USER,
     DISK_READER,
+    MANAGE,
     ROLES,
     SNAPSHOT_CONTRIBUTOR,
     Role,
@@ -74,11 +75,16 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """All cells in which anything is intended or possible, and the differences."""
+    """All cells in which anything is intended or possible, and the differences.
+
+    ``operators`` are the rights over whole subscriptions of people and deployers: outside the program, which
+    cannot exist without them, and outside what it can promise.
+    """
 
     principals: tuple[Principal, ...]
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
+    operators: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default_factory=tuple)
 
 
@@ -96,6 +102,7 @@ class _Computation:
         self._targets = tuple(self._read_targets())
         self._held: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._others: list[Finding] = []
+        self._operators: list[str] = []
 
     def run(self) -> Access:
         for assignment in self._all.of("authorization:RoleAssignment"):
@@ -105,6 +112,7 @@ class _Computation:
             principals=tuple(self._principals.values()),
             targets=self._targets,
             cells=cells,
+            operators=tuple(self._operators),
             findings=(*self._others, *self._attachments(), *self._differences(cells)),
         )
 
@@ -155,6 +163,12 @@ class _Computation:
         scope, role = key_of(str(assignment.at("scope"))), ROLES.get(guid)
         holder = str(assignment.at("principalId")).lower()
         label = f"role assignment {assignment.name} ({role.name if role else guid} on {scope})"
+        data_role = role is not None and bool(role.blobs) and MANAGE not in role.blobs
+        if "/resourcegroups/" not in scope and holder not in self._principals and not data_role:
+            self._operators.append(
+                f"{self._name(holder)}: {role.name if role else f'role {guid}'} on {scope}"
+            )
+            return
         if role is None:
             self._others.append(_unknown_role(label, self._name(holder)))
             return
@@ -216,6 +230,7 @@ class _Computation:
                 yield Finding(
                     kind=Kind.OPEN,
                     proof=PROOF,
+                    rule="grants",
                     what=f"{cell.principal} may {_words(extra)} {what}",
                     culprit="; ".join(cell.causes),
                     why="nobody intended this access; networks do not stop what a role allows",
@@ -225,6 +240,7 @@ class _Computation:
                 yield Finding(
                     kind=Kind.MISSING,
                     proof=PROOF,
+                    rule="grants",
                     what=f"{cell.principal} may not {_words(lacking)} {what}",
                     culprit=self._why_missing(cell, what),
                     why="the federation needs this access",
@@ -266,6 +282,7 @@ def _unknown_role(label: str, holder: str) -> Finding:
     return Finding(
         kind=Kind.UNKNOWN,
         proof=PROOF,
+        rule="known-roles",
         what=f"{holder} has a role whose effect is not known here",
         culprit=label,
         why="it may allow anything",
@@ -277,6 +294,7 @@ def _beyond_intent(label: str, holder: str, scope: str) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
+        rule="grants",
         what=f"{holder} has a role on {scope}",
         culprit=label,
         why="the statement of intent knows no such access",
@@ -288,6 +306,7 @@ def _foreign_identity(machine: str, arm_id: str) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
+        rule="own-identity",
         what=f"{machine} runs with an identity of another party: {arm_id}",
         culprit=f"{machine}: identity.userAssignedIdentities",
         why="the machine can do everything that identity may do",
@@ -299,6 +318,7 @@ def _shared_identity(key: str, users: list[str]) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
+        rule="own-identity",
         what=f"one identity serves {', '.join(users)}",
         culprit=f"{key}: attached more than once",
         why="each of them can do what any of them may do",

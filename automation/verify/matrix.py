@@ -158,6 +158,7 @@ class _Computation:
             yield Finding(
                 kind=Kind.OPEN,
                 proof=PROOF,
+                rule="reach",
                 what=_summary(flows, "can open"),
                 culprit=culprit,
                 why="nobody intended this connection; data could leave by it, or an intruder come in",
@@ -167,6 +168,7 @@ class _Computation:
             yield Finding(
                 kind=Kind.WEAKENED,
                 proof=PROOF,
+                rule="reach",
                 what=_summary(flows, "would be let through to open"),
                 culprit=culprit,
                 why=f"only the {other}'s side still stops it: one more mistake there, and it is open",
@@ -176,6 +178,7 @@ class _Computation:
             yield Finding(
                 kind=Kind.MISSING,
                 proof=PROOF,
+                rule="reach",
                 what=_summary(flows, "cannot open"),
                 culprit=culprit,
                 why="the federation needs this connection",

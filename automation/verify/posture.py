@@ -69,6 +69,7 @@ def _finding(rule: Rule, name: str, fault: Fault) -> Finding:
     return Finding(
         kind=Kind.UNKNOWN if rule.name == "known-types" else Kind.WEAKENED,
         proof=PROOF,
+        rule=rule.name,
         what=f"{name} breaks the rule {rule.name}",
         culprit=f"{name}: {fault.what}",
         why=rule.why,

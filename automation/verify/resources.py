@@ -67,12 +67,16 @@ class Resource:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """All Azure resources of a stack, where they were read, and the checksum of what was read."""
+    """All Azure resources of a stack, where they were read, and the checksum of what was read.
+
+    ``live`` says that they were read from Resource Manager, strangers' resources included.
+    """
 
     stack: str
     source: str
     checksum: str
     resources: tuple[Resource, ...]
+    live: bool = False
 
     @cached_property
     def by_key(self) -> dict[str, Resource]:
@@ -130,10 +134,15 @@ def read_export(stack: str, document: Mapping[str, Any]) -> Deployment:
             f"stack {stack} holds no Azure resource: nothing is deployed, so nothing can be verified. "
             f"Deploy it first: ./fed up {stack}"
         )
-    canonical = json.dumps(deployment, sort_keys=True, separators=(",", ":")).encode()
     return Deployment(
         stack=stack,
         source="exported state",
-        checksum=f"sha256:{hashlib.sha256(canonical).hexdigest()}",
+        checksum=checksum(deployment),
         resources=resources,
     )
+
+
+def checksum(document: Any) -> str:
+    """Return the checksum of a JSON document, whatever the order of its keys."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return f"sha256:{hashlib.sha256(canonical).hexdigest()}"

@@ -92,6 +92,7 @@ def _opened(front: Front) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
+        rule="public-front",
         what=f"{', '.join(front.open_to)} can open Tcp 443 at the {front.service} {front.name} "
         f"of {front.owner}, past every network here",
         culprit=front.cause,
@@ -110,6 +111,7 @@ def _misled(deployment: Deployment, topology: Topology) -> Iterator[Finding]:
         yield Finding(
             kind=Kind.OPEN,
             proof=PROOF,
+            rule="endpoint-target",
             what=f"{endpoint.name} leads to {where}: {endpoint.target}",
             culprit=f"{endpoint.name}: privateLinkServiceConnections",
             why="what a machine writes to that private address lands in a stranger's account",

@@ -1,0 +1,236 @@
+"""The same resources as Resource Manager answers them now, and whatever else the subscriptions hold.
+
+What decides about access is listed, so that a resource that nobody's program made is seen; the rest of the
+state is asked for by id. Works on Azure and on the emulator: only the client differs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+from automation.verify.finding import Finding, Kind
+from automation.verify.resources import AZURE, Deployment, Resource, VerifyError, checksum, key_of
+from emulator.plugins.azure_native import shapes
+from emulator.plugins.azure_native.shape import Shape
+from federation.parties import Federation
+
+PROOF = "live"
+_READERS = 8
+_INDEX_VERSION = "2021-04-01"
+
+LISTED: Final = (
+    "network:VirtualNetwork",
+    "network:NetworkSecurityGroup",
+    "network:NetworkInterface",
+    "network:NatGateway",
+    "network:PublicIPAddress",
+    "network:PrivateEndpoint",
+    "privatedns:PrivateZone",
+    "storage:StorageAccount",
+    "containerregistry:Registry",
+    "keyvault:Vault",
+    "compute:VirtualMachine",
+    "compute:Disk",
+    "managedidentity:UserAssignedIdentity",
+    "authorization:RoleAssignment",
+    "authorization:ManagementLockByScope",
+)
+"""Types that every subscription is asked for as a whole."""
+
+CHILDREN: Final = {
+    "network:VirtualNetwork": (("network:VirtualNetworkPeering", "virtualNetworkPeerings"),),
+    "network:PrivateEndpoint": (("network:PrivateDnsZoneGroup", "privateDnsZoneGroups"),),
+    "privatedns:PrivateZone": (
+        ("privatedns:VirtualNetworkLink", "virtualNetworkLinks"),
+        ("privatedns:PrivateRecordSet", "A"),
+    ),
+    "storage:StorageAccount": (("storage:BlobContainer", "blobServices/default/containers"),),
+    "compute:VirtualMachine": (("compute:VirtualMachineExtension", "extensions"),),
+}
+"""Types that are listed below each resource of another type."""
+
+_AZURES_OWN: Final = {"microsoft.network/networkwatchers"}
+"""Types that Azure makes by itself and that open nothing."""
+_SNAPSHOT: Final = "microsoft.compute/snapshots"
+
+
+class Answer(Protocol):
+    """What a GET brought."""
+
+    @property
+    def status(self) -> int:
+        """HTTP's status."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The JSON object; lists with all their pages in ``value``."""
+
+    @property
+    def error(self) -> str:
+        """Azure's code and message."""
+
+
+class Client(Protocol):
+    """Resource Manager, as one identity sees it."""
+
+    def get(self, path: str, version: str) -> Answer:
+        """GET one resource or list."""
+
+
+def read(client: Client, state: Deployment, federation: Federation) -> Deployment:
+    """Read what exists now in the subscriptions of a federation.
+
+    Raises VerifyError when Resource Manager refuses to show something: an answer with gaps proves nothing.
+    """
+    reader = _Reader(client, state)
+    subscriptions = [party.subscription_id for party in federation.parties]
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = list(_all(pool, reader.listed, [(s, t) for s in subscriptions for t in LISTED]))
+        below = [(r, t, path) for r in found for t, path in CHILDREN.get(r.type.removeprefix(AZURE), ())]
+        found += _all(pool, reader.children, below)
+        seen = {r.key for r in found}
+        found += _all(pool, reader.known, [r for r in state.resources if not reader.is_listed(r)])
+        found += _all(pool, reader.others, [(s, seen) for s in subscriptions])
+    resources = {r.key: r for r in sorted(found, key=lambda r: r.key)}
+    return Deployment(
+        stack=state.stack,
+        source="Resource Manager",
+        checksum=checksum([[r.id, r.props] for r in resources.values()]),
+        resources=tuple(resources.values()),
+        live=True,
+    )
+
+
+def drift(state: Deployment, live: Deployment) -> list[Finding]:
+    """Return what exists and is not in the state, and what the state says and is not there."""
+    return [
+        *(_stranger(r) for r in live.resources if not r.urn and not _made_by_azure(r, live)),
+        *(_gone(r) for r in state.resources if r.key not in live.by_key),
+    ]
+
+
+class _Reader:
+    def __init__(self, client: Client, state: Deployment) -> None:
+        self._client = client
+        self._state = state
+        self._listed = {AZURE + t for t in (*LISTED, *(t for ts in CHILDREN.values() for t, _ in ts))}
+
+    def is_listed(self, resource: Resource) -> bool:
+        """Say whether a resource's type is listed, so that it need not be asked for."""
+        return resource.type in self._listed
+
+    def listed(self, subscription: str, token: str) -> Iterator[Resource]:
+        """Yield the resources of a type in a subscription."""
+        shape = _shape(token)
+        kind = shape.path.split("/providers/")[1].rsplit("/", 1)[0]
+        path = f"/subscriptions/{subscription}/providers/{kind}"
+        yield from self._members(path, shape)
+
+    def children(self, parent: Resource, token: str, path: str) -> Iterator[Resource]:
+        """Yield the resources of a type below another."""
+        yield from self._members(f"{parent.id}/{path}", _shape(token))
+
+    def known(self, resource: Resource) -> Iterator[Resource]:
+        """Yield a resource of the state if it still exists."""
+        shape = shapes.find(resource.type)
+        if shape is None:
+            yield resource  # nothing here reads its properties: it stays as the state has it
+            return
+        body = self._get(resource.id, shape.version)
+        if body is not None:
+            yield self._resource(shape, body, resource.id)
+
+    def others(self, subscription: str, seen: set[str]) -> Iterator[Resource]:
+        """Yield what the subscription's own index has beyond the types that are listed."""
+        for entry in self._list(f"/subscriptions/{subscription}/resources", _INDEX_VERSION):
+            key, kind = key_of(entry["id"]), str(entry["type"])
+            if key not in seen and key not in self._state.by_key and kind.lower() not in _AZURES_OWN:
+                yield Resource(type=AZURE + kind, id=entry["id"], urn="", props=entry)
+
+    def _members(self, path: str, shape: Shape) -> Iterator[Resource]:
+        for body in self._list(path, shape.version):
+            if not (body.get("properties") or {}).get("privateEndpoint"):  # an endpoint's own interface
+                yield self._resource(shape, body, body["id"])
+
+    def _resource(self, shape: Shape, body: Mapping[str, Any], arm_id: str) -> Resource:
+        known = self._state.find(arm_id)
+        return Resource(
+            type=shape.pulumi_type,
+            id=arm_id,
+            urn=known.urn if known else "",
+            props=shape.to_outputs(dict(body)),
+            inputs=known.inputs if known else {},
+            protect=known.protect if known else False,
+        )
+
+    def _list(self, path: str, version: str) -> Sequence[dict[str, Any]]:
+        body = self._get(path, version)
+        return list(body.get("value", [])) if body else []
+
+    def _get(self, path: str, version: str) -> Mapping[str, Any] | None:
+        answer = self._client.get(path, version)
+        if answer.status == 404:
+            return None
+        if answer.status >= 400:
+            raise VerifyError(
+                f"Resource Manager does not show {path}: {answer.error}. What it hides could be open, so "
+                "nothing is proven. Sign in as someone who may read every party's subscription (role Reader), "
+                "or look at the state alone: --no-live"
+            )
+        return answer.body
+
+
+def _all(
+    pool: ThreadPoolExecutor, ask: Callable[..., Iterator[Resource]], questions: Sequence[Any]
+) -> Iterator[Resource]:
+    def answer(question: Any) -> list[Resource]:
+        return list(ask(*question) if isinstance(question, tuple) else ask(question))
+
+    for found in pool.map(answer, questions):
+        yield from found
+
+
+def _shape(token: str) -> Shape:
+    found = shapes.find(AZURE + token)
+    if found is None:
+        raise VerifyError(f"{token} has no row in emulator/plugins/azure_native/shapes: it cannot be read")
+    return found
+
+
+def _made_by_azure(resource: Resource, live: Deployment) -> bool:
+    """Say whether Azure made a resource for one that the state knows: system disks, records, snapshots."""
+    kind = resource.type.removeprefix(AZURE)
+    if kind == "compute:Disk":
+        owner = live.find(resource.at("managedBy"))
+        return (
+            owner is not None and bool(owner.urn) and owner.at("storageProfile.osDisk.name") == resource.name
+        )
+    if kind == "privatedns:PrivateRecordSet":
+        return "created by private endpoint" in str(resource.at("metadata.creator"))
+    if kind.lower() == _SNAPSHOT:
+        return any(v.subscription == resource.subscription for v in live.of("dataprotection:BackupVault"))
+    return False
+
+
+def _stranger(resource: Resource) -> Finding:
+    return Finding(
+        kind=Kind.UNKNOWN,
+        proof=PROOF,
+        rule="drift",
+        what=f"{resource.id} exists and is not the program's",
+        culprit=f"{resource.name}: made behind the program's back",
+        why="nobody reviewed it, and ./fed up leaves it alone",
+        mend="delete it, or add it to the program and import it",
+    )
+
+
+def _gone(resource: Resource) -> Finding:
+    return Finding(
+        kind=Kind.MISSING,
+        proof=PROOF,
+        rule="drift",
+        what=f"{resource.id} is in the state and does not exist",
+        culprit=f"{resource.name}: deleted behind the program's back",
+        why="what it protected or allowed is gone",
+        mend="./fed up makes it again",
+    )
