@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,29 @@ class NvflareError(ContainerServerError):
 class Nvflare:
     """Runs `nvflare`, with a home folder for the audit records it writes (it needs one that is writable)."""
 
-    def __init__(self, home: Path, program: Path | None = None):
+    def __init__(self, home: Path, programs: Path | None = None):
         self._home = home
-        self._program = program or Path(sys.executable).with_name("nvflare")
+        self._programs = programs or Path(sys.executable).parent
 
     def run(self, *arguments: str) -> dict[str, Any]:
-        """The `data` of the answer. Raises NvflareError."""
+        """An `nvflare` command; the `data` of its answer. Raises NvflareError."""
+        command = [str(self._programs / "nvflare"), "--format", "json", *arguments]
+        return self._answer(" ".join(arguments[:2]), command)
+
+    def as_administrator(self, kit: Path, user: str, action: str, argument: str) -> dict[str, Any]:
+        """An action of nvflare_session.py at the running server; its `data`. Raises NvflareError."""
+        script = str(Path(__file__).with_name("nvflare_session.py"))
+        return self._answer(
+            f"job {action}", [str(self._programs / "python3"), script, str(kit), user, action, argument]
+        )
+
+    def _answer(self, action: str, command: list[str]) -> dict[str, Any]:
         self._home.mkdir(parents=True, exist_ok=True)
-        action = " ".join(arguments[:2])
         try:
             ended = subprocess.run(  # noqa: S603 - fixed program, arguments of our own
-                [str(self._program), "--format", "json", *arguments],
+                command,
                 cwd=self._home,
-                env=self._environment(os.environ),
+                env={**os.environ, "HOME": str(self._home)},
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT_SECONDS,
@@ -51,6 +60,3 @@ class Nvflare:
         if answer.get("status") != "ok":
             raise NvflareError(action, str(answer.get("error_code")), str(answer.get("message")))
         return dict(answer.get("data") or {})
-
-    def _environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        return {**base, "HOME": str(self._home)}

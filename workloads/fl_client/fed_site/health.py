@@ -1,21 +1,24 @@
-"""Health as "the server knows this client": a file renewed at each registration and answered heartbeat.
+"""Health as "the server knows this client": a file renewed when the server answered a registration or a
+heartbeat.
 
 An NVFlare client whose key, certificate or server is wrong stays up in silence, so "the process lives" says
-nothing.
+nothing. Nor do its events: "after registration" is fired for a refused one too, "after heartbeat" also when
+nobody answered. So the client's own requests are watched.
 """
 
 import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
+from nvflare.fuel.f3.cellnet.defs import CellChannelTopic, MessageHeaderKey, ReturnCode
 
 from fed_site.start import HEALTH_FILE, WORK
-
-_HEARD = (EventType.AFTER_CLIENT_REGISTER, EventType.AFTER_CLIENT_HEARTBEAT)
 
 
 class HealthFile(FLComponent):  # type: ignore[misc]  # nvflare has no types
@@ -27,12 +30,27 @@ class HealthFile(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._registered = 0.0
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Renew the file when the server has answered."""
-        if event_type not in _HEARD:
-            return
-        now = time.time()
-        if event_type == EventType.AFTER_CLIENT_REGISTER:
-            self._registered = now
+        """Once registered, watch the answers to heartbeats."""
+        if event_type == EventType.AFTER_CLIENT_REGISTER and fl_ctx.get_prop(FLContextKey.CLIENT_TOKEN):
+            self._registered = time.time()
+            self._heard()
+            self._watch(fl_ctx.get_prop(FLContextKey.SITE_OBJ).communicator.cell)
+
+    def _watch(self, cell: Any) -> None:
+        send = cell.send_request
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            answer = send(*args, **kwargs)
+            if (
+                kwargs.get("topic") == CellChannelTopic.HEART_BEAT
+                and answer.get_header(MessageHeaderKey.RETURN_CODE) == ReturnCode.OK
+            ):
+                self._heard()
+            return answer
+
+        cell.send_request = watched
+
+    def _heard(self) -> None:
         new = Path(self.path + ".new")
-        new.write_text(json.dumps({"registered": self._registered, "heard": now}))
+        new.write_text(json.dumps({"registered": self._registered, "heard": time.time()}))
         os.replace(new, self.path)  # noqa: PTH105 - atomic: the container server reads while this writes

@@ -7,6 +7,7 @@ the client refuses to start. What NVFlare writes goes to the workspace below WOR
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -24,13 +25,12 @@ NO_KIT = 78
 
 
 def workspace(kit: Path, work: Path) -> Path:
-    """NVFlare's workspace: the kit's folders by link, everything else of its own."""
+    """NVFlare's workspace, with a fresh copy of the kit: what a job may have done to an old copy is gone."""
     folder = work / "workspace"
     (folder / "transfer").mkdir(parents=True, exist_ok=True)
     for part in ("startup", "local"):
-        link = folder / part
-        link.unlink(missing_ok=True)
-        link.symlink_to(kit / part)
+        shutil.rmtree(folder / part, ignore_errors=True)
+        shutil.copytree(kit / part, folder / part)
     for leftover in ("pid.fl", "daemon_pid.fl", "shutdown.fl", "restart.fl"):
         (folder / leftover).unlink(missing_ok=True)
     return folder

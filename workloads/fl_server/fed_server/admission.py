@@ -48,6 +48,7 @@ class Admission(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """Guard registration before the first client can connect; watch from then on."""
         if event_type == EventType.SYSTEM_BOOTSTRAP:
             self._engine = fl_ctx.get_engine()
+            write_json(Path(self.clients), {"heard": {}})  # nobody of an earlier life is registered
             self._guard(self._engine.server.client_manager)
         elif event_type == EventType.SYSTEM_START:
             threading.Thread(target=self._watch, name="admission", daemon=True).start()

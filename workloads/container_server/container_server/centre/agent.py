@@ -53,18 +53,21 @@ class CentreAgent:
             own, self._jobs, self._enrolments, config.agent / "distributed.json"
         )
         self._root_look = Cadence(clock, 3600.0)
+        self._lead_look = Cadence(clock, 3600.0)
         self._server_look = Cadence(clock, 2.0)
         self._member_look = Cadence(clock, 5.0)
         self._inbox_look = Cadence(clock, 10.0)
         self._result_look = Cadence(clock, 1.0)
         self._woken = threading.Event()
         self._troubles: dict[str, str] = {}
+        self._has_root = False
         self.commands = Commands(
             config=config,
             members=self._members,
             enrolments=self._enrolments,
             jobs=self._jobs,
             engine=engine,
+            clock=clock,
             wake=self._woken.set,
         )
 
@@ -74,16 +77,14 @@ class CentreAgent:
         if not self._root_look.failing:
             self._try("server", self._server_look, self._ensure_server)
         self._try("members", self._member_look, self._follow_members)
-        waiting = False
-        if self._has_root:
-            waiting = self._enrolments.step()
+        waiting = self._has_root and self._enrolments.step()
+        if self._has_root and not waiting:
+            self._try("administrator", self._lead_look, self._authority.ensure_lead_kit)
         self._try("inbox", self._inbox_look, self._inbox.step)
         self._try("results", self._result_look, self._hand_results_on)
         woken = self._woken.is_set()
         self._woken.clear()
         return BUSY_SECONDS if waiting or woken else QUIET_SECONDS
-
-    _has_root = False
 
     def _try(self, what: str, cadence: Cadence, action: Callable[[], None]) -> None:
         if not cadence.due():

@@ -58,7 +58,7 @@ class Authority:
         return Certificate.read((self._root / "rootCA.pem").read_bytes()).fingerprint
 
     def ensure(self) -> bool:
-        """Make what is missing: root, server kit, administrator's kit. True when the server's kit is new.
+        """Make the root and the server's kit where they are missing. True when the server's kit is new.
 
         Raises NvflareError.
         """
@@ -69,9 +69,7 @@ class Authority:
         if not (self._root / "rootCA.key").is_file():
             self._nvflare.run("cert", "init", "--profile", str(self._profile), "-o", str(self._root))
             say("root made", fingerprint=self.fingerprint)
-        made = self._ensure_server_kit()
-        self._ensure_lead_kit()
-        return made
+        return self._ensure_server_kit()
 
     def server_kit_faults(self) -> list[str]:
         """What is wrong with the server's kit; empty when the server may start."""
@@ -109,7 +107,8 @@ class Authority:
         say("server kit made")
         return True
 
-    def _ensure_lead_kit(self) -> None:
+    def ensure_lead_kit(self) -> None:
+        """Make the administrator's kit, or renew it. Raises NvflareError."""
         if not self._ends_soon(self.lead_kit / "startup/client.crt"):
             return
         made = self._own_kit({"name": LEAD, "type": "admin", "org": "centre", "role": "lead"})

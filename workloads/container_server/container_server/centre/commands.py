@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from container_server.centre.enrolments import Enrolments
-from container_server.centre.jobs import Job, Jobs
+from container_server.centre.jobs import SERVER, Job, Jobs
 from container_server.centre.members import Member, Members
+from container_server.clock import Clock
 from container_server.config import Config
 from container_server.control import Handler
-from container_server.engine import Engine
+from container_server.engine import Engine, Running
 from container_server.files import read_json
 
+HEARD_WITHIN_SECONDS = 30.0
+"""A registered hospital is heard every 4 seconds; the server notes it in steps of 5."""
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
 """Metrics of a hospital shown in `fedctl job`, where the job has them."""
 
@@ -33,9 +36,11 @@ class Commands:
         enrolments: Enrolments,
         jobs: Jobs,
         engine: Engine,
+        clock: Clock,
         wake: Wake,
     ):
         self._config = config
+        self._clock = clock
         self._members = members
         self._enrolments = enrolments
         self._jobs = jobs
@@ -59,7 +64,7 @@ class Commands:
 
     def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Containers, hospitals (state, registered, why not), last job."""
-        heard = (read_json(self._config.work / "clients.json") or {}).get("heard", {})
+        heard = self._heard()
         present = {name: member for name, member in self._members.all().items() if not member.left}
         jobs = self._jobs.all()
         return {
@@ -143,6 +148,14 @@ class Commands:
         name = arguments["hospital"]
         self._enrolments.write_desired(name, "running", renew=True)
         return {"hospital": name, "renew": self._members.get(name).renew}
+
+    def _heard(self) -> dict[str, int]:
+        """Hospitals that the running server heard from lately -> when."""
+        if self._engine.state(SERVER).running is not Running.RUNNING:
+            return {}
+        stated: dict[str, int] = (read_json(self._config.work / "clients.json") or {}).get("heard", {})
+        now = self._clock.now()
+        return {name: heard for name, heard in stated.items() if now - heard < HEARD_WITHIN_SECONDS}
 
     def _hospital(self, name: str, member: Member, heard: int | None) -> dict[str, Any]:
         channel = self._enrolments.channel(name)

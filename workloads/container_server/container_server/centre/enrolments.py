@@ -37,6 +37,8 @@ from container_server.storage import Blob, BlobStore, Unread
 
 FAST_SECONDS = 0.5
 """Between two looks at a hospital that has no certificate yet."""
+REPORT_SECONDS = 2.0
+"""Between two looks at the report of a hospital that is not running."""
 ROUND_SECONDS = 1.0
 """Between two requests of the slow round over all hospitals: one request a second, however many they are."""
 FAST_FOR_SECONDS = 600.0
@@ -49,7 +51,11 @@ class Channel:
 
     store: BlobStore
     looking: Cadence
-    opened_at: float
+    report_looking: Cadence
+    expected_since: float
+    """When a request was last to be expected: since the channel was opened, or a renewal asked for."""
+    renewing: str | None = None
+    """The request that a renewal asked for is to replace."""
     request_etag: str | None = None
     report_etag: str | None = None
     root_written: bool = False
@@ -81,29 +87,42 @@ class Enrolments:
         """A hospital's channel, opened on first use."""
         if hospital not in self._channels:
             looking = Cadence(self._clock, FAST_SECONDS, longest_pause=30.0)
-            self._channels[hospital] = Channel(self._open(hospital), looking, self._clock.now())
+            reports = Cadence(self._clock, REPORT_SECONDS)
+            self._channels[hospital] = Channel(self._open(hospital), looking, reports, self._clock.now())
         return self._channels[hospital]
 
     def step(self) -> bool:
         """Look where it is due. True while somebody is waiting for a quick answer."""
         present = {name: member for name, member in self._members.all().items() if not member.left}
-        awaited = [name for name, member in present.items() if self._is_awaited(name, member)]
-        for name in awaited:
-            channel = self.channel(name)
-            if channel.looking.due():
-                self._guarded(name, channel, self._look_at_request)
+        waiting = False
         for name, member in present.items():
             channel = self.channel(name)
-            if (not channel.root_written or member.generation == 0) and channel.looking.due():
-                self._guarded(name, channel, self._state_root)
+            awaited = self._is_awaited(member, channel)
+            waiting = waiting or awaited
+            if channel.looking.due() and (awaited or not channel.root_written or not member.generation):
+                self._guarded(name, channel, self._greet)
+            if channel.report.get("state") != "running" and channel.report_looking.due():
+                channel.report_looking.succeeded()
+                self._guarded(name, channel, self._look_at_report)
         if self._slow.due():
             self._slow.succeeded()
             self._next_of_slow_round(sorted(present))
-        return bool(awaited)
+        return waiting
 
-    def _is_awaited(self, name: str, member: Member) -> bool:
-        young = self._clock.now() - self.channel(name).opened_at < FAST_FOR_SECONDS
-        return (member.status == "new" and young) or (member.granted and member.status != "approved")
+    def _greet(self, name: str, channel: Channel) -> None:
+        """Root and desired state to a newcomer, and an answer to its request."""
+        if not channel.root_written:
+            root = {"project": self._config.project, "fingerprint": self._authority.fingerprint}
+            channel.store.write(ROOT, encode("root", root))
+            channel.root_written = True
+        if self._members.get(name).generation == 0:
+            self.write_desired(name, "running")
+        self._look_at_request(name, channel)
+
+    def _is_awaited(self, member: Member, channel: Channel) -> bool:
+        lately = self._clock.now() - channel.expected_since < FAST_FOR_SECONDS
+        wanted = member.status == "new" or member.request_id == channel.renewing
+        return (wanted and lately) or (member.granted and member.status != "approved")
 
     def write_desired(self, hospital: str, client: str, reason: str = "", renew: bool = False) -> None:
         """Tell a hospital what its client should do; the generation rises. Raises TransientError."""
@@ -114,6 +133,9 @@ class Enrolments:
         content = {"generation": generation, "client": client, "renew": asked, "reason": reason}
         self.channel(hospital).store.write(DESIRED, encode("desired", content))
         self._members.change(hospital, generation=generation, renew=asked)
+        if renew:
+            channel = self.channel(hospital)
+            channel.renewing, channel.expected_since = member.request_id, self._clock.now()
 
     def _guarded(self, name: str, channel: Channel, action: Callable[[str, Channel], None]) -> None:
         try:
@@ -126,13 +148,6 @@ class Enrolments:
         else:
             channel.trouble = ""
             channel.looking.succeeded()
-
-    def _state_root(self, name: str, channel: Channel) -> None:
-        root = {"project": self._config.project, "fingerprint": self._authority.fingerprint}
-        channel.store.write(ROOT, encode("root", root))
-        channel.root_written = True
-        if self._members.get(name).generation == 0:
-            self.write_desired(name, "running")
 
     def _next_of_slow_round(self, names: list[str]) -> None:
         self._slow_round = [look for look in self._slow_round if look[0] in names]

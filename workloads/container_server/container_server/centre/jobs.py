@@ -95,9 +95,7 @@ class Jobs:
         job = self.get(job_id)
         if job.over:
             raise JobRefusedError(f"job {job_id} is {job.state} already")
-        self._nvflare.run(
-            "job", "abort", job.job_id, "--startup-kit", str(self._authority.lead_kit), "--force"
-        )
+        self._as_lead("abort", job.job_id)
         say("job aborted", job=job.name, job_id=job.job_id)
 
     def get(self, job_id: str) -> Job:
@@ -132,9 +130,7 @@ class Jobs:
                 folder = self._config.work / outbox / built["job"]
                 if not (folder / "meta.json").is_file():
                     raise JobRefusedError(f"{built['job']}: the server's container built no job folder")
-                # The default would ask for a study and a token of the administrator's own configuration.
-                kit = ("--startup-kit", str(self._authority.lead_kit))
-                answer = self._nvflare.run("job", "submit", "-j", str(folder), *kit)
+                answer = self._as_lead("submit", str(folder))
             finally:
                 shutil.rmtree(self._config.work / outbox, ignore_errors=True)
             job_id = str(answer["job_id"])
@@ -144,6 +140,10 @@ class Jobs:
             write_json(self.folder / job_id / "submission.json", submission)
         say("job submitted", job=built["job"], job_id=job_id, rounds=built["rounds"])
         return job_id
+
+    def _as_lead(self, action: str, argument: str) -> dict[str, Any]:
+        self._authority.ensure_lead_kit()
+        return self._nvflare.as_administrator(self._authority.lead_kit, LEAD, action, argument)
 
     def _build(self, arguments: list[str]) -> dict[str, Any]:
         command = ["python3", "-m", "fed_server.build", *arguments]

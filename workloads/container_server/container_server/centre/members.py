@@ -97,8 +97,9 @@ class Members:
             member = self.get(hospital)
             if member.status == "approved":
                 return member
-            restored: Status = "approved" if member.status == "revoked" and member.serial else "new"
-            return self.change(hospital, granted=True, status=restored, request_sha256="", reason="")
+            if member.status == "revoked" and member.serial:
+                return self.change(hospital, status="approved", reason="")  # with the certificate it has
+            return self.change(hospital, granted=True, status="new", request_sha256="", reason="")
 
     def revoke(self, hospital: str, reason: str) -> Member:
         """An operator's no: cut off, and refused until approved again."""

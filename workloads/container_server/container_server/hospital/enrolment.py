@@ -47,7 +47,7 @@ class Enrolment:
         self._clock = clock
         self._folder = config.agent / "enrolment"
         self._began = clock.now()
-        self._looking = Cadence(clock, POLL_SECONDS, longest_pause=30.0)
+        self._looking = Cadence(clock, POLL_SECONDS, first_pause=POLL_SECONDS, longest_pause=30.0)
         self._decision_etag: str | None = None
         self.status = "asking the centre for a certificate"
 

@@ -105,9 +105,10 @@ def _of_running_client(facts: Facts) -> Decision:
         )
     if heard:
         return Decision(State.RUNNING, "registered at the server")
-    if facts.client.running is Running.RESTARTING:
-        reason = f"the client ends with exit code {facts.client.exit_code} and is started again"
-        return Decision(State.DEGRADED, reason + _meaning(facts.client.exit_code))
+    if facts.client.running is Running.RESTARTING or facts.client.restarts:
+        code = facts.client.exit_code
+        reason = "the client ends and is started again" + (f", exit code {code}" if code else "")
+        return Decision(State.DEGRADED, reason + _meaning(code))
     if facts.started_ago is not None and facts.started_ago < GRACE_SECONDS:
         return Decision(State.VERIFIED, "the client is starting")
     since = "never since its start" if facts.heard_ago is None else f"{facts.heard_ago:.0f} s ago"
@@ -121,6 +122,6 @@ def _of_running_client(facts: Facts) -> Decision:
 def _meaning(exit_code: int | None) -> str:
     return {
         78: ": it found no startup kit",
-        101: ": the server refused it (certificate not approved, or the hospital is no member)",
+        101: ": it could not start or the server refused it (see its log)",
         137: ": it was killed (out of memory?)",
     }.get(exit_code or 0, "")
