@@ -102,10 +102,10 @@ class Store(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        self.lock = authorization.ManagementLockAtResourceGroupLevel(
+        self.lock = authorization.ManagementLockByScope(
             f"lock-{settings.resource_group}",
             lock_name="lock-fed-delivery",
-            resource_group_name=self.group.name,
+            scope=self.group.id,
             level=authorization.LockLevel.CAN_NOT_DELETE,
             notes="The state of every stack is in here: without it Pulumi no longer knows what it deployed.",
             opts=pulumi.ResourceOptions(

@@ -86,6 +86,10 @@ def remove(
     file = _stack_file(stack)
     was = _retirement(file, name)
     retired = _next_retirement(file, name, delete_data)
+    if delete_data and not yes and file.settings().protection.protect_data:
+        kept = "\n  ".join(urn.rsplit("::", 1)[-1] for urn in _urns(open_target(stack, on), name))
+        say(f"Pulumi protects these, so no plan can be made of deleting them; --yes does it:\n  {kept}")
+        return
     if retired is None:
         file.remove_hospital(name)
     else:
@@ -243,12 +247,18 @@ def _await_round(status: Callable[[], Mapping[str, Any]], seconds: float, say: S
 
 def _unprotect(target: Target, name: str) -> None:
     """Take Pulumi's protection from what is the hospital's; whoever got here has typed its name twice."""
-    stack = target.existing_stack()
-    if stack is None:
-        return
-    resources = (stack.export_stack().deployment or {}).get("resources") or []
-    mine = f"::azure-fed-{target.name}-{name}::"
-    urns = [one["urn"] for one in resources if one.get("protect") and mine in one.get("provider", "")]
-    if urns:
+    if urns := _urns(target, name, protected=True):
         arguments = ["state", "unprotect", *urns, "--yes", "--stack", target.name]
         target.engine.run(arguments, str(target.workspace.work_dir), target.environment)
+
+
+def _urns(target: Target, name: str, *, protected: bool = False) -> list[str]:
+    """What is the hospital's own, or the protected part of it, by the state."""
+    stack = target.existing_stack()
+    deployment = stack.export_stack().deployment if stack else None
+    provider = f"::azure-fed-{target.name}-{name}::"
+    return [
+        str(resource["urn"])
+        for resource in (deployment or {}).get("resources") or []
+        if provider in resource.get("provider", "") and (resource.get("protect") or not protected)
+    ]

@@ -170,7 +170,7 @@ def test_state_is_opened_by_no_key_and_kept_in_versions(graph: Recorder) -> None
         "infra",
     }
     assert all(one.inputs["publicAccess"] == "None" for one in graph.of("BlobContainer"))
-    (lock,) = graph.of("ManagementLockAtResourceGroupLevel")
+    (lock,) = graph.of("ManagementLockByScope")
     assert lock.inputs["level"] == "CanNotDelete"
 
 

@@ -1,0 +1,195 @@
+"""Makes what an organisation needs once: who may deploy, where state is kept, where released images are.
+
+The program is `infra/`. Its own state has to live somewhere before the state account exists: the first run
+keeps it in a file of this clone and moves it into the account that it made; every later run finds it there.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi.automation import (
+    CommandError,
+    LocalWorkspace,
+    OnEvent,
+    PreviewResult,
+    Stack,
+    UpResult,
+)
+
+from automation import operation, show_plan
+from automation.delivery.arm import Arm
+from automation.delivery.github import GitHub
+from automation.delivery.github_setup import commands
+from automation.delivery.plan import Plan, read
+from automation.delivery.where import resource_manager
+from automation.engine import Engine
+from automation.options import On
+from automation.outcome import FedError
+from automation.target import Target, azure_environment, emulator_environment
+from emulator import paths
+from emulator.control import Emulator
+from infra import settings as delivery_settings
+from infra.program import STACK_FILE
+from infra.settings import DeliverySettings
+
+ROOT = paths.REPOSITORY
+STACK = "delivery"
+#: Only Azure and GitHub together can tell whether one is right.
+NOT_EMULATED = ["**FederatedIdentityCredential**"]
+#: A role that was just assigned opens the state within minutes.
+PATIENCE_SECONDS = 900.0
+PAUSE_SECONDS = 15.0
+
+Say = Callable[[str], None]
+
+
+def bootstrap(on: On, *, yes: bool, say: Say) -> None:
+    """Show what is missing, and with `yes` make it and say what is left to do on GitHub.
+
+    Raises:
+        SettingsError: when `infra/Pulumi.delivery.yaml` or a stack file is wrong.
+        FedError: when it cannot be made, or its state cannot be moved.
+    """
+    settings = read_settings()
+    delivery_settings.subscriptions(ROOT, settings.environments)
+    here = _local_backend()
+    moved = on is On.AZURE and not here.exists() and _account_exists(settings, resource_manager(on))
+    target = _target(on, settings.backend_url("infra") if moved else f"file://{here}")
+    plan = _preview(target)
+    show_plan.show(plan, as_json=False)
+    if on is On.EMULATOR:
+        say("without the federated credentials: only Azure and GitHub can tell whether those are right")
+    if not yes:
+        say("nothing was made; --yes makes it")
+        return
+    outputs = _up(target)
+    if on is On.AZURE:
+        if not moved:
+            _move_state(target, settings, say)
+            shutil.rmtree(here)
+        _make_stacks(settings, say)
+    say("now let GitHub in (docs/runbook.md, step 4):")
+    for command in commands(settings, outputs["clientIds"]):
+        print(command)
+
+
+def subject_prefix(say: Say) -> None:
+    """Print what the subjects of the repository's tokens begin with, and whether the settings say so."""
+    found, said = GitHub.from_environment().subject_prefix(), read_settings().subject_prefix
+    print(found)
+    if found != said:
+        say(f"{STACK_FILE} says {said}: write fed-delivery:subjectPrefix: {found}")
+
+
+def read_settings() -> DeliverySettings:
+    """The settings of delivery; raises SettingsError with every mistake."""
+    return delivery_settings.load(yaml.safe_load((ROOT / STACK_FILE).read_text())["config"])
+
+
+def _target(on: On, backend_url: str) -> Target:
+    engine = Engine()
+    emulator = Emulator.ensure() if on is On.EMULATOR else None
+    if emulator:
+        environment: Mapping[str, str] = emulator_environment(emulator, engine)
+    else:
+        environment = azure_environment(engine) | {"PULUMI_BACKEND_URL": backend_url}
+        if backend_url.startswith("file://"):
+            Path(backend_url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    return Target(
+        name=STACK,
+        on=on,
+        settings=None,
+        engine=engine,
+        environment=environment,
+        workspace=_workspace(ROOT / "infra", engine, environment),
+        emulator=emulator,
+    )
+
+
+def _workspace(folder: Path, engine: Engine, environment: Mapping[str, str]) -> LocalWorkspace:
+    return LocalWorkspace(work_dir=str(folder), pulumi_command=engine, env_vars=environment)
+
+
+def _preview(target: Target) -> Plan:
+    stack = target.stack()
+
+    def run(on_event: OnEvent) -> PreviewResult:
+        return stack.preview(on_event=on_event, json=True, exclude=_left_out(target), color="never")
+
+    result, record = operation.run(target, "previewing who may deploy", run)
+    return read(target.name, target.on.value, json.loads(result.stdout), unchanged=record.unchanged())
+
+
+def _up(target: Target) -> Mapping[str, Any]:
+    stack = target.stack()
+
+    def run(on_event: OnEvent) -> UpResult:
+        return stack.up(on_event=on_event, exclude=_left_out(target), suppress_outputs=True, color="never")
+
+    result, _ = operation.run(target, "making who may deploy", run)
+    return {name: output.value for name, output in result.outputs.items()}
+
+
+def _left_out(target: Target) -> list[str] | None:
+    return NOT_EMULATED if target.emulator else None
+
+
+def _local_backend() -> Path:
+    """Where the state of a first run is until it is moved."""
+    return paths.home() / "bootstrap"
+
+
+def _account_exists(settings: DeliverySettings, arm: Arm) -> bool:
+    answer = arm.get(
+        f"/subscriptions/{settings.subscription_id}/resourceGroups/{settings.resource_group}"
+        f"/providers/Microsoft.Storage/storageAccounts/{settings.state_account}",
+        "2024-01-01",
+    )
+    if answer.is_error and answer.status != 404:
+        raise FedError(f"Azure does not say whether {settings.state_account} exists: {answer.error}.")
+    return not answer.is_error
+
+
+def _move_state(target: Target, settings: DeliverySettings, say: Say) -> None:
+    """Copy the state of this run into the account that it made; the copy here stays until that is done."""
+    exported = target.stack().export_stack()
+    url = settings.backend_url("infra")
+    environment = {**target.environment, "PULUMI_BACKEND_URL": url}
+    workspace = _workspace(ROOT / "infra", target.engine, environment)
+    moved = _patiently(partial(Stack.create_or_select, STACK, workspace), say)
+    moved.import_stack(exported)
+    say(f"the state of this run is in {url}")
+
+
+def _make_stacks(settings: DeliverySettings, say: Say) -> None:
+    """Make each environment's stack, so that the identity that may only read can preview its first
+    deployment.
+    """
+    engine = Engine()
+    for environment in settings.environments:
+        url = settings.backend_url(environment)
+        variables = azure_environment(engine) | {"PULUMI_BACKEND_URL": url}
+        workspace = _workspace(ROOT, engine, variables)
+        _patiently(partial(Stack.create_or_select, environment, workspace), say)
+        say(f"the state of {environment} is in {url}")
+
+
+def _patiently(attempt: Callable[[], Stack], say: Say) -> Stack:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return attempt()
+        except CommandError as error:
+            if "403" not in str(error) or time.monotonic() > until:
+                raise FedError(
+                    f"The state account cannot be opened: {error}\nAre you a member of a group in "
+                    "fed-delivery:administrators? Then run this again; what was made stays."
+                ) from error
+            say("Azure does not open the new account yet; waiting for the role to arrive")
+            time.sleep(PAUSE_SECONDS)
