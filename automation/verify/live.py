@@ -90,8 +90,9 @@ def read(client: Client, state: Deployment, federation: Federation) -> Deploymen
         found += _all(pool, reader.children, below)
         seen = {r.key for r in found}
         found += _all(pool, reader.known, [r for r in state.resources if not reader.is_listed(r)])
-        found += _all(pool, reader.others, [(s, seen) for s in subscriptions])
-    resources = {r.key: r for r in sorted(found, key=lambda r: r.key)}
+        found += _all(pool, reader.others, [(s, seen | reader.interfaces) for s in subscriptions])
+    everything = {r.key: r for r in found}
+    resources = {k: r for k, r in sorted(everything.items()) if not _is_azures(r, everything)}
     return Deployment(
         stack=state.stack,
         source="Resource Manager",
@@ -104,7 +105,7 @@ def read(client: Client, state: Deployment, federation: Federation) -> Deploymen
 def drift(state: Deployment, live: Deployment) -> list[Finding]:
     """Return what exists and is not in the state, and what the state says and is not there."""
     return [
-        *(_stranger(r) for r in live.resources if not r.urn and not _made_by_azure(r, live)),
+        *(_stranger(r) for r in live.resources if not r.urn and not _written_by_endpoint(r)),
         *(_gone(r) for r in state.resources if r.key not in live.by_key),
     ]
 
@@ -113,6 +114,7 @@ class _Reader:
     def __init__(self, client: Client, state: Deployment) -> None:
         self._client = client
         self._state = state
+        self.interfaces: set[str] = set()
         self._listed = {AZURE + t for t in (*LISTED, *(t for ts in CHILDREN.values() for t, _ in ts))}
 
     def is_listed(self, resource: Resource) -> bool:
@@ -149,7 +151,9 @@ class _Reader:
 
     def _members(self, path: str, shape: Shape) -> Iterator[Resource]:
         for body in self._list(path, shape.version):
-            if not (body.get("properties") or {}).get("privateEndpoint"):  # an endpoint's own interface
+            if (body.get("properties") or {}).get("privateEndpoint"):
+                self.interfaces.add(key_of(body["id"]))  # goes with its endpoint, which is read instead
+            else:
                 yield self._resource(shape, body, body["id"])
 
     def _resource(self, shape: Shape, body: Mapping[str, Any], arm_id: str) -> Resource:
@@ -158,7 +162,7 @@ class _Reader:
             type=shape.pulumi_type,
             id=arm_id,
             urn=known.urn if known else "",
-            props=shape.to_outputs(dict(body)),
+            props={**(shape.parse(arm_id) or {}), **shape.to_outputs(dict(body))},
             inputs=known.inputs if known else {},
             protect=known.protect if known else False,
         )
@@ -174,7 +178,7 @@ class _Reader:
         if answer.status >= 400:
             raise VerifyError(
                 f"Resource Manager does not show {path}: {answer.error}. What it hides could be open, so "
-                "nothing is proven. Sign in as someone who may read every party's subscription (role Reader), "
+                "nothing is proven. Sign in as someone who may read each party's subscription (role Reader), "
                 "or look at the state alone: --no-live"
             )
         return answer.body
@@ -197,19 +201,25 @@ def _shape(token: str) -> Shape:
     return found
 
 
-def _made_by_azure(resource: Resource, live: Deployment) -> bool:
-    """Say whether Azure made a resource for one that the state knows: system disks, records, snapshots."""
+def _is_azures(resource: Resource, everything: Mapping[str, Resource]) -> bool:
+    """Say whether Azure itself made a resource as part of one that the state knows.
+
+    A VM brings its system disk, which cannot be configured, and backups bring snapshots.
+    """
     kind = resource.type.removeprefix(AZURE)
     if kind == "compute:Disk":
-        owner = live.find(resource.at("managedBy"))
-        return (
-            owner is not None and bool(owner.urn) and owner.at("storageProfile.osDisk.name") == resource.name
-        )
-    if kind == "privatedns:PrivateRecordSet":
-        return "created by private endpoint" in str(resource.at("metadata.creator"))
-    if kind.lower() == _SNAPSHOT:
-        return any(v.subscription == resource.subscription for v in live.of("dataprotection:BackupVault"))
-    return False
+        owner = everything.get(key_of(str(resource.at("managedBy"))))
+        system = owner.at("storageProfile.osDisk.name") if owner and owner.urn else None
+        return system == resource.name
+    return kind.lower() == _SNAPSHOT and any(
+        r.type == f"{AZURE}dataprotection:BackupVault" and r.subscription == resource.subscription
+        for r in everything.values()
+    )
+
+
+def _written_by_endpoint(resource: Resource) -> bool:
+    """Say whether a record was written by the zone group of an endpoint."""
+    return "created by private endpoint" in str(resource.at("metadata.creator"))
 
 
 def _stranger(resource: Resource) -> Finding:

@@ -360,12 +360,14 @@ class _Reader:
             )
 
     def _peering(self, peering: Resource) -> Peering:
+        # A state keeps what each half was when it was made: the first was waiting for the second.
+        good = {"Connected"} if self._all.live else {"Connected", "Initiated"}
         return Peering(
             id=peering.id,
             name=peering.name,
             local=key_of(peering.id.rsplit("/", 2)[0]),
             remote=key_of(reference(peering.at("remoteVirtualNetwork")) or ""),
-            connected=peering.at("peeringState") == "Connected",
+            connected=peering.at("peeringState") in good,
             access=peering.at("allowVirtualNetworkAccess") is not False,
             forwarded=peering.at("allowForwardedTraffic") is True,
         )
