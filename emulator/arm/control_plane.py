@@ -30,7 +30,7 @@ from emulator.arm.operations import (
     settle,
 )
 from emulator.arm.store import Row, Store
-from emulator.arm.tokens import Caller, issue, verify
+from emulator.arm.tokens import Caller, Verifier, issue
 from emulator.arm.types import CATALOGUE
 from emulator.arm.writes import Context, Deletion, delete, missing_parent, missing_resource, put, render
 
@@ -58,6 +58,7 @@ class ControlPlane:
     ) -> None:
         self.store = Store(store)
         self._key = key
+        self._verify = Verifier(key)
         self._latency = Latency.from_environment() if latency is None else latency
         self._clock = clock
         self._catalogue = catalogue
@@ -89,7 +90,7 @@ class ControlPlane:
         return Response(status=answer.status, headers=headers, body=answer.body)
 
     def _answer(self, request: Request) -> Response:
-        caller = verify(request.headers.get("authorization"), self._key)
+        caller = self._verify(request.headers.get("authorization"))
         now = self._clock()
         self._settle(now)
         if request.path.lower().startswith("/emulator/"):

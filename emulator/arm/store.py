@@ -186,6 +186,11 @@ class Transaction:
         """Return every resource of a subscription, oldest first."""
         return self._select("sub=? ORDER BY created, key", subscription.lower())
 
+    def count(self) -> int:
+        """Return how many resources there are."""
+        found: int = self._run("SELECT count(*) FROM resources").fetchone()[0]
+        return found
+
     def put(self, row: Row) -> None:
         """Write a resource, new or known."""
         key = row.key
@@ -474,7 +479,7 @@ class Store:
         """Open a transaction: kept when the block ends, undone when it raises."""
         with self._lock:
             run = self._connection.execute
-            run("BEGIN IMMEDIATE")
+            run("BEGIN")
             tx = Transaction(self._connection, time.time() if now is None else now)
             try:
                 yield tx
