@@ -202,10 +202,9 @@ class Emulator:
                 )
             if found and found.instances():
                 raise EmulatorError("an engine is using the emulator right now. Wait for it, or force it.")
-        sockets = _runtime(home)
         if found:
             found.stop()
-        for folder in (_below(home, paths.emulator()), backend, _below(home, paths.fabric()), sockets):
+        for folder in (_below(home, paths.emulator()), backend, _below(home, paths.fabric())):
             if folder.exists():
                 shutil.rmtree(folder)
 
@@ -230,11 +229,6 @@ def _resources(checkpoint: Path) -> list[dict[str, Any]]:
 def _below(home: Path, default: Path) -> Path:
     """Return where a path of this process's home lies in another home."""
     return home / default.relative_to(paths.home())
-
-
-def _runtime(home: Path) -> Path:
-    record = Record.load(_below(home, paths.daemon_file()))
-    return Path(record.socket).parent if record else paths.runtime()
 
 
 def _did_not_start(log: Path, what: str) -> str:

@@ -9,6 +9,7 @@ store. Addresses are kept from one daemon to the next where the ports are still 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -52,7 +53,6 @@ def main() -> None:
         return
     log_to_file(paths.daemon_log())
     asyncio.run(serve(Record.load(paths.daemon_file())))
-    paths.daemon_file().unlink(missing_ok=True)
     logging.shutdown()
     os._exit(0)  # calls that wait in other threads would hold the process
 
@@ -90,6 +90,9 @@ async def serve(before: Record | None) -> None:
     plugins.stop()
     await arm.close()
     plane.close()
+    paths.arm_socket().unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the fabric may still have sockets there
+        paths.runtime().rmdir()
 
 
 def packages(plane: ControlPlane) -> Mapping[str, Callable[[Path], Package]]:

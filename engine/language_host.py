@@ -184,7 +184,9 @@ def program_traceback(error: BaseException, entry: Path) -> str:
     trace = error.__traceback__
     while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(folder):
         trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+    if trace is None:  # it did not even begin, as with a syntax error in its first file
+        return "".join(traceback.format_exception_only(error))
+    return "".join(traceback.format_exception(type(error), error, trace))
 
 
 def stop_when_the_engine_left(loop: asyncio.AbstractEventLoop, details: dict[str, Any]) -> None:

@@ -68,7 +68,6 @@ class AzureNative(Package):
         self._subscription = ""
         self._tenant = tokens.TENANT_ID
         self._location: str | None = None
-        self._group_locations: dict[str, str] = {}
 
     def check_config(self, inputs: Properties) -> Sequence[Failure]:
         """Demand a subscription: the real provider would ask the az CLI for one, which nobody has here."""
@@ -187,21 +186,20 @@ class AzureNative(Package):
     def read(self, resource: Resource, inputs: Properties, outputs: Properties) -> Found:
         """Look at the resource, for a refresh (there are inputs) or an import (there are none)."""
         shape = _shape(resource)
-        parameters = shape.parse(resource.id)
-        if parameters is None:
-            raise ProviderError(f"'{resource.id}' is no id of a {resource.token}; it looks like {shape.path}")
+        if shape.parse(resource.id) is None:
+            raise ProviderError(
+                f"'{resource.id}' is no id of {resource.token}; it should look like {shape.path}"
+            )
         answer = self._client.get(resource.id, shape.version)
         if answer.status == 404:
             return Found()
         body = self._expect(answer).body or {}
-        seen = shape.to_outputs(body)
-        return Found(
-            id=body.get("id", resource.id),
-            outputs=seen,
-            inputs=drifted_inputs(shape, inputs, outputs, seen)
-            if inputs
-            else imported_inputs(shape, parameters, seen),
-        )
+        seen, canonical = shape.to_outputs(body), body.get("id", resource.id)
+        if inputs:
+            inputs = drifted_inputs(shape, inputs, outputs, seen)
+        else:
+            inputs = imported_inputs(shape, shape.parse(canonical) or {}, seen)
+        return Found(id=canonical, outputs=seen, inputs=inputs)
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
         """Answer who the deployer is; other functions would read Azure, and are refused."""
@@ -217,13 +215,9 @@ class AzureNative(Package):
         return super().invoke(token, arguments)
 
     def _group_location(self, group: str) -> str | None:
-        if group not in self._group_locations:
-            path = f"/subscriptions/{self._subscription}/resourceGroups/{group}"
-            answer = self._client.get(path, _GROUP_VERSION)
-            if answer.status != 200 or answer.body is None:
-                return None
-            self._group_locations[group] = answer.body["location"]
-        return self._group_locations[group]
+        path = f"/subscriptions/{self._subscription}/resourceGroups/{group}"
+        answer = self._client.get(path, _GROUP_VERSION)
+        return answer.body["location"] if answer.status == 200 and answer.body else None
 
     def _refuse_existing(self, shape: Shape, resource: Resource, resource_id: str) -> None:
         live = self._client.get(resource_id, shape.version)

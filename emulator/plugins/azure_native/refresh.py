@@ -59,6 +59,6 @@ def _without_defaults(value: Any, shape: Shape, path: str) -> Any:
     kept = {}
     for name, member in value.items():
         below = f"{path}.{name}" if path else name
-        if shape.defaults.get(below) != member and member not in ([], {}):
+        if shape.defaults.get(below) != member:
             kept[name] = _without_defaults(member, shape, below)
-    return kept
+    return {name: member for name, member in kept.items() if member not in ([], {})}

@@ -268,7 +268,7 @@ storage.ManagementPolicy(
     ),
     opts=of(hub),
 )
-authorization.RoleAssignment(
+reader = authorization.RoleAssignment(
     "reader",
     role_assignment_name="b5a0f9d4-2f7e-4c1a-9d67-3f2f61f0a001",
     scope=container.id,
@@ -311,7 +311,7 @@ endpoint = network.PrivateEndpoint(
     "endpoint",
     private_endpoint_name="pe-blob",
     resource_group_name=hub_group.name,
-    subnet=network.SubnetArgs(id=hub_net.id.apply(lambda id: f"{id}/subnets/endpoints")),
+    subnet=network.SubnetArgs(id=hub_net.id.apply(lambda text: f"{text}/subnets/endpoints")),
     private_link_service_connections=[
         network.PrivateLinkServiceConnectionArgs(
             name="blob", group_ids=["blob"], private_link_service_id=account.id
@@ -370,7 +370,7 @@ card = network.NetworkInterface(
             name="main",
             private_ip_address="10.0.0.4",
             private_ip_allocation_method="Static",
-            subnet=network.SubnetArgs(id=hub_net.id.apply(lambda id: f"{id}/subnets/server")),
+            subnet=network.SubnetArgs(id=hub_net.id.apply(lambda text: f"{text}/subnets/server")),
         )
     ],
     opts=of(hub, hub_half, spoke_half),
@@ -491,7 +491,7 @@ monitor.DataCollectionRuleAssociation(
 monitor.DiagnosticSetting(
     "diagnostics",
     name="to-log",
-    resource_uri=account.id.apply(lambda id: f"{id}/blobServices/default"),
+    resource_uri=account.id.apply(lambda text: f"{text}/blobServices/default"),
     workspace_id=workspace.id,
     logs=[monitor.DiagnosticsLogSettingsArgs(category="StorageRead", enabled=True)],
     opts=of(hub),
@@ -706,7 +706,7 @@ authorization.ManagementLockByScope(
     scope=container.id,
     level="CanNotDelete",
     notes="test",
-    opts=of(hub),
+    opts=of(hub, reader),  # while the lock is there, nothing below the container can be deleted
 )
 if os.environ.get("EXTRA"):
     network.RouteTable("extra", resource_group_name=hub_group.name, opts=of(hub))
