@@ -1,0 +1,274 @@
+"""All machines of the emulated cloud: on and off as the control plane says, reported as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulator.fabric.errands import Errands
+from emulator.fabric.errors import FabricError
+from emulator.fabric.feed import ControlPlane
+from emulator.fabric.inventory import VM, Document, Inventory
+from emulator.fabric.kernel import Namespace
+from emulator.fabric.machine.engine_api import EngineApi
+from emulator.fabric.machine.image import Image, Images
+from emulator.fabric.machine.machine import Container, Machine, Place, Pull
+from emulator.fabric.roles import permits
+from emulator.fabric.settings import Settings
+
+Json = dict[str, Any]
+
+REGISTRY = "microsoft.containerregistry/registries"
+PULL = "Microsoft.ContainerRegistry/registries/pull/read"
+DISK = "microsoft.compute/disks"
+COMMAND_SECONDS = 5400.0
+"""Azure ends a run command after 90 minutes."""
+OUTPUT_BYTES = 4096
+"""Azure answers the last 4 KB of each stream."""
+_REPORT_PAUSE = 0.2
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A machine with the power on: what it was booted as, its engine, and who reports it."""
+
+    boot: tuple[str, int]
+    machine: Machine
+    engine: EngineApi
+    reporter: asyncio.Task[None] | None = None
+
+
+class Fleet:
+    """The machines that run."""
+
+    def __init__(self, settings: Settings, control_plane: ControlPlane, errands: Errands) -> None:
+        self._settings = settings
+        self._control_plane = control_plane
+        self._images = Images(settings.images, settings.cache, errands, settings.state / "images.log")
+        self._running: dict[str, _Running] = {}
+        self._inventory = Inventory()
+        self._commands: dict[str, asyncio.Task[None]] = {}
+
+    async def apply(self, inventory: Inventory, namespaces: Mapping[str, Namespace]) -> list[str]:
+        """Bring the machines in step; return what keeps one from booting. `namespaces` are those of ports."""
+        self._inventory = inventory
+        wanted = {
+            document.key: document
+            for document in inventory.of_type(VM)
+            if document.hidden.get("power") == "running"
+        }
+        stale = [
+            key
+            for key, running in self._running.items()
+            if key not in wanted or running.boot != _boot_of(wanted[key])
+        ]
+        await asyncio.gather(*(self._off(key) for key in stale))
+        self._forget_disks()
+        new = [document for key, document in wanted.items() if key not in self._running]
+        await asyncio.gather(*(self._on(document, namespaces) for document in new))
+        return [
+            f"{running.machine.name}: {running.machine.problem}"
+            for running in self._running.values()
+            if running.machine.problem
+        ]
+
+    async def close(self) -> None:
+        """Switch everything off."""
+        for task in self._commands.values():
+            task.cancel()
+        await asyncio.gather(*(self._off(key) for key in list(self._running)))
+
+    def machine(self, name: str) -> Machine:
+        """Return a running machine by its name or id; raise FabricError when there is none."""
+        for key, running in self._running.items():
+            if name.lower() in {key, running.machine.name.lower()}:
+                return running.machine
+        known = ", ".join(sorted(running.machine.name for running in self._running.values()))
+        raise FabricError(f"no machine {name} is running; there are {known or 'none'}")
+
+    # Power
+
+    async def _on(self, document: Document, namespaces: Mapping[str, Namespace]) -> None:
+        nics = document.properties["networkProfile"]["networkInterfaces"]
+        network = next(
+            (namespaces[nic["id"].lower()] for nic in nics if nic["id"].lower() in namespaces), None
+        )
+        if network is None:
+            log.warning("%s has no interface in any network yet", document.name)
+            return
+        machine = Machine(
+            document.name,
+            place=self._place(document),
+            network=network,
+            pull=self._puller(document.key),
+            authority=self._settings.authority,
+            rootless=self._settings.rootless,
+        )
+        running = _Running(_boot_of(document), machine, EngineApi(machine))
+        self._running[document.key] = running
+        try:
+            machine.place.volatile.mkdir(parents=True, exist_ok=True)
+            await running.engine.serve(rootless=self._settings.rootless)
+            await machine.boot(str(document.hidden.get("customData") or ""))
+        except (FabricError, OSError) as refused:
+            machine.problem = str(refused)
+            log.error("%s does not boot: %s", document.name, refused)
+        running.reporter = asyncio.create_task(self._report(document.id, machine))
+        machine.news.set()
+
+    async def _off(self, key: str) -> None:
+        running = self._running.pop(key)
+        if running.reporter is not None:
+            running.reporter.cancel()
+        await running.engine.close()
+        await running.machine.off()
+
+    def _place(self, document: Document) -> Place:
+        state = self._settings.state
+        disks = [
+            disk["managedDisk"]["id"]
+            for disk in document.properties["storageProfile"].get("dataDisks") or []
+            if (disk.get("managedDisk") or {}).get("id")
+        ]
+        disk = self._disk_folder(disks[0]) if disks else None
+        if disk is not None:
+            disk.mkdir(parents=True, exist_ok=True)
+            disk.chmod(0o755)
+        # A machine that was replaced starts from nothing but its data disk.
+        own = state / "machines" / f"{document.name}-{str(document.properties.get('vmId', ''))[:8]}"
+        return Place(
+            files=own / "files",
+            disk=disk,
+            logs=state / "logs" / document.name,
+            volatile=self._settings.volatile / hashlib.sha256(document.key.encode()).hexdigest()[:8],
+        )
+
+    def _disk_folder(self, identifier: str) -> Path | None:
+        disk = self._inventory.get(identifier)
+        if disk is None:
+            return None
+        return self._settings.state / "disks" / str(disk.properties["uniqueId"])
+
+    def _forget_disks(self) -> None:
+        """Remove the content of disks and machines that no longer exist."""
+        known = {str(disk.properties.get("uniqueId")) for disk in self._inventory.of_type(DISK)}
+        _remove_others(self._settings.state / "disks", known)
+        machines = {
+            f"{vm.name}-{str(vm.properties.get('vmId', ''))[:8]}" for vm in self._inventory.of_type(VM)
+        }
+        _remove_others(self._settings.state / "machines", machines)
+
+    # Images
+
+    def _puller(self, key: str) -> Pull:
+        async def pull(image: str) -> Image:
+            document = self._inventory.get(key)
+            if document is None:
+                raise FabricError("the machine is gone")
+            self._check_pull(document, image)
+            return await self._images.get(image)
+
+        return pull
+
+    def _check_pull(self, document: Document, image: str) -> None:
+        """Raise what Docker says when the machine may not pull an image, or the registry has none such."""
+        server, repository = image.partition("@")[0].split("/", 1)
+        registry = next(
+            (one for one in self._inventory.of_type(REGISTRY) if one.properties.get("loginServer") == server),
+            None,
+        )
+        if registry is None:
+            raise FabricError(f"lookup {server}: no such host")
+        identities = (document.body.get("identity") or {}).get("userAssignedIdentities") or {}
+        if not any(
+            permits(self._inventory, str(identity["principalId"]), PULL, registry.key, data=False)
+            for identity in identities.values()
+        ):
+            raise FabricError(
+                f"{server}/{repository}: unauthorized: the machine's identity has no AcrPull on the registry "
+                "(a role takes some time to spread)"
+            )
+        pushed = {
+            name
+            for one in self._inventory.images
+            for name in (one.get("references") or [one.get("reference")])
+        }
+        if image not in pushed:
+            raise FabricError(f"manifest for {image} not found: manifest unknown")
+
+    # Commands and reports
+
+    def take_commands(self, commands: list[Json]) -> None:
+        """Begin the run commands that are new."""
+        for command in commands:
+            operation = str(command["operation"])
+            if operation not in self._commands:
+                self._commands[operation] = asyncio.create_task(self._command(operation, command))
+
+    async def _command(self, operation: str, command: Json) -> None:
+        try:
+            machine = self.machine(str(command["vm"]).lower())
+            result = await machine.shell("\n".join(command["script"]), seconds=COMMAND_SECONDS)
+            answer: Json = {
+                "exitCode": result.code,
+                "stdout": _end(result.stdout),
+                "stderr": _end(result.stderr),
+            }
+        except (FabricError, TimeoutError, OSError) as failed:
+            answer = {"exitCode": 1, "stdout": "", "stderr": str(failed) or type(failed).__name__}
+        try:
+            await self._control_plane.answer_command(operation, answer)
+        except OSError as gone:
+            log.error("the answer of run command %s is lost: %s", operation, gone)
+
+    async def _report(self, identifier: str, machine: Machine) -> None:
+        """Tell the control plane how a machine is doing, whenever that changes."""
+        while True:
+            await machine.news.wait()
+            await asyncio.sleep(_REPORT_PAUSE)
+            machine.news.clear()
+            health = {
+                "problem": machine.problem,
+                "containers": [_health(container) for container in machine.containers.values()],
+            }
+            try:
+                await self._control_plane.report_machine(identifier, health)
+            except Exception as failed:
+                log.warning("the report of %s is lost: %r", machine.name, failed)
+                machine.news.set()
+
+
+def _health(container: Container) -> Json:
+    return {
+        "name": container.service.name,
+        "image": container.service.image,
+        "status": container.status,
+        "health": container.health,
+        "exitCode": container.exit_code,
+        "restarts": container.restarts,
+        "error": container.error,
+    }
+
+
+def _boot_of(document: Document) -> tuple[str, int]:
+    return str(document.properties.get("vmId")), int(document.hidden.get("boot", 1))
+
+
+def _end(output: bytes) -> str:
+    return output[-OUTPUT_BYTES:].decode(errors="replace")
+
+
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for entry in folder.iterdir():
+            if entry.name not in kept:
+                shutil.rmtree(entry)

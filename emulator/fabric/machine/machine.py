@@ -1,0 +1,421 @@
+"""One virtual machine: boots from its customData, keeps its containers running, runs commands in itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emulator.fabric.errors import FabricError
+from emulator.fabric.kernel import Namespace
+from emulator.fabric.machine import cloud_config, compose
+from emulator.fabric.machine.bridge import Bridge
+from emulator.fabric.machine.cloud_config import CloudConfig
+from emulator.fabric.machine.compose import HealthCheck, Service
+from emulator.fabric.machine.image import Image
+from emulator.fabric.machine.runtime import MachineInit, Process, Result, Spec, launch
+
+log = logging.getLogger(__name__)
+
+DATA_DISK = "/var/lib/fed"
+"""Where the platform mounts the data disk (components/boot)."""
+ENGINE_SOCKET = "/var/run/docker.sock"
+AUTHORITY = "/etc/ssl/certs/emulator-authority.pem"
+PLATFORM_DNS = "168.63.129.16"
+SOCKET_GROUP = 10002
+"""The group that the platform gives the engine's socket to (components/boot/templates/docker-socket.conf)."""
+STOP_SECONDS = 10.0
+LOG_BYTES = 8 * 1024 * 1024
+_DOCKER = Path(__file__).with_name("docker_command.py")
+_LONGEST_PAUSE = 30.0
+_STEADY_SECONDS = 10.0
+_PULL_PAUSE = 2.0
+
+Pull = Callable[[str], Awaitable[Image]]
+"""Gives the image behind a reference if this machine's identity may have it; raises FabricError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a machine's files are: `files` (its own root), `disk` (None without one), `logs`, `volatile`."""
+
+    files: Path
+    disk: Path | None
+    logs: Path
+    volatile: Path
+
+
+@dataclass(slots=True)
+class Container:
+    """One container of a machine and what is known of it."""
+
+    service: Service
+    id: str
+    image: Image | None = None
+    process: Process | None = None
+    wanted: bool = False
+    status: str = "created"
+    health: str | None = None
+    exit_code: int = 0
+    restarts: int = 0
+    error: str = ""
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether its program runs."""
+        return self.status == "running"
+
+
+class Machine:
+    """A machine with the power on, from `boot` until `off`."""
+
+    def __init__(
+        self, name: str, *, place: Place, network: Namespace, pull: Pull, authority: Path, rootless: bool
+    ) -> None:
+        self.name = name
+        self.place = place
+        self.containers: dict[str, Container] = {}
+        self.problem = ""
+        self._network = network
+        self._pull = pull
+        self._authority = authority
+        self._rootless = rootless
+        self._config = CloudConfig(())
+        self._init: MachineInit | None = None
+        self._bridges: dict[str, Bridge] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.news = asyncio.Event()
+
+    # Power
+
+    async def boot(self, custom_data: str) -> None:
+        """Boot from base64 customData. Raises FabricError when the machine cannot boot from it."""
+        self._config = cloud_config.read(custom_data)
+        services = compose.read(self._config.text(cloud_config.COMPOSE))
+        self._write_files()
+        self._init = await MachineInit.start(self.name, self._network.path)
+        self._make_networks(services)
+        for service in services:
+            mark = hashlib.sha256(f"{self.name}/{service.name}/{service.image}".encode()).hexdigest()
+            self.containers[service.name] = Container(service, mark)
+        for container in self.containers.values():
+            if not container.service.managed:
+                self.start(container)
+
+    async def off(self) -> None:
+        """Switch the power off: everything in the machine ends at once."""
+        for container in self.containers.values():
+            container.wanted = False
+        tasks = [container.task for container in self.containers.values() if container.task]
+        for task in tasks:
+            task.cancel()
+        if self._init is not None:
+            await self._init.kill()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for bridge in self._bridges.values():
+            bridge.close()
+        self._bridges.clear()
+        shutil.rmtree(self.place.volatile, ignore_errors=True)
+
+    def _write_files(self) -> None:
+        for folder in (self.place.files, self.place.logs, self.place.volatile):
+            folder.mkdir(parents=True, exist_ok=True)
+        for file in self._config.files:
+            path = self.place.files / file.path.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.write_bytes(file.content)
+            path.chmod(file.mode)
+        _readable(self.place.files)
+
+    def _make_networks(self, services: tuple[Service, ...]) -> None:
+        for service in services:
+            if service.network is not None and service.network.bridge not in self._bridges:
+                self._bridges[service.network.bridge] = Bridge(self.name, service.network, self._network)
+        if self._bridges:
+            rules = self._config.text(cloud_config.CLIENT_NETWORK)
+            for bridge in self._bridges.values():
+                bridge.guard(rules)
+
+    # Containers
+
+    def start(self, container: Container) -> None:
+        """Start a container and keep it running as its restart policy says; nothing when it runs."""
+        container.wanted = True
+        if container.task is None or container.task.done():
+            container.restarts = 0
+            container.task = asyncio.create_task(self._keep(container))
+
+    async def stop(self, container: Container, seconds: float = STOP_SECONDS) -> None:
+        """Stop a container and keep it stopped."""
+        container.wanted = False
+        task, process = container.task, container.process
+        if process is not None and container.running:
+            await process.signal(signal.SIGTERM)
+            if task is not None and await _within(task, seconds):
+                return
+            await process.signal(signal.SIGKILL)
+        if task is not None:
+            if not container.running:
+                task.cancel()  # it waits for a pull or between two starts
+            await asyncio.wait({task})
+        if container.status != "created":
+            container.status = "exited"
+
+    async def restart(self, container: Container, seconds: float = STOP_SECONDS) -> None:
+        """Stop and start a container."""
+        await self.stop(container, seconds)
+        self.start(container)
+
+    async def _keep(self, container: Container) -> None:
+        pause = 0.1
+        while container.wanted:
+            try:
+                container.image = container.image or await self._pull(container.service.image)
+                container.process = await self._spawn(container, container.image)
+            except (FabricError, OSError) as refused:
+                self._note(container, f"Error response from daemon: {refused}")
+                container.status, container.error = "created", str(refused)
+                await asyncio.sleep(_PULL_PAUSE)
+                continue
+            started = asyncio.get_running_loop().time()
+            await self._attend(container, container.process)
+            if not container.wanted or not _again(container):
+                container.wanted = False
+                break
+            if asyncio.get_running_loop().time() - started > _STEADY_SECONDS:
+                pause = 0.1
+            container.restarts += 1
+            container.status = "restarting"
+            self.news.set()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _attend(self, container: Container, process: Process) -> None:
+        """Wait for a container's end, watching its health meanwhile."""
+        container.status, container.error = "running", ""
+        check = self._healthcheck(container)
+        container.health = "starting" if check else None
+        watch = asyncio.create_task(self._watch(container, process, check)) if check else None
+        self.news.set()
+        try:
+            container.exit_code = await process.wait()
+        finally:
+            if watch is not None:
+                watch.cancel()
+            container.status = "exited"
+            container.health = None
+            self._rotate(container)
+            self.news.set()
+
+    async def _watch(self, container: Container, process: Process, check: HealthCheck) -> None:
+        failures, began = 0, asyncio.get_running_loop().time()
+        pause = min(1.0, check.interval)
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                healthy = (await process.run(check.command, seconds=check.timeout)).code == 0
+            except (TimeoutError, FabricError):
+                healthy = False
+            starting = asyncio.get_running_loop().time() - began < check.start_period
+            failures = 0 if healthy else failures + (not starting)
+            before = container.health
+            if healthy:
+                container.health = "healthy"
+            elif failures >= check.retries:
+                container.health = "unhealthy"
+            pause = check.interval if container.health != "starting" else min(1.0, check.interval)
+            if container.health != before:
+                self.news.set()
+            self._rotate(container)
+
+    def _healthcheck(self, container: Container) -> HealthCheck | None:
+        own = container.service.healthcheck
+        return own or (container.image.config.healthcheck if container.image else None)
+
+    async def _spawn(self, container: Container, image: Image) -> Process:
+        if self._init is None:
+            raise FabricError(f"machine {self.name} is off")
+        service = container.service
+        network = self._network
+        if service.network is not None:
+            network = self._bridges[service.network.bridge].join(service.name)
+        return await Process.start(
+            self._spec(service, image),
+            file=self.place.volatile / f"{service.name}.json",
+            machine=self._init.pid,
+            network=network.path,
+            log=self.log_of(container),
+        )
+
+    def _spec(self, service: Service, image: Image) -> Spec:
+        config = image.config
+        user = self._user(service.user or config.user)
+        return Spec(
+            command=(service.entrypoint or config.entrypoint) + (service.command or config.command),
+            environment={
+                "HOME": "/",
+                "HOSTNAME": self.name,
+                "LANG": "C.UTF-8",
+                "REQUESTS_CA_BUNDLE": AUTHORITY,
+                "SSL_CERT_FILE": AUTHORITY,
+                **config.environment,
+                **service.environment,
+            },
+            working_dir=service.working_dir or config.working_dir,
+            mounts=(
+                (str(self._authority), AUTHORITY, True),
+                *(((str(image.venv), "/opt/venv", True),) if image.venv else ()),
+                *((str(path), target, True) for path, target in image.files),
+                *(
+                    (str(self._source(volume.source, user)), volume.target, volume.read_only)
+                    for volume in service.volumes
+                ),
+            ),
+            tmpfs=tuple(path for path in service.tmpfs if path != "/tmp"),  # noqa: S108 always there
+            etc=self._etc(service.hosts, service.dns or (PLATFORM_DNS,)),
+            read_only=service.read_only,
+            user=user,
+            groups=service.groups if user else (),
+        )
+
+    def _etc(self, hosts: tuple[tuple[str, str], ...], servers: tuple[str, ...]) -> dict[str, str]:
+        lines = ["127.0.0.1 localhost", f"127.0.1.1 {self.name}", *(f"{at} {host}" for host, at in hosts)]
+        resolver = [*(f"nameserver {server}" for server in servers), "options timeout:2 attempts:2"]
+        return {
+            "/etc/hosts": "\n".join(lines) + "\n",
+            "/etc/hostname": f"{self.name}\n",
+            "/etc/resolv.conf": "\n".join(resolver) + "\n",
+            "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nfed:x:10001:10001::/tmp:/usr/sbin/nologin\n",
+            "/etc/group": f"root:x:0:\nfed:x:10001:\ndocker:x:{SOCKET_GROUP}:\n",
+        }
+
+    def _user(self, text: str) -> tuple[int, int] | None:
+        """Return (uid, gid); None in a user namespace with a single uid, where nobody else can be had."""
+        if self._rootless:
+            return None
+        uid, _, gid = text.partition(":")
+        try:
+            return int(uid), int(gid or uid)
+        except ValueError:
+            known = {"root": (0, 0), "fed": (10001, 10001)}
+            if text not in known:
+                raise FabricError(f"unable to find user {text}: no matching entries in passwd file") from None
+            return known[text]
+
+    def _source(self, path: str, user: tuple[int, int] | None) -> Path:
+        """Return where a path of the machine lies; a missing folder of the data disk is made for the user."""
+        if path == ENGINE_SOCKET:
+            return self.engine_socket
+        place = self._locate(path)
+        if not place.exists():
+            place.mkdir(parents=True)
+            if user is not None:
+                os.chown(place, *user)
+            place.chmod(0o700)
+        return place
+
+    def _locate(self, path: str) -> Path:
+        if path == DATA_DISK or path.startswith(DATA_DISK + "/"):
+            if self.place.disk is None:
+                raise FabricError(f"bind source path does not exist: {path} (the machine has no data disk)")
+            return self.place.disk / path.removeprefix(DATA_DISK).lstrip("/")
+        return self.place.files / path.lstrip("/")
+
+    @property
+    def engine_socket(self) -> Path:
+        """The container engine's socket, as a file of the fabric."""
+        return self.place.volatile / "docker.sock"
+
+    # Logs
+
+    def log_of(self, container: Container) -> Path:
+        """The file with everything that a container has said."""
+        return self.place.logs / f"{container.service.name}.log"
+
+    def _note(self, container: Container, text: str) -> None:
+        log.warning("%s/%s: %s", self.name, container.service.name, text)
+        if container.error in text and container.error:
+            return
+        with self.log_of(container).open("a") as file:
+            file.write(f"{text}\n")
+
+    def _rotate(self, container: Container) -> None:
+        """Keep the newest part of a log that has grown too long, and the part before it."""
+        file = self.log_of(container)
+        if file.exists() and file.stat().st_size > LOG_BYTES:
+            shutil.copyfile(file, file.with_suffix(".log.1"))
+            os.truncate(file, 0)
+
+    # Commands in the machine itself
+
+    async def shell(self, script: str, *, seconds: float) -> Result:
+        """Run a shell script as root of the machine; raise TimeoutError when it takes longer."""
+        if self._init is None:
+            raise FabricError(f"machine {self.name} is off")
+        spec = self._shell_spec(("sh", "-c", script))
+        file = self.place.volatile / f"shell-{os.urandom(4).hex()}.json"
+        process = await launch(spec, file, self._init.pid, self._network.path, output=asyncio.subprocess.PIPE)
+        try:
+            async with asyncio.timeout(seconds):
+                stdout, stderr = await process.communicate()
+        except TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            raise
+        finally:
+            file.unlink(missing_ok=True)
+        return Result(process.returncode or 0, stdout, stderr)
+
+    def _shell_spec(self, command: tuple[str, ...]) -> Spec:
+        """A root that looks like the machine's own: its files, its disk, its engine."""
+        mounts = [
+            (str(self._authority), AUTHORITY, True),
+            (str(_DOCKER), "/usr/local/bin/docker", True),
+            (str(self.engine_socket), ENGINE_SOCKET, False),
+            (str(self.place.files / "opt"), "/opt", False),
+        ]
+        if self.place.disk is not None:
+            mounts.append((str(self.place.disk), DATA_DISK, False))
+        return Spec(
+            command=command,
+            environment={
+                "HOME": "/root",
+                "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                "LANG": "C.UTF-8",
+                "REQUESTS_CA_BUNDLE": AUTHORITY,
+                "SSL_CERT_FILE": AUTHORITY,
+            },
+            working_dir="/root",
+            mounts=tuple(mounts),
+            tmpfs=(),
+            etc=self._etc((), (PLATFORM_DNS,)),
+            read_only=False,
+            user=None,
+            groups=(),
+        )
+
+
+def _again(container: Container) -> bool:
+    policy = container.service.restart
+    return policy in {"always", "unless-stopped"} or (policy == "on-failure" and container.exit_code != 0)
+
+
+async def _within(task: asyncio.Task[None], seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(task), seconds)
+    return task.done()
+
+
+def _readable(folder: Path) -> None:
+    """Let every user of the machine enter the folders that hold its files."""
+    for path in (folder, *(one for one in folder.rglob("*") if one.is_dir())):
+        path.chmod(0o755)
