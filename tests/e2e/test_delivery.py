@@ -1,0 +1,270 @@
+"""A pull request that adds a hospital, as the workflow runs it; then the hospital leaves, and comes back.
+
+Everything runs in a scratch clone with one hospital: the real engine, the emulator, and the commands of the
+workflow's own steps.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from automation.delivery.plan import Plan
+from emulator.control import Emulator
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "dev"
+SUBSCRIPTION = "20000000-0000-4000-8000-00000000cafe"
+VERIFY = ROOT / "automation/commands/verify.py"
+LAUNCHER = """\
+#!/bin/sh
+# The clone's launcher, without the preparation that this machine has done.
+here=$(dirname "$(readlink -f "$0")")
+PYTHONPATH=$here exec {python} -P -m automation "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A scratch clone; `base` is the commit that a pull request starts from."""
+
+    root: Path
+    home: Path
+    base: str
+
+    def run(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env={**os.environ, "FED_HOME": str(self.home), **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def fed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("./fed", *arguments)
+
+    def stack_file(self) -> str:
+        return (self.root / f"Pulumi.{STACK}.yaml").read_text()
+
+    def plan(self) -> Plan:
+        done = self.fed("preview", STACK, "--json")
+        assert done.returncode == 0, done.stderr
+        return Plan.model_validate_json(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    folder = tmp_path_factory.mktemp("delivery")
+    root, home = folder / "clone", folder / "home"
+    files = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in files:
+        if name and (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes((ROOT / name).read_bytes())
+            (root / name).chmod((ROOT / name).stat().st_mode)
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    (root / "fed").write_text(LAUNCHER.format(python=shlex.quote(sys.executable)))
+    keep_one_hospital(root / f"Pulumi.{STACK}.yaml")
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "Base")
+    try:
+        yield Clone(root, home, git(root, "rev-parse", "HEAD").strip())
+    finally:
+        Emulator.destroy(home, force=True)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def keep_one_hospital(path: Path) -> None:
+    """One hospital besides the new one shows all that three would, in a third of the time."""
+    from automation.delivery.stack_file import StackFile  # noqa: PLC0415
+
+    file = StackFile(path)
+    for name in ("cleveland", "va-long-beach"):
+        file.remove_hospital(name)
+    file.save()
+
+
+def steps_of(workflow: str, job: str) -> list[tuple[str, str]]:
+    document = yaml.safe_load((ROOT / ".github/workflows" / workflow).read_text())
+    return [(step["name"], step["run"]) for step in document["jobs"][job]["steps"] if "run" in step]
+
+
+@pytest.fixture(scope="module")
+def pull_request(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, Path]]:
+    """The pull request's branch, and the folder of what the job `rehearse` left."""
+    git(clone.root, "switch", "--quiet", "--create", "feature-switzerland")
+    runner = tmp_path_factory.mktemp("runner")
+    summary = runner / "summary.md"
+
+    planned = clone.fed("hospital", "add", "switzerland", "--subscription", SUBSCRIPTION)
+    assert planned.returncode == 0, planned.stderr
+    git(clone.root, "commit", "--quiet", "--all", "--message", "Add Switzerland")
+
+    environment = {
+        "STACK": STACK,
+        "BASE": clone.base,
+        "RUNNER_TEMP": str(runner),
+        "GITHUB_STEP_SUMMARY": str(summary),
+    }
+    for name, script in steps_of("pull-request.yml", "rehearse"):
+        if "./fed verify" in script and not VERIFY.exists():
+            continue
+        done = clone.run("bash", "-e", "-o", "pipefail", "-c", script, env=environment)
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+        if name == "Deploy the base commit onto the emulator":
+            assert "switzerland" not in (runner / "base" / f"Pulumi.{STACK}.yaml").read_text()
+    yield clone, clone.root / "plan"
+
+
+def comment_of(clone: Clone, plan: Path) -> str:
+    expected = clone.fed("ci", "affected", "--base", clone.base)
+    assert expected.stdout.strip() == '["dev"]', expected.stderr
+    done = clone.fed("ci", "comment", str(plan), "--expected", expected.stdout)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_comment_says_what_the_new_hospital_gets_and_that_nobody_else_changes(
+    pull_request: tuple[Clone, Path],
+) -> None:
+    text = comment_of(*pull_request)
+    rows = {row.split("|")[1].strip(): row for row in text.splitlines() if row.startswith("| ")}
+    assert "switzerland (new)" in rows
+    assert rows["hungary"].replace(" ", "").startswith("|hungary|||||")
+    assert "**delete**" not in text
+    assert "**replace**" not in text
+    assert "newly allowed | switzerland/machine" in text
+    assert "| no longer |" not in text
+
+
+def test_the_plan_holds_names_and_no_value(pull_request: tuple[Clone, Path]) -> None:
+    kept = (pull_request[1] / f"emulator-{STACK}.json").read_text()
+    assert SUBSCRIPTION not in kept
+    assert "addressSpace" not in kept
+    assert {change["party"] for change in json.loads(kept)["changes"]} == {"centre", "switzerland"}
+
+
+def test_the_plan_that_was_approved_is_recognised_and_another_is_refused(
+    pull_request: tuple[Clone, Path],
+) -> None:
+    clone, plan = pull_request
+    again, approved = plan / "again.json", plan / f"emulator-{STACK}.json"
+    different = clone.fed("ci", "plan", STACK, "--out", str(again), "--expect", str(approved))
+    assert different.returncode == 1
+    assert "only then: create" in different.stderr
+    same = clone.fed("ci", "plan", STACK, "--out", str(again), "--expect", str(again))
+    assert same.returncode == 0, same.stderr
+
+
+def test_a_mistake_in_the_stack_file_is_in_the_comment(pull_request: tuple[Clone, Path]) -> None:
+    clone, plan = pull_request
+    file = clone.root / f"Pulumi.{STACK}.yaml"
+    right = file.read_text()
+    try:
+        file.write_text(right.replace("10.10.2.0/27", "10.10.0.0/27"))
+        broken = plan / "broken" / f"emulator-{STACK}.json"
+        done = clone.fed("ci", "plan", STACK, "--out", str(broken))
+        assert done.returncode == 2
+        text = clone.fed("ci", "comment", str(broken.parent), "--expected", '["dev"]').stdout
+    finally:
+        file.write_text(right)
+    assert "**The preview failed.**" in text
+    assert "fed:hospitals.hungary.addressSpace" in text
+
+
+def test_drift_is_seen_and_told_from_a_change(pull_request: tuple[Clone, Path]) -> None:
+    clone, plan = pull_request
+    emulator = Emulator.ensure(fed_home=clone.home)
+    group = "/subscriptions/20000000-0000-4000-8000-000000000002/resourcegroups/rg-fed-dev-hungary-compute"
+    found: dict[str, Any] = emulator.arm("GET", group, api_version="2024-03-01").json()
+    body = {"location": found["location"], "tags": {**found["tags"], "who": "somebody at the portal"}}
+    emulator.arm("PUT", group, api_version="2024-03-01", body=body).raise_for_status()
+
+    drift = plan / "drift" / f"drift-{STACK}.json"
+    done = clone.fed("ci", "plan", STACK, "--drift", "--out", str(drift))
+    assert done.returncode == 1, done.stderr
+    changes = Plan.model_validate_json(drift.read_text()).changes
+    assert [(change.kind, change.name, change.properties) for change in changes] == [
+        ("update", "rg-fed-dev-hungary-compute", ("tags",))
+    ]
+    body["tags"] = found["tags"]
+    emulator.arm("PUT", group, api_version="2024-03-01", body=body).raise_for_status()
+
+
+def test_a_hospital_leaves_with_everything_but_its_data_and_comes_back_to_them(
+    pull_request: tuple[Clone, Path],
+) -> None:
+    clone, _ = pull_request
+    before = clone.stack_file()
+    emulator = Emulator.ensure(fed_home=clone.home)
+
+    def resources() -> set[str]:
+        answer = emulator.arm("GET", f"/subscriptions/{SUBSCRIPTION}/resources", api_version="2021-04-01")
+        return {entry["id"] for entry in answer.json()["value"]}
+
+    member = resources()
+    left = clone.fed("hospital", "remove", "switzerland", "--yes")
+    assert left.returncode == 0, left.stderr
+    assert "retired: left" in clone.stack_file()
+    kept = resources()
+    assert kept < member
+    assert any("/storageAccounts/" in one for one in kept)
+    assert not any(
+        kind in one
+        for one in kept
+        for kind in ("/virtualMachines/", "/virtualNetworks/", "/privateEndpoints/")
+    )
+    assert clone.plan().changes == ()
+    refused = clone.fed("hospital", "remove", "switzerland")
+    assert refused.returncode == 2
+    assert "--delete-data switzerland" in refused.stderr
+
+    back = clone.fed("hospital", "add", "switzerland", "--yes")
+    assert back.returncode == 0, back.stderr
+    assert clone.stack_file() == before
+    assert kept <= resources()
+    assert clone.plan().changes == ()
+
+
+def test_a_hospital_is_not_deployed_together_with_what_else_is_pending(
+    pull_request: tuple[Clone, Path],
+) -> None:
+    clone, _ = pull_request
+    file = clone.root / f"Pulumi.{STACK}.yaml"
+    before = file.read_text()
+    try:
+        file.write_text(
+            before.replace("fed:contacts: [operations@example.org]", "fed:contacts: [new@example.org]")
+        )
+        done = clone.fed("hospital", "add", "turkey", "--subscription", SUBSCRIPTION[:-1] + "f", "--yes")
+        assert done.returncode == 1
+        assert "touches hungary, switzerland as well, so nothing was deployed" in done.stderr
+    finally:
+        file.write_text(before)
+
+
+def test_who_may_deploy_is_made_and_then_stays(pull_request: tuple[Clone, Path]) -> None:
+    clone, _ = pull_request
+    made = clone.fed("bootstrap", "--yes")
+    assert made.returncode == 0, made.stderr
+    lines = made.stdout.splitlines()
+    for environment in ("dev", "dev-plan", "mvp", "mvp-plan", "prod", "prod-plan"):
+        assert sum(f"--env {environment} " in line for line in lines) == 2
+    again = clone.fed("bootstrap")
+    assert "no change" in again.stdout, again.stdout

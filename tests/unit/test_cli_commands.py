@@ -1,0 +1,146 @@
+"""What every command of `fed` promises: exit codes, words instead of tracebacks, the same arguments."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+from typer.main import get_command
+
+from automation import cli, commands
+from automation.options import stack_name
+from automation.outcome import Code, FedError, QuestionError, RefusedError, explain
+from emulator import paths
+from emulator.control import EmulatorError
+from federation.violations import SettingsError
+
+ROOT = paths.REPOSITORY
+
+
+def fed(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "automation", *arguments],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestCommandLine:
+    def test_help_lists_every_command_with_a_sentence(self) -> None:
+        done = fed("--help")
+        assert done.returncode == 0
+        for name in ("up", "preview", "down", "status", "env", "doctor", "test"):
+            assert f" {name} " in done.stdout
+
+    @pytest.mark.parametrize(
+        "arguments", [("nonsense",), ("up", "--nonsense"), ("up", "--on", "aws"), ("up", "a", "b")]
+    )
+    def test_wrong_usage_exits_with_2(self, arguments: tuple[str, ...]) -> None:
+        done = fed(*arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+    def test_every_command_has_help_and_a_known_panel(self) -> None:
+        group = get_command(cli.build())
+        names = group.list_commands(None)  # type: ignore[attr-defined]
+        assert {"up", "down"} <= set(names)
+        for name in names:
+            assert group.get_command(None, name).help, name  # type: ignore[attr-defined]
+
+    def test_a_new_file_is_a_new_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "say_hello.py").write_text(
+            'def command() -> None:\n    """Say hello."""\n    print("hello")\n'
+        )
+        monkeypatch.setattr(commands, "__path__", [str(tmp_path)])
+        app = cli.build()
+        app.callback()(lambda: None)  # one command alone would not be named
+        with pytest.raises(SystemExit) as ended:
+            app(["say-hello"])
+        assert ended.value.code == 0
+
+
+class TestStackName:
+    def test_is_dev_unless_said(self) -> None:
+        assert stack_name(None, None) == "dev"
+
+    @pytest.mark.parametrize(("argument", "option"), [("mvp", None), (None, "mvp"), ("mvp", "mvp")])
+    def test_may_be_an_argument_or_an_option(self, argument: str | None, option: str | None) -> None:
+        assert stack_name(argument, option) == "mvp"
+
+    def test_two_different_ones_are_refused(self) -> None:
+        with pytest.raises(QuestionError, match="mvp and prod"):
+            stack_name("mvp", "prod")
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("error", "code"),
+        [
+            (RefusedError("no"), Code.NO),
+            (QuestionError("what"), Code.WRONG),
+            (SettingsError("Pulumi.dev.yaml", []), Code.WRONG),
+            (FedError("broken"), Code.BROKEN),
+            (EmulatorError("gone"), Code.BROKEN),
+        ],
+    )
+    def test_are_told_in_words_with_their_exit_code(
+        self, error: Exception, code: Code, end: Callable[[Exception], tuple[int, str]]
+    ) -> None:
+        found, told = end(error)
+        assert (found, "Traceback" in told) == (code, False)
+        assert str(error) in told
+
+    def test_a_mistake_in_fed_itself_shows_its_traceback(
+        self, end: Callable[[Exception], tuple[int, str]]
+    ) -> None:
+        code, told = end(ZeroDivisionError("oops"))
+        assert code == Code.BROKEN
+        assert "Traceback" in told and "oops" in told and "report" in told
+
+    def test_an_interrupt_ends_with_130(self, end: Callable[[BaseException], tuple[int, str]]) -> None:
+        assert end(KeyboardInterrupt())[0] == 130
+
+
+@pytest.fixture
+def end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[BaseException], tuple[int, str]]:
+    """Run a command that raises an error; return the exit code and what was told on standard error."""
+
+    def run(error: BaseException) -> tuple[int, str]:
+        app = typer.Typer(pretty_exceptions_enable=False)
+
+        @app.command()
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "build", lambda: app)
+        monkeypatch.setattr(sys, "argv", ["fed"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    return run
+
+
+def test_nothing_slow_is_imported_before_a_command_runs() -> None:
+    code = "import sys, automation.cli as cli; cli.build(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    slow = {"pulumi", "grpc", "pydantic", "httpx", "azure", "rich.table"} & set(done.stdout.split())
+    assert not slow
+
+
+def test_unknown_errors_are_not_explained() -> None:
+    assert explain(ZeroDivisionError()) is None
+    assert isinstance(commands, ModuleType)

@@ -1,0 +1,201 @@
+"""The house around the commands: shells, packages of the system, the suite, going down, pinned tools."""
+
+import io
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from automation import doctor, shell, suite, system, take_down
+from automation.options import On
+from automation.outcome import FedError, QuestionError, RefusedError
+from automation.target import azure_environment, emulator_environment
+from emulator import paths
+from emulator.control import Emulator
+from emulator.record import Record
+
+ROOT = paths.REPOSITORY
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Emulator:
+    record = Record(
+        pid=1,
+        started=1,
+        plugins="127.0.0.1:1",
+        arm="https://127.0.0.1:2",
+        socket=f"{tmp_path}/s",
+        backend=f"file://{tmp_path}/it's a home/backend",
+        code="",
+    )
+    return Emulator(ROOT, tmp_path / "it's a home", record)
+
+
+ENGINE: Any = SimpleNamespace(folder=Path("/opt/pulumi"))
+
+
+class TestAShell:
+    def test_is_turned_back_in_everything_that_was_turned(self, emulator: Emulator, tmp_path: Path) -> None:
+        exported = set(emulator_environment(emulator, ENGINE)) - {"FED_HOME"}
+        unset = {line.split()[1].partition("=")[0] for line in shell.unset_lines()}
+        assert exported == unset
+
+    def test_survives_folders_with_quotes_and_spaces(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shell, "Engine", lambda: ENGINE)
+        monkeypatch.setattr(shell, "_make_stacks", lambda workspace: None)
+        monkeypatch.setattr("automation.shell.Emulator.ensure", lambda: emulator)
+        lines = "\n".join(shell.export_lines())
+        said = subprocess.check_output(
+            ["/bin/sh", "-c", f'{lines}\nprintf %s "$PULUMI_BACKEND_URL"'], text=True
+        )
+        assert said == emulator.record.backend
+
+    def test_finds_the_emulators_plugins_before_any_other(self, emulator: Emulator) -> None:
+        first = emulator_environment(emulator, ENGINE)["PATH"].split(os.pathsep)[0]
+        assert Path(first, "pulumi-resource-azure-native").exists()
+
+    def test_turned_to_the_emulator_cannot_reach_azure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FED_EMULATOR", "127.0.0.1:1")
+        with pytest.raises(QuestionError, match="env --unset"):
+            azure_environment(ENGINE)
+
+    def test_for_azure_holds_nothing_of_the_emulator(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plugins = ROOT / "emulator" / "plugins" / "bin"
+        monkeypatch.setenv("PATH", f"{plugins}:/usr/bin")
+        environment = azure_environment(ENGINE)
+        assert str(plugins) not in environment["PATH"]
+        assert not {"PULUMI_BACKEND_URL", "FED_EMULATOR", "PULUMI_HOME"} & set(environment)
+
+
+class TestPackagesOfTheSystem:
+    def test_that_are_there_are_not_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "missing_packages", list)
+        monkeypatch.setattr(system, "_quietly", lambda command: pytest.fail("nothing to install"))
+        system.require_packages()
+
+    def test_are_installed_by_root_and_said(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        missing, commands = ["nftables"], []
+
+        def quietly(command: Sequence[str]) -> str:
+            commands.append(list(command))
+            missing.clear()
+            return ""
+
+        monkeypatch.setattr(system, "missing_packages", lambda: list(missing))
+        monkeypatch.setattr(system, "_quietly", quietly)
+        monkeypatch.setattr("automation.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
+        monkeypatch.setattr("automation.system.os.geteuid", lambda: 0)
+        system.require_packages()
+        assert commands[0][:2] == ["/usr/bin/apt-get", "install"] and commands[0][-1] == "nftables"
+        assert "nftables" in capsys.readouterr().err
+
+    def test_are_asked_of_everybody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "missing_packages", lambda: ["iproute2", "nftables"])
+        monkeypatch.setattr("automation.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
+        monkeypatch.setattr("automation.system.os.geteuid", lambda: 1000)
+        with pytest.raises(FedError, match="sudo apt-get install iproute2 nftables"):
+            system.require_packages()
+
+
+class TestTheSuite:
+    def test_refuses_a_part_that_does_not_exist(self) -> None:
+        with pytest.raises(QuestionError, match="lint, e2e"):
+            suite.run(["units"], 1, None)
+
+    @pytest.mark.parametrize(("body", "passed"), [("assert True", True), ("assert False", False)])
+    def test_ends_with_pytests_own_summary(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str], body: str, passed: bool
+    ) -> None:
+        file = tmp_path / "test_it.py"
+        file.write_text(f"def test_it() -> None:\n    {body}\n")
+        assert suite.run([str(file)], 1, None) is passed
+        last = capfd.readouterr().out.strip().splitlines()[-1]
+        assert re.search(r"\b1 (passed|failed) in ", last)
+
+    def test_that_ran_no_test_is_no_success(self, tmp_path: Path) -> None:
+        file = tmp_path / "test_nothing.py"
+        file.touch()
+        with pytest.raises(FedError, match="exit code 5"):
+            suite.run([str(file)], 1, None)
+
+
+class TestGoingDown:
+    def ask(self, name: str, on: On, **said: Any) -> None:
+        target: Any = SimpleNamespace(name=name, emulator=None if on is On.AZURE else object())
+        take_down._ask(target, **{"yes": False, "confirm": None, **said})
+
+    @pytest.fixture(autouse=True)
+    def nobody_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+
+    @pytest.mark.parametrize("on", list(On))
+    def test_prod_wants_its_name_and_yes_is_not_enough(self, on: On) -> None:
+        for said in ({}, {"yes": True}, {"confirm": "dev"}):
+            with pytest.raises(QuestionError, match="--confirm prod"):
+                self.ask("prod", on, **said)
+        self.ask("prod", on, confirm="prod")
+
+    def test_azure_wants_a_yes(self) -> None:
+        with pytest.raises(QuestionError, match="--yes"):
+            self.ask("dev", On.AZURE)
+        self.ask("dev", On.AZURE, yes=True)
+
+    def test_azure_takes_no_for_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("automation.take_down.sys.stdin", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr("automation.take_down.typer.confirm", lambda *_, **__: False)
+        with pytest.raises(RefusedError):
+            self.ask("dev", On.AZURE)
+
+    def test_the_emulator_asks_nothing_for_dev(self) -> None:
+        self.ask("dev", On.EMULATOR)
+
+    def test_shows_what_would_be_lost(self) -> None:
+        urn = "urn:pulumi:dev::fed::azure-native:storage:StorageAccount::st-fed-dev-hungary"
+        provider = "urn:pulumi:dev::fed::pulumi:providers:azure-native::azure-fed-dev-hungary::1"
+        target: Any = SimpleNamespace(name="dev", on=On.EMULATOR, hospitals=("hungary",))
+        console = Console(width=200)
+        with console.capture() as captured:
+            console.print(take_down._losses(target, [{"urn": urn, "provider": provider, "custom": True}]))
+        assert re.search(r"hungary +1 +storage: st-fed-dev-hungary", captured.get())
+
+
+class TestTheDoctor:
+    def test_really_tries_sockets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert doctor._sockets().state == doctor.GOOD
+
+        def refuse(*_: Any) -> Any:
+            raise OSError("Operation not permitted")
+
+        monkeypatch.setattr("automation.doctor.socket.socket", refuse)
+        found = doctor._sockets()
+        assert (found.state, bool(found.cure)) == (doctor.BAD, True)
+
+    def test_names_the_cure_for_missing_packages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("automation.doctor.system.missing_packages", lambda: ["nftables"])
+        monkeypatch.setattr("automation.doctor.os.geteuid", lambda: 1000)
+        (found,) = doctor._networks()
+        assert found.state == doctor.BAD and "nftables" in found.cure
+
+
+def test_commits_are_checked_with_the_versions_that_the_suite_uses() -> None:
+    pinned = dict(
+        re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
+    )
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    versions = {
+        repo["repo"].rsplit("/", 1)[-1]: repo["rev"].removeprefix("v") for repo in hooks if "rev" in repo
+    }
+    assert versions["ruff-pre-commit"] == pinned["ruff"]
+    assert versions["yamllint"] == pinned["yamllint"]
+    assert versions["detect-secrets"] == pinned["detect-secrets"]

@@ -1,0 +1,65 @@
+"""An interrupt reaches the engine once and politely; a second one ends it."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from emulator import paths
+
+ENGINE = """#!/bin/bash
+trap 'echo polite >> "$LOG"' INT
+touch "$READY"
+until [[ $(grep -c polite "$LOG" 2>/dev/null) -ge ${NEEDS} ]]; do sleep 0.05; done
+echo "recorded" >> "$LOG"; exit 1
+"""
+CALLER = """
+import sys
+from automation.engine import Engine
+engine = Engine.__new__(Engine)
+engine.command, engine.interrupted = "pulumi", False
+engine.on_interrupt = lambda: print("told", flush=True)
+try:
+    engine.run(["up"], "/", {})
+except Exception as error:
+    print(type(error).__name__, engine.interrupted)
+"""
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_an_interrupt_is_passed_on_and_the_engine_is_waited_for(tmp_path: Path, interrupts: int) -> None:
+    script = tmp_path / "pulumi"
+    script.write_text(ENGINE)
+    script.chmod(stat.S_IRWXU)
+    log, ready = tmp_path / "log", tmp_path / "ready"
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "PYTHONPATH": str(paths.REPOSITORY),
+        "LOG": str(log),
+        "READY": str(ready),
+        "NEEDS": str(interrupts),
+    }
+    caller = subprocess.Popen(
+        [sys.executable, "-P", "-c", CALLER],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while not ready.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for count in range(1, interrupts + 1):
+        os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: to the whole group of the command
+        while not log.exists() or log.read_text().count("polite") < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    output, _ = caller.communicate(timeout=30)
+    assert output.splitlines() == ["told", "CommandError True"]
+    assert log.read_text().splitlines() == ["polite"] * interrupts + ["recorded"]

@@ -1,0 +1,101 @@
+"""What `fed status` says of a deployment, read from a Resource Manager that answers from a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from automation import status
+from automation.delivery.arm import Answer, Arm
+from automation.outcome import FedError
+
+OUTPUTS: Mapping[str, Any] = {
+    "centre": {"subscription": "s0", "vm": "/c/vm", "vnet": "/c/vnet", "storageAccount": "/c/st"},
+    "hospitals": {
+        "hungary": {
+            "subscription": "s1",
+            "vm": "/h/vm",
+            "vnet": "/h/vnet",
+            "storageAccount": "/h/st",
+            "peerings": {"fromHospital": "/h/peer", "fromCentre": "/c/peer"},
+        }
+    },
+}
+
+
+class Azure(Arm):
+    """Answers from a table of resources by id; a status instead of a body is an error."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, Mapping[str, Any] | int] = {}
+        for party, address in (("c", "10.0.0.0/24"), ("h", "10.0.1.0/27")):
+            self.resources |= {
+                f"/{party}/vnet": {
+                    "name": "vnet",
+                    "properties": {"addressSpace": {"addressPrefixes": [address]}},
+                },
+                f"/{party}/vm": {
+                    "name": "vm",
+                    "properties": {"hardwareProfile": {"vmSize": "Standard_B2s_v2"}},
+                },
+                f"/{party}/vm/instanceView": {
+                    "statuses": [{"code": "ProvisioningState/succeeded"}, {"code": "PowerState/running"}]
+                },
+                f"/{party}/st": {"name": "st", "properties": {"publicNetworkAccess": "Disabled"}},
+                f"/{party}/peer": {"properties": {"peeringState": "Connected"}},
+            }
+
+    def get(self, path: str, version: str, **query: str) -> Answer:
+        found = self.resources.get(path, 404)
+        return Answer(status=found, body={}) if isinstance(found, int) else Answer(status=200, body=found)
+
+
+@pytest.fixture
+def azure() -> Azure:
+    return Azure()
+
+
+class TestReading:
+    def test_shows_every_party_with_the_centre_first(self, azure: Azure) -> None:
+        centre, hungary = status.read(azure, OUTPUTS)
+        assert (centre.party, hungary.party) == ("centre", "hungary")
+        assert hungary.network.ranges == ("10.0.1.0/27",)
+        assert (hungary.machine.size, hungary.machine.power) == ("Standard_B2s_v2", "running")
+        assert centre.peerings == hungary.peerings
+        assert centre.healthy and hungary.healthy
+
+    def test_a_half_of_a_peering_that_is_gone_is_missing(self, azure: Azure) -> None:
+        azure.resources["/h/peer"] = {"properties": {"peeringState": "Disconnected"}}
+        del azure.resources["/c/peer"]
+        _, hungary = status.read(azure, OUTPUTS)
+        (peering,) = hungary.peerings
+        assert (peering.from_hospital, peering.from_centre) == ("Disconnected", "missing")
+        assert not hungary.healthy
+
+    def test_a_vm_that_is_gone_is_missing(self, azure: Azure) -> None:
+        del azure.resources["/h/vm"]
+        assert status.read(azure, OUTPUTS)[1].machine.name == "missing"
+
+    def test_a_refusal_is_no_absence(self, azure: Azure) -> None:
+        azure.resources["/h/vm"] = 403
+        with pytest.raises(FedError, match="/h/vm"):
+            status.read(azure, OUTPUTS)
+
+
+def test_the_table_and_the_document_say_the_same(azure: Azure) -> None:
+    parties = status.read(azure, OUTPUTS)
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(status.table(parties))
+    text = captured.get()
+    document = status.as_json("dev", "emulator", parties)
+    for party in document["parties"]:
+        for value in (
+            party["party"],
+            party["subscription"],
+            *party["network"]["ranges"],
+            party["machine"]["power"],
+        ):
+            assert value in text
+    assert "1 of 1 connected" in text
