@@ -200,3 +200,118 @@ class TestExtensions:
         assert "Multiple VMExtensions" in arm.refusal(twice, self.body())
         arm("POST", f"{VM}/powerOff")
         assert "not running" in arm.refusal(EXTENSION, self.body())
+
+
+class TestWhatAMachineIsMadeOf:
+    def image(self, sku: str, **properties: Any) -> dict[str, Any]:
+        body = vm(**properties)
+        body["properties"]["storageProfile"]["imageReference"]["sku"] = sku
+        return body
+
+    def login(self, **linux: Any) -> dict[str, Any]:
+        body = vm()
+        body["properties"]["osProfile"]["linuxConfiguration"] |= linux
+        return body
+
+    def test_image_and_size_are_of_one_architecture(self, arm: Arm) -> None:
+        assert "CPU Architecture" in arm.refusal(VM, self.image("server-arm64"))
+        size = {"vmSize": "Standard_B2ps_v2"}
+        assert "CPU Architecture" in arm.refusal(VM, vm(hardwareProfile=size))
+        arm.put(VM, self.image("server-arm64", hardwareProfile=size))
+
+    def test_trusted_launch_needs_generation_two(self, arm: Arm) -> None:
+        assert "generation 1" in arm.refusal(VM, self.image("server-gen1"))
+        arm.put(VM, self.image("server-gen1", securityProfile={}))
+
+    @pytest.mark.parametrize(
+        ("path", "key"),
+        [
+            ("/home/operator/.ssh/authorized_keys", "ssh-rsa " + "AAAA" * 20),
+            ("/home/operator/.ssh/authorized_keys", "ssh-dss AAAAB3"),
+            ("/home/operator/.ssh/authorized_keys", "-----BEGIN PUBLIC KEY-----"),
+            ("/root/.ssh/authorized_keys", "ssh-ed25519 AAAAC3Nz x"),
+        ],
+    )
+    def test_keys_are_strong_and_in_their_place(self, arm: Arm, path: str, key: str) -> None:
+        body = self.login(ssh={"publicKeys": [{"path": path, "keyData": key}]})
+        assert arm.refusal(VM, body).startswith("InvalidParameter")
+
+    def test_without_passwords_a_key_is_needed(self, arm: Arm) -> None:
+        assert arm.refusal(VM, self.login(ssh={"publicKeys": []})).startswith("InvalidParameter")
+
+    def test_platform_patching_needs_the_agent(self, arm: Arm) -> None:
+        patching = {"patchSettings": {"patchMode": "AutomaticByPlatform"}, "provisionVMAgent": False}
+        assert arm.refusal(VM, self.login(**patching)).startswith("InvalidParameter")
+
+    @pytest.mark.parametrize("data", ["not base64!", base64.b64encode(b"x" * 65536).decode()])
+    def test_custom_data_is_base64_and_of_limited_length(self, arm: Arm, data: str) -> None:
+        body = vm()
+        body["properties"]["osProfile"]["customData"] = data
+        assert arm.refusal(VM, body).startswith(
+            "InvalidParameter: Custom data in OSProfile must be in Base64"
+        )
+
+    @pytest.mark.parametrize(
+        ("part", "change"),
+        [
+            ("osProfile.computerName", {"osProfile": {"computerName": "other", "adminUsername": "operator"}}),
+            ("osProfile.adminUsername", {"osProfile": {"computerName": "vm", "adminUsername": "other"}}),
+            ("securityProfile.securityType", {"securityProfile": {"securityType": "ConfidentialVM"}}),
+        ],
+    )
+    def test_what_is_fixed_stays(self, arm: Arm, part: str, change: dict[str, Any]) -> None:
+        arm.put(VM, vm())
+        assert arm.refusal(VM, vm(**change)) == (
+            f"PropertyChangeNotAllowed: Changing property '{part}' is not allowed."
+        )
+
+    def test_image_and_zone_stay(self, arm: Arm) -> None:
+        arm.put(VM, vm())
+        assert arm.refusal(VM, self.image("ubuntu-pro")).startswith("PropertyChangeNotAllowed")
+        assert arm.refusal(VM, vm() | {"zones": ["1"]}).startswith("PropertyChangeNotAllowed")
+
+    def test_interfaces_come_and_go_only_while_it_is_deallocated(self, arm: Arm) -> None:
+        arm.put(VM, vm())
+        both = {
+            "networkInterfaces": [
+                {"id": NIC, "properties": {"primary": True}},
+                {"id": f"{NETWORK}/networkInterfaces/other"},
+            ]
+        }
+        assert arm.refusal(VM, vm(networkProfile=both)).startswith(
+            "AddingOrDeletingNetworkInterfacesOnARunningVirtualMachine"
+        )
+        arm("POST", f"{VM}/deallocate")
+        arm.put(VM, vm(networkProfile=both))
+
+    def test_interfaces_are_in_one_network(self, arm: Arm) -> None:
+        far = f"{NETWORK}/virtualNetworks/far"
+        space = {"addressSpace": {"addressPrefixes": ["10.1.0.0/24"]}}
+        subnets = {"subnets": [{"name": "one", "properties": {"addressPrefix": "10.1.0.0/26"}}]}
+        arm.put(far, {"location": "westeurope", "properties": space | subnets})
+        place = {"name": "a", "properties": {"subnet": {"id": f"{far}/subnets/one"}}}
+        nic = f"{NETWORK}/networkInterfaces/far"
+        arm.put(nic, {"location": "westeurope", "properties": {"ipConfigurations": [place]}})
+        both = {"networkInterfaces": [{"id": NIC, "properties": {"primary": True}}, {"id": nic}]}
+        assert arm.refusal(VM, vm(networkProfile=both)).startswith("SubnetsNotInSameVnet")
+
+    def test_the_interface_of_an_endpoint_is_no_machines(self, arm: Arm) -> None:
+        account = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/stone"
+        arm.put(account, {"location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}})
+        link = {"name": "l", "properties": {"privateLinkServiceId": account, "groupIds": ["blob"]}}
+        subnet = {"subnet": {"id": f"{NETWORK}/virtualNetworks/vnet/subnets/one"}}
+        body = {"location": "westeurope", "properties": subnet | {"privateLinkServiceConnections": [link]}}
+        made = arm.put(f"{NETWORK}/privateEndpoints/pe", body)
+        own = {"networkInterfaces": made["properties"]["networkInterfaces"]}
+        assert arm.refusal(VM, vm(networkProfile=own)).startswith("NicInUseWithPrivateEndpoint")
+
+    def test_restarting_needs_a_running_machine(self, arm: Arm) -> None:
+        arm.put(VM, vm())
+        arm("POST", f"{VM}/powerOff")
+        assert said(arm("POST", f"{VM}/restart")).startswith("OperationNotAllowed")
+
+    def test_a_deallocated_machine_stays_so_when_it_is_written(self, arm: Arm) -> None:
+        arm.put(VM, vm())
+        arm("POST", f"{VM}/deallocate")
+        arm.put(VM, vm() | {"tags": {"a": "b"}})
+        assert arm.get(f"{VM}/instanceView")["statuses"][-1]["code"] == "PowerState/deallocated"
