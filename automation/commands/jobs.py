@@ -1,0 +1,39 @@
+"""`fed jobs`: the training jobs of a stack."""
+
+from typing import Annotated
+
+import typer
+
+from automation.options import DEFAULT_STACK, Json, On, Where
+
+PANEL = "Work"
+
+app = typer.Typer(help="List the jobs, or stop one.", invoke_without_command=True)
+
+StackName = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
+
+
+@app.callback()
+def listing(
+    context: typer.Context,
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    as_json: Json = False,
+) -> None:
+    """List all jobs, newest first."""
+    if context.invoked_subcommand is None:
+        from automation.operate import session  # noqa: PLC0415 slow
+
+        session.jobs(stack, on, as_json=as_json)
+
+
+@app.command()
+def abort(
+    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Stop a job that is queued or running."""
+    from automation.operate import session  # noqa: PLC0415 slow
+
+    session.abort(stack, on, job_id)

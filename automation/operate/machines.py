@@ -1,0 +1,76 @@
+"""Runs commands on VMs through Resource Manager's run command: no inbound path, audited, by rights on the VM.
+
+https://learn.microsoft.com/azure/virtual-machines/linux/run-command. The same on the emulator.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from automation.delivery.arm import Arm
+from automation.outcome import Code, FedError, QuestionError, RefusedError
+
+COMPUTE = "2024-11-01"
+_PARTS = re.compile(r"\[stdout\]\n(?P<stdout>.*)\n\[stderr\]\n(?P<stderr>.*)", re.DOTALL)
+_EXIT = re.compile(r"\n?fed-exit:(\d+)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a script answered; Azure keeps the last 4 KB of each stream."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(arm: Arm, machine: str, command: list[str]) -> Ran:
+    """Run a command as root on a VM (an ARM id). Raises FedError when the VM does not take it."""
+    # Azure tells the script's output and not its exit code, so the script says it itself.
+    script = [shlex.join(command), "printf '\\nfed-exit:%s\\n' $?"]
+    answer = arm.post(f"{machine}/runCommand", COMPUTE, {"commandId": "RunShellScript", "script": script})
+    name = machine.rsplit("/", 1)[-1]
+    if answer.is_error:
+        raise FedError(f"{name} does not take commands: {answer.error}")
+    message = "\n".join(str(status.get("message", "")) for status in answer.body.get("value", []))
+    found = _PARTS.search(message)
+    if found is None:
+        raise FedError(f"{name} answered a run command without output: {message[-300:]!r}")
+    stdout = found["stdout"]
+    code = _EXIT.search(stdout)
+    if code is None:
+        said = (found["stderr"] or stdout).strip()[-500:]
+        raise FedError(f"{name}: the command did not end: {said or 'no output'}")
+    return Ran(int(code[1]), stdout[: code.start()], found["stderr"])
+
+
+class Centre:
+    """The centre's container server, asked with its `fedctl`."""
+
+    def __init__(self, arm: Arm, machine: str) -> None:
+        self._arm = arm
+        self._machine = machine
+
+    @classmethod
+    def of(cls, arm: Arm, outputs: Mapping[str, Any]) -> "Centre":
+        """Return the centre of a stack with these outputs."""
+        return cls(arm, str(outputs["centre"]["vm"]))
+
+    def ask(self, *words: str) -> dict[str, Any]:
+        """Return the answer to a `fedctl` command.
+
+        Raises RefusedError, QuestionError or FedError with the container server's words.
+        """
+        ran = run(self._arm, self._machine, ["docker", "exec", "container-server", "fedctl", *words])
+        lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+        if not lines:
+            said = (ran.stderr or ran.stdout).strip()
+            raise FedError(f"the centre's container server does not answer: {said[-500:] or 'no output'}")
+        answer: dict[str, Any] = json.loads(lines[-1])
+        if ran.code == Code.DONE:
+            return answer
+        error = {Code.NO: RefusedError, Code.WRONG: QuestionError}.get(Code(min(ran.code, 3)), FedError)
+        raise error(str(answer.get("error", ran.stderr)))

@@ -1,0 +1,85 @@
+"""What the commands `train` and `jobs` do: opens the stack, talks to its centre, shows the answers."""
+
+import sys
+
+from rich.console import Console
+
+from automation import deploy
+from automation.operate import reference, training
+from automation.operate.machines import Centre
+from automation.options import On
+from automation.output import show, show_json
+from automation.target import open_target
+
+stderr = Console(stderr=True, highlight=False)
+
+
+def train(
+    stack: str,
+    on: On,
+    *,
+    job: str,
+    rounds: int | None,
+    parameters: tuple[str, ...],
+    watch: str | None,
+    resume: str | None,
+    as_json: bool,
+) -> None:
+    """Run a job with what it needs, or watch or resume one, and show how it ended."""
+    centre = _centre(stack, on)
+    if watch is not None:
+        job_id = watch
+    elif resume is not None:
+        job_id = str(centre.ask("resume", resume)["id"])
+    else:
+        for needed in training.prerequisites(job):
+            training.check(_watch(centre, training.submit(centre, needed, None, ())))
+        job_id = training.submit(centre, job, rounds, parameters)
+    answer = _watch(centre, job_id)
+    if as_json:
+        show_json(answer)
+    elif answer.get("hospitals"):
+        pooled = reference.pooled(tuple(answer["hospitals"])) if answer["job"] == "heart" else None
+        show(training.table(answer, pooled))
+        if answer.get("model_version"):
+            stderr.print(f"fed: registered in MLflow as version {answer['model_version']}")
+    training.check(answer)
+
+
+def jobs(stack: str, on: On, *, as_json: bool) -> None:
+    """Show all jobs."""
+    found = _centre(stack, on).ask("jobs")["jobs"]
+    if as_json:
+        show_json({"stack": stack, "on": on, "jobs": found})
+    else:
+        show(training.listing(found))
+
+
+def abort(stack: str, on: On, job_id: str) -> None:
+    """Stop a job."""
+    answer = _centre(stack, on).ask("abort", job_id)
+    stderr.print(f"fed: {answer['job']} {answer['id'][:8]} is being stopped")
+
+
+def _centre(stack: str, on: On) -> Centre:
+    target = open_target(stack, on, check=False)
+    return Centre.of(target.arm(), deploy.outputs(target))
+
+
+def _watch(centre: Centre, job_id: str) -> training.Answer:
+    """Follow a job to its end, showing each change; Ctrl-C leaves it running."""
+    said, answer = "", {}  # type: tuple[str, training.Answer]
+    try:
+        with stderr.status(f"job {job_id[:8]}") as status:
+            for answer in training.follow(centre, job_id):
+                sentence = training.sentence(answer)
+                status.update(sentence)
+                if sentence != said and not stderr.is_terminal:
+                    stderr.print(f"fed: {sentence}")
+                said = sentence
+    except KeyboardInterrupt:
+        stderr.print(f"fed: job {job_id} goes on. To watch it again: ./fed train --follow {job_id}")
+        sys.exit(130)
+    if stderr.is_terminal:
+        stderr.print(f"fed: {said}")
+    return answer

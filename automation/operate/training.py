@@ -1,0 +1,135 @@
+"""Submits jobs to the centre, follows them, and says how they ended."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.table import Table
+
+from automation.operate.machines import Centre
+from automation.outcome import QuestionError, RefusedError
+
+JOBS = Path(__file__).resolve().parents[2] / "workloads" / "jobs"
+POLL_SECONDS = 1.0
+OVER = frozenset({"finished", "failed", "aborted"})
+
+Answer = Mapping[str, Any]
+
+
+def prerequisites(job: str) -> tuple[str, ...]:
+    """Return the jobs whose results a job needs, in order; none for a job that this clone does not have."""
+    file = JOBS / job / "job.yaml"
+    if not file.exists():
+        return ()
+    needs = (yaml.safe_load(file.read_text()) or {}).get("needs") or {}
+    return tuple(dict.fromkeys(str(path).partition("/")[0] for path in needs.values()))
+
+
+def submit(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, ...]) -> str:
+    """Submit a job and return its id; raise QuestionError or RefusedError when the centre refuses it."""
+    words = ["submit", "--job", job]
+    if rounds is not None:
+        words += ["--rounds", str(rounds)]
+    for parameter in parameters:
+        if "=" not in parameter:
+            raise QuestionError(f"--param {parameter}: expected NAME=VALUE")
+        words += ["--param", parameter]
+    return str(centre.ask(*words)["id"])
+
+
+def follow(centre: Centre, job_id: str) -> Iterator[Answer]:
+    """Yield what the centre says of a job until it is over."""
+    while True:
+        answer = centre.ask("job", job_id)
+        yield answer
+        if answer["state"] in OVER:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def check(answer: Answer) -> None:
+    """Raise RefusedError when a job did not finish, or finished without passing its quality gates."""
+    if answer["state"] != "finished":
+        raise RefusedError(
+            f"job {answer['id'][:8]} ({answer['job']}) is {answer['state']}: "
+            f"{answer.get('reason', 'no reason was given')}"
+        )
+    gates = answer.get("gates") or {}
+    if not gates.get("passed", True):
+        raise RefusedError(
+            f"job {answer['id'][:8]} finished, but its model was not registered, since it fails its quality "
+            f"gates:\n  " + "\n  ".join(gates["verdicts"])
+        )
+
+
+def sentence(answer: Answer) -> str:
+    """Return one line on a job that runs."""
+    heard = ", ".join(
+        f"{name} {row['auc']:.3f}" for name, row in answer.get("hospitals", {}).items() if "auc" in row
+    )
+    rounds = f"round {answer['round']} of {answer['rounds']}" if answer.get("rounds") else answer["state"]
+    return f"{answer['job']} {answer['id'][:8]}: {rounds}" + (f"; AUC {heard}" if heard else "")
+
+
+def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:
+    """Return the result of a training run: federated against own-only, hospital by hospital.
+
+    `pooled` are the metrics of a run on all rows at once, on the operator's side: possible with the public
+    demonstration data only, and labelled so.
+    """
+    result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("model", "patients", "AUC", "own-only AUC", "gain", "accuracy", "Brier", "rounds missed"):
+        result.add_column(heading, justify="left" if heading == "model" else "right")
+    for name, row in answer.get("hospitals", {}).items():
+        auc, own = row.get("auc"), row.get("own_auc")
+        result.add_row(
+            f"federated, at {name}",
+            f"{row.get('n_train', 0):.0f} + {row.get('n_test', 0):.0f}",
+            _number(auc),
+            _number(own),
+            f"{auc - own:+.3f}" if auc is not None and own is not None else "",
+            _number(row.get("accuracy")),
+            _number(row.get("brier")),
+            ", ".join(map(str, row.get("missed", []))) or "none",
+        )
+    whole = answer.get("global", {})
+    result.add_row(
+        "federated, all hospitals",
+        "",
+        _number(whole.get("auc")),
+        "",
+        "",
+        _number(whole.get("accuracy")),
+        _number(whole.get("brier")),
+        "",
+    )
+    if pooled:
+        result.add_row(
+            "pooled (reference, public data, never inside the federation)",
+            "",
+            _number(pooled.get("auc")),
+            "",
+            "",
+            _number(pooled.get("accuracy")),
+            _number(pooled.get("brier")),
+            "",
+        )
+    return result
+
+
+def listing(jobs: list[Answer]) -> Table:
+    """Return the jobs as a table, newest first."""
+    result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("id", "job", "state", "round", "submitted", "reason"):
+        result.add_column(heading, overflow="fold")
+    for job in jobs:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job["submitted"]))
+        rounds = f"{job['round']} of {job['rounds']}" if job.get("rounds") else ""
+        result.add_row(job["id"], job["job"], job["state"], rounds, when, job.get("reason", ""))
+    return result
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
