@@ -7,7 +7,7 @@ is not deployed yet; that is said, and nothing is deployed with it by the way.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from automation import deploy, show_plan
 from automation.delivery.address_space import next_free
@@ -84,18 +84,23 @@ def remove(
         when the plan touches others, a round does not end in time, or locked data are still in use.
     """
     file = _stack_file(stack)
-    was = _retirement(file, name)
-    retired = _next_retirement(file, name, delete_data)
-    if delete_data and not yes and file.settings().protection.protect_data:
-        kept = "\n  ".join(urn.rsplit("::", 1)[-1] for urn in _urns(open_target(stack, on), name))
-        say(f"Pulumi protects these, so no plan can be made of deleting them; --yes does it:\n  {kept}")
-        return
-    if retired is None:
+    if name not in file.settings().hospitals:
+        known = ", ".join(file.settings().hospitals)
+        raise QuestionError(f"{file.path.name} has no hospital {name}; it has {known}")
+    if delete_data not in {None, name}:
+        raise QuestionError(f"--delete-data names {delete_data}, but {name} is to leave: nothing was deleted")
+    target = open_target(stack, on)
+    member = _is_member(target, name)
+    if delete_data:
+        _require_left(file, name, member=member)
+        if not yes and file.settings().protection.protect_data:
+            kept = "\n  ".join(urn.rsplit("::", 1)[-1] for urn in _urns(target, name))
+            say(f"Pulumi protects these, so no plan can be made of deleting them; --yes does it:\n  {kept}")
+            return
         file.remove_hospital(name)
     else:
-        file.set_of_hospital(name, "retired", retired)
+        file.set_of_hospital(name, "retired", _next_retirement(file, name, member=member))
     with _edited(file, say):
-        target = open_target(stack, on)
         if delete_data and yes:
             _unprotect(target, name)
         plan = _show(target, name, say)
@@ -103,10 +108,11 @@ def remove(
         say(f"Nothing was deployed. Commit {file.path.name} on a branch feature-{name}-leaves, or add --yes.")
         return
     _require_only(plan, name)
-    if was is None:
+    if member:
         drain(target, name, wait_seconds=wait_seconds, say=say)
     deploy.up(target, ask=False)
-    if retired == "leaving":
+    hospital = file.settings().hospitals.get(name)
+    if hospital and hospital.retired == "leaving":
         file.set_of_hospital(name, "retired", "left")
         file.save()
         deploy.up(open_target(stack, on), ask=False)
@@ -153,31 +159,29 @@ def _stack_file(stack: str) -> StackFile:
     return StackFile(paths.REPOSITORY / f"Pulumi.{stack}.yaml")
 
 
-def _retirement(file: StackFile, name: str) -> Literal["leaving", "left"] | None:
-    """What the file says of a hospital; raises QuestionError when it says nothing."""
-    hospitals = file.settings().hospitals
-    if name not in hospitals:
-        raise QuestionError(f"{file.path.name} has no hospital {name}; it has {', '.join(hospitals)}")
-    return hospitals[name].retired
+def _is_member(target: Target, name: str) -> bool:
+    """Whether the last deployment knows the hospital as a member, whatever the file says by now."""
+    try:
+        return name in deploy.outputs(target)["hospitals"]
+    except RefusedError:
+        return False
 
 
-def _next_retirement(
-    file: StackFile, name: str, delete_data: str | None
-) -> Literal["leaving", "left"] | None:
-    """What the file must say next (docs/adr/0094); None when the entry goes with the data."""
-    was, protection = _retirement(file, name), file.settings().protection
-    if delete_data is None:
-        if was == "left":
-            raise QuestionError(f"{name} has left; its data are kept. To delete them: --delete-data {name}")
-        return "leaving" if protection.locks and was is None else "left"
-    if delete_data != name:
-        raise QuestionError(f"--delete-data names {delete_data}, but {name} is to leave: nothing was deleted")
-    if protection.locks and was != "left":
+def _next_retirement(file: StackFile, name: str, *, member: bool) -> str:
+    """What the file must say next (docs/adr/0094)."""
+    settings = file.settings()
+    if settings.hospitals[name].retired == "left" and not member:
+        raise QuestionError(f"{name} has left; its data are kept. To delete them: --delete-data {name}")
+    return "leaving" if settings.protection.locks and member else "left"
+
+
+def _require_left(file: StackFile, name: str, *, member: bool) -> None:
+    settings = file.settings()
+    if settings.protection.locks and (member or settings.hospitals[name].retired != "left"):
         raise RefusedError(
             f"The data of {name} are locked. Let it leave first (./fed hospital remove {name} --stack "
             f"{file.stack}), then delete what is left."
         )
-    return None
 
 
 def _go_on_with(file: StackFile, name: str, subscription: str | None, address_space: str | None) -> None:

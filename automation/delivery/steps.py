@@ -1,5 +1,6 @@
 """What the steps of the workflows do, as functions. `automation/commands/ci.py` only names them."""
 
+import json
 import os
 import subprocess
 from collections.abc import Sequence
@@ -80,8 +81,16 @@ def pull_request_comment(folder: Path, expected: Sequence[str]) -> str:
 
 
 def verify_findings(path: Path) -> list[str]:
-    """What `fed verify --json` found different from the intent, a line each."""
-    raise NotImplementedError
+    """What `fed verify --json` found different from the intent, a line each.
+
+    Raises:
+        QuestionError: when the file is something else; "nothing found" must not be read out of it.
+    """
+    try:
+        findings = json.loads(path.read_text())["findings"]
+        return [f"{finding['what']} (cause: {finding['culprit']})" for finding in findings]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise QuestionError(f"{path} is not what `fed verify --json` prints: {error!r}") from error
 
 
 def comment_on(number: int, text: str) -> str:

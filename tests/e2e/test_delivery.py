@@ -160,16 +160,12 @@ def test_the_plan_holds_names_and_no_value(pull_request: tuple[Clone, Path]) -> 
     assert {change["party"] for change in json.loads(kept)["changes"]} == {"centre", "switzerland"}
 
 
-def test_the_plan_that_was_approved_is_recognised_and_another_is_refused(
-    pull_request: tuple[Clone, Path],
-) -> None:
+def test_another_plan_than_the_approved_one_is_refused(pull_request: tuple[Clone, Path]) -> None:
     clone, plan = pull_request
-    again, approved = plan / "again.json", plan / f"emulator-{STACK}.json"
-    different = clone.fed("ci", "plan", STACK, "--out", str(again), "--expect", str(approved))
-    assert different.returncode == 1
-    assert "only then: create" in different.stderr
-    same = clone.fed("ci", "plan", STACK, "--out", str(again), "--expect", str(again))
-    assert same.returncode == 0, same.stderr
+    approved = plan / f"emulator-{STACK}.json"
+    done = clone.fed("ci", "plan", STACK, "--out", str(plan / "again.json"), "--expect", str(approved))
+    assert done.returncode == 1
+    assert "only then: create azure-native:compute:VirtualMachine vm-fed-dev-switzerland" in done.stderr
 
 
 def test_a_mistake_in_the_stack_file_is_in_the_comment(pull_request: tuple[Clone, Path]) -> None:
@@ -230,7 +226,6 @@ def test_a_hospital_leaves_with_everything_but_its_data_and_comes_back_to_them(
         for one in kept
         for kind in ("/virtualMachines/", "/virtualNetworks/", "/privateEndpoints/")
     )
-    assert clone.plan().changes == ()
     refused = clone.fed("hospital", "remove", "switzerland")
     assert refused.returncode == 2
     assert "--delete-data switzerland" in refused.stderr
@@ -242,29 +237,10 @@ def test_a_hospital_leaves_with_everything_but_its_data_and_comes_back_to_them(
     assert clone.plan().changes == ()
 
 
-def test_a_hospital_is_not_deployed_together_with_what_else_is_pending(
-    pull_request: tuple[Clone, Path],
-) -> None:
-    clone, _ = pull_request
-    file = clone.root / f"Pulumi.{STACK}.yaml"
-    before = file.read_text()
-    try:
-        file.write_text(
-            before.replace("fed:contacts: [operations@example.org]", "fed:contacts: [new@example.org]")
-        )
-        done = clone.fed("hospital", "add", "turkey", "--subscription", SUBSCRIPTION[:-1] + "f", "--yes")
-        assert done.returncode == 1
-        assert "touches hungary, switzerland as well, so nothing was deployed" in done.stderr
-    finally:
-        file.write_text(before)
-
-
-def test_who_may_deploy_is_made_and_then_stays(pull_request: tuple[Clone, Path]) -> None:
+def test_who_may_deploy_is_made_and_github_is_told_how(pull_request: tuple[Clone, Path]) -> None:
     clone, _ = pull_request
     made = clone.fed("bootstrap", "--yes")
     assert made.returncode == 0, made.stderr
     lines = made.stdout.splitlines()
     for environment in ("dev", "dev-plan", "mvp", "mvp-plan", "prod", "prod-plan"):
         assert sum(f"--env {environment} " in line for line in lines) == 2
-    again = clone.fed("bootstrap")
-    assert "no change" in again.stdout, again.stdout

@@ -1,0 +1,304 @@
+"""A hospital leaves after the round, revoked first; nothing of others goes along; the run command is read
+rightly.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+
+from automation import deploy
+from automation.delivery import hospital
+from automation.delivery.arm import Arm, Endpoint
+from automation.delivery.operator import SilentVmError, fedctl
+from automation.delivery.plan import Change, Plan
+from automation.delivery.stack_file import StackFile
+from automation.options import On
+from automation.outcome import FedError, QuestionError, RefusedError
+from emulator import paths
+from tests.unit.delivery_stub import Answers, Asked, Stub, serving
+
+ROOT = Path(__file__).resolve().parents[2]
+VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-fed-dev-centre"
+
+
+class Credential:
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        return AccessToken("entra", 0)
+
+
+@contextmanager
+def azure(answer: Callable[[Asked], Answers]) -> Iterator[tuple[Arm, Stub]]:
+    with serving(answer) as stub:
+        yield Arm(Endpoint(url=stub.url, credential=Credential())), stub
+
+
+def said(stdout: str, stderr: str = "") -> Answers:
+    """What Azure answers when a run command has ended."""
+    message = f"Enable succeeded: \n[stdout]\n{stdout}\n[stderr]\n{stderr}"
+    return Answers(body={"value": [{"code": "ProvisioningState/succeeded", "message": message}]})
+
+
+def test_the_container_server_is_asked_inside_the_vm_and_its_json_comes_back() -> None:
+    with azure(lambda _: said('{"registered":3}\nexit:0')) as (arm, stub):
+        assert fedctl(arm, VM, "revoke", "switzer'land; reboot") == {"registered": 3}
+    (asked,) = stub.asked
+    assert asked.path == f"{VM}/runCommand"
+    assert asked.body["commandId"] == "RunShellScript"
+    (line,) = asked.body["script"]
+    assert line.startswith("docker exec container-server fedctl revoke 'switzer'\"'\"'land; reboot';")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "text"),
+    [
+        (said('{"error":"no such hospital"}\nexit:1'), RefusedError, "no such hospital"),
+        (said('{"error":"does not answer"}\nexit:3'), FedError, "does not answer"),
+        (said("Cannot connect to the Docker daemon\nexit:1"), FedError, "no JSON"),
+        (said("cut off"), FedError, "without an exit code"),
+        (Answers(body={"value": []}), FedError, "without an exit code"),
+        (
+            Answers(status=409, body={"error": {"code": "VMAgentStatusCommunicationError"}}),
+            SilentVmError,
+            "VMAgent",
+        ),
+        (
+            Answers(status=403, body={"error": {"code": "AuthorizationFailed"}}),
+            FedError,
+            "AuthorizationFailed",
+        ),
+    ],
+)
+def test_what_goes_wrong_is_told_apart(answer: Answers, error: type[FedError], text: str) -> None:
+    with azure(lambda _: answer) as (arm, _), pytest.raises(error, match=text) as raised:
+        fedctl(arm, VM, "status")
+    assert type(raised.value) is error
+
+
+class FakeTarget:
+    """A deployed stack whose centre answers from a list."""
+
+    def __init__(self, on: On) -> None:
+        self.on = on
+
+    def arm(self) -> None:
+        return None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(deploy, "outputs", lambda _: {"centre": {"vm": VM}})
+    monkeypatch.setattr(hospital, "POLL_SECONDS", 0)
+    return calls
+
+
+def answering(
+    monkeypatch: pytest.MonkeyPatch, calls: list[tuple[str, ...]], *jobs: Mapping[str, Any] | None
+) -> None:
+    states = iter(jobs)
+
+    def ask(arm: object, vm: str, *arguments: str) -> Mapping[str, Any]:
+        calls.append(arguments)
+        return {"last_job": next(states)} if arguments == ("status",) else {"status": "revoked"}
+
+    monkeypatch.setattr(hospital, "fedctl", ask)
+
+
+def job(round_: int, state: str = "running", name: str = "a") -> dict[str, Any]:
+    return {"id": name, "round": round_, "rounds": 5, "state": state}
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        (None,),
+        (job(5, "finished"),),
+        (job(2), job(2), job(3)),
+        (job(2), job(2, "aborted")),
+        (job(2), job(0, name="b")),
+    ],
+)
+def test_the_round_ends_before_the_hospital_is_revoked(
+    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]], jobs: tuple[Mapping[str, Any] | None, ...]
+) -> None:
+    answering(monkeypatch, asked, *jobs)
+    hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=60, say=lambda _: None)  # type: ignore[arg-type]
+    assert asked[:-1] == [("status",)] * len(jobs)
+    assert asked[-1][:2] == ("revoke", "hungary")
+
+
+def test_a_round_that_does_not_end_stops_everything(
+    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]
+) -> None:
+    answering(monkeypatch, asked, *[job(2)] * 1000)
+    with pytest.raises(RefusedError, match="did not end within 0 s; nothing was changed"):
+        hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0, say=lambda _: None)  # type: ignore[arg-type]
+    assert ("revoke", "hungary") not in {call[:2] for call in asked}
+
+
+def test_who_cannot_be_revoked_on_azure_does_not_leave(
+    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]
+) -> None:
+    def ask(*_: object) -> Mapping[str, Any]:
+        raise SilentVmError("the VM does not answer.")
+
+    monkeypatch.setattr(hospital, "fedctl", ask)
+    with pytest.raises(FedError, match="cannot be revoked, and nothing was changed"):
+        hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0, say=lambda _: None)  # type: ignore[arg-type]
+    said: list[str] = []
+    hospital.drain(FakeTarget(On.EMULATOR), "hungary", wait_seconds=0, say=said.append)  # type: ignore[arg-type]
+    assert "No VM runs on this emulator" in said[0]
+
+
+def plan(*parties: str) -> Plan:
+    changes = (Change(party=party, kind="create", type="a:b:C", name="n", urn=party) for party in parties)
+    return Plan(stack="dev", target="emulator", changes=tuple(changes))
+
+
+def test_only_the_hospital_and_the_centre_may_be_touched() -> None:
+    assert hospital.strangers(plan("centre", "switzerland"), "switzerland") == []
+    assert hospital.strangers(plan("centre", "switzerland", "hungary", "shared"), "switzerland") == [
+        "hungary",
+        "shared",
+    ]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for file in ROOT.glob("Pulumi.*.yaml"):
+        (tmp_path / file.name).write_text(file.read_text())
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(hospital, "open_target", lambda *_: FakeTarget(On.EMULATOR))
+    monkeypatch.setattr(hospital.show_plan, "show", lambda *_, **__: None)
+    return tmp_path
+
+
+def planning(monkeypatch: pytest.MonkeyPatch, *parties: str) -> list[str]:
+    """Let every preview say that these parties change; what is deployed is collected."""
+    deployed: list[str] = []
+    members = dict.fromkeys(("cleveland", "hungary", "va-long-beach"))
+    monkeypatch.setattr(deploy, "outputs", lambda _: {"hospitals": members})
+    monkeypatch.setattr(deploy, "preview", lambda _: plan(*parties))
+    monkeypatch.setattr(deploy, "up", lambda *_, **__: deployed.append("up"))
+    return deployed
+
+
+def add(name: str, *, yes: bool, **more: Any) -> None:
+    given = {"subscription": None, "address_space": None, "location": None, **more}
+    hospital.add("dev", On.EMULATOR, name, yes=yes, say=lambda _: None, **given)
+
+
+def remove(stack: str, name: str, *, yes: bool, delete_data: str | None = None) -> None:
+    hospital.remove(
+        stack, On.EMULATOR, name, delete_data=delete_data, wait_seconds=0, yes=yes, say=lambda _: None
+    )
+
+
+NEW = "20000000-0000-4000-8000-00000000cafe"
+
+
+def test_what_else_is_pending_is_not_deployed_by_the_way(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = planning(monkeypatch, "centre", "switzerland", "hungary")
+    with pytest.raises(RefusedError, match="touches hungary as well, so nothing was deployed"):
+        add("switzerland", yes=True, subscription=NEW)
+    assert deployed == []
+
+
+def test_without_yes_only_the_file_changes(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = planning(monkeypatch, "centre", "switzerland")
+    add("switzerland", yes=False, subscription=NEW)
+    assert StackFile(clone / "Pulumi.dev.yaml").has_hospital("switzerland")
+    assert deployed == []
+
+
+def test_a_plan_that_cannot_be_made_leaves_the_file_as_it_was(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> Plan:
+        raise FedError("no Azure login")
+
+    monkeypatch.setattr(deploy, "preview", fail)
+    with pytest.raises(FedError, match="no Azure login"):
+        add("switzerland", yes=True, subscription=NEW)
+    assert (clone / "Pulumi.dev.yaml").read_text() == (ROOT / "Pulumi.dev.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "text"),
+    [
+        ("switzerland", {}, "name its subscription"),
+        ("hungary", {"subscription": NEW}, "which cannot change"),
+        ("hungary", {"address_space": "10.99.0.0/27"}, "which cannot change"),
+    ],
+)
+def test_a_wrong_question_changes_nothing(clone: Path, name: str, given: dict[str, str], text: str) -> None:
+    with pytest.raises(QuestionError, match=text):
+        add(name, yes=True, **given)
+    assert (clone / "Pulumi.dev.yaml").read_text() == (ROOT / "Pulumi.dev.yaml").read_text()
+
+
+def retirement(clone: Path, stack: str, name: str) -> str | None:
+    return StackFile(clone / f"Pulumi.{stack}.yaml").settings().hospitals[name].retired
+
+
+def test_where_nothing_is_locked_leaving_is_one_deployment(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = planning(monkeypatch, "centre", "hungary")
+    monkeypatch.setattr(hospital, "drain", lambda *_, **__: deployed.append("drained"))
+    remove("dev", "hungary", yes=True)
+    assert deployed == ["drained", "up"]
+    assert retirement(clone, "dev", "hungary") == "left"
+
+
+def test_where_data_are_locked_the_lock_is_lifted_and_put_back(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = planning(monkeypatch, "centre", "hungary")
+    monkeypatch.setattr(hospital, "drain", lambda *_, **__: deployed.append("drained"))
+    remove("prod", "hungary", yes=False)
+    assert (deployed, retirement(clone, "prod", "hungary")) == ([], "leaving")
+    remove("prod", "hungary", yes=True)
+    assert deployed == ["drained", "up", "up"], "the file said it before, but nothing had been deployed"
+    assert retirement(clone, "prod", "hungary") == "left"
+
+
+def test_who_is_no_member_any_more_is_not_drained_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = planning(monkeypatch, "hungary")
+    monkeypatch.setattr(deploy, "outputs", lambda _: {"hospitals": {}})
+    file = StackFile(clone / "Pulumi.prod.yaml")
+    file.set_of_hospital("hungary", "retired", "leaving")
+    file.save()
+    remove("prod", "hungary", yes=True)
+    assert (deployed, retirement(clone, "prod", "hungary")) == (["up"], "left")
+    with pytest.raises(QuestionError, match="has left; its data are kept"):
+        remove("prod", "hungary", yes=True)
+
+
+@pytest.mark.parametrize(
+    ("stack", "name", "delete_data", "error", "text"),
+    [
+        ("dev", "atlantis", None, QuestionError, "no hospital atlantis"),
+        ("dev", "hungary", "cleveland", QuestionError, "nothing was deleted"),
+        ("prod", "hungary", "hungary", RefusedError, "Let it leave first"),
+    ],
+)
+def test_data_go_only_when_their_hospital_is_named_and_has_left(
+    clone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stack: str,
+    name: str,
+    delete_data: str | None,
+    error: type[FedError],
+    text: str,
+) -> None:
+    monkeypatch.setattr(deploy, "outputs", lambda _: {"hospitals": {"hungary": {}}})
+    with pytest.raises(error, match=text):
+        remove(stack, name, yes=True, delete_data=delete_data)
+    assert (clone / f"Pulumi.{stack}.yaml").read_text() == (ROOT / f"Pulumi.{stack}.yaml").read_text()
