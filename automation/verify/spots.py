@@ -21,7 +21,7 @@ class Spot:
     """Addresses of one subnet (or outside of every network) that all rules treat alike.
 
     ``address`` is one of them, None outside. ``tags`` are the service tags an outside spot belongs to.
-    ``exists`` is False for an address that is meant to be there and is not.
+    ``exists`` is False for an address that is meant to be there and is not, ``last`` the spot's last address.
     """
 
     party: str
@@ -32,6 +32,7 @@ class Spot:
     interface: Interface | None = None
     tags: frozenset[str] = field(default_factory=frozenset)
     exists: bool = True
+    last: int | None = None
 
     @property
     def name(self) -> str:
@@ -124,6 +125,7 @@ def _inside(topology: Topology, subnet: Subnet, meant: Mapping[int, Place]) -> I
             party=party,
             part=f"any other address of {subnet.name}",
             address=ranges[0][1],
+            last=ranges[-1][1],
             text=_ranges(ranges),
             subnet=subnet,
         )

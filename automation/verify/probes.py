@@ -1,0 +1,237 @@
+"""Identity and names, tried from within the machines: what a party's own VM can really do and resolve.
+
+A small script runs on each VM through Resource Manager's runCommand, as an operator's would. It takes a token
+of the VM's identity, tries every container (list, read, write, delete, with a blob of its own making) and
+resolves every name, and prints what happened. Nothing that was there before is touched.
+"""
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from automation.verify import dns, identity
+from automation.verify.check import Verification
+from automation.verify.finding import Finding, Kind
+from automation.verify.resources import Resource, VerifyError, key_of, reference
+from automation.verify.roles import DELETE, LIST, READ, WRITE
+
+PROOF: Final = "inside"
+RUN_COMMAND_VERSION: Final = "2024-11-01"
+ACTIONS: Final = (LIST, READ, WRITE, DELETE)
+_SCRIPT_MARK: Final = "fed-verify:"
+
+
+class Runner(Protocol):
+    """Resource Manager, as far as it runs commands."""
+
+    def post(self, path: str, version: str, body: Mapping[str, Any]) -> Any:
+        """POST an action and wait for its end; the answer has ``status``, ``body`` and ``error``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """One action tried by one machine: whether it is intended, and whether it succeeded."""
+
+    viewer: str
+    target: str
+    action: str
+    intended: bool
+    measured: bool
+    said: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether what happened is what was intended."""
+        return self.intended == self.measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """All that was tried from within, and what contradicts the intent."""
+
+    access: tuple[Try, ...]
+    names: tuple[Try, ...]
+    findings: tuple[Finding, ...]
+
+
+def look(verification: Verification, runner: Runner) -> Inside:
+    """Try every container and every name from every machine.
+
+    Raises VerifyError when a machine does not run what it is given.
+    """
+    machines = [m for m in verification.deployment.of("compute:VirtualMachine") if _party(verification, m)]
+    with ThreadPoolExecutor(len(machines) or 1) as pool:
+        answers = list(pool.map(lambda machine: _ask(runner, machine, verification), machines))
+    access: list[Try] = []
+    names: list[Try] = []
+    for machine, answer in zip(machines, answers, strict=True):
+        viewer = str(_party(verification, machine))
+        access += _accesses(verification, viewer, answer)
+        names += _resolutions(verification, viewer, answer)
+    return Inside(
+        access=tuple(access),
+        names=tuple(names),
+        findings=(*_findings(access, "access"), *_findings(names, "resolution")),
+    )
+
+
+def script(order: Mapping[str, Any]) -> str:
+    """Return the shell script that carries out an order (containers and names) and prints the answer."""
+    program = base64.b64encode(_PROGRAM.encode()).decode()
+    given = base64.b64encode(json.dumps(order).encode()).decode()
+    return f'python3 -c "$(echo {program} | base64 -d)" {given}'
+
+
+def _ask(runner: Runner, machine: Resource, verification: Verification) -> Mapping[str, Any]:
+    identities = machine.at("identity.userAssignedIdentities") or {}
+    client = next((v.get("clientId") for v in identities.values() if isinstance(v, Mapping)), None)
+    order = {
+        "client": client,
+        "blob": f"fed-verify-{uuid.uuid4()}",
+        "containers": [_url(t) for t in _containers(verification)],
+        "names": sorted({_public(a.name) for a in verification.names.answers}),
+    }
+    answer = runner.post(
+        f"{machine.id}/runCommand",
+        RUN_COMMAND_VERSION,
+        {"commandId": "RunShellScript", "script": [script(order)]},
+    )
+    message = json.dumps(answer.body)
+    if answer.is_error or _SCRIPT_MARK not in message:
+        said = answer.error if answer.is_error else message
+        raise VerifyError(
+            f"{machine.name} did not run the check from within: {said}. Nothing is proven about its identity. "
+            "Is it running (./fed status)? Without this proof: --no-inside"
+        )
+    text = "".join(str(v.get("message", "")) for v in answer.body.get("value", []))
+    line = next(part for part in text.splitlines() if part.startswith(_SCRIPT_MARK))
+    found: Mapping[str, Any] = json.loads(line.removeprefix(_SCRIPT_MARK))
+    return found
+
+
+def _accesses(verification: Verification, viewer: str, answer: Mapping[str, Any]) -> Iterator[Try]:
+    cells = {(c.principal, c.target.id): c for c in verification.access.cells}
+    for target in _containers(verification):
+        cell = cells.get((f"{viewer}'s machine", target.id))
+        for action in ACTIONS:
+            status = answer["access"][_url(target)][action]
+            yield Try(
+                viewer=viewer,
+                target=f"{target.resource} of {target.owner}",
+                action=action,
+                intended=cell is not None and action in cell.intended,
+                measured=status in _SUCCESS[action],
+                said=str(status),
+            )
+
+
+_SUCCESS: Final[Mapping[str, Sequence[int]]] = {
+    LIST: (200,),
+    READ: (200, 404),  # 404: allowed to read, and there is no such blob
+    WRITE: (201,),
+    DELETE: (202, 404),
+}
+
+
+def _resolutions(verification: Verification, viewer: str, answer: Mapping[str, Any]) -> Iterator[Try]:
+    meant = {a.name: a.intended for a in verification.names.answers if a.viewer == viewer}
+    for name in sorted({a.name for a in verification.names.answers}):
+        got = frozenset(answer["names"][_public(name)])
+        intended = meant.get(name, frozenset())
+        yield Try(
+            viewer=viewer,
+            target=_public(name),
+            action=", ".join(sorted(intended)) or "nothing",
+            intended=True,
+            # Names of others resolve to nothing, or publicly where there is a way out; never privately.
+            measured=got == intended if intended else not any(_is_private(verification, a) for a in got),
+            said=", ".join(sorted(got)) or "nothing",
+        )
+
+
+def _is_private(verification: Verification, address: str) -> bool:
+    return any(str(i.address) == address for i in verification.topology.interfaces)
+
+
+def _findings(tries: Sequence[Try], rule: str) -> Iterator[Finding]:
+    for one in (t for t in tries if not t.agrees):
+        could = one.measured and rule == "access"
+        yield Finding(
+            kind=Kind.OPEN if could or rule == "resolution" else Kind.MISSING,
+            proof=PROOF,
+            rule=rule,
+            what=f"{one.viewer}'s machine {'could' if could else 'could not'} {one.action} {one.target}"
+            if rule == "access"
+            else f"{one.viewer}'s machine resolves {one.target} to {one.said}, not to {one.action}",
+            culprit=f"tried from within: the answer was {one.said}",
+            why="this is no theory: it was tried",
+            mend="see what the computed proofs say about the same; ./fed up restores roles and zones",
+        )
+
+
+def _containers(verification: Verification) -> list[identity.Target]:
+    return [t for t in verification.access.targets if t.resource != identity.REGISTRY]
+
+
+def _url(target: identity.Target) -> str:
+    return f"https://{target.account}.blob.core.windows.net/{target.resource}"
+
+
+def _public(name: str) -> str:
+    """Return the name that programs use for a private one."""
+    for zone in (dns.BLOB_ZONE, dns.REGISTRY_ZONE):
+        if name.endswith(zone):
+            return name.removesuffix(zone) + zone.removeprefix("privatelink.")
+    return name
+
+
+def _party(verification: Verification, machine: Resource) -> str | None:
+    keys = {key_of(reference(n) or "") for n in machine.each("networkProfile.networkInterfaces")}
+    return next((i.party for i in verification.topology.interfaces if key_of(i.id) in keys), None)
+
+
+_PROGRAM: Final = r"""
+import base64, json, socket, sys, urllib.error, urllib.request
+order = json.loads(base64.b64decode(sys.argv[1]))
+VERSION = {"x-ms-version": "2021-08-06"}
+
+def send(method, url, headers, data=None):
+    request = urllib.request.Request(url, method=method, headers=headers, data=data)
+    try:
+        return urllib.request.urlopen(request, timeout=5).status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    except OSError as unreachable:
+        return str(unreachable)
+
+def token():
+    url = ("http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01"
+           "&resource=https://storage.azure.com/")
+    if order["client"]:
+        url += "&client_id=" + order["client"]
+    request = urllib.request.Request(url, headers={"Metadata": "true"})
+    return json.load(urllib.request.urlopen(request, timeout=10))["access_token"]
+
+def resolve(name):
+    try:
+        return sorted({found[4][0] for found in socket.getaddrinfo(name, 443, socket.AF_INET)})
+    except OSError:
+        return []
+
+headers = {"Authorization": "Bearer " + token(), **VERSION}
+access = {}
+for url in order["containers"]:
+    blob = url + "/" + order["blob"]
+    access[url] = {
+        "list": send("GET", url + "?restype=container&comp=list&maxresults=1", headers),
+        "write": send("PUT", blob, {**headers, "x-ms-blob-type": "BlockBlob"}, b"fed verify"),
+        "read": send("GET", blob, headers),
+        "delete": send("DELETE", blob, headers),
+    }
+names = {name: resolve(name) for name in order["names"]}
+print("fed-verify:" + json.dumps({"access": access, "names": names}))
+"""

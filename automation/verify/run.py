@@ -1,0 +1,111 @@
+"""One verification from end to end: state, Resource Manager, packets, identities, names, as far as asked."""
+
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from automation.verify import live, packets
+from automation.verify.check import Verification, verify
+from automation.verify.finding import Finding
+from automation.verify.probes import Inside
+from automation.verify.resources import read_export
+from federation.parties import Federation
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where to look beside the state; None where nobody looks.
+
+    ``client`` is Resource Manager, ``prober`` opens connections, ``inside`` acts from within the machines.
+    """
+
+    client: live.Client | None = None
+    prober: packets.Prober | None = None
+    inside: Callable[[Verification], Inside] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Everything that was found, when, and how long each proof took (seconds)."""
+
+    date: dt.datetime
+    state: Verification
+    now: Verification | None
+    packets: packets.Packets | None
+    inside: Inside | None
+    findings: tuple[Finding, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the deployment is what was intended, in both directions."""
+        return not self.findings
+
+    @property
+    def shown(self) -> Verification:
+        """What to show: what exists now if that was read, else the state."""
+        return self.now or self.state
+
+
+def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: Sources) -> Outcome:
+    """Verify a stack.
+
+    Args:
+        stack: its name.
+        export: what ``pulumi stack export`` prints.
+        federation: the parties that its settings describe.
+        sources: where to look beside the state.
+
+    Raises VerifyError when there is nothing to verify or something may not be seen.
+    """
+    seconds: dict[str, float] = {}
+
+    def timed(proof: str, ask: Callable[[], T]) -> T:
+        start = time.monotonic()
+        answer = ask()
+        seconds[proof] = time.monotonic() - start
+        return answer
+
+    state = timed("state", lambda: verify(read_export(stack, export), federation))
+    findings = dict.fromkeys(state.findings)
+    now = None
+    if sources.client is not None:
+        client = sources.client
+        now = timed("live", lambda: verify(live.read(client, state.deployment, federation), federation))
+        findings |= dict.fromkeys(_news(state, now))
+        findings |= dict.fromkeys(live.drift(state.deployment, now.deployment))
+    seen = now or state
+    sent = None
+    if sources.prober is not None:
+        prober = sources.prober
+        sent = timed("packets", lambda: packets.measure(seen, prober))
+        findings |= dict.fromkeys(sent.findings)
+    inside = None
+    if sources.inside is not None:
+        look = sources.inside
+        inside = timed("inside", lambda: look(seen))
+        findings |= dict.fromkeys(inside.findings)
+    return Outcome(
+        date=dt.datetime.now(tz=dt.UTC),
+        state=state,
+        now=now,
+        packets=sent,
+        inside=inside,
+        findings=tuple(findings),
+        seconds=seconds,
+    )
+
+
+def _news(state: Verification, now: Verification) -> list[Finding]:
+    """Return what is wrong now and not in the state: it was changed behind the program's back."""
+    known = {(f.kind, f.rule, f.culprit) for f in state.findings}
+    return [
+        dataclasses.replace(f, what=f"behind the program's back: {f.what}")
+        for f in now.findings
+        if (f.kind, f.rule, f.culprit) not in known
+    ]
