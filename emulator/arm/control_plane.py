@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from emulator.arm import fabric_feed, ids, resources
@@ -91,27 +92,34 @@ class ControlPlane:
 
     def _answer(self, request: Request) -> Response:
         caller = self._verify(request.headers.get("authorization"))
-        now = self._clock()
-        self._settle(now)
+        self._settle()
         if request.path.lower().startswith("/emulator/"):
-            return fabric_feed.answer(self.store, self._catalogue, request, caller, self._clock)
-        with self.store.transaction(now) as tx:
-            context = Context(
+            return fabric_feed.answer(self.store, request, partial(self._open, caller, {}), self._settle)
+        with self._open(caller, request.query) as context:
+            return _FrontDoor(context, request).answer()
+
+    @contextmanager
+    def _open(self, caller: Caller, query: Mapping[str, str]) -> Iterator[Context]:
+        """Open a transaction for a caller."""
+        with self.store.transaction(self._clock()) as tx:
+            yield Context(
                 tx=tx,
                 caller=caller,
                 catalogue=self._catalogue,
-                query=request.query,
+                query=query,
                 latency=self._latency,
                 fabric_listens=self.store.is_followed(),
             )
-            return _FrontDoor(context, request).answer()
 
-    def _settle(self, now: float) -> None:
+    def _settle(self) -> float | None:
+        """End the operations whose time is over; return the seconds until the next one's, None without
+        one."""
         due = self.store.next_due()
-        if due is None or due > now:
-            return
-        with self.store.transaction(now) as tx:
-            settle(Context(tx=tx, caller=Caller(), catalogue=self._catalogue))
+        if due is not None and due <= self._clock():
+            with self._open(Caller(), {}) as context:
+                settle(context)
+            due = self.store.next_due()
+        return None if due is None else due - self._clock()
 
 
 class _FrontDoor:

@@ -12,71 +12,81 @@ GET    /emulator/images               ``{"value": [...]}``
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from urllib.parse import unquote
 
-from emulator.arm.catalogue import Catalogue
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row, Store, Transaction
-from emulator.arm.tokens import Caller
 from emulator.arm.writes import Context, render
 
 LONGEST_WAIT = 60.0
 """Seconds that a request for changes may wait."""
+SHORTEST_WAIT = 0.01
+"""Seconds between two looks at operations that are due."""
 
 
-def answer(
-    store: Store, catalogue: Catalogue, request: Request, caller: Caller, clock: Callable[[], float]
-) -> Response:
+Open = Callable[[], AbstractContextManager[Context]]
+"""Opens a transaction."""
+Settle = Callable[[], float | None]
+"""Ends operations whose time is over; returns the seconds until the next one's, None without one."""
+
+
+def answer(store: Store, request: Request, open_: Open, settle: Settle) -> Response:
     """Answer a request of the fabric."""
     _, area, *rest = request.path.strip("/").split("/", 2)
     name = unquote(rest[0]) if rest else None
     if (request.method, area, name) == ("GET", "changes", None):
-        return _changes(store, catalogue, request, caller, clock)
-    with store.transaction(clock()) as tx:
-        context = Context(tx=tx, caller=caller, catalogue=catalogue)
+        return _changes(store, request, open_, settle)
+    with open_() as context:
         match request.method, area:
             case "GET", "vms" if name is None:
-                return Response(status=200, body={"value": _machines(tx)})
+                return Response(status=200, body={"value": _machines(context.tx)})
             case "PUT", "vms" if name is not None:
-                _machine(tx, name)
-                tx.set_health(_machine(tx, name), request.body or {})
-                tx.touch(name)
+                context.tx.set_health(_machine(context.tx, name), request.body or {})
+                context.tx.touch(name)
                 return Response(status=204)
             case "POST", "commands" if name is not None:
                 return _answer_command(context, name, request.body or {})
             case "PUT", "images" if name is not None:
-                tx.put_image(name, request.body or {})
+                context.tx.put_image(name, request.body or {})
                 return Response(status=204)
             case "GET", "images" if name is None:
-                return Response(status=200, body={"value": tx.images_since(0)})
+                return Response(status=200, body={"value": context.tx.images_since(0)})
     raise not_found("NotFound", f"The emulator has no {request.method} {request.path}.")
 
 
-def _changes(
-    store: Store, catalogue: Catalogue, request: Request, caller: Caller, clock: Callable[[], float]
-) -> Response:
-    since, wait = _number(request, "since", int), _number(request, "wait", float)
-    if wait:
-        store.wait_beyond(int(since), min(wait, LONGEST_WAIT))
-        if store.closed:
-            raise ArmError(503, "ServerShuttingDown", "The emulator is shutting down.")
-    with store.transaction(clock()) as tx:
-        context = Context(tx=tx, caller=caller, catalogue=catalogue)
+def _changes(store: Store, request: Request, open_: Open, settle: Settle) -> Response:
+    since, wait = int(_number(request, "since", int)), _number(request, "wait", float)
+    _wait(store, since, min(wait, LONGEST_WAIT), settle)
+    with open_() as context:
+        tx = context.tx
         return Response(
             status=200,
             body={
                 "revision": tx.revision,
-                "upserts": [_upsert(context, row) for row in tx.changed_since(int(since))],
-                "deletes": tx.deleted_since(int(since)) if since else [],
-                "images": tx.images_since(int(since)),
+                "upserts": [_upsert(context, row) for row in tx.changed_since(since)],
+                "deletes": tx.deleted_since(since) if since else [],
+                "images": tx.images_since(since),
                 "commands": [
                     {"operation": operation, "vm": vm, "script": script}
                     for operation, vm, script in tx.commands()
                 ],
             },
         )
+
+
+def _wait(store: Store, since: int, seconds: float, settle: Settle) -> None:
+    """Wait for something newer than a revision, ending operations in their time."""
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0:
+        due = settle()
+        if store.wait_beyond(since, left if due is None else max(SHORTEST_WAIT, min(left, due))):
+            break
+    if store.closed:
+        raise ArmError(503, "ServerShuttingDown", "The emulator is shutting down.")
 
 
 def _number(request: Request, name: str, kind: type[int] | type[float]) -> float:

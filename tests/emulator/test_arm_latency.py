@@ -226,3 +226,15 @@ def test_the_switch_is_read(text: str, scale: float) -> None:
 def test_a_switch_that_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="FED_EMULATOR_LATENCY"):
         Latency.parse(text)
+
+
+def test_a_follower_hears_of_an_end_when_it_comes(tmp_path: Path) -> None:
+    plane = ControlPlane(tmp_path / "arm.sqlite", KEY, latency=Latency(0.02))
+    arm = Arm(plane)
+    arm.put(GROUP, {"location": "westeurope"})
+    revision = arm.get("/emulator/changes")["revision"]
+    told = arm.get("/emulator/changes", since=str(revision), wait="10")["upserts"]
+    assert [(one["id"], one["body"]["properties"]["provisioningState"]) for one in told] == [
+        (GROUP, "Succeeded")
+    ]
+    plane.close()
