@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workloads.data import heart_data, reference
-from workloads.jobs.heart import model
+from workloads.jobs.heart.heart_job import model
 
 HOSPITALS = tuple(heart_data.PATIENTS)
 

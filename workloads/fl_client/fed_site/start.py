@@ -61,10 +61,10 @@ def command(kit: Path, work: Path) -> list[str]:
 def registered(work: Path, now: float) -> bool:
     """Whether the server answered this client within the last STALE_AFTER_SECONDS."""
     try:
-        heard = json.loads((work / HEALTH_FILE).read_text())["heard"]
-    except (OSError, ValueError, KeyError):
+        heard = float(json.loads((work / HEALTH_FILE).read_text())["heard"])
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(now - float(heard) < STALE_AFTER_SECONDS)
+    return now - heard < STALE_AFTER_SECONDS
 
 
 def main() -> None:

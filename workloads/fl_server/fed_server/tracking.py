@@ -17,7 +17,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,23 +30,13 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fed_server import gates
+from fed_server.contribution import Contribution
 from fed_server.files import write_json
 from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
 from fed_server.paths import job_folder
 
 MODEL = "models/server.npy"
 """Where NVFlare's NPModelPersistor puts the model, below the run's folder."""
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """What one hospital sent in one round, besides weights."""
-
-    metrics: Mapping[str, float]
-    """Single numbers; `n_test` is the number of patients they were measured on."""
-    histograms: Mapping[str, list[float]]
-    tags: Mapping[str, str]
-    """Texts, such as `data_sha256`."""
 
 
 class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types

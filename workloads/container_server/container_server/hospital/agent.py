@@ -57,6 +57,7 @@ class HospitalAgent:
         self._desired_look = Cadence(clock, 10.0)
         self._data_look = Cadence(clock, 60.0)
         self._kit_look = Cadence(clock, 30.0)
+        self._renewal_due = Cadence(clock, 86_400.0)
         self._report_due = Cadence(clock, 60.0)
         self._details_due = Cadence(clock, 5.0)
         self._memory = config.agent / "hospital.json"
@@ -68,7 +69,7 @@ class HospitalAgent:
         self._manifest = self._load_manifest()
         self._renewing = False
         self._kit_faults: tuple[str, ...] = ()
-        self._blocked = ""
+        self._troubles: dict[str, str] = {}
         self._started_at: float | None = None
         self._engine_heard = clock.now()
         self._since = clock.now()
@@ -78,7 +79,6 @@ class HospitalAgent:
 
     def tick(self) -> float:
         """One turn. Raises EngineLostError when only a restart can help."""
-        self._blocked = ""
         self._look_at_desired()
         if self._kit_look.due():
             self._check_kit()
@@ -98,7 +98,7 @@ class HospitalAgent:
     def report(self, client: ContainerState | None = None) -> dict[str, Any]:
         """The report, as it goes to the centre (without `schema`)."""
         client = client or self._client_state() or ContainerState(Running.ABSENT)
-        reason = "; ".join(part for part in (self.decision.reason, self._blocked) if part)
+        reason = "; ".join([self.decision.reason, *self._troubles.values()])
         return {
             "hospital": self._config.party,
             "state": self.decision.state.value,
@@ -124,9 +124,10 @@ class HospitalAgent:
         try:
             found = self._channel.read(DESIRED, self._desired_etag)
         except TransientError as error:
-            self._blocked = str(error)
+            self._troubles["desired state"] = str(error)
             self._desired_look.failed()
             return
+        self._troubles.pop("desired state", None)
         self._desired_look.succeeded()
         if isinstance(found, Blob):
             self._desired_etag = found.etag
@@ -154,7 +155,8 @@ class HospitalAgent:
         self._kit_look.succeeded(3.0 if self._kit_faults else None)
         if self._kit_faults:
             say("kit check failed", faults=self._kit_faults)
-        elif self._ends_soon() and not self._renewing:
+        elif self._ends_soon() and not self._renewing and self._renewal_due.due():
+            self._renewal_due.succeeded()
             self._begin_renewal("the certificate ends soon")
 
     def _look_at_data(self) -> None:
@@ -163,19 +165,21 @@ class HospitalAgent:
         try:
             self._staging.refresh()
         except TransientError as error:
-            self._blocked = str(error)
+            self._troubles["data"] = str(error)
             self._data_look.failed()
             return
+        self._troubles.pop("data", None)
         self._data_look.succeeded(5.0 if self._staging.faults else None)
 
     def _client_state(self) -> ContainerState | None:
         try:
             state = self._engine.state(CLIENT)
         except EngineUnreachableError as error:
-            self._blocked = str(error)
+            self._troubles["engine"] = str(error)
             if self._clock.now() - self._engine_heard > ENGINE_PATIENCE_SECONDS:
                 raise EngineLostError(str(error)) from error
             return None
+        self._troubles.pop("engine", None)
         self._engine_heard = self._clock.now()
         return state
 
@@ -206,10 +210,14 @@ class HospitalAgent:
                 self._engine.stop(CLIENT)
                 say("client stopped", reason=decision.reason)
         except (TransientError, NvflareError) as error:
-            self._blocked = str(error)
+            self._troubles["enrolment" if self._manifest is None or self._renewing else "client"] = str(error)
+        else:
+            self._troubles.pop("client", None)
 
     def _enrol(self) -> None:
         manifest = self._enrolment.step()
+        if not self._enrolment.blocked:
+            self._troubles.pop("enrolment", None)
         if manifest is None:
             return
         self._manifest = manifest
@@ -240,7 +248,13 @@ class HospitalAgent:
 
     def _report(self, client: ContainerState | None) -> None:
         state = self.decision.state
-        details = (self.decision.reason, self._generation, self._staging.faults, *self._staging.files.items())
+        details = (
+            *self._troubles.values(),
+            self.decision.reason,
+            self._generation,
+            self._staging.faults,
+            *self._staging.files.items(),
+        )
         wanted = state is not self._reported_state or (
             details != self._reported_details and self._details_due.due()
         )

@@ -56,6 +56,11 @@ class Enrolment:
         """Where the manifest of the assembled kit is kept."""
         return self._config.agent / "manifest.json"
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the last step failed and the next one is waited for."""
+        return self._looking.failing
+
     def renew(self) -> None:
         """Begin again with a new key. The kit in use stays until the new one is assembled."""
         shutil.rmtree(self._folder, ignore_errors=True)

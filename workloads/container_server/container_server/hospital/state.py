@@ -109,7 +109,7 @@ def _of_running_client(facts: Facts) -> Decision:
         code = facts.client.exit_code
         reason = "the client ends and is started again" + (f", exit code {code}" if code else "")
         return Decision(State.DEGRADED, reason + _meaning(code))
-    if facts.started_ago is not None and facts.started_ago < GRACE_SECONDS:
+    if facts.heard_ago is None and facts.started_ago is not None and facts.started_ago < GRACE_SECONDS:
         return Decision(State.VERIFIED, "the client is starting")
     since = "never since its start" if facts.heard_ago is None else f"{facts.heard_ago:.0f} s ago"
     return Decision(

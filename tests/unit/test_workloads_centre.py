@@ -1,0 +1,475 @@
+"""The centre's container server: members, certificates, jobs, results, and what fedctl answers."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from container_server.centre.agent import CentreAgent
+from container_server.centre.inbox import ArchiveRefusedError, unpack
+from container_server.centre.jobs import JobRefusedError, UnknownJobError, state_of
+from container_server.centre.members import Members, UnknownHospitalError
+from container_server.centre.metadata import MembershipError, members
+from container_server.engine import ContainerState, Running
+from container_server.errors import TransientError
+from container_server.hospital.state import State
+from container_server.messages import DECISION, REQUEST, decode, encode
+from container_server.storage import StorageUnreachableError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.workloads_pki import request_archive, zipped
+from tests.unit.workloads_world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def allowed(world: World) -> dict[str, str]:
+    sites: dict[str, str] = json.loads((world.centre_config.work / "allowed.json").read_text())["sites"]
+    return sites
+
+
+def decision(world: World) -> dict[str, Any]:
+    return decode("decision", (world.channel.folder / DECISION).read_bytes())
+
+
+class TestServer:
+    def test_it_is_started_once_its_kit_is_verified(self, world: World) -> None:
+        world.turn(3)
+        assert "start fl-server" in world.server.actions
+
+    def test_not_with_a_damaged_kit(self, world: World) -> None:
+        world.turn(3)
+        world.server.stop("fl-server")
+        (world.centre_config.kit / "startup/server.key").chmod(0o644)
+        before = len(world.server.actions)
+        world.turn(10)
+        assert world.server.actions[before:] == []
+
+    def test_its_job_history_lies_on_the_data_disk(self, world: World) -> None:
+        world.turn(3)
+        resources = json.loads((world.centre_config.kit / "local/resources.json").read_text())
+        manager = next(part for part in resources["components"] if part["id"] == "job_manager")
+        assert manager["args"]["uri_root"] == "/var/lib/fl/nvflare/jobs-storage"
+
+    def test_root_and_kits_survive_a_restart_of_the_service(self, world: World) -> None:
+        world.turn(10)
+        before = allowed(world)
+        calls = len(world.nvflare.calls)
+        world.centre = world.new_centre()
+        world.turn(10)
+        assert allowed(world) == before
+        assert world.nvflare.calls[calls:] == []
+
+    def test_its_certificate_is_renewed_and_the_server_restarted(self, world: World) -> None:
+        world.turn(10)
+        world.clock.time += 340 * 86_400
+        for _ in range(10):
+            world.centre.tick()
+            world.clock.sleep(1)
+        assert "restart fl-server" in world.server.actions
+
+
+class TestMembership:
+    def test_a_hospital_that_leaves_is_no_longer_allowed(self, world: World) -> None:
+        world.turn(10)
+        assert list(allowed(world)) == ["cleveland"]
+        world.members = []
+        world.turn(10)
+        assert allowed(world) == {}
+
+    def test_one_that_comes_back_is_allowed_again_with_the_certificate_it_has(self, world: World) -> None:
+        world.turn(10)
+        before = allowed(world)
+        world.members = []
+        world.turn(10)
+        world.members = ["cleveland"]
+        world.turn(10)
+        assert allowed(world) == before
+
+    def test_where_approval_is_manual_a_person_must_say_so_again(self, tmp_path: Path) -> None:
+        world = World(tmp_path, approval="manual")
+        world.turn(5)
+        world.centre.commands.approve({"hospital": "cleveland"})
+        world.turn(10)
+        world.members = []
+        world.turn(10)
+        world.members = ["cleveland"]
+        world.turn(10)
+        assert allowed(world) == {}
+        world.centre.commands.approve({"hospital": "cleveland"})
+        assert list(allowed(world)) == ["cleveland"]
+
+    def test_metadata_that_fails_or_lies_removes_nobody(self, world: World) -> None:
+        world.turn(10)
+        before = allowed(world)
+        for text in ("", "bm90IGpzb24=", "{}", "eyJob3NwaXRhbHMiOiAiYSJ9"):
+            world.centre._user_data = lambda text=text: text  # type: ignore[misc]
+            world.turn(30)
+            assert allowed(world) == before
+
+    @pytest.mark.parametrize(
+        "text", ["", "!!", "e30=", "W10=", "eyJob3NwaXRhbHMiOiBbIi4uL3giXX0=", "eyJob3NwaXRhbHMiOiBbMV19"]
+    )
+    def test_user_data_that_is_no_list_of_hospitals_is_refused(self, text: str) -> None:
+        with pytest.raises(MembershipError):
+            members(lambda: text)
+
+    def test_an_empty_list_is_a_list(self) -> None:
+        assert members(lambda: "eyJob3NwaXRhbHMiOiBbXX0=") == frozenset()
+
+
+class TestCertificates:
+    def test_a_request_for_another_name_is_refused_with_the_reason(self, world: World) -> None:
+        world.channel.write(REQUEST, request_archive("hungary"))
+        for _ in range(20):
+            world.centre.tick()
+            world.clock.sleep(0.5)
+        assert decision(world)["decision"] == "refused"
+        assert "hungary" in decision(world)["reason"]
+        assert allowed(world) == {}
+
+    def test_a_later_foreign_request_does_not_take_the_certificate_away(self, world: World) -> None:
+        world.turn(10)
+        before = allowed(world)
+        world.channel.write(REQUEST, request_archive("cleveland", cert_type="lead", cert_role="lead"))
+        world.turn(20)
+        assert decision(world)["decision"] == "refused"
+        assert allowed(world) == before
+
+    def test_the_serial_is_allowed_before_the_hospital_is_told(self, world: World) -> None:
+        write = world.channel.write
+        seen: list[dict[str, str]] = []
+
+        def watched(name: str, content: bytes) -> None:
+            if name == DECISION:
+                seen.append(allowed(world))
+            write(name, content)
+
+        world.channel.write = watched  # type: ignore[method-assign]
+        world.turn(10)
+        assert list(seen[0]) == ["cleveland"]
+
+    def test_a_request_is_signed_once(self, world: World) -> None:
+        world.turn(10)
+        before = allowed(world)
+        world.turn(60)
+        assert allowed(world) == before
+
+    def test_revoked_means_out_and_approved_means_in_with_the_same_certificate(self, world: World) -> None:
+        world.turn(10)
+        before = allowed(world)
+        world.centre.commands.revoke({"hospital": "cleveland", "reason": "key lost"})
+        assert allowed(world) == {}
+        world.turn(20)
+        assert world.state() is State.STOPPED
+        assert "key lost" in world.reason
+        world.centre.commands.approve({"hospital": "cleveland"})
+        world.turn(30)
+        assert allowed(world) == before
+        assert world.state() is State.RUNNING
+
+    def test_a_revoked_hospital_that_asks_again_is_refused(self, world: World) -> None:
+        world.turn(10)
+        world.centre.commands.revoke({"hospital": "cleveland", "reason": "key lost"})
+        world.channel.write(REQUEST, request_archive("cleveland", request_id="again"))
+        world.turn(20)
+        assert decision(world) | {"reason": ""} == {
+            "schema": "fed/decision/1",
+            "request_id": "again",
+            "decision": "refused",
+            "reason": "",
+        }
+        assert allowed(world) == {}
+
+    def test_storage_trouble_of_one_hospital_does_not_hold_up_another(self, world: World) -> None:
+        world.members = ["cleveland", "hungary"]
+        world.store("client-hungary").failure = StorageUnreachableError("no route")
+        world.turn(20)
+        assert world.state() is State.RUNNING
+
+    def test_steady_state_asks_about_once_a_second(self, world: World) -> None:
+        world.turn(60)
+        for store in world.stores.values():
+            store.calls.clear()
+        for _ in range(1200):
+            world.clock.sleep(world.centre.tick())
+        asked = sum(len(store.calls) for store in world.stores.values())
+        assert asked < 1.3 * 600
+
+    def test_members_are_named_when_one_is_unknown(self, world: World) -> None:
+        world.turn(6)
+        with pytest.raises(UnknownHospitalError, match="there are: cleveland"):
+            world.centre.commands.approve({"hospital": "zurich"})
+
+    def test_a_state_file_survives(self, tmp_path: Path) -> None:
+        first = Members(tmp_path / "members.json", tmp_path / "allowed.json")
+        first.follow(["cleveland"])
+        first.change("cleveland", status="approved", serial="ab")
+        again = Members(tmp_path / "members.json", tmp_path / "allowed.json")
+        assert again.get("cleveland").admitted
+
+
+def builds(
+    world: World, answer: dict[str, Any], code: int = 0
+) -> Callable[[str, list[str]], tuple[int, str]]:
+    """A server container that builds a job folder, or answers with an error."""
+
+    def execution(name: str, command: list[str]) -> tuple[int, str]:
+        out = Path(command[command.index("--out") + 1])
+        folder = world.centre_config.work / out.relative_to(world.centre_config.server_work)
+        if "job" in answer:
+            (folder / answer["job"]).mkdir(parents=True)
+            (folder / answer["job"] / "meta.json").write_text("{}")
+        return code, "noise\n" + json.dumps(answer)
+
+    return execution
+
+
+HEART = {"job": "heart", "rounds": 10, "first_round": 0, "parameters": {}, "checksum": "ab"}
+
+
+def leave(world: World, job_id: str, nvflare: str, **progress: Any) -> None:
+    """What the server's components leave of a job."""
+    folder = world.centre_config.work / "jobs" / job_id
+    (folder / "status.json").write_text(json.dumps({"nvflare": nvflare, "reason": ""}))
+    if progress:
+        (folder / "progress.json").write_text(json.dumps({"job": "heart", **progress}))
+
+
+class TestJobs:
+    @pytest.fixture
+    def centre(self, world: World) -> CentreAgent:
+        world.turn(10)
+        world.server.execution = builds(world, HEART)
+        return world.centre
+
+    def test_a_job_is_built_in_the_servers_container_and_submitted(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        row = centre.commands.submit({"job": "heart", "rounds": 10, "param": {"steps": "5"}})
+        assert (row["job"], row["state"], row["rounds"]) == ("heart", "queued", 10)
+        assert world.nvflare.jobs == ["submit heart"]
+        assert list((world.centre_config.work / "outbox").iterdir()) == []
+
+    def test_what_the_builder_refuses_is_passed_on(self, world: World, centre: CentreAgent) -> None:
+        world.server.execution = builds(world, {"error": "there is no job 'x'; there are: heart"}, 2)
+        with pytest.raises(JobRefusedError, match="there are: heart"):
+            centre.commands.submit({"job": "x"})
+
+    def test_its_progress_is_shown_by_hospital(self, world: World, centre: CentreAgent) -> None:
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        history = [
+            {"round": 0, "seconds": 2.0, "sites": {"a": {"auc": 0.5}, "b": {"auc": 0.6}}, "global": {}},
+            {"round": 1, "seconds": 7.0, "sites": {"a": {"auc": 0.7}}, "global": {"mean_site_auc": 0.7}},
+        ]
+        leave(world, job_id, "RUNNING", state="running", history=history)
+        shown = centre.commands.job({"id": job_id[:9]})
+        assert (shown["state"], shown["round"]) == ("running", 1)
+        assert shown["hospitals"] == {"a": {"auc": 0.7}, "b": {"auc": 0.6, "missed": [1]}}
+        assert shown["seconds"] == [2.0, 7.0]
+
+    def test_only_a_job_that_ended_can_be_resumed(self, world: World, centre: CentreAgent) -> None:
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        with pytest.raises(JobRefusedError, match="queued"):
+            centre.commands.resume({"id": job_id})
+        leave(world, job_id, "FINISHED:ABNORMAL", state="failed", history=[], reason="server stopped")
+        world.server.execution = builds(world, {**HEART, "first_round": 4})
+        assert centre.commands.resume({"id": job_id})["round"] == 4
+
+    def test_a_job_that_ended_cannot_be_aborted(self, world: World, centre: CentreAgent) -> None:
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        centre.commands.abort({"id": job_id})
+        assert world.nvflare.jobs[-1].startswith("abort")
+        leave(world, job_id, "FINISHED:ABORTED", state="failed", history=[])
+        with pytest.raises(JobRefusedError, match="aborted already"):
+            centre.commands.abort({"id": job_id})
+
+    @pytest.mark.parametrize("job_id", ["", "zzz", "../../etc"])
+    def test_an_unknown_job_is_an_answer(self, centre: CentreAgent, job_id: str) -> None:
+        centre.commands.submit({"job": "heart"})
+        with pytest.raises(UnknownJobError):
+            centre.commands.job({"id": job_id})
+
+    def test_results_go_to_the_centre_and_each_hospital_gets_only_its_own(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        results = world.centre_config.work / "jobs" / job_id / "results"
+        for name in (
+            "global/model.json",
+            "hospitals/cleveland.json",
+            "hospitals/hungary.json",
+            "centre/h.json",
+        ):
+            (results / name).parent.mkdir(parents=True, exist_ok=True)
+            (results / name).write_text(json.dumps({"file": name}))
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        world.turn(5)
+        own = world.channel.folder / "results" / job_id
+        assert {path.name for path in own.iterdir()} == {"model.json", "hospital.json"}
+        assert "cleveland" in (own / "hospital.json").read_text()
+        stored = world.store("server").folder / "results" / job_id / "results"
+        assert (stored / "centre/h.json").is_file()
+
+    def test_results_are_handed_on_once(self, world: World, centre: CentreAgent) -> None:
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        world.turn(5)
+        world.store("server").calls.clear()
+        world.centre = world.new_centre()
+        world.turn(5)
+        assert not [call for call in world.store("server").calls if call.startswith("write")]
+
+    @pytest.mark.parametrize(
+        ("nvflare", "progress", "expected"),
+        [
+            ("", {}, "queued"),
+            ("SUBMITTED", {}, "queued"),
+            ("DISPATCHED", {}, "running"),
+            ("FINISHED:COMPLETED", {"state": "finished"}, "finished"),
+            ("FINISHED:ABNORMAL", {"state": "finished"}, "finished"),
+            ("FINISHED:COMPLETED", {"state": "failed", "reason": "x"}, "failed"),
+            ("FINISHED:EXECUTION_EXCEPTION", {}, "failed"),
+            ("FINISHED:ABORTED", {"state": "failed"}, "aborted"),
+            ("FINISHED:CAN_NOT_SCHEDULE", {}, "failed"),
+        ],
+    )
+    def test_state_from_nvflare_and_tracker(
+        self, nvflare: str, progress: dict[str, str], expected: str
+    ) -> None:
+        state, reason = state_of(nvflare, "", progress)
+        assert state == expected
+        assert bool(reason) == (expected in ("failed", "aborted"))
+
+
+class TestInbox:
+    @pytest.fixture
+    def centre(self, world: World) -> CentreAgent:
+        world.turn(10)
+        world.server.execution = builds(world, {**HEART, "job": "pulse"})
+        return world.centre
+
+    def answer(self, world: World, name: str) -> dict[str, str]:
+        content: dict[str, str] = json.loads(
+            (world.store("server").folder / f"inbox/{name}.json").read_text()
+        )
+        return content
+
+    def test_a_job_dropped_in_is_submitted_and_answered(self, world: World, centre: CentreAgent) -> None:
+        archive = zipped({"pulse/job.yaml": "name: pulse", "pulse/pulse_job/job.py": ""})
+        world.store("server").write("inbox/pulse.zip", archive)
+        world.turn(20)
+        assert self.answer(world, "pulse")["job_id"]
+        assert (world.centre_config.work / "inbox/pulse/pulse_job/job.py").is_file()
+        assert not (world.store("server").folder / "inbox/pulse.zip").exists()
+
+    def test_one_that_is_refused_is_answered_with_the_reason(self, world: World, centre: CentreAgent) -> None:
+        world.store("server").write("inbox/pulse.zip", b"not an archive")
+        world.turn(20)
+        assert "not a readable archive" in self.answer(world, "pulse")["error"]
+
+    @pytest.mark.parametrize(
+        "name", ["../x", "/etc/passwd", "a/../../x", ".hidden/x", "a b", "x\\y", "-rf", "a/.git/config"]
+    )
+    def test_names_that_lead_elsewhere_are_refused(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ArchiveRefusedError):
+            unpack(zipped({"job.yaml": "", name: "x"}), tmp_path / "job")
+        assert not (tmp_path / "job").exists()
+
+    def test_links_are_refused(self, tmp_path: Path) -> None:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            link = zipfile.ZipInfo("secrets")
+            link.external_attr = 0o120777 << 16
+            archive.writestr(link, "/etc/passwd")
+            archive.writestr("job.yaml", "")
+        with pytest.raises(ArchiveRefusedError, match="link"):
+            unpack(stream.getvalue(), tmp_path / "job")
+
+    def test_a_bomb_is_refused(self, tmp_path: Path) -> None:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("job.yaml", b"\0" * 20_000_000)
+        with pytest.raises(ArchiveRefusedError, match="unpacked"):
+            unpack(stream.getvalue(), tmp_path / "job")
+
+    def test_without_a_job_yaml_it_is_no_job(self, tmp_path: Path) -> None:
+        with pytest.raises(ArchiveRefusedError, match=r"job\.yaml"):
+            unpack(zipped({"x.py": ""}), tmp_path / "job")
+
+    @settings(max_examples=150, deadline=None)
+    @given(content=st.binary(max_size=300))
+    def test_any_bytes_are_refused_and_never_crash(
+        self, tmp_path_factory: pytest.TempPathFactory, content: bytes
+    ) -> None:
+        with pytest.raises(ArchiveRefusedError):
+            unpack(content, tmp_path_factory.mktemp("x") / "job")
+
+    @settings(max_examples=150, deadline=None)
+    @given(names=st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=4, unique=True))
+    def test_whatever_the_names_nothing_is_written_outside(
+        self, tmp_path_factory: pytest.TempPathFactory, names: list[str]
+    ) -> None:
+        root = tmp_path_factory.mktemp("x")
+        try:
+            unpack(zipped({"job.yaml": "", **dict.fromkeys(names, "x")}), root / "job")
+        except (ArchiveRefusedError, UnicodeEncodeError):
+            assert not (root / "job").exists()
+        assert {path.name for path in root.iterdir()} <= {"job"}
+
+
+class TestStatus:
+    def test_it_tells_enrolment_state_and_registration(self, world: World) -> None:
+        world.turn(20)
+        (world.centre_config.work / "clients.json").write_text(
+            json.dumps({"heard": {"cleveland": world.clock.now()}})
+        )
+        status = world.centre.commands.status({})
+        assert status["hospitals"]["cleveland"] | {"reported": 0} == {
+            "enrolment": "approved",
+            "state": "running",
+            "registered": True,
+            "reported": 0,
+        }
+        assert (status["registered"], status["server"], status["mlflow"]) == (1, "running", "running")
+
+    def test_nobody_is_registered_at_a_server_that_is_down(self, world: World) -> None:
+        world.turn(20)
+        heard = {"heard": {"cleveland": world.clock.now()}}
+        (world.centre_config.work / "clients.json").write_text(json.dumps(heard))
+        world.server.containers["fl-server"] = ContainerState(Running.RESTARTING, 1)
+        assert world.centre.commands.status({})["registered"] == 0
+
+    def test_a_report_of_another_hospital_is_not_believed(self, world: World) -> None:
+        world.turn(10)
+        report = world.report()
+        world.channel.write(
+            "report.json", encode("report", {**_without_schema(report), "hospital": "hungary"})
+        )
+        world.hospital.tick = lambda: 1.0  # type: ignore[method-assign]
+        world.turn(20)
+        assert world.centre.commands.status({})["hospitals"]["cleveland"]["state"] == "running"
+
+    def test_storage_trouble_is_shown(self, world: World) -> None:
+        world.channel.failure = StorageUnreachableError("client-cleveland: no route")
+        world.turn(10)
+        assert "no route" in world.centre.commands.status({})["hospitals"]["cleveland"]["reason"]
+
+
+def _without_schema(message: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key != "schema"}
+
+
+def test_metadata_that_does_not_answer_is_transient() -> None:
+    def fetch() -> str:
+        raise TransientError("metadata service: timed out")
+
+    with pytest.raises(TransientError):
+        members(fetch)

@@ -1,0 +1,212 @@
+"""Jobs as far as they are pure: descriptions, gates, the federation's metrics, recomputed statistics."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from fed_server.contribution import Contribution
+from fed_server.gates import GateError, judge
+from fed_server.request import JobDescription, JobError, checksum, find_inputs
+
+from workloads.data import heart_data
+from workloads.jobs.heart.heart_job import model
+from workloads.jobs.heart.heart_job.summary import summarise_round
+from workloads.jobs.statistics.statistics_job import columns
+from workloads.jobs.statistics.statistics_job.pooling import by_hospital, pool, scaling
+
+JOBS = Path(__file__).resolve().parents[2] / "workloads" / "jobs"
+
+
+def described(folder: Path, text: str) -> JobDescription:
+    folder.mkdir(exist_ok=True)
+    (folder / "job.yaml").write_text(text)
+    return JobDescription.read(folder)
+
+
+class TestDescriptions:
+    @pytest.mark.parametrize("name", sorted(path.parent.name for path in JOBS.glob("*/job.yaml")))
+    def test_the_jobs_of_the_image_are_well_described(self, name: str) -> None:
+        description = JobDescription.read(JOBS / name)
+        assert description.name == name
+        module, _, function = description.build.partition(":")
+        source = (JOBS / name / module.replace(".", "/")).with_suffix(".py").read_text()
+        assert f"def {function}(" in source
+
+    @pytest.mark.parametrize(
+        ("text", "named"),
+        [
+            ("", "expected keys"),
+            ("name: [", "cannot be read"),
+            ("name: Heart\nbuild: a:b", "expected lower case"),
+            ("name: heart\nbuild: a.b", "package.module:function"),
+            ("name: heart\nbuild: a:b\nrunds: 3", "unknown key 'runds'"),
+            ("name: heart\nbuild: a:b\nminimum_sites: 0", "minimum_sites is 0"),
+            ("name: heart\nbuild: a:b\nrounds: -1", "rounds is -1"),
+            ("name: heart\nbuild: a:b\nparameters: {steps: {type: int}}", "'steps' needs"),
+        ],
+    )
+    def test_a_mistake_is_named(self, tmp_path: Path, text: str, named: str) -> None:
+        with pytest.raises(JobError) as refusal:
+            described(tmp_path / "heart", text)
+        assert named in str(refusal.value)
+
+    def test_parameters_are_typed_bounded_and_known(self, tmp_path: Path) -> None:
+        rule = "parameters: {steps: {type: int, default: 5, minimum: 1, maximum: 20}}"
+        description = described(tmp_path / "heart", f"name: heart\nbuild: a:b\n{rule}")
+        assert description.parse({}) == {"steps": 5}
+        assert description.parse({"steps": "7"}) == {"steps": 7}
+        for given, named in (
+            ({"steps": "x"}, "not of type int"),
+            ({"steps": "0"}, "below its minimum"),
+            ({"steps": "21"}, "above its maximum"),
+            ({"step": "1"}, "it has: steps"),
+        ):
+            with pytest.raises(JobError, match=named):
+                description.parse(given)
+
+    def test_the_checksum_is_that_of_names_and_contents(self, tmp_path: Path) -> None:
+        described(tmp_path / "heart", "name: heart\nbuild: a:b")
+        before = checksum(tmp_path / "heart")
+        (tmp_path / "heart" / "__pycache__").mkdir()
+        (tmp_path / "heart" / "__pycache__" / "x.pyc").write_text("")
+        assert checksum(tmp_path / "heart") == before
+        (tmp_path / "heart" / "x.py").write_text("")
+        assert checksum(tmp_path / "heart") != before
+
+
+class TestInputs:
+    @pytest.fixture
+    def heart(self, tmp_path: Path) -> JobDescription:
+        text = "name: heart\nbuild: a:b\nneeds: {scaling: statistics/scaling.json}"
+        return described(tmp_path / "heart", text)
+
+    def finished(self, jobs: Path, job_id: str, updated: float, state: str = "finished") -> None:
+        results = jobs / job_id / "results" / "global"
+        results.mkdir(parents=True)
+        (results / "scaling.json").write_text("{}")
+        progress = {"job": "statistics", "state": state, "updated": updated}
+        (jobs / job_id / "progress.json").write_text(json.dumps(progress))
+
+    def test_the_newest_finished_run_is_taken(self, tmp_path: Path, heart: JobDescription) -> None:
+        jobs = tmp_path / "jobs"
+        self.finished(jobs, "old", 1.0)
+        self.finished(jobs, "new", 2.0)
+        self.finished(jobs, "failed", 3.0, state="failed")
+        assert find_inputs(heart, jobs)[1] == {"scaling": "new"}
+
+    def test_without_one_it_says_what_to_submit(self, tmp_path: Path, heart: JobDescription) -> None:
+        with pytest.raises(JobError, match="submit 'statistics' first"):
+            find_inputs(heart, tmp_path / "jobs")
+
+
+class TestGates:
+    def test_each_bound_is_kept_or_named(self) -> None:
+        gates = [{"metric": "auc", "at_least": 0.8}, {"metric": "brier", "at_most": 0.2}]
+        verdicts = judge(gates, {"auc": 0.79, "brier": 0.1})
+        assert [verdict.passed for verdict in verdicts] == [False, True]
+        assert verdicts[0].text == "auc is 0.7900, expected at least 0.8"
+
+    @pytest.mark.parametrize("metrics", [{}, {"auc": float("nan")}])
+    def test_what_was_not_measured_fails(self, metrics: dict[str, float]) -> None:
+        assert not judge([{"metric": "auc", "at_least": 0.8}], metrics)[0].passed
+
+    @pytest.mark.parametrize(
+        "gate",
+        [
+            {},
+            {"metric": "auc"},
+            {"at_least": 1},
+            {"metric": "a", "at_least": 1, "at_most": 2},
+            {"metric": "a", "x": 1},
+        ],
+    )
+    def test_a_gate_that_makes_no_sense_is_an_error(self, gate: dict[str, Any]) -> None:
+        with pytest.raises(GateError):
+            judge([gate], {"auc": 1.0})
+
+
+class TestHeartMetrics:
+    def contribution(self, auc: float, own: float, patients: float, brier: float) -> Contribution:
+        metrics = {
+            "auc": auc,
+            "own_auc": own,
+            "brier": brier,
+            "accuracy": 0.8,
+            "loss": 0.4,
+            "calibration_in_the_large": 0.0,
+            "n_test": patients,
+        }
+        return Contribution(metrics, {"healthy": [5.0, 0.0], "ill": [0.0, 5.0]}, {})
+
+    def test_means_over_patients_are_weighted_and_means_over_sites_are_not(self) -> None:
+        sent = {"a": self.contribution(0.9, 0.8, 90, 0.1), "b": self.contribution(0.7, 0.75, 30, 0.2)}
+        metrics = summarise_round(sent)
+        assert metrics["global_brier"] == pytest.approx((90 * 0.1 + 30 * 0.2) / 120)
+        assert metrics["mean_site_auc"] == pytest.approx(0.8)
+        assert metrics["mean_site_auc_gain"] == pytest.approx(0.025)
+        assert metrics["worst_site_auc_gain"] == pytest.approx(-0.05)
+        assert metrics["global_auc_lower"] == 1.0
+
+    def test_a_hospital_whose_auc_is_undefined_is_left_out_of_the_means(self) -> None:
+        sent = {"a": self.contribution(0.9, 0.8, 90, 0.1), "b": self.contribution(0.7, 0.75, 30, 0.2)}
+        without = {key: value for key, value in sent["b"].metrics.items() if key != "auc"}
+        sent["b"] = Contribution(without, sent["b"].histograms, {})
+        assert summarise_round(sent)["mean_site_auc"] == pytest.approx(0.9)
+
+
+def published(values: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+    """What NVFlare's writer makes of one feature at these hospitals."""
+
+    def entry(number: float) -> dict[str, float]:
+        return {"patients": number}
+
+    return {
+        "count": {name: entry(len(column)) for name, column in values.items()} | {"Global": entry(999)},
+        "sum": {name: entry(float(column.sum())) for name, column in values.items()} | {"Global": entry(1)},
+        "stddev": {name: entry(float(column.std(ddof=1))) for name, column in values.items()},
+        "histogram": {name: {"patients": [[0, 1, 3], [1, 2, 4]]} for name in values},
+    }
+
+
+class TestStatistics:
+    values: ClassVar = {
+        "a": np.array([1.0, 2.0, 3.0, 4.0]),
+        "b": np.array([10.0, 20.0, 60.0]),
+    }
+
+    def test_globals_are_those_of_all_rows_together(self) -> None:
+        pooled = pool(published(self.values))
+        together = np.concatenate(list(self.values.values()))
+        assert pooled["count"] == 7
+        assert pooled["mean"] == pytest.approx(together.mean())
+        assert pooled["std"] == pytest.approx(together.std())
+        assert pooled["histogram"] == [[0, 1, 6], [1, 2, 8]]
+
+    def test_a_hospital_that_withheld_its_sum_is_left_out_of_the_count_too(self) -> None:
+        """NVFlare's own global mean would divide the others' sum by everybody's count."""
+        statistics = published(self.values)
+        del statistics["sum"]["b"]
+        pooled = pool(statistics)
+        assert pooled["hospitals"] == ["a"]
+        assert pooled["mean"] == pytest.approx(2.5)
+
+    def test_a_feature_nobody_published_has_no_hospitals(self) -> None:
+        assert pool({"count": {"Global": {"patients": 3}}}) == {"hospitals": []}
+
+    def test_a_constant_feature_is_not_scaled(self) -> None:
+        assert scaling({"x": {"mean": 2.0, "std": 0.0}}) == {"x": [2.0, 1.0]}
+
+    def test_each_hospitals_own_numbers_are_without_nvflares_globals(self) -> None:
+        turned = by_hospital({"age": published(self.values)})
+        assert set(turned) == {"a", "b"}
+        assert turned["a"]["age"]["sum"] == 10.0
+
+    def test_the_statistics_cover_every_feature_of_the_heart_model(self) -> None:
+        patients = model.read_patients(heart_data.seed("hungary").decode())
+        described = columns.features(patients.columns)
+        assert set(model.FEATURES) <= set(described)
+        raw = model.raw_features(patients)
+        for name in model.FEATURES:
+            assert described[name] == pytest.approx(raw[name][~np.isnan(raw[name])])

@@ -1,0 +1,119 @@
+"""A hospital and its centre, with time, storage, engines and NVFlare's commands in the test's hands."""
+
+import base64
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from container_server.centre.agent import CentreAgent
+from container_server.config import Config
+from container_server.engine import ContainerState, Running
+from container_server.hospital.agent import HospitalAgent
+from container_server.hospital.state import State
+from container_server.messages import REPORT, decode
+from container_server.nvflare_cli import Nvflare
+
+from tests.unit.workloads_fakes import FakeClock, FakeEngine, FolderStore
+from tests.unit.workloads_pki import START, FakeNvflare
+from workloads.data import heart_data
+
+
+def config_of(role: str, root: Path, **changes: Any) -> Config:
+    config = Config.read(
+        {
+            "FED_ROLE": role,
+            "FED_PARTY": "centre" if role == "centre" else "cleveland",
+            "FED_ENVIRONMENT": "dev",
+            "FED_FL_HOST": "fl.federation.internal",
+            "FED_FL_PORT": "8002",
+            "FED_HUB_STORAGE": "https://hub",
+            "FED_OWN_STORAGE": "https://own",
+            "FED_APPROVAL": "auto",
+            "AZURE_CLIENT_ID": "id",
+            "FED_ROOT": str(root),
+        }
+    )
+    return dataclasses.replace(config, **changes)
+
+
+class World:
+    """A hospital and, to answer it, a centre; both turn when the test says so."""
+
+    def __init__(self, folder: Path, approval: str = "auto"):
+        self.folder = folder
+        self.clock = FakeClock(START.timestamp() + 3600)
+        self.stores: dict[str, FolderStore] = {}
+        self.nvflare = FakeNvflare(folder, self.clock)
+        self.client = FakeEngine({"fl-client": ContainerState(Running.STOPPED)}, on_start=self._heard)
+        self.server = FakeEngine({"fl-server": ContainerState(Running.STOPPED)})
+        self.server.start("mlflow")
+        self.members = ["cleveland"]
+        self.centre_config = config_of("centre", folder / "centre", approval=approval)
+        self.hospital_config = config_of("hospital", folder / "hospital")
+        self.data.write("heart.csv", heart_data.seed("cleveland"))
+        self.hospital = self.new_hospital()
+        self.centre = self.new_centre()
+
+    def new_hospital(self, **changes: Any) -> HospitalAgent:
+        return HospitalAgent(
+            config=dataclasses.replace(self.hospital_config, **changes),
+            clock=self.clock,
+            channel=self.channel,
+            data=self.data,
+            engine=self.client,
+            nvflare=cast(Nvflare, self.nvflare),
+        )
+
+    def new_centre(self) -> CentreAgent:
+        return CentreAgent(
+            config=self.centre_config,
+            clock=self.clock,
+            open_container=self.store,
+            user_data=lambda: base64.b64encode(json.dumps({"hospitals": self.members}).encode()).decode(),
+            engine=self.server,
+            nvflare=cast(Nvflare, self.nvflare),
+        )
+
+    def store(self, name: str) -> FolderStore:
+        return self.stores.setdefault(name, FolderStore(self.folder / "blobs" / name))
+
+    @property
+    def channel(self) -> FolderStore:
+        return self.store("client-cleveland")
+
+    @property
+    def data(self) -> FolderStore:
+        return self.store("data")
+
+    def state(self) -> State:
+        return self.hospital.decision.state
+
+    @property
+    def reason(self) -> str:
+        return str(self.hospital.report()["reason"])
+
+    def turn(self, seconds: float, centre: bool = True) -> None:
+        """Let time pass, turning both."""
+        until = self.clock.now() + seconds
+        while self.clock.now() < until:
+            if centre:
+                self.centre.tick()
+            self.clock.sleep(self.hospital.tick())
+            self.hear()
+
+    def hear(self) -> None:
+        """The server answers the client, when it runs."""
+        if self.client.containers["fl-client"].running is Running.RUNNING:
+            self._heard("fl-client")
+
+    silent = False
+
+    def _heard(self, name: str) -> None:
+        work = self.hospital_config.work
+        work.mkdir(parents=True, exist_ok=True)
+        if not self.silent:
+            (work / "health.json").write_text(json.dumps({"heard": self.clock.now()}))
+
+    def report(self) -> dict[str, Any]:
+        return decode("report", (self.channel.folder / REPORT).read_bytes())
