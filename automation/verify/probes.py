@@ -104,8 +104,8 @@ def _ask(runner: Runner, machine: Resource, verification: Verification) -> Mappi
     if answer.is_error or _SCRIPT_MARK not in message:
         said = answer.error if answer.is_error else message
         raise VerifyError(
-            f"{machine.name} did not run the check from within: {said}. Nothing is proven about its identity. "
-            "Is it running (./fed status)? Without this proof: --no-inside"
+            f"{machine.name} did not run the check from within: {said}. Nothing is proven about its "
+            "identity. Is it running (./fed status)? Without this proof: --no-inside"
         )
     text = "".join(str(v.get("message", "")) for v in answer.body.get("value", []))
     line = next(part for part in text.splitlines() if part.startswith(_SCRIPT_MARK))

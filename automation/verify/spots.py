@@ -39,6 +39,11 @@ class Spot:
         """Party and part, as in the statement of intent."""
         return f"{self.party}/{self.part}"
 
+    @property
+    def address_text(self) -> str:
+        """The address as people write it, empty outside."""
+        return "" if self.address is None else str(IPv4Address(self.address))
+
     def __str__(self) -> str:
         return f"{self.name} ({self.text})"
 

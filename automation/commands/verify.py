@@ -1,0 +1,107 @@
+"""`fed verify`: whether a deployment is exactly as isolated as its settings say."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from automation.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.outcome import Code, QuestionError, RefusedError
+
+PANEL = "Look"
+
+Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Also write a report (HTML).")]
+Picture = Annotated[
+    Path | None, typer.Option("--picture", metavar="FILE", help="Also write the picture (SVG).")
+]
+State = Annotated[
+    Path | None, typer.Option("--state", metavar="FILE", help="Judge this `pulumi stack export` alone.")
+]
+Live = Annotated[bool, typer.Option("--live/--no-live", help="Also read what exists now.")]
+Packets = Annotated[
+    bool | None, typer.Option("--packets/--no-packets", help="Also open real connections (emulator).")
+]
+Inside = Annotated[
+    bool | None,
+    typer.Option("--inside/--no-inside", help="Also try data and names from the VMs (emulator's default)."),
+]
+
+
+def command(  # noqa: PLR0917 typer makes options of them
+    stack: Stack = None,
+    stack_option: StackOption = None,
+    on: Where = On.EMULATOR,
+    report: Report = None,
+    picture: Picture = None,
+    state: State = None,
+    live: Live = True,
+    packets: Packets = None,
+    inside: Inside = None,
+    as_json: Json = False,
+) -> None:
+    """Compare what is deployed with what the settings intend: ports, data, names; exit with 1 if they differ."""
+    from automation.output import show, show_json  # noqa: PLC0415 slow
+    from automation.verify.document import document  # noqa: PLC0415
+    from automation.verify.picture import picture as drawn  # noqa: PLC0415
+    from automation.verify.report import report as written  # noqa: PLC0415
+    from automation.verify.show import tables  # noqa: PLC0415
+
+    if packets and on is On.AZURE:
+        raise QuestionError("packets can be opened on the emulator only: on Azure use --inside, or neither")
+    emulated = on is On.EMULATOR
+    outcome = _outcome(
+        stack_name(stack, stack_option),
+        on,
+        state,
+        live=live,
+        packets=emulated if packets is None else packets,
+        inside=emulated if inside is None else inside,
+    )
+    for file, text in ((report, written), (picture, lambda found: drawn(found.shown))):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text(outcome), encoding="utf-8")
+    if as_json:
+        show_json(document(outcome))
+    else:
+        show(tables(outcome))
+    if not outcome.holds:
+        raise typer.Exit(Code.NO)
+
+
+def _outcome(name: str, on: On, state: Path | None, *, live: bool, packets: bool, inside: bool) -> Any:
+    from automation.target import ROOT, open_target  # noqa: PLC0415 slow
+    from automation.verify.resources import VerifyError  # noqa: PLC0415
+    from automation.verify.run import Sources, run  # noqa: PLC0415
+    from automation.verify.sources import sources  # noqa: PLC0415
+    from federation.parties import federation  # noqa: PLC0415
+    from federation.stack_file import load_stack  # noqa: PLC0415
+
+    try:
+        if state is not None:
+            return run(name, _read(state), federation(load_stack(ROOT, name)), Sources())
+        target = open_target(name, on)
+        if target.settings is None:
+            raise QuestionError(f"there is no stack file for {name}: nothing says what is intended")
+        deployed = target.existing_stack()
+        export = deployed.export_stack() if deployed else None
+        document = {"deployment": export.deployment if export else None}
+        where = sources(target, live=live, packets=packets, inside=inside)
+        return run(name, document, federation(target.settings), where)
+    except VerifyError as unanswered:
+        raise RefusedError(str(unanswered)) from unanswered
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise QuestionError(
+            f"{file} is no state that could be verified: {error}. Write one: pulumi stack export --file {file}"
+        ) from error
+    if not isinstance(found, dict):
+        raise QuestionError(
+            f"{file} holds no exported state: write one with pulumi stack export --file {file}"
+        )
+    return found

@@ -1,0 +1,22 @@
+"""The report for a security officer: one HTML file with everything in it, readable without this project."""
+
+from markupsafe import Markup
+
+from automation.verify.document import document
+from automation.verify.documents import render
+from automation.verify.picture import picture
+from automation.verify.run import Outcome
+from automation.verify.show import sentence
+
+
+def report(outcome: Outcome) -> str:
+    """Return the report as HTML."""
+    found = document(outcome)
+    return render(
+        "report.html.j2",
+        found=found,
+        verdict=sentence(found),
+        picture=Markup(picture(outcome.shown)),  # noqa: S704 made from an escaping template
+        intent=outcome.shown.intent,
+        parties=outcome.shown.federation.parties,
+    )

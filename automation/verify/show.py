@@ -1,0 +1,55 @@
+"""A verification on a terminal: three columns, then what differs, then one sentence."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from automation.verify.document import document
+from automation.verify.finding import Finding, Kind
+from automation.verify.run import Outcome
+
+_COLOURS = {Kind.OPEN: "bold red", Kind.UNKNOWN: "red", Kind.WEAKENED: "yellow", Kind.MISSING: "yellow"}
+
+
+def tables(outcome: Outcome) -> RenderableType:
+    """Return everything a person wants to see."""
+    found = document(outcome)
+    return Group(
+        _table("Who can open which port to whom", ("source", "destination", "protocol"), found["flows"]),
+        _table("Who may do what with whose data", ("who", "what"), found["access"]),
+        _table("Who resolves which name to where", ("who", "name"), found["names"]),
+        *(_finding(f) for f in outcome.findings),
+        Text(sentence(found), style="bold green" if outcome.holds else "bold red"),
+    )
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """Return the verdict in one sentence."""
+    sent = found["packets"]
+    proofs = ["state"]
+    proofs += ["Resource Manager"] if found["read"]["live"] else []
+    proofs += [f"{sent['attempts']} packets"] if sent else []
+    proofs += ["identities and names from within"] if any(row["measured"] for row in found["access"]) else []
+    how = f"{', '.join(proofs)}; {sum(found['seconds'].values()):.1f} s"
+    if found["holds"]:
+        return f"{found['stack']} is exactly what its settings intend ({how})."
+    return f"{found['stack']} differs from what its settings intend in {len(found['findings'])} ways ({how})."
+
+
+def _table(title: str, keys: Sequence[str], rows: Iterable[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    shown = list(rows)
+    columns = [*keys, "intended", "computed"]
+    columns += ["measured"] if any(row["measured"] for row in shown) else []
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in shown:
+        table.add_row(*(row[c] for c in columns), style="" if row["agrees"] else "bold red")
+    return table
+
+
+def _finding(finding: Finding) -> Text:
+    return Text(f"\n{finding}", style=_COLOURS[finding.kind])
