@@ -119,11 +119,14 @@ def deployed(stack: Stack) -> None:
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    jobs: Annotated[str, typer.Option("--jobs", help="How the jobs that looked for drift ended.")],
+) -> None:
     """Open, update or close the one issue about drift."""
     from automation.delivery import steps  # noqa: PLC0415
 
-    print(steps.report_drift(folder))
+    print(steps.report_drift(folder, jobs))
 
 
 @app.command()

@@ -103,11 +103,19 @@ def deployed_commit(stack: str) -> str:
     return GitHub.from_environment().deployed_commit(stack) or ""
 
 
-def report_drift(folder: Path) -> str:
-    """Open, update or close the one issue about drift, from the plans ``drift-<stack>.json`` in `folder`."""
+def report_drift(folder: Path, jobs: str) -> str:
+    """Open, update or close the one issue about drift, from the plans ``drift-<stack>.json`` in `folder`.
+
+    Raises:
+        RefusedError: when the jobs did not end in success though no plan says why: nobody knows then
+        whether there
+            is drift, and the issue stays as it is.
+    """
     github = GitHub.from_environment()
     plans = [_read(path, Plan) for path in sorted(folder.glob("drift-*.json"))]
     drifted = [plan for plan in plans if plan.changes or plan.errors]
+    if not drifted and jobs != "success":
+        raise RefusedError(f"The jobs that look for drift ended in {jobs} and left no plan; see their logs.")
     if not drifted:
         where = github.close_issue(DRIFT, "Azure is again what was deployed.")
         return f"No drift. Closed {where}." if where else "No drift."

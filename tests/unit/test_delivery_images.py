@@ -11,11 +11,16 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 
-from automation.delivery import images
+from automation.delivery import images, promotion
 from automation.delivery.arm import Arm, Endpoint
-from automation.outcome import FedError
+from automation.options import On
+from automation.outcome import FedError, QuestionError, RefusedError
+from components.boot import IMAGES
+from emulator import paths
+from infra.program import STACK_FILE
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
+ROOT = Path(__file__).resolve().parents[2]
 DIGEST = f"sha256:{'a' * 64}"
 GROUPS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries"
 SOURCE, TARGET = f"{GROUPS}/crsource", f"{GROUPS}/crtarget"
@@ -169,3 +174,106 @@ def test_what_is_listed_can_be_read_back(tmp_path: Path) -> None:
     (tmp_path / "images.json").write_text(json.dumps(json.loads(listed.model_dump_json())))
     assert images.read(tmp_path / "images.json") == listed
     assert listed.reference("mlflow") == f"crsource.azurecr.io/mlflow@{DIGEST}"
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for file in ROOT.glob("Pulumi.*.yaml"):
+        (tmp_path / file.name).write_text(file.read_text())
+    (tmp_path / "infra").mkdir()
+    (tmp_path / STACK_FILE).write_text((ROOT / STACK_FILE).read_text())
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    return tmp_path
+
+
+PINS = {name: f"sha256:{digit * 64}" for name, digit in zip(sorted(IMAGES), "1234", strict=True)}
+
+
+def azure_with_registries(asked: Asked) -> Answers:
+    return Answers(status=200) if asked.method == "POST" else registries("crofthestack")
+
+
+def test_what_is_pinned_comes_from_the_released_images(clone: Path) -> None:
+    with azure(azure_with_registries) as (arm, stub):
+        promotion.bring("mvp", PINS, On.AZURE, arm, lambda _: None)
+    listing, *imports = stub.asked
+    assert "/30000000-0000-4000-8000-000000000000/resourceGroups/rg-fed-mvp-centre/" in listing.path
+    assert len(imports) == len(IMAGES)
+    for one in imports:
+        assert one.path == f"{GROUPS}/crofthestack/importImage"
+        assert one.body["source"]["resourceId"].endswith("/registries/crfedexample")
+
+
+def test_before_the_first_deployment_there_is_nothing_to_import_into(clone: Path) -> None:
+    said: list[str] = []
+    with azure(lambda _: Answers(status=404, body=error("ResourceGroupNotFound"))) as (arm, stub):
+        promotion.bring("mvp", PINS, On.AZURE, arm, said.append)
+    assert "no registry yet" in said[0]
+    assert stub.calls("POST") == []
+
+
+def test_prod_imports_nothing_that_mvp_does_not_pin(clone: Path) -> None:
+    promotion.pin("prod", PINS).save()
+    with azure(azure_with_registries) as (arm, stub), pytest.raises(RefusedError, match="never ran in mvp"):
+        promotion.bring("prod", PINS, On.AZURE, arm, lambda _: None)
+    assert stub.asked == []
+    promotion.pin("mvp", PINS).save()
+    with azure(azure_with_registries) as (arm, stub):
+        promotion.bring("prod", PINS, On.AZURE, arm, lambda _: None)
+    assert len(stub.calls("POST")) == len(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("stack", "digests", "text"),
+    [
+        ("mvp", {"mlflow": DIGEST}, "runs exactly the images"),
+        ("mvp", {**PINS, "other": DIGEST}, "runs exactly the images"),
+        ("dev", PINS, "builds its images itself"),
+    ],
+)
+def test_a_stack_pins_all_its_images_or_none(
+    clone: Path, stack: str, digests: dict[str, str], text: str
+) -> None:
+    with pytest.raises(QuestionError, match=text):
+        promotion.pin(stack, digests)
+
+
+def test_what_dev_built_is_listed_by_digest_from_its_state(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotion, "git_commit", lambda: "abc")
+    built = [
+        {"type": promotion.BUILT, "outputs": {"repoDigest": f"crx.azurecr.io/{name}@{digest}"}}
+        for name, digest in PINS.items()
+    ]
+    with azure(azure_with_registries) as (arm, _):
+        listed = promotion.images_of("dev", arm, {"resources": [*built, {"type": "other"}]})
+        assert listed.images == PINS
+        assert listed.reference("mlflow") == f"crofthestack.azurecr.io/mlflow@{PINS['mlflow']}"
+        with pytest.raises(FedError, match="neither pins nor built"):
+            promotion.images_of("dev", arm, {"resources": []})
+
+
+def test_images_are_built_and_saved_with_docker_by_digest(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:/usr/bin:/bin")
+    promotion.build("fl-server")
+    listed = images.Images(
+        stack="dev", registry=SOURCE, login_server="cr.azurecr.io", images={"mlflow": DIGEST}
+    )
+    promotion.save(listed, tmp_path / "out")
+    assert calls.read_text().splitlines() == [
+        "build --platform linux/amd64 --file workloads/fl_server/Dockerfile --tag local/fl-server workloads",
+        f"pull cr.azurecr.io/mlflow@{DIGEST}",
+        f"tag cr.azurecr.io/mlflow@{DIGEST} local/mlflow",
+        f"save --output {tmp_path}/out/mlflow.tar local/mlflow",
+    ]
+    docker.write_text("#!/bin/sh\nexit 7\n")
+    with pytest.raises(FedError, match="ended with 7"):
+        promotion.build("fl-server")

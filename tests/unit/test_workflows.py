@@ -7,6 +7,7 @@ file does.
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from automation.cli import build
 from components.boot import IMAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -368,6 +371,32 @@ def test_every_step_is_sound_bash(where: str, run: str, tmp_path: Path) -> None:
 
 # The workflows fit the repository
 # ----------------------------------------------------------------------------------
+
+
+def commands() -> list[list[str]]:
+    """Every `./fed ...` of every step, the ones behind `ci azure --` too, with 7 for each variable."""
+    found = []
+    for _, run in runs(files()):
+        for call in re.findall(r"(?:\./|/base/)fed\"? ([^)\n]*)", run):
+            words = shlex.split(
+                re.sub(r"\$\w+", "7", re.sub(r"\$\{\w+:\+([^}]*)\}", r"\1", call.split(" > ")[0]))
+            )
+            while words[:3] == ["ci", "azure", "--"]:
+                found.append(words[:4])
+                words = words[4:]
+            found.append(words)
+    return sorted(words for words in map(list, {tuple(words) for words in found}) if words)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_of_a_step_is_one_of_feds(words: list[str]) -> None:
+    command: Any = typer.main.get_command(build())
+    context = None
+    while True:
+        context = command.make_context(words[0] if words else "fed", list(words), parent=context)
+        if not hasattr(command, "resolve_command"):
+            return
+        _, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
 
 
 def test_every_image_of_the_repository_is_built_and_scanned() -> None:

@@ -1,0 +1,226 @@
+"""The steps of the workflows that speak with GitHub or read what other jobs left, run as commands."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automation.delivery import action_lock, steps
+from automation.delivery.plan import Change, Plan
+from automation.outcome import QuestionError, RefusedError
+from emulator import paths
+from tests.unit.delivery_stub import Answers, Asked, Stub, serving
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMIT = "c" * 40
+
+
+class Repository:
+    """What GitHub knows; a test sets it."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+
+    def answer(self, asked: Asked) -> Answers:
+        if asked.method != "GET":
+            return Answers(body={"html_url": f"https://github.example{asked.path}"})
+        if asked.path in self.answers:
+            return Answers(body=self.answers[asked.path])
+        return Answers(status=404, body={"message": "Not Found"})
+
+
+@pytest.fixture
+def repository() -> Repository:
+    return Repository()
+
+
+@pytest.fixture
+def github(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
+    with serving(repository.answer) as stub:
+        for name, value in {
+            "GITHUB_API_URL": stub.url,
+            "GITHUB_REPOSITORY": "example/fed",
+            "GITHUB_TOKEN": "token",
+            "GITHUB_SERVER_URL": "https://github.example",
+            "GITHUB_RUN_ID": "99",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield stub
+
+
+def plan(stack: str, *changes: Change, **more: Any) -> Plan:
+    return Plan(stack=stack, target="azure", changes=changes, **more)
+
+
+def keep(folder: Path, name: str, content: Plan) -> None:
+    (folder / name).write_text(content.model_dump_json())
+
+
+DRIFTED = Change(party="hungary", kind="update", type="a:network:NetworkSecurityGroup", name="nsg-h", urn="u")
+
+
+def test_drift_opens_one_issue_that_says_what_and_where(
+    github: Stub, repository: Repository, tmp_path: Path
+) -> None:
+    repository.answers["/repos/example/fed/issues"] = []
+    keep(tmp_path, "drift-dev.json", plan("dev"))
+    keep(tmp_path, "drift-prod.json", plan("prod", DRIFTED))
+    steps.report_drift(tmp_path, "failure")
+    (made,) = github.calls("POST")
+    assert made.body["title"] == "Drift: prod"
+    assert made.body["body"].startswith(steps.DRIFT)
+    assert "`nsg-h`" in made.body["body"]
+    assert "https://github.example/example/fed/actions/runs/99" in made.body["body"]
+    assert "### dev" not in made.body["body"]
+
+
+def test_a_drift_job_that_broke_is_reported_and_not_taken_for_clean(
+    github: Stub, repository: Repository, tmp_path: Path
+) -> None:
+    repository.answers["/repos/example/fed/issues"] = [{"number": 4, "body": steps.DRIFT}]
+    keep(tmp_path, "drift-mvp.json", plan("mvp", errors=("no Azure login",)))
+    steps.report_drift(tmp_path, "failure")
+    (made,) = github.calls("PATCH")
+    assert made.path == "/repos/example/fed/issues/4"
+    assert "no Azure login" in made.body["body"]
+
+
+def test_without_drift_the_issue_is_closed(github: Stub, repository: Repository, tmp_path: Path) -> None:
+    repository.answers["/repos/example/fed/issues"] = [{"number": 4, "body": steps.DRIFT}]
+    keep(tmp_path, "drift-dev.json", plan("dev"))
+    assert "Closed" in steps.report_drift(tmp_path, "success")
+    assert github.calls("PATCH")[-1].body["state"] == "closed"
+
+
+def test_jobs_that_broke_before_they_left_a_plan_close_nothing(
+    github: Stub, repository: Repository, tmp_path: Path
+) -> None:
+    repository.answers["/repos/example/fed/issues"] = [{"number": 4, "body": steps.DRIFT}]
+    keep(tmp_path, "drift-dev.json", plan("dev"))
+    with pytest.raises(RefusedError, match="ended in failure and left no plan"):
+        steps.report_drift(tmp_path, "failure")
+    assert github.calls("PATCH") == []
+
+
+RUNS = "/repos/example/fed/actions/workflows/main.yml/runs"
+
+
+def test_only_a_commit_that_dev_runs_is_promoted(github: Stub, repository: Repository) -> None:
+    repository.answers[RUNS] = {"workflow_runs": [{"conclusion": "failure"}]}
+    with pytest.raises(RefusedError, match="No run of Main ended well"):
+        steps.check_promotable(COMMIT, "mvp")
+    repository.answers[RUNS] = {"workflow_runs": [{"conclusion": "success"}]}
+    steps.check_promotable(COMMIT, "mvp")
+    assert github.asked[-1].query["head_sha"] == COMMIT
+
+
+def test_prod_runs_only_what_mvp_pins(
+    github: Stub, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.answers[RUNS] = {"workflow_runs": [{"conclusion": "success"}]}
+    for name in ("mvp", "prod"):
+        (tmp_path / f"Pulumi.{name}.yaml").write_text((ROOT / f"Pulumi.{name}.yaml").read_text())
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    steps.check_promotable(COMMIT, "prod")
+    mvp = tmp_path / "Pulumi.mvp.yaml"
+    mvp.write_text(mvp.read_text().replace("mlflow: sha256:0", "mlflow: sha256:1"))
+    with pytest.raises(RefusedError, match=r"\(mlflow\).*images promote prod --from mvp"):
+        steps.check_promotable(COMMIT, "prod")
+
+
+def test_a_plan_goes_into_the_runs_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    steps.keep_plan(plan("prod", DRIFTED), tmp_path / "new" / "azure-prod.json")
+    assert "### prod: 1 to update" in (tmp_path / "summary.md").read_text()
+    assert steps.read_plan(tmp_path / "new" / "azure-prod.json").changes == (DRIFTED,)
+
+
+def test_what_verify_found_is_in_the_comment_and_nothing_is_read_out_of_garbage(tmp_path: Path) -> None:
+    keep(tmp_path, "emulator-dev.json", plan("dev", DRIFTED))
+    finding = {
+        "kind": "open",
+        "what": "hungary reaches cleveland on 22",
+        "culprit": "nsg-c: allow-ssh",
+        "mend": "x",
+    }
+    (tmp_path / "verify-dev.json").write_text(json.dumps({"findings": [finding]}))
+    text = steps.pull_request_comment(tmp_path, ["dev"])
+    assert "- hungary reaches cleveland on 22 (cause: nsg-c: allow-ssh)" in text
+    (tmp_path / "verify-dev.json").write_text("{}")
+    with pytest.raises(QuestionError, match=r"not what `fed verify --json` prints"):
+        steps.pull_request_comment(tmp_path, ["dev"])
+
+
+def test_a_file_that_is_no_plan_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "azure-dev.json").write_text('{"steps": []}')
+    with pytest.raises(QuestionError, match=r"azure-dev\.json is no plan"):
+        steps.pull_request_comment(tmp_path, ["dev"])
+
+
+def test_the_comment_is_written_under_the_pull_request(
+    github: Stub, repository: Repository, tmp_path: Path
+) -> None:
+    repository.answers["/repos/example/fed/issues/7/comments"] = []
+    keep(tmp_path, "emulator-dev.json", plan("dev", DRIFTED))
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "automation",
+        "ci",
+        "comment",
+        str(tmp_path),
+        "--expected",
+        '["dev"]',
+    ]
+    done = subprocess.run(
+        [*command, "--pull-request", "7"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    (made,) = github.calls("POST")
+    assert made.body["body"].startswith("<!-- fed: plan -->\n## What this change does")
+
+
+def environment() -> dict[str, str]:
+    import os  # noqa: PLC0415 the job's variables, as the fixture set them
+
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_each_locked_commit_is_compared_with_githubs(github: Stub, repository: Repository) -> None:
+    pins = json.loads(action_lock.LOCK.read_text())["actions"]
+    for action, pin in pins.items():
+        repository.answers[f"/repos/{action}/commits/{pin['version']}"] = {"sha": pin["sha"]}
+    action_lock.check(update=False, say=lambda _: None)
+
+    moved = next(iter(pins))
+    repository.answers[f"/repos/{moved}/commits/{pins[moved]['version']}"] = {"sha": "f" * 40}
+    with pytest.raises(RefusedError, match=f"{moved}: .* is {'f' * 40}"):
+        action_lock.check(update=False, say=lambda _: None)
+
+
+def test_the_lock_is_written_from_the_workflows_only_when_github_agrees(
+    github: Stub, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "actions.lock.json"
+    lock.write_text(json.dumps({"about": "x", "actions": {}}))
+    monkeypatch.setattr(action_lock, "LOCK", lock)
+    pins = json.loads((ROOT / ".github/actions.lock.json").read_text())["actions"]
+    with pytest.raises(Exception, match="404"):
+        action_lock.check(update=True, say=lambda _: None)
+    for action, pin in pins.items():
+        repository.answers[f"/repos/{action}/commits/{pin['version']}"] = {"sha": pin["sha"]}
+    action_lock.check(update=True, say=lambda _: None)
+    written = json.loads(lock.read_text())["actions"]
+    assert {name: pin["sha"] for name, pin in written.items()} == {
+        name: pin["sha"] for name, pin in pins.items()
+    }
