@@ -34,6 +34,7 @@ SOCKET_GROUP = 10002
 STOP_SECONDS = 10.0
 LOG_BYTES = 8 * 1024 * 1024
 _DOCKER = Path(__file__).with_name("docker_command.py")
+_USERS = "root:x:0:0:root:/root:/bin/sh\nfed:x:10001:10001::/tmp:/usr/sbin/nologin\n"
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
 _PULL_PAUSE = 2.0
@@ -97,9 +98,12 @@ class Machine:
     # Power
 
     async def boot(self, custom_data: str) -> None:
-        """Boot from base64 customData. Raises FabricError when the machine cannot boot from it."""
-        self._config = cloud_config.read(custom_data)
-        services = compose.read(self._config.text(cloud_config.COMPOSE))
+        """Boot from base64 customData; without any the machine is on and runs nothing of its own.
+
+        Raises FabricError when the machine cannot boot from it.
+        """
+        self._config = cloud_config.read(custom_data) if custom_data else CloudConfig(())
+        services = compose.read(self._config.text(cloud_config.COMPOSE)) if custom_data else ()
         self._write_files()
         self._init = await MachineInit.start(self.name, self._network.path)
         self._make_networks(services)
@@ -294,7 +298,7 @@ class Machine:
             "/etc/hosts": "\n".join(lines) + "\n",
             "/etc/hostname": f"{self.name}\n",
             "/etc/resolv.conf": "\n".join(resolver) + "\n",
-            "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nfed:x:10001:10001::/tmp:/usr/sbin/nologin\n",
+            "/etc/passwd": _USERS,
             "/etc/group": f"root:x:0:\nfed:x:10001:\ndocker:x:{SOCKET_GROUP}:\n",
         }
 
