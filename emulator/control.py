@@ -28,6 +28,10 @@ START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 _LOG_LINES = 15
 
+PREVIEW_ENVIRONMENT = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+"""Add this for a preview, and for nothing else: the engine then makes no checkpoints of what changes nothing,
+which it otherwise makes at each step (4,301 resources: 54 s of CPU instead of 660). A deployment needs them."""
+
 
 class EmulatorError(Exception):
     """The daemon cannot be started, reached or removed; the text says why and what to do."""
@@ -127,6 +131,7 @@ class Emulator:
             "FED_EMULATOR_TOKEN_FILE": str(_below(self.home, paths.plugin_token())),
             "PULUMI_BACKEND_URL": self.record.backend,
             "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true",

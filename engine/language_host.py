@@ -25,7 +25,7 @@ import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 from types import FrameType
@@ -35,8 +35,8 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi import log
 from pulumi.errors import RunError
-from pulumi.runtime import reset_options, run_in_stack, set_all_config
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+from pulumi.runtime import reset_options, resource, run_in_stack, set_all_config
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2, source_pb2
 
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -141,6 +141,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             preview=request.dryRun,
         )
         set_all_config(dict(request.config), list(request.configSecretKeys))
+        resource._get_stack_trace = stack_of(folder)
         with isolated(folder, Path(request.pwd or folder), [str(entry), *request.args]):
             return run_program(entry, max(request.parallel, 1))
 
@@ -206,8 +207,36 @@ def close(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
+def stack_of(program: Path) -> Callable[[], Any]:
+    """Return what finds the stack trace of a resource: the frames of the program that led to it, no others.
+
+    The SDK's own adds some twenty frames of the host, the event loop and the gRPC server to each resource in
+    the state, and reads the source of every one. Measured with 233 resources: a third of the state.
+    """
+    inside, environment = f"{program.resolve()}{os.sep}", f"{Path(sys.prefix).resolve()}{os.sep}"
+
+    def trace() -> Any:
+        frame: FrameType | None = sys._getframe(1)
+        constructors = 0
+        while (
+            frame and constructors < 3
+        ):  # Resource, then Custom- or ComponentResource, then the class itself
+            constructors += frame.f_code.co_name == "__init__"
+            frame = frame.f_back
+        frames = []
+        while frame:
+            file = frame.f_code.co_filename
+            if file.startswith(inside) and not file.startswith(environment) and file != __file__:
+                position = source_pb2.SourcePosition(uri=Path(file).as_uri(), line=frame.f_lineno)
+                frames.append(source_pb2.StackFrame(pc=position))
+            frame = frame.f_back
+        return source_pb2.StackTrace(frames=frames)
+
+    return trace
+
+
 class isolated:  # noqa: N801 reads as a statement
-    """Give a program its folder, arguments and import path, and take back what it imported from there.
+    """Give a program its folder, arguments and import path; take back what it imported from there.
 
     A second run in the same process (the engine may preview and then update) so sees its modules afresh.
     """
