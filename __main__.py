@@ -1,6 +1,8 @@
 """The federation: settings, providers, the centre, the hospitals, what connects them, outputs."""
 
+import asyncio
 import datetime as dt
+from typing import Any
 
 import pulumi
 
@@ -83,5 +85,11 @@ Guardrails(
     ),
 )
 
-for name, value in stack_outputs(parties, centre, hospitals, peerings).items():
-    pulumi.export(name, value)
+
+async def outputs() -> dict[str, Any]:
+    """The stack's outputs, once the engine has heard of every resource (docs/adr/0003)."""
+    await asyncio.sleep(0)
+    return stack_outputs(parties, centre, hospitals, peerings)
+
+
+pulumi.run(outputs)
