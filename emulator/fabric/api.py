@@ -15,6 +15,8 @@ from emulator.fabric.probe import Target
 from emulator.fabric.settings import code_state
 
 Json = dict[str, Any]
+_LOG_CHUNK = 256 * 1024
+_LOG_PAUSE = 0.1
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -35,8 +37,12 @@ class Api:
                 web.get("/ready", self._ready),
                 web.post("/stop", self._stop),
                 web.post("/probe", self._probe),
+                web.put("/blobs/{blob}", self._upload),
                 web.get("/flows", self._flows),
                 web.delete("/flows", self._forget_flows),
+                web.get("/machines/{machine}/network", self._network),
+                web.post("/machines/{machine}/run", self._run),
+                web.get("/machines/{machine}/logs/{container}", self._logs),
             ]
         )
         return application
@@ -46,7 +52,7 @@ class Api:
 
     async def _ready(self, request: web.Request) -> web.Response:
         revision, seconds = int(request.query["revision"]), float(request.query["seconds"])
-        reached = await self._core.wait_for(revision, lambda: True, seconds)
+        reached = await self._core.ready(revision, seconds)
         return web.json_response({"ready": reached, **self._state()})
 
     async def _stop(self, _: web.Request) -> web.Response:
@@ -59,12 +65,67 @@ class Api:
         probes = await self._core.probe(order["sources"], targets, order["seconds"])
         return web.json_response([asdict(probe) for probe in probes])
 
+    async def _upload(self, request: web.Request) -> web.Response:
+        await self._core.upload(request.query["container"], request.match_info["blob"], await request.read())
+        return web.json_response({})
+
     async def _flows(self, _: web.Request) -> web.Response:
         return web.json_response([asdict(flow) for flow in await self._core.flows()])
 
     async def _forget_flows(self, _: web.Request) -> web.Response:
         await self._core.forget_flows()
         return web.json_response({})
+
+    async def _network(self, request: web.Request) -> web.Response:
+        """Answer how a process of the sandbox gets into a machine's network."""
+        namespace = self._core.namespace(request.match_info["machine"])
+        return web.json_response({"network": namespace.path, "resolver": str(self._core.resolver_file)})
+
+    async def _run(self, request: web.Request) -> web.Response:
+        """Run a shell script as root of a machine."""
+        order = await request.json()
+        machine = self._core.fleet.machine(request.match_info["machine"])
+        try:
+            result = await machine.shell(order["script"], seconds=order["seconds"])
+        except TimeoutError:
+            raise FabricError(
+                f"the script did not end within {order['seconds']} s on {machine.name}; it was killed"
+            ) from None
+        return web.json_response(
+            {
+                "code": result.code,
+                "stdout": result.stdout.decode(errors="replace"),
+                "stderr": result.stderr.decode(errors="replace"),
+            }
+        )
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        """Answer a container's log, and with ``follow=1`` what is added to it, until the caller leaves."""
+        machine = self._core.fleet.machine(request.match_info["machine"])
+        name = request.match_info["container"]
+        if name not in machine.containers:
+            known = ", ".join(machine.containers) or "none"
+            raise FabricError(f"{machine.name} has no container {name}; it has {known}")
+        file = machine.log_of(machine.containers[name])
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        at = 0
+        while True:
+            size = file.stat().st_size if file.exists() else 0
+            if size < at:  # it was rotated
+                at = 0
+            if size > at:
+                with file.open("rb") as log:
+                    log.seek(at)
+                    chunk = log.read(_LOG_CHUNK)
+                at += len(chunk)
+                await answer.write(chunk)
+            elif request.query.get("follow") != "1":
+                break
+            else:
+                await asyncio.sleep(_LOG_PAUSE)
+        await answer.write_eof()
+        return answer
 
     def _state(self) -> Json:
         return {

@@ -7,20 +7,27 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from emulator.fabric.azurite import Azurite
+from emulator.fabric.errands import Errands
 from emulator.fabric.errors import FabricError
 from emulator.fabric.feed import ControlPlane
 from emulator.fabric.flows import Flow, read_flows
 from emulator.fabric.inventory import SUBNET, VNET, Inventory, topology
+from emulator.fabric.kernel import Namespace
+from emulator.fabric.machine.fleet import Fleet
 from emulator.fabric.networks import Networks
 from emulator.fabric.probe import Probe, Target, probe, stranger
+from emulator.fabric.services import RESOLVER, Services
 from emulator.fabric.settings import Settings
+from emulator.fabric.storage import account_mark
+from emulator.fabric.tokens import Issuer
 from emulator.fabric.topology import Port
 
 Json = dict[str, Any]
 STRANGER = "subnet:"
 """A probe's source that starts so names a subnet in which a machine nobody ordered is placed."""
 
-_SETTLE_SECONDS = 0.005
+_LOOK_SECONDS = 0.005
 
 log = logging.getLogger(__name__)
 
@@ -28,27 +35,49 @@ log = logging.getLogger(__name__)
 class Core:
     """Everything the fabric runs. One change at a time, in the order: networks, services, machines."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, errands: Errands) -> None:
         self.settings = settings
         self.inventory = Inventory()
         self.networks = Networks()
         self.revision = -1
-        self.problems: list[str] = []
+        self._control_plane = ControlPlane(settings.arm_socket)
+        issuer = Issuer()
+        self._azurite = Azurite(settings, errands, issuer)
+        self.services = Services(
+            settings,
+            inventory=lambda: self.inventory,
+            changed=self.wait_until,
+            azurite=self._azurite,
+            issuer=issuer,
+            control_plane=self._control_plane,
+        )
+        self.fleet = Fleet(settings, self._control_plane, errands)
+        self.resolver_file = settings.volatile / "resolv.conf"
+        self.resolver_file.write_text(f"nameserver {RESOLVER}\noptions timeout:2 attempts:2\n")
+        self._problems: list[str] = []
         self._turn = asyncio.Lock()
-        self._news = asyncio.Condition()
 
-    async def follow(self, control_plane: ControlPlane) -> None:
+    async def follow(self) -> None:
         """Follow the control plane for ever."""
-        async for changes, whole in control_plane.changes():
+        async for changes, whole in self._control_plane.changes():
             await self._take(changes, whole)
 
-    async def wait_for(self, revision: int, reached: Callable[[], bool], seconds: float) -> bool:
-        """Wait until a revision is applied and `reached` holds; say whether they did in time."""
-        try:
-            async with asyncio.timeout(seconds), self._news:
-                await self._news.wait_for(lambda: self.revision >= revision and reached())
-        except TimeoutError:
-            return False
+    @property
+    def problems(self) -> list[str]:
+        """What of ARM's state cannot run here, for a person to read."""
+        return [*self._problems, *([self._azurite.problem] if self._azurite.problem else [])]
+
+    async def ready(self, revision: int, seconds: float) -> bool:
+        """Wait until a revision of ARM's state runs; say whether it did in time."""
+        return await self.wait_until(lambda: self.revision >= revision and not self._azurite.pending, seconds)
+
+    async def wait_until(self, reached: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something holds; say whether it did in time."""
+        end = asyncio.get_running_loop().time() + seconds
+        while not reached():
+            if asyncio.get_running_loop().time() > end:
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
         return True
 
     async def probe(self, sources: Sequence[str], targets: Sequence[Target], seconds: float) -> list[Probe]:
@@ -58,6 +87,24 @@ class Core:
         """
         async with self._turn:
             return await asyncio.to_thread(self._probe, sources, targets, seconds)
+
+    def namespace(self, machine: str) -> Namespace:
+        """Return the network namespace of a machine (by name or id), whether it is on or not."""
+        return self.networks.namespaces[_find(self._machines(), machine).id]
+
+    async def upload(self, container: str, blob: str, content: bytes) -> None:
+        """Put a blob into a container (its ARM id): what its owner does by a way of their own.
+
+        Stands for a hospital's own upload of its data, which no identity of the federation may do.
+        """
+        document = self.inventory.get(container)
+        account = self.inventory.get(container.lower().partition("/blobservices/")[0])
+        if document is None or account is None:
+            raise FabricError(f"there is no container {container}")
+        await self._azurite.ensure_container(account.name, document.name, account_mark(account))
+        status = await self._azurite.upload(account.name, document.name, blob, content)
+        if status != 201:
+            raise FabricError(f"Azurite answers {status} to the upload of {blob} to {container}")
 
     async def flows(self) -> list[Flow]:
         """Return the flow log."""
@@ -70,8 +117,12 @@ class Core:
             for router in self.networks.routers:
                 router.forget_flows()
 
-    def close(self) -> None:
-        """Let go of everything."""
+    async def close(self) -> None:
+        """End and let go of everything, the blobs safely on disk."""
+        await self.fleet.close()
+        await self.services.close()
+        await self._azurite.close()
+        await self._control_plane.close()
         self.networks.close()
 
     async def _take(self, changes: Json, whole: bool) -> None:
@@ -80,10 +131,9 @@ class Core:
                 self.inventory = Inventory()
             changed = self.inventory.apply(changes)
             if changed or whole:
-                self.problems = await self._apply()
-        async with self._news:
-            self.revision = self.inventory.revision
-            self._news.notify_all()
+                self._problems = await self._apply()
+        self.revision = self.inventory.revision
+        self.fleet.take_commands(changes["commands"])
 
     async def _apply(self) -> list[str]:
         """Bring everything in step; return what could not be done."""
@@ -93,11 +143,16 @@ class Core:
             log.error("%s", refused)
             return [str(refused)]
         while not self.networks.settled():
-            await asyncio.sleep(_SETTLE_SECONDS)
-        return list(self.networks.problems)
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self.services.apply(self.networks)
+        problems = await self.fleet.apply(self.inventory, self.networks.namespaces)
+        return [*self.networks.problems, *problems]
+
+    def _machines(self) -> dict[str, Port]:
+        return {port.name: port for port in self.networks.topology.ports.values() if not port.endpoint}
 
     def _probe(self, sources: Sequence[str], targets: Sequence[Target], seconds: float) -> list[Probe]:
-        machines = {port.name: port for port in self.networks.topology.ports.values() if not port.endpoint}
+        machines = self._machines()
         chosen = [source for source in sources if not source.startswith(STRANGER)]
         found: list[Probe] = []
         if chosen or not sources:

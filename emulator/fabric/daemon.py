@@ -20,8 +20,8 @@ from aiohttp import web
 from emulator.fabric import kernel
 from emulator.fabric.api import Api
 from emulator.fabric.core import Core
+from emulator.fabric.errands import Errands
 from emulator.fabric.errors import FabricError
-from emulator.fabric.feed import ControlPlane
 from emulator.fabric.settings import Settings
 
 ALREADY_RUNNING = 4
@@ -65,13 +65,14 @@ async def _serve(settings: Settings, keeper: socket.socket) -> None:
     ended = asyncio.Event()
     for ends in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ends, ended.set)
-    core = Core(settings)
-    control_plane = ControlPlane(settings.arm_socket)
+    errands = Errands(keeper)
+    await errands.start()
+    core = Core(settings, errands)
     runner = web.AppRunner(Api(core, ended).application(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     settings.socket.unlink(missing_ok=True)
     await web.UnixSite(runner, str(settings.socket)).start()
-    following = asyncio.create_task(core.follow(control_plane))
+    following = asyncio.create_task(core.follow())
     stopping = asyncio.create_task(ended.wait())
     log.info("serving %s", settings.state)
     await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -79,8 +80,7 @@ async def _serve(settings: Settings, keeper: socket.socket) -> None:
         following.result()  # a defect: say it, and end rather than show a state that nobody follows
     following.cancel()
     settings.socket.unlink(missing_ok=True)
-    core.close()
-    await control_plane.close()
+    await core.close()
     log.info("ended")
 
 

@@ -69,7 +69,7 @@ class Inventory:
         self.revision = 0
         self.images: list[Json] = []
         self._documents: dict[str, Document] = {}
-        self._seen_types: set[str] = set()
+        self._by_type: dict[str, dict[str, Document]] = {}
 
     def apply(self, changes: Json) -> bool:
         """Take in an answer of ``GET /emulator/changes``; say whether a resource or an image differs."""
@@ -78,9 +78,12 @@ class Inventory:
             document = Document(upsert["id"], upsert["type"], upsert["body"])
             changed |= self._documents.get(document.key) != document
             self._documents[document.key] = document
-            self._seen_types.add(document.type.lower())
+            self._by_type.setdefault(document.type.lower(), {})[document.key] = document
         for identifier in changes["deletes"]:
-            changed |= self._documents.pop(identifier.lower(), None) is not None
+            gone = self._documents.pop(identifier.lower(), None)
+            if gone:
+                del self._by_type[gone.type.lower()][gone.key]
+                changed = True
         new = [image for image in changes.get("images", []) if image not in self.images]
         self.images.extend(new)
         self.revision = changes["revision"]
@@ -92,20 +95,17 @@ class Inventory:
 
     def of_type(self, kind: str) -> Iterator[Document]:
         """Yield the resources of a type, in the order of their ids."""
-        return (self._documents[key] for key in sorted(self._documents) if self._is(key, kind))
+        return (document for _, document in sorted(self._by_type.get(kind.lower(), {}).items()))
 
     def children(self, parent: Document, kind: str, inline: str) -> list[Document]:
         """Return the children of a type: resources of their own, or else those inside the parent's body."""
-        if kind in self._seen_types:
+        if kind in self._by_type:
             return [document for document in self.of_type(kind) if document.parent == parent.key]
         name = kind.rsplit("/", 1)[-1]
         return [
             Document(item.get("id") or f"{parent.id}/{name}/{item['name']}", kind, item)
             for item in parent.properties.get(inline) or []
         ]
-
-    def _is(self, key: str, kind: str) -> bool:
-        return self._documents[key].type.lower() == kind.lower()
 
 
 def topology(inventory: Inventory, tags: Mapping[str, frozenset[str]] | None = None) -> Topology:
