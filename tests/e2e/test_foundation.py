@@ -1,0 +1,155 @@
+"""The life of a stack on the real engine and the emulator: deploy, change, drift, crash, take down."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.record import start_time
+from tests.e2e.clone import Clone, keep_hospitals, wait_until
+
+HUNGARY = {"subscriptionId": "20000000-0000-4000-8000-000000000002", "addressSpace": "10.10.2.0/27"}
+
+
+@pytest.fixture
+def deployed(shared_clone: Clone) -> Iterator[Clone]:
+    """The dev stack with one hospital, deployed as its file says, whatever an earlier test did to it."""
+    file = shared_clone.root / "Pulumi.dev.yaml"
+    before = file.read_text()
+    shared_clone.edit(keep_hospitals("cleveland"))
+    shared_clone.fed("up")
+    yield shared_clone
+    file.write_text(before)
+
+
+def changes(clone: Clone) -> dict[str, dict[str, Any]]:
+    """What a preview would change: resources by name."""
+    plan = json.loads(clone.fed("preview", "--json").stdout)
+    return {change["name"]: change for change in plan["changes"]}
+
+
+class TestADeployedStack:
+    def test_shows_its_parties_and_a_second_up_changes_nothing(self, deployed: Clone) -> None:
+        again = deployed.fed("up", "--json")
+        assert "unchanged in" in again.stderr
+        assert not any(word in again.stderr for word in ("created", "updated", "replaced", "deleted"))
+        centre, cleveland = json.loads(again.stdout)["parties"]
+        assert (centre["party"], cleveland["party"]) == ("centre", "cleveland")
+        assert cleveland["network"]["ranges"] == ["10.10.1.0/27"]
+        assert cleveland["machine"]["power"] == "running"
+        assert cleveland["storage"]["public"] == "public access disabled"
+        assert cleveland["peerings"] == [
+            {"hospital": "cleveland", "from_hospital": "Connected", "from_centre": "Connected"}
+        ]
+        assert json.loads(deployed.fed("status", "--json").stdout) == json.loads(again.stdout)
+
+    def test_has_no_change_to_preview_and_keeps_its_file(self, deployed: Clone) -> None:
+        file = deployed.root / "Pulumi.dev.yaml"
+        before = file.read_bytes()
+        said = deployed.fed("preview", "--expect-no-changes").stdout
+        assert "no change" in said
+        assert file.read_bytes() == before
+
+    def test_a_new_tag_updates_resources_in_place(self, deployed: Clone) -> None:
+        deployed.edit(lambda content: content["config"].update({"fed:tags": {"ward": "cardiology"}}))
+        deployed.fed("preview", "--expect-no-changes", code=1)
+        told = deployed.fed("up").stderr
+        assert " updated" in told
+        assert not any(word in told for word in ("created", "replaced", "deleted"))
+        vnet = deployed.emulator().arm(
+            "GET", deployed.outputs()["hospitals"]["cleveland"]["vnet"], api_version="2024-05-01"
+        )
+        assert vnet.json()["tags"]["ward"] == "cardiology"
+        assert not changes(deployed)
+
+    def test_a_refresh_finds_what_was_changed_behind_the_engines_back(self, deployed: Clone) -> None:
+        emulator = deployed.emulator()
+        vnet = deployed.outputs()["hospitals"]["cleveland"]["vnet"]
+        body = emulator.arm("GET", vnet, api_version="2024-05-01").json()
+        changed = {**body, "tags": {**body["tags"], "ward": "somebody else's"}}
+        assert emulator.arm("PUT", vnet, api_version="2024-05-01", body=changed).status_code < 300
+        assert not changes(deployed), "without a refresh the engine must not know"
+        deployed.shell("pulumi refresh -s dev --yes --skip-preview --non-interactive > refreshed.txt")
+        assert "~  azure-native:network:VirtualNetwork" in (deployed.root / "refreshed.txt").read_text()
+        ((name, change),) = changes(deployed).items()
+        assert (name, change["kind"], change["properties"]) == ("vnet-fed-dev-cleveland", "update", ["tags"])
+        deployed.fed("up")
+        assert emulator.arm("GET", vnet, api_version="2024-05-01").json()["tags"] == body["tags"]
+
+    def test_a_hospital_comes_and_goes_without_touching_the_others(self, deployed: Clone) -> None:
+        deployed.edit(lambda content: content["config"]["fed:hospitals"].update({"hungary": dict(HUNGARY)}))
+        coming = changes(deployed)
+        assert {change["party"] for change in coming.values()} <= {"hungary", "centre", "shared"}
+        at_the_centre = [change for change in coming.values() if change["party"] == "centre"]
+        assert all(change["kind"] in {"create", "update"} for change in at_the_centre)
+        assert len(at_the_centre) < 12, [change["name"] for change in at_the_centre]
+        deployed.fed("up")
+        assert [party["party"] for party in self.parties(deployed)] == ["centre", "cleveland", "hungary"]
+
+        deployed.edit(keep_hospitals("cleveland"))
+        going = changes(deployed)
+        assert {change["party"] for change in going.values()} <= {"hungary", "centre", "shared"}
+        assert not any(change["kind"] == "replace" for change in going.values())
+        deployed.fed("up")
+        assert [party["party"] for party in self.parties(deployed)] == ["centre", "cleveland"]
+
+    def parties(self, clone: Clone) -> list[dict[str, Any]]:
+        parties: list[dict[str, Any]] = json.loads(clone.fed("status", "--json").stdout)["parties"]
+        return parties
+
+    def test_two_runs_at_once_break_nothing(self, deployed: Clone) -> None:
+        first = deployed.start("up")
+        wait_until(lambda: deployed.lock() or first.poll() is not None, "the first run's lock")
+        holder = deployed.lock()
+        assert holder, "the first run ended before it could be disturbed"
+        second = deployed.fed("up", code=3)
+        assert f"process {holder['pid']}" in second.stderr and "Traceback" not in second.stderr
+        first.communicate()
+        assert first.returncode == 0
+        deployed.fed("preview", "--expect-no-changes")
+
+
+@pytest.mark.parametrize("victims", ["engine", "engine and emulator"])
+def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone, victims: str) -> None:
+    clone.edit(keep_hospitals("cleveland"))
+    stack_file = (clone.root / "Pulumi.dev.yaml").read_bytes()
+    first = clone.start("up")
+    wait_until(lambda: len(clone.state()) > 40 and clone.lock(), "half a deployment")
+    holder, emulator = clone.lock(), clone.emulator()
+    assert holder
+    os.kill(holder["pid"], signal.SIGKILL)
+    if "emulator" in victims:
+        os.kill(emulator.record.pid, signal.SIGKILL)
+    _, errors = first.communicate()
+    assert first.returncode == 3, errors
+    assert "Traceback" not in errors
+
+    clone.fed("up")
+    clone.fed("preview", "--expect-no-changes")
+    parties = json.loads(clone.fed("status", "--json").stdout)["parties"]
+    assert [party["party"] for party in parties] == ["centre", "cleveland"]
+
+    daemon = clone.emulator().record
+    sockets = Path(daemon.socket).parent
+    assert clone.home.exists() and sockets.exists()
+    clone.fed("down")
+    assert not clone.home.exists()
+    assert not sockets.exists()
+    assert start_time(daemon.pid) is None
+    assert (clone.root / "Pulumi.dev.yaml").read_bytes() == stack_file
+
+
+def test_a_run_killed_half_way_can_be_taken_down_at_once(clone: Clone) -> None:
+    clone.edit(keep_hospitals("cleveland"))
+    first = clone.start("up")
+    wait_until(lambda: len(clone.state()) > 40 and clone.lock(), "half a deployment")
+    holder = clone.lock()
+    assert holder
+    os.kill(holder["pid"], signal.SIGKILL)
+    first.communicate()
+    clone.fed("down")
+    assert not clone.home.exists()

@@ -1,0 +1,47 @@
+"""After `eval "$(./fed env)"` Pulumi's own command line works on the emulator, for every stack."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.e2e.clone import Clone
+
+QUIET = "--non-interactive --color never"
+
+
+@pytest.mark.parametrize("stack", ["dev", "mvp", "prod"])
+def test_every_stack_lives_a_whole_life(shared_clone: Clone, stack: str) -> None:
+    clone, file = shared_clone, shared_clone.root / f"Pulumi.{stack}.yaml"
+    before = file.read_bytes()
+    clone.shell(f"pulumi preview -s {stack} {QUIET}")
+    clone.shell(f"pulumi up -s {stack} --yes --skip-preview {QUIET}")
+    clone.shell(f"pulumi up -s {stack} --yes --skip-preview --expect-no-changes {QUIET}")
+    clone.shell(f"pulumi refresh -s {stack} --yes --skip-preview --expect-no-changes {QUIET}")
+    parties = json.loads(clone.fed("status", stack, "--json").stdout)["parties"]
+    assert len(parties) >= 3
+    assert all(peering["from_centre"] == "Connected" for party in parties for peering in party["peerings"])
+    clone.shell(f"pulumi state unprotect --all --yes -s {stack}")  # what holds data, in prod
+    clone.shell(f"pulumi destroy -s {stack} --yes --skip-preview {QUIET}")
+    assert clone.state(stack) == []
+    assert file.read_bytes() == before
+
+
+def test_the_shell_gets_nothing_but_exports_and_can_be_turned_back(shared_clone: Clone) -> None:
+    said = shared_clone.fed("env").stdout
+    assert said and all(line.startswith("export ") for line in said.splitlines())
+    script = f"{said}\n{shared_clone.fed('env', '--unset').stdout}\nenv"
+    left = subprocess.check_output(["/bin/sh", "-c", script], env={"PATH": "/usr/bin:/bin"}, text=True)
+    assert "PULUMI" not in left and "FED_" not in left and "plugins/bin" not in left
+
+
+def test_a_mistake_in_a_stack_file_reaches_pulumis_user_without_a_traceback(shared_clone: Clone) -> None:
+    file = shared_clone.root / "Pulumi.dev.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("fed:machine:", "fed:machine:\n    colour: blue", 1))
+    try:
+        done = shared_clone.shell(f"pulumi preview -s dev {QUIET} 2>&1 || exit 7", code=7)
+    finally:
+        file.write_text(before)
+    assert "fed:machine.colour = blue" in done.stdout
+    assert "Traceback" not in done.stdout
