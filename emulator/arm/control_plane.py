@@ -321,7 +321,7 @@ class _FrontDoor:
         row = self._existing(path, type_)
         change = dict(self._request.body or {})
         for name in change:
-            if name not in type_.patch:
+            if name not in type_.patch or (name == "tags" and not type_.tags):
                 raise bad_request(
                     "InvalidRequestContent",
                     "The request content was invalid and could not be deserialized: 'A PATCH of "

@@ -285,6 +285,7 @@ TYPES = (
         place=Place.NONE,
         provisioning=False,
         names=Names(pattern=r"[A-Za-z0-9-]+", maximum=127),
+        methods=frozenset({"GET", "HEAD", "PUT", "DELETE"}),
         check=(_keep_existing, _make_key),
         keep=(_refuse_closed,),
         render=_locate_key,

@@ -62,7 +62,7 @@ TYPES = (
         identity=True,
         defaults={
             "properties": {
-                "sku": {"name": "pergb2018"},
+                "sku": {"name": "PerGB2018"},
                 "retentionInDays": 30,
                 "features": {"enableLogAccessUsingOnlyResourcePermissions": True},
                 "workspaceCapping": {"dailyQuotaGb": -1.0},

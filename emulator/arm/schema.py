@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Spec = dict[str, Any]
 
 _KINDS: dict[str, str] = {"s": "String", "i": "Int32", "n": "Double", "b": "Boolean"}
-_ENVELOPE = ("id", "name", "type", "etag", "systemData")
-"""Members that any answer carries, so that any request may repeat them."""
+_ANSWERED = ("id", "name", "type", "etag", "systemData", "provisioningState")
+"""Members that any answer carries, so that any request may repeat them; they are ignored."""
 
 _BAD_VALUE = {
     "microsoft.network": "InvalidRequestFormat",
@@ -62,7 +62,7 @@ class Schema:
 
     def check(self, type_: ResourceType, body: Json) -> Json:
         """Return a body in Azure's names and cases, without what only answers carry; raise ArmError (400)."""
-        return _Check(self._objects, type_).object(self._content["types"][type_.name], body, "", root=True)
+        return _Check(self._objects, type_).object(self._content["types"][type_.name], body, "")
 
 
 class _Check:
@@ -70,7 +70,7 @@ class _Check:
         self._objects = objects
         self._type = type_
 
-    def object(self, name: str, body: Any, path: str, *, root: bool = False) -> Json:
+    def object(self, name: str, body: Any, path: str) -> Json:
         if not isinstance(body, dict):
             raise _not_deserialised(f"Error converting value {body!r} to an object. Path '{path}'.")
         members = self._objects[name]
@@ -78,14 +78,11 @@ class _Check:
         for given, value in body.items():
             known = members.get(given.lower())
             if known is None:
-                if given in _ENVELOPE or (given == "properties" and value == {}):
-                    if root or given == "properties":
-                        checked[given] = value
+                if given in _ANSWERED or (given == "properties" and isinstance(value, dict)):
+                    if given == "properties":
+                        self.nothing(value, _below(path, given))
                     continue
-                raise _not_deserialised(
-                    f"Could not find member '{given}' on object of type '{self._type.name}'. "
-                    f"Path '{_below(path, given)}'."
-                )
+                raise self.unknown(given, path)
             member, spec = known
             if value is None or spec.get("ro"):
                 continue
@@ -94,6 +91,18 @@ class _Check:
             if spec.get("r") and checked.get(member) is None:
                 raise self._missing(_below(path, member))
         return checked
+
+    def nothing(self, value: Json, path: str) -> None:
+        """Refuse members of an object that has none, but for what any answer carries."""
+        for given in value:
+            if given not in _ANSWERED:
+                raise self.unknown(given, path)
+
+    def unknown(self, given: str, path: str) -> ArmError:
+        return _not_deserialised(
+            f"Could not find member '{given}' on object of type '{self._type.name}'. Path "
+            f"'{_below(path, given)}'."
+        )
 
     def value(self, spec: Spec, value: Any, path: str) -> Any:
         kind = spec["t"]

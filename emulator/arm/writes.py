@@ -6,6 +6,7 @@ identities, fixed properties, references, then the rules of the type, then the w
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
         raise missing_resource(id_.path)
     if old is None and not type_.names.fits(id_.name):
         raise _bad_name(type_, id_.name)
-    checked = SCHEMA.check(type_, body) if type_.schema else dict(body)
+    checked = SCHEMA.check(type_, body) if type_.schema else copy.deepcopy(body)
     write = Write(context=context, type=type_, id=id_, old=old, body=checked, inline=inline)
     _drop_answers(write)
     _place(write)
@@ -231,7 +232,7 @@ def _bad_name(type_: ResourceType, name: str) -> ArmError:
 
 def _drop_answers(write: Write) -> None:
     for name in ("id", "name", "type", "etag", "systemData"):
-        write.body.pop(name, None)
+        write.body.pop(name, None)  # of bodies without a property list
     if not isinstance(write.body.get("properties"), dict):
         write.body.pop("properties", None)
     for name in ("provisioningState", *write.type.read_only):
@@ -535,7 +536,7 @@ def render(context: Context, row: Row) -> Json:
     if type_.etag:
         answer["etag"] = row.etag
     answer.update(row.body)
-    properties = answer.setdefault("properties", {})
+    properties = answer["properties"] = dict(row.properties)
     if type_.provisioning:
         properties["provisioningState"] = row.state
     for property_, child in type_.inline.items():

@@ -99,9 +99,8 @@ def slow(tmp_path: Path) -> Iterator[Server]:
     running.close()
 
 
-def deploy(server: Server) -> None:
+def deploy(arm: Arm) -> None:
     """A network, an account with a private endpoint, and a machine with a data disk."""
-    arm = Arm(server.plane)
     west = {"location": "westeurope"}
     rule = {"priority": 100, "direction": "Inbound", "access": "Allow", "protocol": "Tcp"}
     rule |= {"sourceAddressPrefix": "*", "sourcePortRange": "*"}
@@ -152,7 +151,7 @@ def deploy(server: Server) -> None:
 
 
 def test_network_client_reads_the_deployment(server: Server) -> None:
-    deploy(server)
+    deploy(Arm(server.plane))
     client = server.client(NetworkManagementClient)
     hub = client.virtual_networks.get("rg", "hub")
     assert hub.address_space is not None
@@ -177,7 +176,7 @@ def test_network_client_reads_the_deployment(server: Server) -> None:
 
 
 def test_storage_client_reads_the_deployment(server: Server) -> None:
-    deploy(server)
+    deploy(Arm(server.plane))
     client = server.client(StorageManagementClient)
     account = client.storage_accounts.get_properties("rg", "sthub")
     assert account.allow_shared_key_access is False
@@ -193,7 +192,7 @@ def test_storage_client_reads_the_deployment(server: Server) -> None:
 
 
 def test_compute_client_reads_and_restarts_the_machine(server: Server) -> None:
-    deploy(server)
+    deploy(Arm(server.plane))
     client = server.client(ComputeManagementClient)
     machine = client.virtual_machines.get("rg", "vm", expand="instanceView")
     assert machine.instance_view is not None
@@ -212,7 +211,7 @@ def test_compute_client_reads_and_restarts_the_machine(server: Server) -> None:
 
 
 def test_resource_client_reads_groups_and_deletes_them(server: Server) -> None:
-    deploy(server)
+    deploy(Arm(server.plane))
     client = server.client(ResourceManagementClient)
     groups = {one.name: one for one in client.resource_groups.list()}
     assert set(groups) == {"rg", "NetworkWatcherRG"}
@@ -276,12 +275,12 @@ class TestTheSocket:
             return client.request(method, f"http://arm{path}", **more)
 
     def test_needs_no_token(self, server: Server) -> None:
-        deploy(server)
+        deploy(Arm(server.plane))
         changes = self.ask(server, "GET", "/emulator/changes?since=0").json()
         assert f"{COMPUTE}/virtualMachines/vm" in [one["id"] for one in changes["upserts"]]
 
     def test_takes_ids_in_paths(self, server: Server) -> None:
-        deploy(server)
+        deploy(Arm(server.plane))
         machine = f"{COMPUTE}/virtualMachines/vm".replace("/", "%2F")
         assert self.ask(server, "PUT", f"/emulator/vms/{machine}", json={"agent": "ready"}).status_code == 204
         assert self.ask(server, "GET", "/emulator/vms").json()["value"][0]["health"] == {"agent": "ready"}

@@ -93,6 +93,10 @@ def _check_size(write: Write) -> None:
 def _check_image(write: Write) -> None:
     image = write.get("properties.storageProfile.imageReference") or {}
     if write.old is not None:
+        exact = write.before("properties.storageProfile.imageReference.exactVersion")
+        write.properties["storageProfile"]["imageReference"] = image | (
+            {"exactVersion": exact} if exact else {}
+        )
         return
     if image.get("id"):
         # Galleries are not modelled: their images are taken on trust.

@@ -42,7 +42,7 @@ def ensure_watcher(context: Context, subscription: str, region: str) -> None:
         Row(
             id=f"{group}/providers/{WATCHER}/NetworkWatcher_{region}",
             type=WATCHER,
-            body={"location": region, "properties": {"runningOperationIds": []}},
+            body={"location": region},
             etag=new_etag(),
             parent=group,
         )

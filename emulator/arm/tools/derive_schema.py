@@ -177,6 +177,9 @@ OPAQUE = frozenset(
 )
 """Nested classes of services outside the catalogue: accepted as they are."""
 
+ANSWERED: dict[str, tuple[str, ...]] = {"keyvault.KeyProperties": ("keyUri", "keyUriWithVersion")}
+"""Nested class -> what ARM answers in it and the SDK shows elsewhere."""
+
 RENAMED: dict[str, str] = {
     "StorageAccount.enableHttpsTrafficOnly": "supportsHttpsTrafficOnly",
     "StorageAccount.enableNfsV3": "isNfsV3Enabled",
@@ -277,7 +280,7 @@ class Derivation:
         properties = self._properties(module, class_, node, top, skipped)
         flat = "properties" not in top
         for wire in answered.values():
-            if wire in {"id", "name", "type", "azureApiVersion", "systemData", "etag"} or wire in skipped:
+            if wire in {"id", "name", "type", "azureApiVersion", "systemData", "etag"}:
                 continue
             member = RENAMED.get(f"{class_}.{wire}", wire)
             if member not in properties:
@@ -326,6 +329,7 @@ class Derivation:
                     top = FLATTENED.get(name)
                     beside = top is None or known in top or known in {"id", "name", "type", "etag"}
                     properties[known] = {"t": "any", "ro": 1} | ({} if beside else {"p": 1})
+            properties |= {wire: {"t": "any", "ro": 1} for wire in ANSWERED.get(name, ())}
             self.objects[name] = properties
         return {"t": "o", "o": name}
 
