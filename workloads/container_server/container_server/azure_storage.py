@@ -57,8 +57,9 @@ class AzureContainer:
         """See BlobStore."""
         try:
             with self._errors(name):
-                condition = MatchConditions.IfModified if known_etag else None
-                stream = self._client.download_blob(name, etag=known_etag, match_condition=condition)
+                # Not etag=None: the client takes the two only together, and hands a lone one to the transport.
+                unless = {"etag": known_etag, "match_condition": MatchConditions.IfModified}
+                stream = self._client.download_blob(name, **(unless if known_etag else {}))
                 if stream.size > limit:
                     raise BlobTooLargeError(
                         f"{self._address}/{name}: {stream.size} bytes, at most {limit} expected"
