@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,10 @@ from emulator.fabric.kernel import Namespace
 from emulator.fabric.machine.engine_api import EngineApi
 from emulator.fabric.machine.image import Image, Images
 from emulator.fabric.machine.machine import Container, Machine, Place, Pull
-from emulator.fabric.roles import permits
 from emulator.fabric.settings import Settings
 
 Json = dict[str, Any]
 
-REGISTRY = "microsoft.containerregistry/registries"
-PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 DISK = "microsoft.compute/disks"
 COMMAND_SECONDS = 5400.0
 """Azure ends a run command after 90 minutes."""
@@ -50,8 +47,16 @@ class _Running:
 class Fleet:
     """The machines that run."""
 
-    def __init__(self, settings: Settings, control_plane: ControlPlane, errands: Errands) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        control_plane: ControlPlane,
+        errands: Errands,
+        ask_registry: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        """`ask_registry(machine's key, image)` raises FabricError when the machine may not pull an image."""
         self._settings = settings
+        self._ask_registry = ask_registry
         self._control_plane = control_plane
         self._images = Images(settings.images, settings.cache, errands, settings.state / "images.log")
         self._running: dict[str, _Running] = {}
@@ -171,39 +176,10 @@ class Fleet:
 
     def _puller(self, key: str) -> Pull:
         async def pull(image: str) -> Image:
-            document = self._inventory.get(key)
-            if document is None:
-                raise FabricError("the machine is gone")
-            self._check_pull(document, image)
+            await self._ask_registry(key, image)
             return await self._images.get(image)
 
         return pull
-
-    def _check_pull(self, document: Document, image: str) -> None:
-        """Raise what Docker says when the machine may not pull an image, or the registry has none such."""
-        server, repository = image.partition("@")[0].split("/", 1)
-        registry = next(
-            (one for one in self._inventory.of_type(REGISTRY) if one.properties.get("loginServer") == server),
-            None,
-        )
-        if registry is None:
-            raise FabricError(f"lookup {server}: no such host")
-        identities = (document.body.get("identity") or {}).get("userAssignedIdentities") or {}
-        if not any(
-            permits(self._inventory, str(identity["principalId"]), PULL, registry.key, data=False)
-            for identity in identities.values()
-        ):
-            raise FabricError(
-                f"{server}/{repository}: unauthorized: the machine's identity has no AcrPull on the registry "
-                "(a role takes some time to spread)"
-            )
-        pushed = {
-            name
-            for one in self._inventory.images
-            for name in (one.get("references") or [one.get("reference")])
-        }
-        if image not in pushed:
-            raise FabricError(f"manifest for {image} not found: manifest unknown")
 
     # Commands and reports
 

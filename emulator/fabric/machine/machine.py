@@ -37,7 +37,8 @@ _DOCKER = Path(__file__).with_name("docker_command.py")
 _USERS = "root:x:0:0:root:/root:/bin/sh\nfed:x:10001:10001::/tmp:/usr/sbin/nologin\n"
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
-_PULL_PAUSE = 2.0
+_LONGEST_PULL_PAUSE = 15.0
+"""Seconds between two tries to pull, as of the unit that makes the containers (components/boot)."""
 
 Pull = Callable[[str], Awaitable[Image]]
 """Gives the image behind a reference if this machine's identity may have it; raises FabricError."""
@@ -180,15 +181,17 @@ class Machine:
         self.start(container)
 
     async def _keep(self, container: Container) -> None:
-        pause = 0.1
+        pause, wait = 0.1, 1.0
         while container.wanted:
             try:
                 container.image = container.image or await self._pull(container.service.image)
                 container.process = await self._spawn(container, container.image)
             except (FabricError, OSError) as refused:
-                self._note(container, f"Error response from daemon: {refused}")
+                self._note(container, str(refused))
                 container.status, container.error = "created", str(refused)
-                await asyncio.sleep(_PULL_PAUSE)
+                self.news.set()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_PULL_PAUSE)
                 continue
             started = asyncio.get_running_loop().time()
             await self._attend(container, container.process)
@@ -345,12 +348,12 @@ class Machine:
         """The file with everything that a container has said."""
         return self.place.logs / f"{container.service.name}.log"
 
-    def _note(self, container: Container, text: str) -> None:
-        log.warning("%s/%s: %s", self.name, container.service.name, text)
-        if container.error in text and container.error:
-            return
-        with self.log_of(container).open("a") as file:
-            file.write(f"{text}\n")
+    def _note(self, container: Container, problem: str) -> None:
+        """Tell once why a container cannot start, in the fabric's log and in its own."""
+        if problem != container.error:
+            log.warning("%s/%s: %s", self.name, container.service.name, problem)
+            with self.log_of(container).open("a") as file:
+                file.write(f"Error response from daemon: {problem}\n")
 
     def _rotate(self, container: Container) -> None:
         """Keep the newest part of a log that has grown too long, and the part before it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
@@ -57,8 +58,9 @@ class AzureContainer:
         """See BlobStore."""
         try:
             with self._errors(name):
-                # Not etag=None: the client takes the two only together, and hands a lone one to the transport.
-                unless = {"etag": known_etag, "match_condition": MatchConditions.IfModified}
+                # Not etag=None: the client takes the two only together, and hands a lone one to the
+                # transport.
+                unless: dict[str, Any] = {"etag": known_etag, "match_condition": MatchConditions.IfModified}
                 stream = self._client.download_blob(name, **(unless if known_etag else {}))
                 if stream.size > limit:
                     raise BlobTooLargeError(
