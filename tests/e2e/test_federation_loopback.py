@@ -140,7 +140,7 @@ class TestTraining:
             assert trained["hospitals"][name]["auc"] == pytest.approx(
                 measured["hospitals"][name]["auc"], abs=1e-3
             )
-        lower = trained["global"]["global_auc_lower"]
+        lower = trained["global"]["auc_lower"]
         assert measured["federated"]["auc"] - 0.06 <= lower <= measured["federated"]["auc"] + 0.005
 
     def test_each_hospital_gets_the_model_and_its_own_numbers_only(

@@ -143,11 +143,11 @@ class TestHeartMetrics:
     def test_means_over_patients_are_weighted_and_means_over_sites_are_not(self) -> None:
         sent = {"a": self.contribution(0.9, 0.8, 90, 0.1), "b": self.contribution(0.7, 0.75, 30, 0.2)}
         metrics = summarise_round(sent)
-        assert metrics["global_brier"] == pytest.approx((90 * 0.1 + 30 * 0.2) / 120)
+        assert metrics["brier"] == pytest.approx((90 * 0.1 + 30 * 0.2) / 120)
         assert metrics["mean_site_auc"] == pytest.approx(0.8)
         assert metrics["mean_site_auc_gain"] == pytest.approx(0.025)
         assert metrics["worst_site_auc_gain"] == pytest.approx(-0.05)
-        assert metrics["global_auc_lower"] == 1.0
+        assert metrics["auc_lower"] == 1.0
 
     def test_a_hospital_whose_auc_is_undefined_is_left_out_of_the_means(self) -> None:
         sent = {"a": self.contribution(0.9, 0.8, 90, 0.1), "b": self.contribution(0.7, 0.75, 30, 0.2)}

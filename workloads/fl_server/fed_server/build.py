@@ -9,6 +9,7 @@ was wrong.
 import argparse
 import importlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ def build_function(description: JobDescription) -> Callable[[JobRequest], FedJob
     """The job's own `build`. Raises JobError when it cannot be imported."""
     module, _, function = description.build.partition(":")
     sys.path.insert(0, str(description.folder))
+    os.chdir(description.folder)  # NVFlare resolves a job's scripts against the working folder
     try:
         built: Callable[[JobRequest], FedJob] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, SyntaxError) as error:

@@ -175,12 +175,11 @@ class Commands:
 
 def _row(job: Job) -> dict[str, Any]:
     progress = job.progress
-    history = progress.get("history") or []
     row = {
         "id": job.job_id,
         "job": job.name,
         "state": job.state,
-        "round": history[-1]["round"] if history else int(job.submission.get("first_round", 0)),
+        "round": int(progress.get("rounds_done", job.submission.get("first_round", 0))),
         "rounds": job.submission.get("rounds", 0),
         "submitted": int(job.submitted),
     }

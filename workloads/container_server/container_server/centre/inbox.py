@@ -20,8 +20,9 @@ from container_server.storage import Blob, BlobStore, BlobTooLargeError
 PREFIX = "inbox/"
 ARCHIVE_LIMIT = 10 * 1024 * 1024
 MOST_FILES = 200
+DEEPEST = 10
 _BLOB = re.compile(r"inbox/([a-z](?:[a-z0-9-]{0,38}[a-z0-9])?)\.zip")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class ArchiveRefusedError(RefusedInputError):
@@ -82,11 +83,14 @@ def _files(archive: zipfile.ZipFile) -> dict[PurePosixPath, bytes]:
     files = {}
     for entry in entries:
         path = PurePosixPath(entry.filename)
-        if path.is_absolute() or not all(_FILE.fullmatch(part) for part in path.parts):
+        plain = 0 < len(path.parts) <= DEEPEST and all(_FILE.fullmatch(part) for part in path.parts)
+        if path.is_absolute() or not plain or path in files:
             raise ArchiveRefusedError(f"the name {entry.filename[:100]!r} is not taken")
         if entry.external_attr >> 28 == 0xA:
             raise ArchiveRefusedError(f"{entry.filename[:100]!r} is a link")
         files[path] = archive.read(entry)
+    if clash := next((path for path in files for parent in path.parents if parent in files), None):
+        raise ArchiveRefusedError(f"{str(clash)[:100]!r} lies below a file")
     return _without_outer_folder(files)
 
 

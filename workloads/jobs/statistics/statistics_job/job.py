@@ -2,6 +2,7 @@
 policies decide.
 """
 
+from fed_server.averaging import TASK_REQUEST_SECONDS
 from fed_server.request import JobRequest
 from nvflare.app_common.executors.statistics.statistics_executor import StatisticsExecutor
 from nvflare.app_common.statistics.json_stats_file_persistor import JsonStatsFileWriter
@@ -16,7 +17,7 @@ from .report import OUTPUT, StatisticsReport
 def build(request: JobRequest) -> FedJob:
     """The job. Filters of the job's own would run after the hospitals' and fail on what those took away."""
     job = FedJob(name=request.name, min_clients=request.description.minimum_sites)
-    job.to_server({"server": {"task_request_interval": 0.2}})
+    job.to_server({"server": {"task_request_interval": TASK_REQUEST_SECONDS}})
     job.to_server(
         StatisticsController(
             statistic_configs={

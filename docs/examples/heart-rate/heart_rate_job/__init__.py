@@ -1,0 +1,1 @@
+"""Maximum heart rate by age and sex."""
