@@ -155,6 +155,14 @@ class TestHeartMetrics:
         sent["b"] = Contribution(without, sent["b"].histograms, {})
         assert summarise_round(sent)["mean_site_auc"] == pytest.approx(0.9)
 
+    def test_without_any_auc_the_gains_are_missing_and_so_fail_their_gates(self) -> None:
+        sent = self.contribution(0.9, 0.8, 90, 0.1)
+        without = {key: value for key, value in sent.metrics.items() if key != "auc"}
+        metrics = summarise_round({"a": Contribution(without, {"healthy": [0.0], "ill": [9.0]}, {})})
+        assert "mean_site_auc_gain" not in metrics
+        assert "auc_lower" not in metrics
+        assert not judge([{"metric": "mean_site_auc_gain", "at_least": 0.0}], metrics)[0].passed
+
 
 def published(values: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
     """What NVFlare's writer makes of one feature at these hospitals."""

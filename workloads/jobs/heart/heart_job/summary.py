@@ -1,6 +1,7 @@
 """The federation's metrics of one round, from what the hospitals send. Pure."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from fed_server.contribution import Contribution
@@ -25,20 +26,21 @@ def summarise_round(contributions: Mapping[str, Contribution]) -> dict[str, floa
         name: float(np.average([metrics[name] for metrics in sent], weights=patients))
         for name in PATIENT_MEANS
     }
+    lower = auc_from_histograms(_summed(contributions, "healthy"), _summed(contributions, "ill"))
+    known = {**exact, **_by_site(sent), "auc_lower": lower, "patients": float(patients.sum())}
+    return {name: value for name, value in known.items() if math.isfinite(value)}
+
+
+def _by_site(sent: Sequence[Mapping[str, float]]) -> dict[str, float]:
     ranked = [metrics for metrics in sent if "auc" in metrics and "own_auc" in metrics]
+    if not ranked:
+        return {}
     gains = [metrics["auc"] - metrics["own_auc"] for metrics in ranked]
-    by_site = {
+    return {
         "mean_site_auc": float(np.mean([metrics["auc"] for metrics in ranked])),
         "mean_own_only_auc": float(np.mean([metrics["own_auc"] for metrics in ranked])),
         "mean_site_auc_gain": float(np.mean(gains)),
         "worst_site_auc_gain": min(gains),
-    }
-    lower = auc_from_histograms(_summed(contributions, "healthy"), _summed(contributions, "ill"))
-    return {
-        **exact,
-        **(by_site if ranked else {}),
-        "auc_lower": lower,
-        "patients": float(patients.sum()),
     }
 
 
