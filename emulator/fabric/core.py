@@ -51,7 +51,7 @@ class Core:
             issuer=issuer,
             control_plane=self._control_plane,
         )
-        self.fleet = Fleet(settings, self._control_plane, errands)
+        self.fleet = Fleet(settings, self._control_plane, errands, self._ask_registry)
         self.resolver_file = settings.volatile / "resolv.conf"
         self.resolver_file.write_text(f"nameserver {RESOLVER}\noptions timeout:2 attempts:2\n")
         self._problems: list[str] = []
@@ -147,6 +147,14 @@ class Core:
         await self.services.apply(self.networks)
         problems = await self.fleet.apply(self.inventory, self.networks.namespaces)
         return [*self.networks.problems, *problems]
+
+    async def _ask_registry(self, machine: str, image: str) -> None:
+        """Pull an image as a machine would: through its network, as its identity."""
+        ports = self.networks.topology.ports.values()
+        port = next((port for port in ports if port.owner == machine and not port.endpoint), None)
+        if port is None:
+            raise FabricError("dial tcp: connect: network is unreachable")
+        await self.services.puller(machine, port, self.networks.namespaces[port.id]).pull(image)
 
     def _machines(self) -> dict[str, Port]:
         return {port.name: port for port in self.networks.topology.ports.values() if not port.endpoint}

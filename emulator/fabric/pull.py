@@ -57,7 +57,7 @@ class Puller:
                 manifest = await _get(session, f"{url}/manifests/{digest}", headers, reference)
                 for layer in manifest["layers"]:
                     await _get(session, f"{url}/blobs/{layer['digest']}", headers, reference)
-            except (TimeoutError, aiohttp.ClientError, OSError) as failed:
+            except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as failed:
                 raise FabricError(f'Get "https://{server}/v2/": {_words(failed)}') from failed
 
     async def _sign_in(self, session: aiohttp.ClientSession, server: str, repository: str) -> str:

@@ -109,9 +109,7 @@ class RegistryDoor:
             return _error(404, "MANIFEST_UNKNOWN", f"manifest tagged by {digest!r} is not found")
         layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": _LAYER, "size": 0}
         body = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": [layer]}
-        return web.json_response(
-            body, headers={"Docker-Content-Digest": digest, "Content-Type": MANIFEST}, dumps=json.dumps
-        )
+        return web.json_response(body, content_type=MANIFEST, headers={"Docker-Content-Digest": digest})
 
     async def _blob(self, request: web.Request, registry: Document) -> web.Response:
         region = registry.body.get("location")

@@ -158,6 +158,14 @@ class Machine:
         if container.task is None or container.task.done():
             container.restarts = 0
             container.task = asyncio.create_task(self._keep(container))
+            container.task.add_done_callback(lambda task: self._defect(container, task))
+
+    def _defect(self, container: Container, task: asyncio.Task[None]) -> None:
+        """Say what no container should meet: an error of the emulator itself."""
+        if not task.cancelled() and (failed := task.exception()) is not None:
+            log.error("%s/%s is given up", self.name, container.service.name, exc_info=failed)
+            container.status, container.error = "dead", f"the emulator failed: {failed!r}"
+            self.news.set()
 
     async def stop(self, container: Container, seconds: float = STOP_SECONDS) -> None:
         """Stop a container and keep it stopped."""
@@ -189,6 +197,7 @@ class Machine:
             except (FabricError, OSError) as refused:
                 self._note(container, str(refused))
                 container.status, container.error = "created", str(refused)
+                self.news.set()
                 self.news.set()
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST_PULL_PAUSE)
