@@ -23,6 +23,9 @@ HOST_FILES = (
     "services", "alternatives",
 )  # fmt: skip
 """What of the machine's /etc a container sees."""
+READ_ONLY_PROC = ("sys", "sysrq-trigger", "irq", "bus", "fs")
+MASKED_PROC = ("kcore", "keys", "timer_list", "latency_stats", "sched_debug")
+"""What of /proc would let uid 0 without capabilities still change or read the machine (as Docker masks it)."""
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -93,6 +96,11 @@ def make_devices() -> None:
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"{ROOT}/dev/{name}")  # noqa: PTH211
     mount("proc", f"{ROOT}/proc", "proc", NOSUID | NODEV)
+    for name in READ_ONLY_PROC:
+        bind(f"{ROOT}/proc/{name}", f"{ROOT}/proc/{name}")
+    for name in MASKED_PROC:
+        if os.path.exists(f"{ROOT}/proc/{name}"):  # noqa: PTH110
+            bind("/dev/null", f"{ROOT}/proc/{name}")
 
 
 def enter_root(*, read_only: bool) -> None:
@@ -108,9 +116,11 @@ def enter_root(*, read_only: bool) -> None:
 
 
 def drop_rights(spec: dict[str, Any]) -> None:
-    """Become the container's user, without capabilities or a way to gain any."""
+    """Become the container's user, with the capabilities it is given and no way to gain any."""
+    kept = spec["capabilities"]
     for number in range(CAPABILITIES):
-        libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+        if number not in kept:
+            libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
     if spec["user"] is not None:
         uid, gid = spec["user"]
         os.setgroups(spec["groups"])
@@ -118,11 +128,14 @@ def drop_rights(spec: dict[str, Any]) -> None:
         os.setresuid(uid, uid, uid)
     check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    check(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    low = sum(1 << number for number in kept)
+    check(libc.capset(header, (ctypes.c_uint32 * 6)(low, low, low)), "capset")
 
 
 def run(spec: dict[str, Any]) -> int:
     """Run the program to its end as its init; return the exit code, 128 + n after signal n."""
+    if spec["ready"] is not None:
+        os.set_inheritable(spec["ready"], False)
     program = os.fork()
     if program == 0:
         os.chdir(spec["working_dir"])
@@ -133,6 +146,9 @@ def run(spec: dict[str, Any]) -> int:
             os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, lambda received, _: os.kill(program, received))
+    if spec["ready"] is not None:
+        os.write(spec["ready"], b"1")
+        os.close(spec["ready"])
     while True:
         try:
             pid, status = os.wait()

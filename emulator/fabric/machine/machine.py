@@ -31,6 +31,9 @@ AUTHORITY = "/etc/ssl/certs/emulator-authority.pem"
 PLATFORM_DNS = "168.63.129.16"
 SOCKET_GROUP = 10002
 """The group that the platform gives the engine's socket to (components/boot/templates/docker-socket.conf)."""
+ROOT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7)
+"""What root of a machine keeps: ownership and access of its own files (CHOWN, DAC_OVERRIDE, FOWNER, FSETID),
+KILL, SETGID, SETUID."""
 STOP_SECONDS = 10.0
 LOG_BYTES = 8 * 1024 * 1024
 _DOCKER = Path(__file__).with_name("docker_command.py")
@@ -198,7 +201,6 @@ class Machine:
                 self._note(container, str(refused))
                 container.status, container.error = "created", str(refused)
                 self.news.set()
-                self.news.set()
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST_PULL_PAUSE)
                 continue
@@ -288,7 +290,6 @@ class Machine:
             },
             working_dir=service.working_dir or config.working_dir,
             mounts=(
-                (str(self._authority), AUTHORITY, True),
                 *(((str(image.venv), "/opt/venv", True),) if image.venv else ()),
                 *((str(path), target, True) for path, target in image.files),
                 *(
@@ -310,6 +311,8 @@ class Machine:
             "/etc/hosts": "\n".join(lines) + "\n",
             "/etc/hostname": f"{self.name}\n",
             "/etc/resolv.conf": "\n".join(resolver) + "\n",
+            # A copy: the original is its owner's alone, and containers have users of their own.
+            AUTHORITY: self._authority.read_text(),
             "/etc/passwd": _USERS,
             "/etc/group": f"root:x:0:\nfed:x:10001:\ndocker:x:{SOCKET_GROUP}:\n",
         }
@@ -394,7 +397,6 @@ class Machine:
     def _shell_spec(self, command: tuple[str, ...]) -> Spec:
         """A root that looks like the machine's own: its files, its disk, its engine."""
         mounts = [
-            (str(self._authority), AUTHORITY, True),
             (str(_DOCKER), "/usr/local/bin/docker", True),
             (str(self.engine_socket), ENGINE_SOCKET, False),
             (str(self.place.files / "opt"), "/opt", False),
@@ -417,6 +419,7 @@ class Machine:
             read_only=False,
             user=None,
             groups=(),
+            capabilities=ROOT_CAPABILITIES,
         )
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from emulator.fabric.errors import FabricError
@@ -20,7 +20,10 @@ _APPEARS_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What `container.py` makes a container from. `mounts` are (path on the machine, in it, read-only)."""
+    """What `container.py` makes a container from. `mounts` are (path on the machine, in it, read-only).
+
+    `capabilities` are the numbers of those kept, `ready` is a descriptor to write to when the program runs.
+    """
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
@@ -31,6 +34,8 @@ class Spec:
     read_only: bool
     user: tuple[int, int] | None
     groups: tuple[int, ...]
+    capabilities: tuple[int, ...] = ()
+    ready: int | None = None
     python: str = sys.base_prefix
 
 
@@ -53,9 +58,20 @@ class Process:
 
     @classmethod
     async def start(cls, spec: Spec, *, file: Path, machine: int, network: str, log: Path) -> Process:
-        """Start a container of a machine whose output is appended to `log`; see `launch`."""
-        with log.open("ab") as output:
-            return cls(spec, await launch(spec, file, machine, network, output=output.fileno()))
+        """Start a container of a machine whose output is appended to `log`, and wait until its program runs.
+
+        See `launch`.
+        """
+        read, write = os.pipe()
+        try:
+            with log.open("ab") as output:
+                process = await launch(
+                    replace(spec, ready=write), file, machine, network, output=output.fileno()
+                )
+        finally:
+            os.close(write)
+        await _first_byte(read)
+        return cls(spec, process)
 
     async def wait(self) -> int:
         """Wait for the end; return the exit code."""
@@ -116,8 +132,21 @@ async def launch(
         "unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--",
         sys.executable, "-I", "-S", str(_PROGRAM), str(file),
         stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+        pass_fds=() if spec.ready is None else (spec.ready,),
         start_new_session=True, env={"PATH": os.environ.get("PATH", os.defpath)},
     )  # fmt: skip
+
+
+async def _first_byte(descriptor: int) -> None:
+    """Wait until something is written to a pipe, or nobody can any more; close it."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(descriptor, readable.set_result, None)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def _groups(spec: Spec) -> str:
