@@ -2,11 +2,16 @@
 way in.
 """
 
+import re
 from typing import Any
 
 import pytest
 
-from tests.unit.program_graph import Graph, Recorded, record, stack_config
+from automation.delivery.preflight import namespaces
+from emulator.plugins.azure_native import shapes
+from federation.parties import federation
+from federation.stack_file import load_stack
+from tests.unit.program_graph import ROOT, Graph, Recorded, record, stack_config
 
 LEAVER = "hungary"
 DATA_TYPES = (
@@ -113,3 +118,16 @@ def test_who_has_left_is_no_member(graphs: tuple[Graph, Graph, Graph]) -> None:
     assert LEAVER in before.outputs["hospitals"]
     assert LEAVER not in leaving.outputs["hospitals"]
     assert LEAVER not in left.outputs["hospitals"]
+
+
+def test_preflight_looks_at_every_resource_provider_that_the_program_uses(
+    graphs: tuple[Graph, Graph, Graph],
+) -> None:
+    whole = federation(load_stack(ROOT, "prod"))
+    for party in whole.parties:
+        used = set()
+        for one in graphs[0].azure():
+            shape = shapes.find(one.typ)
+            if shape and one.provider.endswith(f"-{party.name}"):
+                used.update(re.findall(r"/providers/(Microsoft\.\w+)/", shape.path))
+        assert used == set(namespaces(whole.settings, party)), party.name
