@@ -5,6 +5,7 @@ Imports nothing heavy, since every `fed` command passes here.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -24,8 +25,9 @@ from emulator.record import Record, code_state
 if TYPE_CHECKING:
     import httpx
 
-START_SECONDS = 20.0
+START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
 _LOG_LINES = 15
 
 PREVIEW_ENVIRONMENT = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
@@ -54,7 +56,7 @@ class Emulator:
 
         `root` is the clone (this one by default), `fed_home` the home (`paths.home()` by default). A daemon
         whose sources have changed since is replaced, unless an engine is using it. Two callers at once get
-        the same daemon. Raises EmulatorError with the end of the log when it does not come up in 20 s.
+        the same daemon. Raises EmulatorError with the end of the log when it does not come up in 30 s.
         """
         root = root or paths.REPOSITORY
         home = (fed_home or paths.home()).resolve()
@@ -99,15 +101,20 @@ class Emulator:
             if process.poll() not in {None, 0}:  # 0: another caller's daemon was first
                 raise EmulatorError(_did_not_start(log, f"ended with exit code {process.returncode}"))
             time.sleep(0.01)
-        if process.poll() is None:
-            process.kill()
+        process.kill()
+        process.wait()
+        if holder := _holder(log.with_name("daemon.lock")):
+            raise EmulatorError(
+                f"the emulator's daemon (pid {holder}) runs but does not answer, so nothing can be deployed. "
+                f"End it and try again: kill {holder}"
+            )
         raise EmulatorError(_did_not_start(log, f"did not answer within {START_SECONDS:.0f} s"))
 
     def instances(self) -> list[str]:
         """Return the packages of the provider instances in use; raise OSError when the daemon is gone."""
         token = _below(self.home, paths.plugin_token()).read_text()
         host, _, port = self.record.plugins.partition(":")
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(f"{token}\t?\t\t\n".encode())
             answer = connection.makefile().readline()
         instances: list[str] = json.loads(answer)["instances"]
@@ -234,6 +241,16 @@ def _resources(checkpoint: Path) -> list[dict[str, Any]]:
 def _below(home: Path, default: Path) -> Path:
     """Return where a path of this process's home lies in another home."""
     return home / default.relative_to(paths.home())
+
+
+def _holder(lock: Path) -> str | None:
+    """Return the pid of the daemon that holds the lock of a home, None when nobody does."""
+    with lock.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock.read_text().strip()
+    return None
 
 
 def _did_not_start(log: Path, what: str) -> str:

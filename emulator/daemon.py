@@ -45,12 +45,15 @@ log = logging.getLogger("emulator.daemon")
 def main() -> None:
     """Serve until told to end."""
     paths.private_folder(paths.emulator())
-    lock = (paths.emulator() / "daemon.lock").open("w")
+    lock = (paths.emulator() / "daemon.lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         print(f"another daemon already serves {paths.home()}", file=sys.stderr)
         return
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
     log_to_file(paths.daemon_log())
     asyncio.run(serve(Record.load(paths.daemon_file())))
     logging.shutdown()

@@ -108,6 +108,18 @@ def test_a_second_daemon_leaves_at_once(home: Path) -> None:
     assert Emulator.running(fed_home=home) == emulator
 
 
+def test_a_daemon_that_runs_but_does_not_answer_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = Emulator.ensure(fed_home=home)
+    os.kill(emulator.record.pid, signal.SIGSTOP)
+    monkeypatch.setattr("emulator.control.START_SECONDS", 3.0)
+    monkeypatch.setattr("emulator.control.ANSWER_SECONDS", 0.2)
+    try:
+        with pytest.raises(EmulatorError, match=f"kill {emulator.record.pid}"):
+            Emulator.ensure(fed_home=home)
+    finally:
+        os.kill(emulator.record.pid, signal.SIGCONT)
+
+
 def test_it_ends_on_a_signal_and_the_next_one_has_its_addresses(home: Path) -> None:
     ended = Emulator.ensure(fed_home=home)
     ended.stop()

@@ -63,6 +63,12 @@ def test_every_type_comes_up_stays_and_goes(emulator: Emulator, catalogue: Stack
 def test_a_stack_s_life(pair: Stack) -> None:
     assert pair.up().changes == {"created": 10}
     word = pair.outputs()["word"]
+    frames = {
+        frame["sourcePosition"].partition("#")[0]
+        for resource in pair.resources()
+        for frame in resource.get("stackTrace") or []
+    }
+    assert frames == {"project:///__main__.py"}  # and nothing of the language host
     assert pair.up().changes == {"unchanged": 10}
 
     changed = pair.up(TAG="changed")
