@@ -102,6 +102,6 @@ def _may_rule_the_machine() -> bool:
 
 def code_state() -> str:
     """Return a mark of the fabric's sources that changes when one of them does."""
-    files = sorted(Path(__file__).parent.glob("*.*"))
+    files = sorted(path for path in Path(__file__).parent.rglob("*.*") if path.suffix != ".pyc")
     seen = [(file.name, status.st_mtime_ns, status.st_size) for file in files for status in [file.stat()]]
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
