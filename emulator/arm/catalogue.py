@@ -57,16 +57,22 @@ class Level(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unique:
+    """A wider scope in which names are taken once; `taken` words the refusal: (write, key of the holder)."""
+
+    space: str
+    taken: Callable[[Write, str], ArmError]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Names:
-    """What a name may look like; `space` names the wider scope in which it is unique (a claim)."""
+    """What a name may look like, and where else it must be unique."""
 
     pattern: str
     minimum: int = 1
     maximum: int
-    space: str | None = None
+    unique: Unique | None = None
     error: Callable[[str], ArmError] | None = None
-    taken: Callable[[Write, str], ArmError] | None = None
-    """Words the refusal of a name that another resource has: (write, key of the holder) -> error."""
 
     def fits(self, name: str) -> bool:
         """Say whether a name follows the rule."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.arm.catalogue import Names, ResourceType
-from emulator.arm.errors import bad_request, conflict
+from emulator.arm.catalogue import Names, ResourceType, Unique
+from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.key_vault import key_at, may_wrap
 from emulator.arm.messages import Json
 from emulator.arm.network.private_links import (
@@ -24,14 +24,13 @@ _PREMIUM_POLICIES = ("retentionPolicy", "trustPolicy", "quarantinePolicy")
 """Policies whose status `enabled` only a Premium registry takes."""
 
 
-def _claim_name(write: Write) -> None:
-    if write.old is None and write.tx.claim(_SPACE, write.id.name, write.id.key) is not None:
-        raise conflict(
-            "AlreadyInUse",
-            f"The registry DNS name {write.id.name.lower()}.azurecr.io is already in use. You can check if "
-            "the name is already claimed using following API: "
-            "https://docs.microsoft.com/en-us/rest/api/containerregistry/registries/checknameavailability",
-        )
+def _taken(write: Write, _: str) -> ArmError:
+    return conflict(
+        "AlreadyInUse",
+        f"The registry DNS name {write.id.name.lower()}.azurecr.io is already in use. You can check if "
+        "the name is already claimed using following API: "
+        "https://docs.microsoft.com/en-us/rest/api/containerregistry/registries/checknameavailability",
+    )
 
 
 def _check_sku(write: Write) -> None:
@@ -161,6 +160,7 @@ TYPES = (
             pattern=r"[A-Za-z0-9]+",
             minimum=5,
             maximum=50,
+            unique=Unique(space=_SPACE, taken=_taken),
             error=lambda name: bad_request(
                 "InvalidResourceName",
                 f"The registry name '{name}' is invalid: 5 to 50 letters and digits.",
@@ -185,7 +185,7 @@ TYPES = (
                 },
             }
         },
-        check=(_claim_name, _check_sku, _check_policies, _check_encryption, _complete),
+        check=(_check_sku, _check_policies, _check_encryption, _complete),
         gone=(disconnect_endpoints,),
         render=_render,
         seconds=(24, 10),

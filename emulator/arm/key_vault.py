@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm import ids
-from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType
+from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
 from emulator.arm.messages import Json, Request, Response
@@ -82,11 +82,9 @@ def _taken(name: str) -> ArmError:
     )
 
 
-def _claim_name(write: Write) -> None:
+def _check_lost(write: Write) -> None:
     if write.old is not None:
         return
-    if write.tx.claim(_SPACE, write.id.name, write.id.key) is not None:
-        raise _taken(write.id.name)
     lost = _lost(write.context, write.id.name)
     if lost is None:
         return
@@ -252,6 +250,7 @@ TYPES = (
             pattern=r"[A-Za-z](-?[A-Za-z0-9])+",
             minimum=3,
             maximum=24,
+            unique=Unique(space=_SPACE, taken=lambda write, _: _taken(write.id.name)),
             error=lambda name: bad_request(
                 "VaultNameNotValid",
                 f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric "
@@ -273,7 +272,7 @@ TYPES = (
         },
         fixed=(Fixed(path="properties.softDeleteRetentionInDays", error=_fixed_days),),
         write_only=("properties.createMode",),
-        check=(_claim_name, _check_protection, _address),
+        check=(_check_lost, _check_protection, _address),
         gone=(disconnect_endpoints, _remember),
         render=render_connections,
         seconds=(66, 10),

@@ -6,7 +6,7 @@ import base64
 import hashlib
 
 from emulator.arm import ids
-from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType
+from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType, Unique
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.key_vault import key_at, may_wrap, protects, vault_at
 from emulator.arm.messages import Json, Request, Response
@@ -103,12 +103,6 @@ def _check_sku(write: Write) -> None:
             f"Storage account type cannot be converted from {old} to {name} by an update: a conversion to "
             "or from zone redundancy or premium is asked for separately and takes hours to days.",
         )
-
-
-def _check_network_rules(write: Write) -> None:
-    rules = write.get("properties.networkAcls")
-    if rules is not None and rules.get("defaultAction") is None:
-        raise bad_request("InvalidValuesForRequestParameters", "networkAcls.defaultAction is required.")
 
 
 def _check_flat_namespace(write: Write) -> None:
@@ -358,7 +352,11 @@ BLOB_DEFAULTS: Json = {
 """What the blob service of a new account says."""
 
 _ACCOUNT_NAMES = Names(
-    pattern=r"[a-z0-9]+", minimum=3, maximum=24, space=_SPACE, error=_bad_account_name, taken=_taken
+    pattern=r"[a-z0-9]+",
+    minimum=3,
+    maximum=24,
+    unique=Unique(space=_SPACE, taken=_taken),
+    error=_bad_account_name,
 )
 
 
@@ -401,7 +399,6 @@ TYPES = (
         check=(
             _check_kind,
             _check_sku,
-            _check_network_rules,
             _check_flat_namespace,
             _complete_encryption,
             _complete_account,

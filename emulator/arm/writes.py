@@ -487,17 +487,12 @@ def linked_authorization_failed(
 
 
 def _claim_name(write: Write) -> None:
-    space = write.type.names.space
-    if space is None or write.old is not None:
+    unique = write.type.names.unique
+    if unique is None or write.old is not None:
         return
-    holder = write.tx.claim(space, write.id.name, write.id.key)
+    holder = write.tx.claim(unique.space, write.id.name, write.id.key)
     if holder is not None:
-        error = write.type.names.taken
-        raise error(write, holder) if error else _taken(write, holder)
-
-
-def _taken(write: Write, holder: str) -> ArmError:
-    return conflict("NameNotAvailable", f"The name '{write.id.name}' is already in use by {holder}.")
+        raise unique.taken(write, holder)
 
 
 # Deletion

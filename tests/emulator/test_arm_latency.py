@@ -169,6 +169,13 @@ def test_storage_says_it_in_its_own_words(slow: Arm, clock: Clock) -> None:
     slow.put(ACCOUNT, STORAGE)
 
 
+def test_others_just_call_it_a_conflict(slow: Arm) -> None:
+    disk = {"creationData": {"createOption": "Empty"}, "diskSizeGB": 8}
+    body = {"location": "westeurope", "properties": disk}
+    slow.put(f"{GROUP}/providers/Microsoft.Compute/disks/d", body)
+    assert slow.refusal(f"{GROUP}/providers/Microsoft.Compute/disks/d", body).startswith("Conflict")
+
+
 def test_a_role_takes_effect_only_after_a_while(slow: Arm, clock: Clock) -> None:
     identity = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-one"
     vault = f"{GROUP}/providers/Microsoft.KeyVault/vaults/kv-one"
