@@ -1,15 +1,27 @@
 """`fed up`: deploy a stack."""
 
+from typing import Annotated
+
+import typer
+
 from automation.options import Json, On, Stack, StackOption, Where, Yes, stack_name
 
 PANEL = "Deploy"
 
 
-def command(
+def command(  # noqa: PLR0917 typer reads the order
     stack: Stack = None,
     stack_option: StackOption = None,
     on: Where = On.EMULATOR,
     yes: Yes = False,
+    machines: Annotated[
+        bool,
+        typer.Option(
+            "--machines/--no-machines",
+            envvar="FED_MACHINES",
+            help="On the emulator: also run the networks and VMs, until every hospital is registered.",
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Deploy a stack and show it; a run that was killed is taken up where it ended.
@@ -17,8 +29,11 @@ def command(
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
     from automation import deploy, show_status  # noqa: PLC0415 slow
+    from automation.operate import emulated  # noqa: PLC0415
     from automation.target import open_target  # noqa: PLC0415
 
     target = open_target(stack_name(stack, stack_option), on)
     outputs = deploy.up(target, ask=on is On.AZURE and not yes)
+    if machines:
+        emulated.bring_up(target, outputs)
     show_status.show(target, outputs, as_json=as_json)

@@ -1,0 +1,100 @@
+"""Brings an emulated stack to life: machines run, hospitals have their data, all enrol."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from automation.operate.machines import Centre
+from automation.outcome import FedError, RefusedError
+from automation.target import Target
+from emulator.control import Emulator
+from emulator.fabric.control import Fabric
+from emulator.fabric.errors import FabricError
+from workloads.data import heart_data
+
+DATA = "heart.csv"
+READY_SECONDS = 600.0
+"""The first time, the images' Python environments are made; afterwards a few seconds are enough."""
+_POLL_SECONDS = 0.5
+
+stderr = Console(stderr=True, highlight=False)
+
+
+def bring_up(target: Target, outputs: Mapping[str, Any]) -> None:
+    """Start what a deployed stack consists of and wait until every hospital is registered at the server.
+
+    Says so plainly, and leaves the deployment as it is, where this machine cannot run networks and VMs, and
+    where the stack's images have not been promoted. Raises FedError that names who did not enrol, and why.
+    """
+    if target.emulator is None:
+        return
+    try:
+        fabric = Fabric.ensure(target.emulator)
+    except FabricError as impossible:
+        stderr.print(
+            f"fed: {target.name} is deployed, but its networks and VMs do not run here: {impossible}\n"
+            "fed: everything but training and packets works without them; ./fed doctor says what is missing."
+        )
+        return
+    with stderr.status("starting networks, storage and machines"):
+        fabric.wait_ready(_revision(target.emulator), READY_SECONDS)
+    if target.settings and not target.settings.images.build:
+        stderr.print(
+            f"fed: {target.name} runs images that are promoted, not built; its VMs wait until they are there "
+            "(./fed images promote)."
+        )
+        return
+    began = time.monotonic()
+    seeded = seed(fabric, outputs)
+    if seeded:
+        stderr.print(f"fed: demonstration data uploaded for {', '.join(seeded)}")
+    _wait_until_registered(Centre.of(target.arm(), outputs), set(outputs["hospitals"]))
+    stderr.print(f"fed: every hospital is registered, {time.monotonic() - began:.0f} s after its upload")
+
+
+def seed(fabric: Fabric, outputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Upload the public demonstration data of the hospitals that have some, each into its own container.
+
+    Stands for what a hospital does itself; nobody else ever has the right. Returns the hospitals.
+    """
+    known = tuple(name for name in outputs["hospitals"] if name in heart_data.PATIENTS)
+    for name in known:
+        account = outputs["hospitals"][name]["storageAccount"]
+        container = f"{account}/blobServices/default/containers/data"
+        fabric.upload(container, DATA, heart_data.seed(name))
+    return known
+
+
+def _wait_until_registered(centre: Centre, hospitals: set[str]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    with stderr.status("hospitals enrol") as status:
+        while True:
+            missing = _missing(centre, hospitals)
+            if not missing:
+                return
+            words = "; ".join(f"{name}: {why}" for name, why in missing.items())
+            status.update(f"hospitals enrol: {words}")
+            if time.monotonic() > deadline:
+                raise FedError(f"not every hospital is registered after {READY_SECONDS:.0f} s: {words}")
+            time.sleep(_POLL_SECONDS)
+
+
+def _missing(centre: Centre, hospitals: set[str]) -> dict[str, str]:
+    """Return the hospitals that are not registered, and what is said of each."""
+    try:
+        answer = centre.ask("status")
+    except (FedError, RefusedError) as not_yet:
+        return {"centre": str(not_yet)}
+    return {
+        name: str(answer["hospitals"].get(name, {}).get("reason", "not registered yet"))
+        for name in sorted(hospitals)
+        if not answer["hospitals"].get(name, {}).get("registered")
+    }
+
+
+def _revision(emulator: Emulator) -> int:
+    """Return the revision of ARM's state now."""
+    answer = emulator.arm("GET", "/emulator/changes?since=999999999")
+    return int(answer.json()["revision"])
