@@ -78,7 +78,7 @@ class Arm:
         while where and (response.status_code == 202 or _status(response) in RUNNING):
             if time.monotonic() > until:
                 raise FedError(f"{path}: Azure is still not done after {OPERATION_SECONDS:.0f} s.")
-            time.sleep(float(response.headers.get("retry-after", "2")))
+            time.sleep(_pause(response))
             response = self._request("GET", where, None, None)
             where = response.headers.get("location", where) if response.status_code == 202 else where
         return _answer(response)
@@ -101,6 +101,13 @@ class Arm:
                 break
             time.sleep(min(float(response.headers.get("retry-after", "5")), 60))
         return response
+
+
+def _pause(response: httpx.Response) -> float:
+    """Return how many seconds Azure asks to wait before the next look; some services say milliseconds."""
+    if "retry-after-ms" in response.headers:
+        return float(response.headers["retry-after-ms"]) / 1000
+    return float(response.headers.get("retry-after", "2"))
 
 
 def _status(response: httpx.Response) -> str | None:

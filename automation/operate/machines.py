@@ -35,7 +35,11 @@ def run(arm: Arm, machine: str, command: list[str]) -> Ran:
     name = machine.rsplit("/", 1)[-1]
     if answer.is_error:
         raise FedError(f"{name} does not take commands: {answer.error}")
-    message = "\n".join(str(status.get("message", "")) for status in answer.body.get("value", []))
+    # The result itself, or within the status of the operation that was followed.
+    result = (
+        answer.body.get("value") or answer.body.get("properties", {}).get("output", {}).get("value") or []
+    )
+    message = "\n".join(str(status.get("message", "")) for status in result)
     found = _PARTS.search(message)
     if found is None:
         raise FedError(f"{name} answered a run command without output: {message[-300:]!r}")
