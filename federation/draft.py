@@ -91,7 +91,9 @@ def _checked(kind: Any, raw: Any, key: str, description: str, found: list[Violat
 
 
 def _refusals(error: ValidationError, raw: Any, key: str, description: str) -> Iterator[Violation]:
-    for detail in error.errors():
+    details = error.errors()
+    # A list whose members were refused is also too short, which is not another mistake.
+    for detail in [one for one in details if one["loc"]] or details:
         place = "".join(
             f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"] if part != "[key]"
         )

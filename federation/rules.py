@@ -373,8 +373,9 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def _parties(draft: Draft) -> Iterator[tuple[str, Draft]]:
+    """The centre and the hospitals; one that calls itself centre was refused for its name already."""
     yield "centre", draft.centre
-    yield from draft.hospitals.items()
+    yield from ((name, hospital) for name, hospital in draft.hospitals.items() if name != "centre")
 
 
 def _key(party: str) -> str:

@@ -63,7 +63,10 @@ NAME_INPUTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """One resource as the program registered it; `provider` is the name of its provider, `id` what it was given."""
+    """One resource as the program registered it; `provider` is its provider's name, `id` what it was given.
+
+    `properties_from` says of each input which resources (URNs) its value comes from.
+    """
 
     urn: str
     typ: str
@@ -80,6 +83,7 @@ class Recorded:
     ignore_changes: tuple[str, ...]
     deleted_with: str
     aliases: int
+    properties_from: dict[str, frozenset[str]]
 
     @property
     def comparable(self) -> dict[str, Any]:
@@ -148,7 +152,11 @@ class _Answers(mocks.Mocks):
 def _identity(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Azure answers the list of identities that it was given with a map."""
     given = inputs.get("identity", {}).get("userAssignedIdentities")
-    return {"identity": {**inputs["identity"], "userAssignedIdentities": dict.fromkeys(given, {})}} if given else {}
+    return (
+        {"identity": {**inputs["identity"], "userAssignedIdentities": {one: {} for one in given}}}
+        if given
+        else {}
+    )
 
 
 def _computed(typ: str, resource_id: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +169,9 @@ def _computed(typ: str, resource_id: str, inputs: Mapping[str, Any]) -> dict[str
         case "azure-native:managedidentity:UserAssignedIdentity":
             return {"clientId": guid("client"), "principalId": guid("principal")}
         case "azure-native:dataprotection:BackupVault":
-            return {"identity": {"type": "SystemAssigned", "principalId": guid("principal"), "tenantId": guid("")}}
+            return {
+                "identity": {"type": "SystemAssigned", "principalId": guid("principal"), "tenantId": guid("")}
+            }
         case "azure-native:keyvault:Key":
             uri = f"https://{inputs['vaultName']}.vault.azure.net/keys/{inputs['keyName']}"
             return {"keyUri": uri, "keyUriWithVersion": f"{uri}/{guid('version').replace('-', '')}"}
@@ -180,7 +190,7 @@ class _Recorder(mocks.MockMonitor):
         self.graph = Graph()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        response = super().RegisterResource(request)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
             self.graph.resources[response.urn] = Recorded(
                 urn=response.urn,
@@ -198,6 +208,9 @@ class _Recorder(mocks.MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
                 deleted_with=request.deletedWith,
                 aliases=len(request.aliases),
+                properties_from={
+                    name: frozenset(known.urns) for name, known in request.propertyDependencies.items()
+                },
             )
         return response
 
@@ -205,7 +218,7 @@ class _Recorder(mocks.MockMonitor):
         self.graph.completed.add(request.urn)
         if "pulumi:pulumi:Stack" in request.urn:
             self.graph.outputs = rpc.deserialize_properties(request.outputs)
-        return super().RegisterResourceOutputs(request)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
 def provider_name(reference: str | None) -> str:
@@ -219,15 +232,18 @@ def stack_config(stack_name: str) -> dict[str, Any]:
     return config
 
 
-def record(stack_name: str, config: Mapping[str, Any] | None = None) -> Graph:
-    """Runs the program as `stack_name` with these settings (those of its file when left out)."""
+def record(stack_name: str, config: Mapping[str, Any] | None = None, *, into: Graph | None = None) -> Graph:
+    """Runs the program as `stack_name` with these settings (those of its file when left out).
+
+    What was registered before the program failed is left in `into`.
+    """
     settings = stack_config(stack_name) if config is None else config
     result: list[Graph | BaseException] = []
 
     def run() -> None:
         try:
-            result.append(_run(stack_name, settings))
-        except BaseException as error:  # noqa: BLE001 (handed to the caller's thread)
+            result.append(_run(stack_name, settings, Graph() if into is None else into))
+        except BaseException as error:  # handed to the caller's thread
             result.append(error)
 
     # Pulumi's settings live in context variables: a thread with a fresh context shares none of them.
@@ -239,11 +255,13 @@ def record(stack_name: str, config: Mapping[str, Any] | None = None) -> Graph:
     return result[0]
 
 
-def _run(stack_name: str, settings: Mapping[str, Any]) -> Graph:
+def _run(stack_name: str, settings: Mapping[str, Any], graph: Graph) -> Graph:
     recorder = _Recorder(_Answers())
+    recorder.graph = graph
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(recorder.mocks, project="fed", stack=stack_name, preview=False, monitor=recorder)
-    set_root_resource(None)  # set_mocks made one of its own, without the outputs of a program
+    # set_mocks made a stack of its own, which has no program to run.
+    set_root_resource(None)  # type: ignore[arg-type]
     set_all_config({key: _as_pulumi_hands_it_over(value) for key, value in settings.items()})
 
     def program() -> None:
