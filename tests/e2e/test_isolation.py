@@ -23,6 +23,7 @@ from emulator.fabric.control import Fabric
 from emulator.plugins.azure_native import shapes
 from federation.parties import Federation, federation
 from federation.stack_file import load_stack
+from policies.compute import SECRET
 from tests.e2e.clone import PATIENCE, Clone, keep_hospitals
 
 NETWORK = "2024-05-01"
@@ -390,6 +391,13 @@ def test_the_command_says_yes_and_no_and_writes_its_report(deployed: Deployed) -
     found = json.loads(no.stdout)
     assert found["holds"] is False
     assert {c["name"] for c in found["controls"] if not c["holds"]} == {"No public front"}
+
+
+def test_the_real_state_holds_no_secret(deployed: Deployed) -> None:
+    state = json.dumps(deployed.export)
+
+    assert '"ciphertext"' not in state  # what the engine writes in the place of a secret
+    assert not SECRET.search(state)
 
 
 def test_a_bad_pull_request_is_stopped_with_reason_and_mend(deployed: Deployed) -> None:
