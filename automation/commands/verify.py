@@ -40,7 +40,7 @@ def command(  # noqa: PLR0917 typer makes options of them
     inside: Inside = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what is deployed with what the settings intend: ports, data, names; exit with 1 if they differ."""
+    """Compare what is deployed with what the settings intend: ports, data, names; a difference exits 1."""
     from automation.output import show, show_json  # noqa: PLC0415 slow
     from automation.verify.document import document  # noqa: PLC0415
     from automation.verify.picture import picture as drawn  # noqa: PLC0415
