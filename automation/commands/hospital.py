@@ -26,6 +26,12 @@ def add(
     location: Annotated[
         str | None, typer.Option("--location", metavar="REGION", help="The stack's region when left out.")
     ] = None,
+    machines: Annotated[
+        bool,
+        typer.Option(
+            "--machines/--no-machines", envvar="FED_MACHINES", help="On the emulator: also run its VM."
+        ),
+    ] = True,
     stack: InStack = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     yes: Yes = False,
@@ -43,6 +49,7 @@ def add(
         subscription=subscription,
         address_space=address_space,
         location=location,
+        machines=machines,
         yes=yes,
         say=_say,
     )

@@ -2,80 +2,22 @@
 rightly.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken
 
 from automation import deploy
 from automation.delivery import hospital
-from automation.delivery.arm import Arm, Endpoint
-from automation.delivery.operator import SilentVmError, fedctl
 from automation.delivery.plan import Change, Plan
 from automation.delivery.stack_file import StackFile
 from automation.options import On
 from automation.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
-from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-fed-dev-centre"
-
-
-class Credential:
-    def get_token(self, *_: str, **__: Any) -> AccessToken:
-        return AccessToken("entra", 0)
-
-
-@contextmanager
-def azure(answer: Callable[[Asked], Answers]) -> Iterator[tuple[Arm, Stub]]:
-    with serving(answer) as stub:
-        yield Arm(Endpoint(url=stub.url, credential=Credential())), stub
-
-
-def said(stdout: str, stderr: str = "") -> Answers:
-    """What Azure answers when a run command has ended."""
-    message = f"Enable succeeded: \n[stdout]\n{stdout}\n[stderr]\n{stderr}"
-    return Answers(body={"value": [{"code": "ProvisioningState/succeeded", "message": message}]})
-
-
-def test_the_container_server_is_asked_inside_the_vm_and_its_json_comes_back() -> None:
-    with azure(lambda _: said('{"registered":3}\nexit:0')) as (arm, stub):
-        assert fedctl(arm, VM, "revoke", "switzer'land; reboot") == {"registered": 3}
-    (asked,) = stub.asked
-    assert asked.path == f"{VM}/runCommand"
-    assert asked.body["commandId"] == "RunShellScript"
-    (line,) = asked.body["script"]
-    assert line.startswith("docker exec container-server fedctl revoke 'switzer'\"'\"'land; reboot';")
-
-
-@pytest.mark.parametrize(
-    ("answer", "error", "text"),
-    [
-        (said('{"error":"no such hospital"}\nexit:1'), RefusedError, "no such hospital"),
-        (said('{"error":"does not answer"}\nexit:3'), FedError, "does not answer"),
-        (said("Cannot connect to the Docker daemon\nexit:1"), FedError, "no JSON"),
-        (said("cut off"), FedError, "without an exit code"),
-        (Answers(body={"value": []}), FedError, "without an exit code"),
-        (
-            Answers(status=409, body={"error": {"code": "VMAgentStatusCommunicationError"}}),
-            SilentVmError,
-            "VMAgent",
-        ),
-        (
-            Answers(status=403, body={"error": {"code": "AuthorizationFailed"}}),
-            FedError,
-            "AuthorizationFailed",
-        ),
-    ],
-)
-def test_what_goes_wrong_is_told_apart(answer: Answers, error: type[FedError], text: str) -> None:
-    with azure(lambda _: answer) as (arm, _), pytest.raises(error, match=text) as raised:
-        fedctl(arm, VM, "status")
-    assert type(raised.value) is error
 
 
 class FakeTarget:
@@ -101,11 +43,11 @@ def answering(
 ) -> None:
     states = iter(jobs)
 
-    def ask(arm: object, vm: str, *arguments: str) -> Mapping[str, Any]:
+    def ask(_: object, *arguments: str) -> Mapping[str, Any]:
         calls.append(arguments)
         return {"last_job": next(states)} if arguments == ("status",) else {"status": "revoked"}
 
-    monkeypatch.setattr(hospital, "fedctl", ask)
+    monkeypatch.setattr(hospital.Centre, "ask", ask)
 
 
 def job(round_: int, state: str = "running", name: str = "a") -> dict[str, Any]:
@@ -144,9 +86,9 @@ def test_who_cannot_be_revoked_on_azure_does_not_leave(
     monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]
 ) -> None:
     def ask(*_: object) -> Mapping[str, Any]:
-        raise SilentVmError("the VM does not answer.")
+        raise FedError("vm-fed-dev-centre does not take commands: VMAgentStatusCommunicationError: no status")
 
-    monkeypatch.setattr(hospital, "fedctl", ask)
+    monkeypatch.setattr(hospital.Centre, "ask", ask)
     with pytest.raises(FedError, match="cannot be revoked, and nothing was changed"):
         hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0, say=lambda _: None)  # type: ignore[arg-type]
     said: list[str] = []
@@ -188,7 +130,7 @@ def planning(monkeypatch: pytest.MonkeyPatch, *parties: str) -> list[str]:
 
 
 def add(name: str, *, yes: bool, **more: Any) -> None:
-    given = {"subscription": None, "address_space": None, "location": None, **more}
+    given = {"subscription": None, "address_space": None, "location": None, "machines": False, **more}
     hospital.add("dev", On.EMULATOR, name, yes=yes, say=lambda _: None, **given)
 
 
