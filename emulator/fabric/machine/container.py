@@ -25,7 +25,7 @@ HOST_FILES = (
 """What of the machine's /etc a container sees."""
 READ_ONLY_PROC = ("sys", "sysrq-trigger", "irq", "bus", "fs")
 MASKED_PROC = ("kcore", "keys", "timer_list", "latency_stats", "sched_debug")
-"""What of /proc would let uid 0 without capabilities still change or read the machine (as Docker masks it)."""
+"""What of /proc lets even uid 0 without capabilities change or read the machine (Docker masks the same)."""
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -48,7 +48,7 @@ def bind(source: str, target: str, *, read_only: bool = True) -> None:
     """Show a file or folder of the machine at a place below the new root."""
     if os.path.isdir(source):  # noqa: PTH112 no pathlib here: it doubles the start-up time
         os.makedirs(target, exist_ok=True)  # noqa: PTH103
-    else:
+    elif not os.path.exists(target):  # noqa: PTH110
         os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
         os.close(os.open(target, os.O_CREAT | os.O_RDONLY, 0o644))
     mount(source, target, None, BIND | REC)
@@ -97,7 +97,8 @@ def make_devices() -> None:
         os.symlink(f"/proc/self/fd{target}", f"{ROOT}/dev/{name}")  # noqa: PTH211
     mount("proc", f"{ROOT}/proc", "proc", NOSUID | NODEV)
     for name in READ_ONLY_PROC:
-        bind(f"{ROOT}/proc/{name}", f"{ROOT}/proc/{name}")
+        if os.path.exists(f"{ROOT}/proc/{name}"):  # noqa: PTH110
+            bind(f"{ROOT}/proc/{name}", f"{ROOT}/proc/{name}")
     for name in MASKED_PROC:
         if os.path.exists(f"{ROOT}/proc/{name}"):  # noqa: PTH110
             bind("/dev/null", f"{ROOT}/proc/{name}")
