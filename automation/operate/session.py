@@ -11,7 +11,7 @@ from automation.options import On
 from automation.output import show, show_json
 from automation.target import open_target
 
-stderr = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def train(

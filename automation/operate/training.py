@@ -95,10 +95,18 @@ def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:
             ", ".join(map(str, row.get("missed", []))) or "none",
         )
     whole = answer.get("global", {})
+    own, site, gain = (
+        whole.get(name) for name in ("mean_own_only_auc", "mean_site_auc", "mean_site_auc_gain")
+    )
+    if site is not None:
+        signed = "" if gain is None else f"{gain:+.3f}"
+        result.add_row("federated, mean of hospitals", "", _number(site), _number(own), signed, "", "", "")
+    # The federation knows scores as histograms, so it can only say how good the ranking is at least.
+    lower = whole.get("auc_lower")
     result.add_row(
-        "federated, all hospitals",
+        "federated, all hospitals' patients",
         "",
-        _number(whole.get("auc")),
+        f"at least {lower:.3f}" if lower is not None else _number(whole.get("auc")),
         "",
         "",
         _number(whole.get("accuracy")),
