@@ -11,6 +11,7 @@ from aiohttp import web
 
 from emulator.fabric.core import Core
 from emulator.fabric.errors import FabricError
+from emulator.fabric.machine.machine import Container, Machine
 from emulator.fabric.probe import Target
 from emulator.fabric.settings import code_state
 
@@ -42,6 +43,7 @@ class Api:
                 web.delete("/flows", self._forget_flows),
                 web.get("/machines/{machine}/network", self._network),
                 web.post("/machines/{machine}/run", self._run),
+                web.post("/machines/{machine}/command", self._command),
                 web.get("/machines/{machine}/logs/{container}", self._logs),
             ]
         )
@@ -99,14 +101,23 @@ class Api:
             }
         )
 
+    async def _command(self, request: web.Request) -> web.Response:
+        """Answer what a process of the sandbox executes to run a command in a machine, or in a container."""
+        order = await request.json()
+        machine = self._core.fleet.machine(request.match_info["machine"])
+        words, name = tuple(order["argv"]), order["container"]
+        if name is None:
+            return web.json_response(machine.command(words))
+        container = _container(machine, name)
+        if container.process is None or not container.running:
+            raise FabricError(f"container {name} of {machine.name} is not running")
+        environment = [f"{key}={value}" for key, value in container.process.spec.environment.items()]
+        return web.json_response([*await container.process.enter(), "env", "-i", *environment, *words])
+
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         """Answer a container's log, and with ``follow=1`` what is added to it, until the caller leaves."""
         machine = self._core.fleet.machine(request.match_info["machine"])
-        name = request.match_info["container"]
-        if name not in machine.containers:
-            known = ", ".join(machine.containers) or "none"
-            raise FabricError(f"{machine.name} has no container {name}; it has {known}")
-        file = machine.log_of(machine.containers[name])
+        file = machine.log_of(_container(machine, request.match_info["container"]))
         answer = web.StreamResponse()
         await answer.prepare(request)
         at = 0
@@ -132,7 +143,15 @@ class Api:
             "code": self._code,
             "revision": self._core.revision,
             "problems": self._core.problems,
+            "machines": self._core.fleet.health(),
         }
+
+
+def _container(machine: Machine, name: str) -> Container:
+    if name not in machine.containers:
+        known = ", ".join(machine.containers) or "none"
+        raise FabricError(f"{machine.name} has no container {name}; it has {known}")
+    return machine.containers[name]
 
 
 @web.middleware

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import httpx
 
-from emulator.fabric import sandbox
+from emulator.fabric import sandbox, tunnel
 from emulator.fabric.errors import FabricError
 from emulator.fabric.flows import Flow
 from emulator.fabric.probe import Probe, Target
@@ -86,11 +86,16 @@ class Fabric:
             pass  # it does not answer: what follows needs no answer
         if start_time(self.pid) == self.started:
             sandbox.kill(self.pid)
-        self.settings.socket.unlink(missing_ok=True)
+        for path in (self.settings.socket, self.settings.tunnel):
+            path.unlink(missing_ok=True)
         shutil.rmtree(self.settings.volatile, ignore_errors=True)
 
     def status(self) -> dict[str, Any]:
-        """Return what the fabric says of itself: ``code``, ``revision``, ``problems``, ``machines``."""
+        """Return what the fabric says of itself: ``code``, ``revision``, ``problems``, ``machines``.
+
+        ``machines`` are the running ones by name: ``problem`` and ``containers``, each with ``name``,
+        ``image``, ``status``, ``health``, ``exitCode``, ``restarts`` and ``error``.
+        """
         return self._ask("GET", "/status")  # type: ignore[no-any-return]
 
     def wait_ready(self, revision: int = 0, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
@@ -145,6 +150,17 @@ class Fabric:
         words = [*(["docker", "exec", container] if container else []), "env", *named, *argv]
         return self.run(machine, shlex.join(words), seconds)
 
+    def command(
+        self, machine: str, argv: Sequence[str] = ("bash", "-l"), container: str | None = None
+    ) -> list[str]:
+        """Return the command that runs `argv` as root of a machine, or in one of its containers.
+
+        Execute it with whatever input, output and terminal it shall have.
+        """
+        order = {"argv": list(argv), "container": container}
+        words = self._ask("POST", f"/machines/{quote(machine, safe='')}/command", order)
+        return sandbox.enter(self.settings, self.pid, words)
+
     def inside(self, machine: str, argv: Sequence[str]) -> list[str]:
         """Return the command that runs `argv` in a machine's network, with its names, on your own files.
 
@@ -154,6 +170,15 @@ class Fabric:
         into = ["nsenter", f"--net={place['network']}", "--", "unshare", "--mount", "--", "sh", "-c"]
         script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
         return sandbox.enter(self.settings, self.pid, [*into, script, place["resolver"], *argv])
+
+    @contextmanager
+    def forward(self, machine: str, port: int, local_port: int = 0) -> Iterator[int]:
+        """Lead a port of 127.0.0.1 (yielded) to a port of a machine's loopback while the block runs.
+
+        Raises FabricError when nothing answers there.
+        """
+        with tunnel.forward(self.settings.tunnel, machine, port, local_port) as local:
+            yield local
 
     def logs(self, machine: str, container: str, *, follow: bool = False) -> Iterator[bytes]:
         """Yield what a container has said, in pieces; with `follow`, what it goes on to say, for ever."""

@@ -23,6 +23,7 @@ from emulator.fabric.core import Core
 from emulator.fabric.errands import Errands
 from emulator.fabric.errors import FabricError
 from emulator.fabric.settings import Settings
+from emulator.fabric.tunnel import TunnelEnd
 
 ALREADY_RUNNING = 4
 """Exit code when another fabric holds the lock."""
@@ -72,6 +73,8 @@ async def _serve(settings: Settings, keeper: socket.socket) -> None:
     await runner.setup()
     settings.socket.unlink(missing_ok=True)
     await web.UnixSite(runner, str(settings.socket)).start()
+    tunnel = TunnelEnd(core.namespace)
+    await tunnel.serve(settings.tunnel)
     following = asyncio.create_task(core.follow())
     stopping = asyncio.create_task(ended.wait())
     log.info("serving %s", settings.state)
@@ -79,7 +82,9 @@ async def _serve(settings: Settings, keeper: socket.socket) -> None:
     if following.done():
         following.result()  # a defect: say it, and end rather than show a state that nobody follows
     following.cancel()
-    settings.socket.unlink(missing_ok=True)
+    tunnel.close()
+    for path in (settings.socket, settings.tunnel):
+        path.unlink(missing_ok=True)
     await core.close()
     log.info("ended")
 

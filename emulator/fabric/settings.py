@@ -78,6 +78,11 @@ class Settings:
         return self.runtime / "fabric.sock"
 
     @property
+    def tunnel(self) -> Path:
+        """The Unix socket behind which ports of machines are."""
+        return self.runtime / "tunnel.sock"
+
+    @property
     def volatile(self) -> Path:
         """A folder that is a tmpfs inside the sandbox: it goes with the sandbox, however that ends."""
         return self.runtime / "fabric"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -519,6 +521,38 @@ class TestEngine:
         )
         ran = federation.fabric.exec("vm-one", ["python3", "-c", ask], container="worker")
         assert '"Name": "vm-one"' in ran.stdout, ran
+
+
+class TestOperators:
+    def test_a_command_has_the_callers_input_and_output(self, federation: Federation) -> None:
+        for container, wanted in ((None, "0 /root"), ("worker", "10001 /app")):
+            command = federation.fabric.command("vm-one", ["sh", "-c", "cat; id -u; pwd; exit 3"], container)
+            ran = subprocess.run(command, input="given\n", capture_output=True, text=True, check=False)
+            uid = "0" if federation.fabric.settings.rootless else wanted.split()[0]
+            assert (ran.returncode, ran.stdout.split()) == (3, ["given", uid, wanted.split()[1]])
+
+    def test_a_shell_has_a_terminal(self, federation: Federation) -> None:
+        command = shlex.join(federation.fabric.command("vm-one", ["sh", "-c", "tty -s && stty size"]))
+        ran = subprocess.run(
+            ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran
+        assert len(ran.stdout.split()) == 2
+
+    def test_a_port_of_a_machine_is_led_to_the_operators_loopback(self, federation: Federation) -> None:
+        with (
+            federation.fabric.forward("vm-one", 8002) as port,
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/app.py", timeout=5) as answer,
+        ):
+            assert b"HTTPServer" in answer.read()
+        refused = pytest.raises(FabricError, match="port 1 of vm-one does not answer")
+        with refused, federation.fabric.forward("vm-one", 1):
+            pass
+
+    def test_status_tells_of_every_machine(self, federation: Federation) -> None:
+        machines = federation.fabric.status()["machines"]
+        assert sorted(machines) == ["vm-hub", "vm-one", "vm-two"]
+        assert [one["name"] for one in machines["vm-one"]["containers"]] == ["worker", "client"]
 
 
 class TestTraffic:

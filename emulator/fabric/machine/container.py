@@ -164,6 +164,7 @@ def main() -> None:
     """Become what the specification in the first argument says."""
     with open(sys.argv[1]) as file:  # noqa: PTH123
         spec = json.load(file)
+    os.unlink(sys.argv[1])  # noqa: PTH108
     os.umask(0o022)
     make_root(spec)
     drop_rights(spec)

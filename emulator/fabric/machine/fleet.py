@@ -100,6 +100,10 @@ class Fleet:
         known = ", ".join(sorted(running.machine.name for running in self._running.values()))
         raise FabricError(f"no machine {name} is running; there are {known or 'none'}")
 
+    def health(self) -> dict[str, Json]:
+        """Return how the running machines are doing, by name, as the control plane is told."""
+        return {running.machine.name: _health_of(running.machine) for running in self._running.values()}
+
     # Power
 
     async def _on(self, document: Document, namespaces: Mapping[str, Namespace]) -> None:
@@ -212,15 +216,19 @@ class Fleet:
             await machine.news.wait()
             await asyncio.sleep(_REPORT_PAUSE)
             machine.news.clear()
-            health = {
-                "problem": machine.problem,
-                "containers": [_health(container) for container in machine.containers.values()],
-            }
+            health = _health_of(machine)
             try:
                 await self._control_plane.report_machine(identifier, health)
             except Exception as failed:
                 log.warning("the report of %s is lost: %r", machine.name, failed)
                 machine.news.set()
+
+
+def _health_of(machine: Machine) -> Json:
+    return {
+        "problem": machine.problem,
+        "containers": [_health(container) for container in machine.containers.values()],
+    }
 
 
 def _health(container: Container) -> Json:

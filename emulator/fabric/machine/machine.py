@@ -20,7 +20,7 @@ from emulator.fabric.machine.bridge import Bridge
 from emulator.fabric.machine.cloud_config import CloudConfig
 from emulator.fabric.machine.compose import HealthCheck, Service
 from emulator.fabric.machine.image import Image
-from emulator.fabric.machine.runtime import MachineInit, Process, Result, Spec, launch
+from emulator.fabric.machine.runtime import MachineInit, Process, Result, Spec, launch_command
 
 log = logging.getLogger(__name__)
 
@@ -378,11 +378,13 @@ class Machine:
 
     async def shell(self, script: str, *, seconds: float) -> Result:
         """Run a shell script as root of the machine; raise TimeoutError when it takes longer."""
-        if self._init is None:
-            raise FabricError(f"machine {self.name} is off")
-        spec = self._shell_spec(("sh", "-c", script))
-        file = self.place.volatile / f"shell-{os.urandom(4).hex()}.json"
-        process = await launch(spec, file, self._init.pid, self._network.path, output=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            *self.command(("sh", "-c", script)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
         try:
             async with asyncio.timeout(seconds):
                 stdout, stderr = await process.communicate()
@@ -390,9 +392,14 @@ class Machine:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             raise
-        finally:
-            file.unlink(missing_ok=True)
         return Result(process.returncode or 0, stdout, stderr)
+
+    def command(self, words: tuple[str, ...]) -> list[str]:
+        """Return what a process of the sandbox executes to run a command as root of the machine."""
+        if self._init is None:
+            raise FabricError(f"machine {self.name} is off")
+        file = self.place.volatile / f"shell-{os.urandom(4).hex()}.json"
+        return launch_command(self._shell_spec(words), file, self._init.pid, self._network.path)
 
     def _shell_spec(self, command: tuple[str, ...]) -> Spec:
         """A root that looks like the machine's own: its files, its disk, its engine."""

@@ -95,7 +95,7 @@ class Process:
     async def run(self, command: Sequence[str], *, seconds: float | None = None) -> Result:
         """Run a command inside and return what it answered; raise TimeoutError when it takes longer."""
         process = await asyncio.create_subprocess_exec(
-            *await self._enter(), *command,
+            *await self.enter(), *command,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env=dict(self.spec.environment), start_new_session=True,
         )  # fmt: skip
@@ -108,7 +108,8 @@ class Process:
             raise
         return Result(process.returncode or 0, stdout, stderr)
 
-    async def _enter(self) -> list[str]:
+    async def enter(self) -> list[str]:
+        """Return the command that runs what follows it inside, as the container's user."""
         spec, target = self.spec, str(await self.init())
         who = ["--reuid", str(spec.user[0]), "--regid", str(spec.user[1]), _groups(spec)] if spec.user else []
         return [
@@ -119,18 +120,22 @@ class Process:
         ]  # fmt: skip
 
 
-async def launch(
-    spec: Spec, file: Path, machine: int, network: str, *, output: int | None
-) -> asyncio.subprocess.Process:
-    """Start a container in a machine (pid of its init) and a network namespace (a path).
-
-    `file` is where its specification is handed over. With an `output` of None it has the caller's terminal.
-    """
+def launch_command(spec: Spec, file: Path, machine: int, network: str) -> list[str]:
+    """Return the command that starts a container; `file` hands the specification over and is then removed."""
     file.write_text(json.dumps(asdict(spec)))
-    return await asyncio.create_subprocess_exec(
+    return [
         "nsenter", f"--net={network}", "--target", str(machine), "--pid", "--uts", "--",
         "unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--",
         sys.executable, "-I", "-S", str(_PROGRAM), str(file),
+    ]  # fmt: skip
+
+
+async def launch(
+    spec: Spec, file: Path, machine: int, network: str, *, output: int | None
+) -> asyncio.subprocess.Process:
+    """Start a container in a machine (pid of its init) and a network namespace (a path)."""
+    return await asyncio.create_subprocess_exec(
+        *launch_command(spec, file, machine, network),
         stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
         pass_fds=() if spec.ready is None else (spec.ready,),
         start_new_session=True, env={"PATH": os.environ.get("PATH", os.defpath)},
