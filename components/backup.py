@@ -76,7 +76,8 @@ class Backup(pulumi.ComponentResource):
                 ),
             ),
             tags=context.tags,
-            opts=context.options(self),
+            # As with identity.py: a preview of a new tag would announce its role assignments replaced.
+            opts=pulumi.ResourceOptions(parent=self, provider=context.azure, ignore_changes=["tags"]),
         )
 
     def _policy(self, vault: dataprotection.BackupVault) -> dataprotection.BackupPolicy:

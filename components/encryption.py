@@ -13,6 +13,7 @@ from pulumi_azure_native import authorization, compute, keyvault, managedidentit
 
 from components.context import Context, UniqueNames
 from components.diagnostics import diagnose
+from components.identity import managed_identity
 from components.monitoring import Monitoring
 from components.roles import assign_role
 from federation.parties import Party
@@ -61,7 +62,7 @@ class Encryption(pulumi.ComponentResource):
     def __init__(self, name: str, args: EncryptionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("fed:components:Encryption", name, None, opts)
         self._args = args
-        identity = self._identity()
+        identity = managed_identity(self, args.context, "encryption", resource_group=args.resource_group)
         vault = self._vault()
         key = self._key(vault)
         role = assign_role(
@@ -91,17 +92,6 @@ class Encryption(pulumi.ComponentResource):
         )
         self.disk_set_id: pulumi.Output[str] = self.resources.disk_set.id
         self.register_outputs({"vaultId": vault.id, "diskSetId": self.disk_set_id})
-
-    def _identity(self) -> managedidentity.UserAssignedIdentity:
-        args, context = self._args, self._args.context
-        return managedidentity.UserAssignedIdentity(
-            context.names.of("id", "encryption"),
-            resource_name_=context.names.of("id", "encryption"),
-            resource_group_name=args.resource_group,
-            location=context.location,
-            tags=context.tags,
-            opts=context.options(self),
-        )
 
     def _vault(self) -> keyvault.Vault:
         args, context = self._args, self._args.context

@@ -13,6 +13,7 @@ from pulumi_azure_native import authorization, managedidentity, network, storage
 
 from components.context import Context, UniqueNames
 from components.encryption import CustomerKey
+from components.identity import managed_identity
 from components.isolated_network import IsolatedNetwork
 from components.monitoring import Monitoring
 from components.roles import assign_role
@@ -61,14 +62,7 @@ class FlowLogs(pulumi.ComponentResource):
             key=args.key,
             protect=False,
         )
-        identity = managedidentity.UserAssignedIdentity(
-            context.names.of("id", "flowlogs"),
-            resource_name_=context.names.of("id", "flowlogs"),
-            resource_group_name=args.resource_group,
-            location=context.location,
-            tags=context.tags,
-            opts=context.options(self),
-        )
+        identity = managed_identity(self, context, "flowlogs", resource_group=args.resource_group)
         # The one data role on a whole account: Azure makes the container of the records itself.
         role = assign_role(
             self,

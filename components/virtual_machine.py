@@ -18,6 +18,7 @@ from pulumi_azure_native import compute, managedidentity, network
 from components.boot import BootPlan, cloud_config
 from components.boot.plan import ROLE_IMAGES
 from components.context import Context
+from components.identity import managed_identity
 from components.machine_monitoring import MachineMonitoring, watch_machine
 from components.monitoring import Monitoring
 from components.private_dns import FL_HOST
@@ -84,7 +85,7 @@ class VirtualMachine(pulumi.ComponentResource):
     ) -> None:
         super().__init__("fed:components:VirtualMachine", name, None, opts)
         self._args = args
-        identity = self._identity()
+        identity = managed_identity(self, args.context, "vm", resource_group=args.resource_group)
         disk = self._data_disk()
         machine = self._machine(identity, disk)
         self.resources = VirtualMachineResources(
@@ -103,17 +104,6 @@ class VirtualMachine(pulumi.ComponentResource):
         self.id: pulumi.Output[str] = machine.id
         self.principal_id: pulumi.Output[str] = identity.principal_id
         self.register_outputs({"machineId": self.id})
-
-    def _identity(self) -> managedidentity.UserAssignedIdentity:
-        args, context = self._args, self._args.context
-        return managedidentity.UserAssignedIdentity(
-            context.names.of("id", "vm"),
-            resource_name_=context.names.of("id", "vm"),
-            resource_group_name=args.resource_group,
-            location=context.location,
-            tags=context.tags,
-            opts=context.options(self),
-        )
 
     def _data_disk(self) -> compute.Disk:
         args, context = self._args, self._args.context

@@ -150,6 +150,12 @@ class TestReplacingAMachine:
         for machine in graph.of(MACHINE):
             assert not [path for path in machine.replace_on_changes if path.startswith(("userData", "tags"))]
 
+    def test_is_not_announced_for_a_change_of_tags(self, graph: Graph) -> None:
+        """A preview knows no ids of an identity that is being updated: it would replace its users."""
+        identities = graph.of("azure-native:managedidentity:UserAssignedIdentity")
+        assert len(identities) >= len(parties_of(graph))
+        assert all("tags" in identity.ignore_changes for identity in identities)
+
     def test_leaves_the_data_disk(self, graph: Graph) -> None:
         disks = {disk.id for disk in graph.of(DISK)}
         for machine in graph.of(MACHINE):
