@@ -1,0 +1,24 @@
+"""`fed logs`: what a party's containers say."""
+
+from typing import Annotated
+
+import typer
+
+from automation.options import DEFAULT_STACK, On, Where
+
+PANEL = "Look"
+
+
+def command(
+    party: Annotated[str, typer.Argument(metavar="PARTY", help="centre, or a hospital.")],
+    container: Annotated[
+        str, typer.Argument(metavar="[CONTAINER]", help="container-server when left out.")
+    ] = "container-server",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C (emulator).")] = False,
+    stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Show a container's log: all of it on the emulator, its end on Azure (a run command carries 4 KB)."""
+    from automation.operate import logs  # noqa: PLC0415 slow
+
+    logs.show(stack, on, party, container, follow=follow)
