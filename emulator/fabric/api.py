@@ -38,9 +38,9 @@ class Api:
                 web.get("/ready", self._ready),
                 web.post("/stop", self._stop),
                 web.post("/probe", self._probe),
-                web.put("/blobs/{blob}", self._upload),
                 web.get("/flows", self._flows),
                 web.delete("/flows", self._forget_flows),
+                web.put("/blobs/{container:.+}", self._upload),
                 web.get("/machines/{machine}/network", self._network),
                 web.post("/machines/{machine}/run", self._run),
                 web.post("/machines/{machine}/command", self._command),
@@ -67,16 +67,18 @@ class Api:
         probes = await self._core.probe(order["sources"], targets, order["seconds"])
         return web.json_response([asdict(probe) for probe in probes])
 
-    async def _upload(self, request: web.Request) -> web.Response:
-        await self._core.upload(request.query["container"], request.match_info["blob"], await request.read())
-        return web.json_response({})
-
     async def _flows(self, _: web.Request) -> web.Response:
         return web.json_response([asdict(flow) for flow in await self._core.flows()])
 
     async def _forget_flows(self, _: web.Request) -> web.Response:
         await self._core.forget_flows()
         return web.json_response({})
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """Write a blob as its account's owner."""
+        container, name = "/" + request.match_info["container"], request.query["name"]
+        written = await self._core.services.storage.upload(container, name, await request.read())
+        return web.json_response({"written": written})
 
     async def _network(self, request: web.Request) -> web.Response:
         """Answer how a process of the sandbox gets into a machine's network."""

@@ -19,6 +19,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 
@@ -103,6 +104,19 @@ class Azurite:
             if status not in {201, 409}:
                 raise FabricError(f"Azurite answers {status} to making {key}")
             self._made.add(key)
+
+    async def upload(self, account: str, container: str, blob: str, content: bytes) -> bool:
+        """Write a block blob unless it has this content already; say whether it was written."""
+        url = f"{self.url}/{quote(container)}/{quote(blob)}"
+        headers = self._headers(account)
+        async with self.session.get(url, headers=headers) as found:
+            if found.status == 200 and await found.read() == content:
+                return False
+        headers["x-ms-blob-type"] = "BlockBlob"
+        async with self.session.put(url, headers=headers, data=content) as answer:
+            if answer.status != 201:
+                raise FabricError(f"Azurite answers {answer.status} to writing {account}/{container}/{blob}")
+        return True
 
     def note_container(self, account: str, container: str, mark: str) -> None:
         """Take note that a container was made by a request that passed through."""
@@ -245,34 +259,16 @@ class Azurite:
 
     async def _admin(self, method: str, account: str, container: str) -> int:
         """Send a request of the fabric's own on a container; return the status."""
-        nobody = Identity(id="fabric", client_id="fabric", principal_id="fabric", tenant_id=_TENANT)
-        token, _ = self._issuer.issue(nobody, _AUDIENCE)
-        async with self.session.request(
-            method,
-            f"{self.url}/{container}?restype=container",
-            headers={
-                "Host": f"{account}.blob.core.windows.net",
-                "Authorization": f"Bearer {token}",
-                "x-ms-version": _VERSION,
-            },
-        ) as answer:
+        url = f"{self.url}/{quote(container)}?restype=container"
+        async with self.session.request(method, url, headers=self._headers(account)) as answer:
             return answer.status
 
-    async def upload(self, account: str, container: str, blob: str, content: bytes) -> int:
-        """Put a blob as the owner of an account does with a right that nobody in the cloud has; see Core."""
+    def _headers(self, account: str) -> dict[str, str]:
+        """Return what a request of the fabric's own carries."""
         nobody = Identity(id="fabric", client_id="fabric", principal_id="fabric", tenant_id=_TENANT)
         token, _ = self._issuer.issue(nobody, _AUDIENCE)
-        async with self.session.put(
-            f"{self.url}/{container}/{blob}",
-            data=content,
-            headers={
-                "Host": f"{account}.blob.core.windows.net",
-                "Authorization": f"Bearer {token}",
-                "x-ms-version": _VERSION,
-                "x-ms-blob-type": "BlockBlob",
-            },
-        ) as answer:
-            return answer.status
+        host = f"{account}.blob.core.windows.net"
+        return {"Host": host, "Authorization": f"Bearer {token}", "x-ms-version": _VERSION}
 
     def _note(self, key: str, mark: str) -> None:
         if self._held.get(key) != mark:

@@ -190,18 +190,16 @@ class Fabric:
             answer.raise_for_status()
             yield from answer.iter_raw()
 
-    def upload(self, container: str, blob: str, content: bytes) -> None:
-        """Put a blob into a container (its ARM id), as its owner by a way of their own.
+    def upload(self, container: str, blob: str, content: bytes) -> bool:
+        """Write a blob as the owner of its account does by a way of their own, such as a hospital its data.
 
-        Stands for a hospital's own upload of its data, which no identity of the federation may do.
+        `container` is the container's ARM id. Says whether the blob was written: one that has this content
+        already keeps its ETag. Raises FabricError when ARM has no such container.
         """
+        path = f"/blobs{quote(container)}?name={quote(blob, safe='')}"
         with self._client(_ANSWER_SECONDS) as client:
-            answer = client.put(
-                f"/blobs/{quote(blob, safe='')}", params={"container": container}, content=content
-            )
-        if answer.status_code == 400:
-            raise FabricError(answer.json()["error"])
-        answer.raise_for_status()
+            answer = client.put(path, content=content)
+        return bool(_checked(answer)["written"])
 
     def flows(self) -> list[Flow]:
         """Return the flow log of the last day: what passed and was dropped, and by which rule."""
@@ -243,11 +241,15 @@ class Fabric:
 
     def _ask(self, method: str, path: str, body: Any = None, seconds: float = _ANSWER_SECONDS) -> Any:
         with self._client(seconds) as client:
-            answer = client.request(method, path, json=body)
-        if answer.status_code == 400:
-            raise FabricError(answer.json()["error"])
-        answer.raise_for_status()
-        return answer.json()
+            return _checked(client.request(method, path, json=body))
+
+
+def _checked(answer: httpx.Response) -> Any:
+    """Return the JSON of an answer; raise FabricError when the fabric refused."""
+    if answer.status_code == 400:
+        raise FabricError(answer.json()["error"])
+    answer.raise_for_status()
+    return answer.json()
 
 
 @contextmanager

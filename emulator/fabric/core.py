@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from emulator.fabric.azurite import Azurite
@@ -19,7 +20,6 @@ from emulator.fabric.networks import Networks
 from emulator.fabric.probe import Probe, Target, probe, stranger
 from emulator.fabric.services import RESOLVER, Services
 from emulator.fabric.settings import Settings
-from emulator.fabric.storage import account_mark
 from emulator.fabric.tokens import Issuer
 from emulator.fabric.topology import Port
 
@@ -92,20 +92,6 @@ class Core:
         """Return the network namespace of a machine (by name or id), whether it is on or not."""
         return self.networks.namespaces[_find(self._machines(), machine).id]
 
-    async def upload(self, container: str, blob: str, content: bytes) -> None:
-        """Put a blob into a container (its ARM id): what its owner does by a way of their own.
-
-        Stands for a hospital's own upload of its data, which no identity of the federation may do.
-        """
-        document = self.inventory.get(container)
-        account = self.inventory.get(container.lower().partition("/blobservices/")[0])
-        if document is None or account is None:
-            raise FabricError(f"there is no container {container}")
-        await self._azurite.ensure_container(account.name, document.name, account_mark(account))
-        status = await self._azurite.upload(account.name, document.name, blob, content)
-        if status != 201:
-            raise FabricError(f"Azurite answers {status} to the upload of {blob} to {container}")
-
     async def flows(self) -> list[Flow]:
         """Return the flow log."""
         async with self._turn:
@@ -161,17 +147,16 @@ class Core:
 
     def _probe(self, sources: Sequence[str], targets: Sequence[Target], seconds: float) -> list[Probe]:
         machines = self._machines()
-        chosen = [source for source in sources if not source.startswith(STRANGER)]
-        found: list[Probe] = []
-        if chosen or not sources:
-            ports = {name: _find(machines, name) for name in chosen} or machines
-            found += probe(self.networks, ports, targets, seconds)
-        for source in sources:
-            if source.startswith(STRANGER):
-                found += self._probe_as_stranger(source, targets, seconds)
-        return found
+        with ExitStack() as strangers:
+            ports = {
+                source: strangers.enter_context(self._stranger(source))
+                if source.startswith(STRANGER)
+                else _find(machines, source)
+                for source in sources
+            }
+            return probe(self.networks, ports or machines, targets, seconds)
 
-    def _probe_as_stranger(self, source: str, targets: Sequence[Target], seconds: float) -> list[Probe]:
+    def _stranger(self, source: str) -> AbstractContextManager[Port]:
         wanted = source.removeprefix(STRANGER).lower()
         subnets = {
             subnet.key: subnet
@@ -185,8 +170,7 @@ class Core:
         properties = subnets[wanted].properties
         prefix = properties.get("addressPrefix") or properties["addressPrefixes"][0]
         group = (properties.get("networkSecurityGroup") or {}).get("id")
-        with stranger(self.networks, wanted, prefix, [group.lower()] if group else []) as port:
-            return probe(self.networks, {source: port}, targets, seconds)
+        return stranger(self.networks, wanted, prefix, [group.lower()] if group else [])
 
 
 def _find(machines: Mapping[str, Port], name: str) -> Port:

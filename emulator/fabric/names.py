@@ -23,7 +23,7 @@ LINK = "microsoft.network/privatednszones/virtualnetworklinks"
 ACCOUNT = "microsoft.storage/storageaccounts"
 REGISTRY = "microsoft.containerregistry/registries"
 
-PUBLIC_FRONT_DOOR = "203.0.113.10"
+PUBLIC_FRONT_DOOR = "203.0.113.80"
 """Where public names of services lead on this machine (a documentation address, RFC 5737)."""
 TTL = 10
 _LONGEST_CHAIN = 8

@@ -83,7 +83,7 @@ class Services:
         self._directory = Directory()
         self._listeners: dict[str, _Listeners] = {}
         self._contexts: dict[frozenset[str], ssl.SSLContext] = {}
-        self._storage = FrontDoor(
+        self.storage = FrontDoor(
             inventory=inventory,
             changed=changed,
             issuer=issuer,
@@ -160,7 +160,7 @@ class Services:
         document = self._inventory().get(target)
         kind = document.type.lower() if document else ""
         if kind == ACCOUNT and group == "blob":
-            return self._storage.application(target)
+            return self.storage.application(target)
         if kind == REGISTRY:
             return self._registry.application(target)
         return None
@@ -187,7 +187,7 @@ class Services:
         if "public" in self._listeners:
             return
         networks.internet.ip([f"addr add {PUBLIC_FRONT_DOOR}/32 dev lo"])
-        storage, registry = self._storage.application(None), self._registry.application(None)
+        storage, registry = self.storage.application(None), self._registry.application(None)
         listeners = _Listeners(networks.internet, ("public",))
         self._listeners["public"] = listeners
         both = web.Application()

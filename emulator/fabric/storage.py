@@ -112,6 +112,21 @@ class FrontDoor:
         application.router.add_route("*", "/{path:.*}", answer)
         return application
 
+    async def upload(self, container: str, blob: str, content: bytes) -> bool:
+        """Write a blob as the account's owner would, who is none of the emulated machines.
+
+        `container` is the container's ARM id. Says whether the blob was written or had this content already.
+        Raises FabricError when ARM has no such container.
+        """
+        document = self._inventory().get(container)
+        if document is None or document.type.lower() != CONTAINER:
+            raise FabricError(f"there is no blob container {container}: nothing was uploaded")
+        account = self._inventory().get(document.key.partition("/blobservices/")[0])
+        if account is None:
+            raise FabricError(f"the account of {container} is gone: nothing was uploaded")
+        await self._azurite.ensure_container(account.name, document.name, account_mark(account))
+        return await self._azurite.upload(account.name, document.name, blob, content)
+
     async def _answer(self, request: web.Request, endpoint: str | None) -> web.StreamResponse:
         account = self._account(request, endpoint)
         host = request.host.partition(":")[0].lower()

@@ -21,6 +21,7 @@ from emulator.fabric.blob_operations import (
     read_operation,
 )
 from emulator.fabric.control import Fabric
+from emulator.fabric.errors import FabricError
 from tests.fabric.cloud import BLOB_ZONE, Cloud, resource
 
 HUB, ONE = "https://sthub.blob.core.windows.net", "https://stone.blob.core.windows.net"
@@ -423,3 +424,19 @@ class TestOperations:
     def test_a_batch_hides_nothing(self, requests: Sequence[str]) -> None:
         with pytest.raises(NotUnderstoodError):
             read_batch(self.batch(*requests), "Bearer t", "a.blob")
+
+
+class TestOwners:
+    def test_an_owner_uploads_and_an_unchanged_blob_keeps_its_etag(self, place: Place) -> None:
+        container = f"{place.one_account}/blobServices/default/containers/data"
+        read = 'found = blob(ONE, "data", "in/heart.csv"); show(found.download_blob().readall())\n'
+        etag = 'show(blob(ONE, "data", "in/heart.csv").get_blob_properties().etag)'
+        assert place.fabric.upload(container, "in/heart.csv", b"age\n63\n")
+        assert place.run("vm-one", read) == "age\n63\n"
+        before = place.run("vm-one", etag)
+        assert not place.fabric.upload(container, "in/heart.csv", b"age\n63\n")
+        assert place.run("vm-one", etag) == before
+        assert place.fabric.upload(container, "in/heart.csv", b"age\n67\n")
+        assert place.run("vm-one", etag) != before
+        with pytest.raises(FabricError, match="there is no blob container"):
+            place.fabric.upload(container + "x", "heart.csv", b"")
