@@ -33,6 +33,8 @@ from workloads.data import heart_data
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fed" / "venvs"
+PATIENCE = 300.0
+"""Seconds after which something that should happen is taken not to: many times what a quiet machine needs."""
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 
 
@@ -243,7 +245,7 @@ class Federation:
         assert reply["exit"] == 0, reply
         return reply["answer"]
 
-    def wait(self, what: str, condition: Callable[[], bool], seconds: float = 60.0) -> float:
+    def wait(self, what: str, condition: Callable[[], bool], seconds: float = PATIENCE) -> float:
         """Wait for a condition; how long it took."""
         began = time.time()
         while not condition():
@@ -253,13 +255,13 @@ class Federation:
             time.sleep(0.1)
         return time.time() - began
 
-    def wait_registered(self, count: int, seconds: float = 60.0) -> float:
+    def wait_registered(self, count: int, seconds: float = PATIENCE) -> float:
         """Wait until the server knows so many hospitals."""
         return self.wait(
             f"{count} hospitals registered", lambda: self.fedctl("status")["registered"] == count, seconds
         )
 
-    def wait_job(self, job_id: str, seconds: float = 180.0) -> Any:
+    def wait_job(self, job_id: str, seconds: float = 2 * PATIENCE) -> Any:
         """Wait until a job is over; the job."""
         over = ("finished", "failed", "aborted")
         self.wait(f"job {job_id}", lambda: self.fedctl("job", id=job_id)["state"] in over, seconds)

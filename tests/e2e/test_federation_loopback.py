@@ -30,7 +30,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
         federation.start_centre()
         for name in HOSPITALS:
             federation.start_hospital(name)
-        federation.wait_registered(3, 120)
+        federation.wait_registered(3)
         yield federation
     finally:
         federation.end()
@@ -196,7 +196,7 @@ class TestTraining:
 class TestFaults:
     def started(self, federation: Federation, rounds: int, after: int) -> str:
         job_id = str(federation.fedctl("submit", job="heart", rounds=rounds)["id"])
-        federation.wait(f"round {after}", lambda: federation.fedctl("job", id=job_id)["round"] >= after, 90)
+        federation.wait(f"round {after}", lambda: federation.fedctl("job", id=job_id)["round"] >= after)
         return job_id
 
     def test_a_job_survives_the_servers_death_by_being_resumed(
@@ -206,7 +206,7 @@ class TestFaults:
         assert federation.centre is not None
         federation.centre.engine.kill("fl-server")
         assert federation.fedctl("status")["registered"] == 0
-        assert federation.wait_registered(3, 60) < 60
+        federation.wait_registered(3)
         lost = federation.wait_job(job_id)
         assert lost["state"] == "failed"
         assert "the server stopped" in lost["reason"]
@@ -229,7 +229,7 @@ class TestFaults:
         assert finished["state"] == "finished"
         assert finished["hospitals"]["hungary"]["missed"]
         assert "missed" not in finished["hospitals"]["cleveland"]
-        federation.wait_registered(3, 60)
+        federation.wait_registered(3)
 
     def test_an_absent_hospital_does_not_hold_up_the_others(
         self, federation: Federation, statistics: Any
@@ -241,7 +241,7 @@ class TestFaults:
             assert (job["state"], sorted(job["hospitals"])) == ("finished", ["cleveland", "hungary"])
         finally:
             federation.fedctl("approve", hospital="va-long-beach")
-        federation.wait_registered(3, 90)
+        federation.wait_registered(3)
 
     def test_a_damaged_kit_stops_one_client_with_its_reason(self, federation: Federation) -> None:
         kit = federation.folder / "cleveland" / "kit" / "local" / "privacy.json"
@@ -249,11 +249,11 @@ class TestFaults:
         kit.write_text("{}")
         agent = federation.agents["cleveland"]
         try:
-            federation.wait("degraded", lambda: agent.decision.state is State.DEGRADED, 60)
+            federation.wait("degraded", lambda: agent.decision.state is State.DEGRADED)
             assert "local/privacy.json: changed since it was assembled" in agent.decision.reason
         finally:
             kit.write_bytes(content)
-        federation.wait("running again", lambda: agent.decision.state is State.RUNNING, 60)
+        federation.wait("running again", lambda: agent.decision.state is State.RUNNING)
 
     def test_aborted_is_aborted(self, federation: Federation, statistics: Any) -> None:
         job_id = self.started(federation, rounds=40, after=1)
@@ -272,8 +272,8 @@ class TestAdmission:
         }
         before = agent.report()["certificate"]
         federation.fedctl("renew", hospital="hungary")
-        federation.wait("new certificate", lambda: agent.report()["certificate"] != before, 60)
-        federation.wait("running", lambda: agent.decision.state is State.RUNNING, 60)
+        federation.wait("new certificate", lambda: agent.report()["certificate"] != before)
+        federation.wait("running", lambda: agent.decision.state is State.RUNNING)
         stolen = tmp_path / "work"
         stolen.mkdir()
         for path, content in old.items():
@@ -286,22 +286,20 @@ class TestAdmission:
         thief.start("thief")
         log = federation.folder / "logs" / "centre" / "fl-server.log"
         try:
-            federation.wait(
-                "refusal", lambda: "is not the one last approved for hungary" in log.read_text(), 60
-            )
+            federation.wait("refusal", lambda: "is not the one last approved for hungary" in log.read_text())
             assert not (stolen / "health.json").exists()
         finally:
             thief.stop("thief")
             del thief.programs["thief"]
-        federation.wait_registered(3, 60)
+        federation.wait_registered(3)
 
     def test_a_hospital_that_leaves_is_cut_off_within_seconds(self, federation: Federation) -> None:
         federation.members.discard("va-long-beach")
         try:
-            federation.wait_registered(2, 20)
+            federation.wait_registered(2)
         finally:
             federation.members.add("va-long-beach")
-        federation.wait_registered(3, 60)
+        federation.wait_registered(3)
 
     @pytest.mark.parametrize("asked", [{"cert_type": "lead", "cert_role": "lead"}, {"name": "hungary"}])
     def test_a_hospital_cannot_become_somebody_else(
@@ -311,7 +309,7 @@ class TestAdmission:
             "enrol/request.zip", request_archive("cleveland", request_id=f"evil{time.time_ns()}", **asked)
         )
         decision = federation.store("client-cleveland").folder / "enrol" / "decision.json"
-        federation.wait("refused", lambda: "evil" in decision.read_text(), 30)
+        federation.wait("refused", lambda: "evil" in decision.read_text())
         assert json.loads(decision.read_text())["decision"] == "refused"
         assert federation.fedctl("status")["registered"] == 3
 
@@ -324,7 +322,7 @@ class TestOwnJobs:
                 archive.writestr(f"{name}/{path}", content)
         answer = federation.store("server").folder / "inbox" / f"{name}.json"
         federation.store("server").write(f"inbox/{name}.zip", stream.getvalue())
-        federation.wait("the inbox's answer", answer.is_file, 90)
+        federation.wait("the inbox's answer", answer.is_file)
         return json.loads(answer.read_text())
 
     def example(self) -> dict[str, str]:

@@ -203,6 +203,24 @@ class TestRenewal:
         world.turn(60)
         assert world.client.actions == ["start fl-client", "restart fl-client"]
 
+    def test_a_vm_that_was_off_longer_than_its_certificate_lives_finds_its_way(self, world: World) -> None:
+        world.turn(10)
+        world.client.stop("fl-client")
+        world.clock.time += 200 * 86_400
+        world.hospital = world.new_hospital()
+        world.turn(60)
+        assert world.state() is State.RUNNING
+        assert world.client.actions[-1] == "start fl-client"
+
+    def test_what_the_centre_asked_for_is_not_forgotten_by_a_restart(self, world: World) -> None:
+        world.turn(10)
+        before = self.serial(world)
+        world.centre.commands.renew({"hospital": "cleveland"})
+        world.turn(12, centre=False)
+        world.hospital = world.new_hospital()
+        world.turn(60)
+        assert self.serial(world) != before
+
     def test_an_expired_certificate_is_named(self, world: World) -> None:
         world.turn(10)
         world.clock.time += 91 * 86_400

@@ -135,9 +135,9 @@ def zipped(files: dict[str, bytes | str]) -> bytes:
 class FakeNvflare:
     """NVFlare's certificate commands with the same files and answers; its jobs only get a number."""
 
-    def __init__(self, folder: Path, clock: Clock):
-        self._folder = folder
+    def __init__(self, clock: Clock):
         self._clock = clock
+        self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.jobs: list[str] = []
         self.refuse: NvflareError | None = None
         self.calls: list[str] = []
@@ -188,25 +188,19 @@ class FakeNvflare:
         (out / f"{name}.key").write_bytes(private_pem(key))
         (out / f"{name}.request.zip").write_bytes(archive)
         (out / "request.json").write_text(json.dumps({"request_id": request_id, "project": asked["name"]}))
-        (out / "public.pem").write_bytes(
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        )
-        (self._folder / request_id).write_text(str(out))
+        self._keys[request_id] = key
         return {"request_id": request_id}
 
     def _approve(self, asked: Path, ca: Path, out: Path, options: dict[str, str]) -> dict[str, Any]:
         with zipfile.ZipFile(asked) as archive:
             request = json.loads(archive.read("request.json"))
-        maker = Path((self._folder / request["request_id"]).read_text())
-        loaded = serialization.load_pem_private_key((maker / f"{request['name']}.key").read_bytes(), None)
         root_key = serialization.load_pem_private_key((ca / "rootCA.key").read_bytes(), None)
-        assert isinstance(loaded, ec.EllipticCurvePrivateKey)
         assert isinstance(root_key, ec.EllipticCurvePrivateKey)
         root = Root(root_key, x509.load_pem_x509_certificate((ca / "rootCA.pem").read_bytes()))
         start = datetime.datetime.fromtimestamp(self._clock.now() - 60, datetime.UTC)
-        issued = root.issue(request["name"], loaded, int(options["--valid-days"]), start)
+        issued = root.issue(
+            request["name"], self._keys[request["request_id"]], int(options["--valid-days"]), start
+        )
         certificate = Certificate.read(issued)
         signed = {
             "request_id": request["request_id"],

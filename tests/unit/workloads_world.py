@@ -44,7 +44,7 @@ class World:
         self.folder = folder
         self.clock = FakeClock(START.timestamp() + 3600)
         self.stores: dict[str, FolderStore] = {}
-        self.nvflare = FakeNvflare(folder, self.clock)
+        self.nvflare = FakeNvflare(self.clock)
         self.client = FakeEngine({"fl-client": ContainerState(Running.STOPPED)}, on_start=self._heard)
         self.server = FakeEngine({"fl-server": ContainerState(Running.STOPPED)})
         self.server.start("mlflow")

@@ -1,5 +1,4 @@
-"""The hospital's own filters, named in its privacy.json: they run on every result, whatever a job asks for.
-"""
+"""The hospital's own filters, named in its privacy.json: they run on every result, whatever a job asks for."""
 
 import math
 from typing import Any

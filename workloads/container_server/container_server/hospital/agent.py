@@ -76,6 +76,7 @@ class HospitalAgent:
         self._reported_state: State | None = None
         self._reported_details: tuple[Any, ...] = ()
         self.decision = Decision(State.UNENROLLED, "starting")
+        self._renew_if_asked()
 
     def tick(self) -> float:
         """One turn. Raises EngineLostError when only a restart can help."""
@@ -142,11 +143,9 @@ class HospitalAgent:
                 say("desired state refused: older than one already seen", generation=desired["generation"])
             return
         self._generation, self._desired = int(desired["generation"]), desired
-        if desired["renew"] > self._renewed:
-            self._renewed = int(desired["renew"])
-            self._begin_renewal("the centre asks for a new certificate")
         self._remember()
         say("desired state", client=desired["client"], generation=self._generation)
+        self._renew_if_asked()
 
     def _check_kit(self) -> None:
         if self._manifest is None:
@@ -155,7 +154,7 @@ class HospitalAgent:
         self._kit_look.succeeded(3.0 if self._kit_faults else None)
         if self._kit_faults:
             say("kit check failed", faults=self._kit_faults)
-        elif self._ends_soon() and not self._renewing and self._renewal_due.due():
+        if self._ends_soon() and not self._renewing and self._renewal_due.due():
             self._renewal_due.succeeded()
             self._begin_renewal("the certificate ends soon")
 
@@ -221,16 +220,15 @@ class HospitalAgent:
         if manifest is None:
             return
         self._manifest = manifest
-        self._kit_faults = ()
-        self._kit_look.at_once()
         self._data_look.at_once()
-        if self._renewing:
-            self._renewing = False
-            self._check_kit()
-            if not self._kit_faults:
-                self._engine.restart(CLIENT)
-                self._started_at = self._clock.now()
-                say("client restarted with its new certificate")
+        self._renewing = False
+        self._renewed = int(self._desired.get("renew", 0))
+        self._remember()
+        self._check_kit()
+        if not self._kit_faults and self._engine.state(CLIENT).running is not Running.STOPPED:
+            self._engine.restart(CLIENT)
+            self._started_at = self._clock.now()
+            say("client restarted with its new certificate")
 
     def _start(self) -> None:
         self._check_kit()  # never on the word of an older check
@@ -239,10 +237,14 @@ class HospitalAgent:
             self._started_at = self._clock.now()
             say("client started")
 
+    def _renew_if_asked(self) -> None:
+        if self._manifest and int(self._desired.get("renew", 0)) > self._renewed:
+            self._begin_renewal("the centre asks for a new certificate")
+
     def _begin_renewal(self, reason: str) -> None:
         say("renewing the certificate", reason=reason)
         self._enrolment.renew()
-        self._renewing = self._manifest is not None
+        self._renewing = True
 
     # Reporting.
 
@@ -288,7 +290,10 @@ class HospitalAgent:
         return {"serial": own.serial, "valid_until": own.valid_until.isoformat()}
 
     def _ends_soon(self) -> bool:
-        own = Certificate.read((self._config.kit / HOSPITAL_KIT.certificate).read_bytes())
+        try:
+            own = Certificate.read((self._config.kit / HOSPITAL_KIT.certificate).read_bytes())
+        except (OSError, ValueError):
+            return False  # a fault of the kit's, which the check names
         return own.valid_until - datetime.fromtimestamp(self._clock.now(), UTC) < RENEW_BEFORE
 
     def _load_manifest(self) -> Manifest | None:
