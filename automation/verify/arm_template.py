@@ -24,7 +24,7 @@ _SENTINELS: Final = {
     "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 }
 """How the engine writes values that it cannot know yet, by their kinds."""
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"  # pragma: allowlist secret
 _WRITE_ONLY: Final = ("customData", "userData", "adminPassword")
 
 

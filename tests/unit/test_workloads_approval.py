@@ -19,7 +19,9 @@ def look(archive: bytes, hospital: str = "cleveland") -> str:
 
 
 def test_a_hospitals_own_request_is_taken() -> None:
-    assert look(request_archive("va-long-beach"), "va-long-beach") == "8d69f178ba80476fb42b900c27790314"
+    assert (
+        look(request_archive("va-long-beach"), "va-long-beach") == "8d69f178ba80476fb42b900c27790314"
+    )  # pragma: allowlist secret
 
 
 class TestForeignRequests:

@@ -1,4 +1,4 @@
-"""A client starts only with a complete, unaltered kit that chains to the pinned root: each fault by itself."""
+"""A client starts only with a complete, unaltered kit that chains to the pinned root: fault by fault."""
 
 import shutil
 from collections.abc import Callable

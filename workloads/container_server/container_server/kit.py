@@ -95,7 +95,7 @@ class Manifest:
 
 
 def checksums(kit: Path) -> dict[str, str]:
-    """Relative path -> SHA-256 of every file of a kit; a link counts as its text, so that none goes unseen."""
+    """Relative path -> SHA-256 of every file of a kit; a link counts as its text: none goes unseen."""
     found = {}
     for path in sorted(kit.rglob("*")):
         if path.is_symlink():

@@ -50,7 +50,7 @@ class BlobStore(Protocol):
     """One container. Every method may raise StorageUnreachableError or StorageForbiddenError."""
 
     def read(self, name: str, known_etag: str | None = None, limit: int = MESSAGE_LIMIT) -> Blob | Unread:
-        """The blob; UNCHANGED when it still has `known_etag`. Raises BlobTooLargeError above `limit` bytes."""
+        """The blob; UNCHANGED when it still has `known_etag`. Raises BlobTooLargeError above `limit`."""
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace a blob."""

@@ -1,4 +1,4 @@
-"""The hospital's own filters, named in its privacy.json: they run on every result, whatever a job asks for."""
+"""The hospital's own filters, named in its privacy.json: they run on every result of any job."""
 
 import math
 from typing import Any
