@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from emulator import paths
 from emulator.control import Emulator
+from emulator.fabric.control import Fabric
 
 ROOT = paths.REPOSITORY
 PATIENCE = 300.0
@@ -23,9 +24,13 @@ Done = subprocess.CompletedProcess[str]
 
 
 class Clone:
-    """A clone below a temporary folder; it shares the packages and the engine of the real one."""
+    """A clone below a temporary folder; it shares the packages and the engine of the real one.
 
-    def __init__(self, folder: Path) -> None:
+    Without `machines`, `fed up` only deploys: networks and VMs stay off.
+    """
+
+    def __init__(self, folder: Path, *, machines: bool = False) -> None:
+        self._machines = machines
         self.root = folder / "clone"
         self.home = self.root / ".fed"
         listed = subprocess.check_output(
@@ -50,10 +55,10 @@ class Clone:
             text=True,
         )
 
-    def fed(self, *arguments: str, code: int = 0) -> Done:
+    def fed(self, *arguments: str, code: int = 0, seconds: float = PATIENCE) -> Done:
         """Run a `fed` command and expect its exit code."""
         process = self.start(*arguments)
-        output, errors = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(timeout=seconds)
         done = Done(arguments, process.returncode, output, errors)
         return self.expect(done, code)
 
@@ -106,6 +111,21 @@ class Clone:
             return []
         return list((checkpoint.get("latest") or {}).get("resources") or ())
 
+    def made(self) -> int:
+        """Return how many resources Resource Manager lists for the centre and Cleveland."""
+        emulator = Emulator.running(self.root, self.home)
+        if emulator is None:
+            return 0
+        lists = [
+            emulator.arm(
+                "GET",
+                f"/subscriptions/20000000-0000-4000-8000-00000000000{n}/resources",
+                api_version="2021-04-01",
+            )
+            for n in (0, 1)
+        ]
+        return sum(len(answer.json().get("value", ())) for answer in lists)
+
     def lock(self, stack: str = "dev") -> dict[str, Any] | None:
         """Return who holds the stack right now."""
         folder = self.home / "backend" / ".pulumi" / "locks" / "organization" / "fed" / stack
@@ -119,12 +139,15 @@ class Clone:
 
     def destroy(self) -> None:
         """End the emulator and remove everything, whatever a test left."""
+        emulator = Emulator.running(self.root, self.home)
+        if emulator and (fabric := Fabric.running(emulator)):
+            fabric.stop()
         Emulator.destroy(self.home, force=True)
 
     def _environment(self, **more: str) -> dict[str, str]:
         foreign = ("FED_", "PULUMI_", "PYTHON")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        return {**kept, "COLUMNS": "200", **more}
+        return {**kept, "COLUMNS": "200", "FED_MACHINES": str(int(self._machines)), **more}
 
 
 def wait_until(true: Callable[[], Any], what: str) -> None:

@@ -19,9 +19,8 @@ def look(archive: bytes, hospital: str = "cleveland") -> str:
 
 
 def test_a_hospitals_own_request_is_taken() -> None:
-    assert (
-        look(request_archive("va-long-beach"), "va-long-beach") == "8d69f178ba80476fb42b900c27790314"
-    )  # pragma: allowlist secret
+    request_id = "8d69f178ba80476fb42b900c27790314"  # pragma: allowlist secret
+    assert look(request_archive("va-long-beach"), "va-long-beach") == request_id
 
 
 class TestForeignRequests:
