@@ -12,7 +12,7 @@ from automation import holders, operation, show_plan
 from automation.delivery.plan import Plan
 from automation.delivery.plan import Target as Place
 from automation.delivery.plan import read as read_plan
-from automation.half_made import discard
+from automation.half_made import clear, roll_back
 from automation.outcome import RefusedError
 from automation.target import Target
 from automation.view import sentence, stderr
@@ -24,7 +24,8 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     With `ask` the plan is shown first and a person decides; raises RefusedError when they decline.
     """
     stack = target.stack()
-    interrupted = holders.recover(target, stack)
+    killed = holders.recover(target, stack)
+    left = roll_back(target.emulator, stack) if target.emulator and killed else []
     if ask:
         plan = preview(target)
         show_plan.show(plan, as_json=False)
@@ -32,11 +33,18 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
             raise RefusedError("nothing was deployed")
 
     def run(on_event: OnEvent) -> UpResult:
-        return stack.up(on_event=on_event, show_secrets=False, suppress_outputs=True, color="never")
+        return stack.up(
+            on_event=on_event,
+            refresh=killed or None,
+            show_secrets=False,
+            suppress_outputs=True,
+            color="never",
+        )
 
-    result, record = operation.run(target, f"deploying {target.name}", run)
-    if target.emulator:
-        discard(target.emulator, [item for item in interrupted if not record.has(item.urn)])
+    with holders.marked(target):
+        result, record = operation.run(target, f"deploying {target.name}", run)
+    if target.emulator and left:
+        clear(target.emulator, stack, left)
     stderr.print(f"fed: {target.name}: {sentence(record)}")
     return {name: output.value for name, output in result.outputs.items()}
 

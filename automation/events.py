@@ -101,10 +101,6 @@ class Record:
         with self._lock:
             return sorted(self.shares.items(), key=lambda item: (item[0] != "centre", item[0]))
 
-    def has(self, urn: str) -> bool:
-        """Tell whether the operation dealt with this resource."""
-        return any(urn in share.ended for _, share in self.parties())
-
     def totals(self) -> Counter[str]:
         """Return the counts of all parties together."""
         return sum((share.count() for _, share in self.parties()), Counter())

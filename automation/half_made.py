@@ -1,65 +1,113 @@
-"""Removes what a killed engine left half made on the emulator and what no state knows of.
+"""Removes from the emulator what a killed run made and no state knows of.
 
-A deployment that runs again takes up its interrupted creates by itself (docs/adr/0033). What it no longer
-wants, and everything when the stack is taken down, would stay and stand in the way: a network with an unknown
-interface in it cannot be deleted.
+The engine saves an emulated state at its end only (`NO_CHECKPOINTS`), so what a killed run had made is
+unknown to Pulumi. It is taken away before the next run begins. To adopt it would not do: random suffixes of
+names are lost with the state, and what bears the old ones would stay and stand in the way (Azure, and so the
+emulator, refuses a role assignment that exists at another scope).
 """
 
+import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
 
+import httpx
+from pulumi.automation import Stack
+
+from automation.delivery.arm import SCOPE
 from automation.outcome import FedError
 from automation.parties import type_of
+from emulator import paths
 from emulator.control import Emulator
+from emulator.credential import EmulatorCredential
 from emulator.plugins.azure_native import shapes
+from federation.naming import PROJECT
 
 _PATIENCE = 30.0
-_PAUSE = 0.1
+_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
 class HalfMade:
-    """A resource whose create was under way; `id` and `version` (of the API) are for Resource Manager."""
+    """A resource that no state knows of; `version` is that of the API which deletes it."""
 
     urn: str
     id: str
     version: str
 
 
-def half_made(deployment: Mapping[str, Any]) -> list[HalfMade]:
-    """Return the resources of Azure whose creates an exported state says were under way."""
-    subscriptions = {
-        f"{resource['urn']}::{resource['id']}": resource["inputs"].get("subscriptionId", "")
-        for resource in deployment.get("resources") or ()
-        if type_of(resource["urn"]) == "pulumi:providers:azure-native"
-    }
+def roll_back(emulator: Emulator, stack: Stack) -> list[HalfMade]:
+    """Delete what no state knows of; return what refuses because something in the state still needs it."""
+    return _discard(emulator, half_made(emulator, stack))
+
+
+def clear(emulator: Emulator, stack: Stack, left: Collection[HalfMade]) -> None:
+    """Delete what `roll_back` had to leave, now that another run has ended; what that adopted stays.
+
+    Raises FedError when a resource still refuses.
+    """
+    if left := _discard(emulator, [item for item in half_made(emulator, stack) if item in left]):
+        told = "\n".join(f"- {item.id}" for item in left)
+        raise FedError(
+            f"a killed run left these resources, and Resource Manager refuses to delete them:\n{told}"
+        )
+
+
+def half_made(emulator: Emulator, stack: Stack) -> list[HalfMade]:
+    """Return what was made on the emulator for a stack (the daemon notes it) and is not in its state.
+
+    Resource groups come first: they take along what is in them.
+    """
+    file = emulator.home / paths.emulator().relative_to(paths.home()) / "creations.sqlite"
+    resources = (stack.export_stack().deployment or {}).get("resources") or ()
+    known = {str(resource.get("id", "")).lower() for resource in resources}
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        made = database.execute("SELECT id, urn FROM creations ORDER BY length(id)").fetchall()
+    prefix = f"urn:pulumi:{stack.name}::{PROJECT}::"
     found = []
-    for operation in deployment.get("pending_operations") or ():
-        resource = operation["resource"]
-        shape = shapes.find(resource["type"])
-        if operation["type"] == "creating" and shape and not shape.singleton:
-            subscription = subscriptions[resource["provider"]]
-            id_ = shape.resource_id(subscription, resource.get("inputs") or {})
-            found.append(HalfMade(resource["urn"], id_, shape.version))
+    for id_, urn in made:
+        shape = shapes.find(type_of(urn))
+        if urn.startswith(prefix) and id_ not in known and shape and not shape.singleton:
+            found.append(HalfMade(urn, id_, shape.version))
     return found
 
 
-def discard(emulator: Emulator, leftovers: Iterable[HalfMade]) -> None:
-    """Delete resources from the emulator, in whatever order they let themselves be deleted.
+def _discard(emulator: Emulator, leftovers: Sequence[HalfMade]) -> list[HalfMade]:
+    """Delete resources from the emulator in whatever order they let themselves be deleted.
 
-    Raises FedError when one is still there after 30 s.
+    Returns those that refuse because something else still needs them.
     """
     left = list(leftovers)
+    if not left:
+        return left
+    with _arm(emulator) as arm:
+        while left:
+            refused = [item for item in left if not _delete(arm, item)]
+            if len(refused) == len(left):
+                break
+            left = refused
+    return left
+
+
+def _arm(emulator: Emulator) -> httpx.Client:
+    token = EmulatorCredential(emulator.home).get_token(SCOPE).token
+    return httpx.Client(
+        base_url=emulator.record.arm,
+        headers={"Authorization": f"Bearer {token}"},
+        verify=emulator.ssl_context(),
+        timeout=_PATIENCE,
+    )
+
+
+def _delete(arm: httpx.Client, item: HalfMade) -> bool:
+    """Delete one resource and wait until it is gone; tell whether it is."""
+    version = {"api-version": item.version}
+    answer = arm.delete(item.id, params=version)
     until = time.monotonic() + _PATIENCE
-    while left:
-        answers = {item: emulator.arm("DELETE", item.id, api_version=item.version) for item in left}
-        left = [item for item, answer in answers.items() if answer.status_code not in {204, 404}]
-        if left and time.monotonic() > until:
-            told = "\n".join(
-                f"- {item.id}: {answers[item].text or answers[item].status_code}" for item in left
-            )
-            raise FedError(f"a killed run left these resources half made and they cannot be deleted:\n{told}")
-        if left:
-            time.sleep(_PAUSE)
+    while answer.status_code == HTTPStatus.ACCEPTED and time.monotonic() < until:
+        if arm.get(item.id, params=version).status_code == HTTPStatus.NOT_FOUND:
+            return True
+        time.sleep(_PAUSE)
+    return answer.status_code in {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}

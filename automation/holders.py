@@ -1,48 +1,34 @@
-"""Who holds a stack, and what a killed engine leaves behind in its state.
+"""Who holds a stack, and what a killed run leaves behind in it.
 
-The engine locks a stack with a file in the backend (``.pulumi/locks``) and notes each operation in the state
-before it starts it. A killed one leaves both. On the emulator they can be judged here: a lock whose process
-is gone is stale, and an operation that was under way can be begun again, because the emulated provider knows
-the creates that it was killed in. On Azure the lock and the resource may be somebody else's: there it is a
-person who decides, and is told how.
+The engine locks a stack with a file in the backend (``.pulumi/locks``). A killed one leaves the lock; on
+Azure it also leaves operations in the state of which nobody saw the end. On the emulator both can be judged
+here: a lock whose process is gone is stale, and what was under way can be begun again. On Azure the lock and
+the resources may be somebody else's: there a person decides, and is told how (docs/adr/0043).
 """
 
-import json
-import socket
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pulumi.automation import Deployment, Stack
 
-from automation.half_made import HalfMade, half_made
+from automation.emulated_state import locks
 from automation.outcome import FedError
 from automation.parties import name_of, type_of
 from automation.target import Target
 from automation.view import stderr
-from federation.naming import PROJECT
+from emulator import paths
 
 _NOT_THERE_YET = "creating"
 
 
-@dataclass(frozen=True)
-class Holder:
-    """An engine that holds a stack, from its lock file."""
+def refuse_held(target: Target) -> bool:
+    """Raise FedError when an engine that lives holds the emulated stack; free it from one that was killed.
 
-    pid: int
-    user: str
-    host: str
-    since: str
-
-    @property
-    def lives(self) -> bool:
-        """Whether that engine may still be at work; one on another machine cannot be judged."""
-        return self.host != socket.gethostname() or _is_engine(self.pid)
-
-
-def refuse_held(target: Target) -> None:
-    """Raise FedError when an engine that lives holds the emulated stack; free it from one that was killed."""
-    held = _holders(target)
+    Returns whether there was one to free it from.
+    """
+    held = locks(target.emulator, target.name) if target.emulator else []
     living = next((holder for holder in held if holder.lives), None)
     if living:
         raise FedError(
@@ -52,48 +38,53 @@ def refuse_held(target: Target) -> None:
     if held:
         stderr.print(f"fed: the last run of {target.name} was killed; going on from there")
         target.stack().cancel()
+    return bool(held)
 
 
-def recover(target: Target, stack: Stack) -> list[HalfMade]:
-    """Make a stack ready after a run that was killed: free its lock, clear the operations it was killed in.
+def recover(target: Target, stack: Stack) -> bool:
+    """Make a stack ready for a run; tell whether the one before was killed.
 
-    Returns what may be half made on the emulator. Raises FedError when another run holds the stack, and on
-    Azure when a person must look first.
+    Frees the lock and clears the operations that a killed engine left. Raises FedError when another run holds
+    the stack, and on Azure when a person must look first.
     """
-    state = stack.export_stack()
+    killed = False
     if target.emulator:
-        refuse_held(target)
+        killed = refuse_held(target) or _mark(target).exists()
+    state = stack.export_stack()
     content = dict(state.deployment or {})
     pending: list[dict[str, Any]] = content.pop("pending_operations", None) or []
     if not pending:
-        return []
+        return killed
     created = [operation for operation in pending if operation["type"] == _NOT_THERE_YET]
     if created and not target.emulator:
         raise FedError(_ask_a_person(target.name, created))
     stack.import_stack(Deployment(version=state.version, deployment=content))
-    return half_made(state.deployment or {})
+    return True
 
 
-def _holders(target: Target) -> list[Holder]:
+@contextmanager
+def marked(target: Target) -> Iterator[None]:
+    """Leave a mark on an emulated stack for as long as a run that changes it lasts.
+
+    An engine that ends by itself records what it did and frees its lock; then the mark goes, too, whether the
+    run succeeded or not.
+    """
     if target.emulator is None:
-        return []
-    backend = Path(target.emulator.record.backend.removeprefix("file://"))
-    folder = backend / ".pulumi" / "locks" / "organization" / PROJECT / target.name
-    found = []
-    for file in sorted(folder.glob("*.json")):
-        try:
-            lock = json.loads(file.read_text())
-        except (FileNotFoundError, ValueError):
-            continue  # released, or killed while it was being written
-        found.append(Holder(lock["pid"], lock["username"], lock["hostname"], lock["timestamp"]))
-    return found
-
-
-def _is_engine(pid: int) -> bool:
+        yield
+        return
+    mark = _mark(target)
+    paths.private_folder(mark.parent)
+    mark.touch()
     try:
-        return Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)") == "pulumi"
-    except OSError:
-        return False
+        yield
+    finally:
+        if not locks(target.emulator, target.name):
+            mark.unlink(missing_ok=True)
+
+
+def _mark(target: Target) -> Path:
+    assert target.emulator  # noqa: S101 only emulated stacks are marked
+    return target.emulator.home / paths.emulator().relative_to(paths.home()) / "unfinished" / target.name
 
 
 def _ask_a_person(stack: str, pending: list[dict[str, Any]]) -> str:

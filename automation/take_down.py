@@ -11,12 +11,12 @@ from pulumi.automation import DestroyResult, OnEvent, Stack
 from rich.table import Table
 
 from automation import holders, operation
-from automation.half_made import discard
+from automation.emulated_state import backend, living
+from automation.half_made import clear, roll_back
 from automation.outcome import QuestionError, RefusedError
 from automation.parties import is_counted, name_of, party_of, type_of
 from automation.target import Target
 from automation.view import sentence, stderr
-from emulator import paths
 from emulator.control import Emulator, stacks
 from emulator.fabric.control import Fabric
 
@@ -41,22 +41,24 @@ def down(target: Target, *, yes: bool, confirm: str | None) -> None:
     """
     stack = target.existing_stack()
     if stack:
-        interrupted = holders.recover(target, stack)
-        resources = (stack.export_stack().deployment or {}).get("resources") or []
-        if resources or interrupted:
+        killed = holders.recover(target, stack)
+        state = stack.export_stack().deployment or {}
+        resources = state.get("resources") or []
+        if resources:
             stderr.print(_losses(target, resources))
             _ask(target, yes=yes, confirm=confirm)
-            if target.emulator:
-                discard(target.emulator, interrupted)
-            _destroy(target, stack, resources)
-    if target.emulator:
-        if stack:
+        left = roll_back(target.emulator, stack) if target.emulator and killed else []
+        if resources:
+            _destroy(target, stack, resources, refresh=killed)
+        if target.emulator:
+            clear(target.emulator, stack, left)
             target.workspace.remove_stack(target.name, preserve_config=True)
+    if target.emulator:
         _remove_emulator(target.emulator)
     stderr.print(f"fed: {target.name} is down" if stack else f"fed: {target.name} was not up")
 
 
-def _destroy(target: Target, stack: Stack, resources: Sequence[Mapping[str, Any]]) -> None:
+def _destroy(target: Target, stack: Stack, resources: Sequence[Mapping[str, Any]], *, refresh: bool) -> None:
     if any(resource.get("protect") for resource in resources):
         # Pulumi would refuse; whoever got here has typed the stack's name.
         target.engine.run(
@@ -66,9 +68,10 @@ def _destroy(target: Target, stack: Stack, resources: Sequence[Mapping[str, Any]
         )
 
     def run(on_event: OnEvent) -> DestroyResult:
-        return stack.destroy(on_event=on_event, show_secrets=False, color="never")
+        return stack.destroy(on_event=on_event, refresh=refresh or None, show_secrets=False, color="never")
 
-    _, record = operation.run(target, f"taking {target.name} down", run)
+    with holders.marked(target):
+        _, record = operation.run(target, f"taking {target.name} down", run)
     stderr.print(f"fed: {target.name}: {sentence(record)}")
 
 
@@ -110,12 +113,12 @@ def _ask(target: Target, *, yes: bool, confirm: str | None) -> None:
 
 
 def _remove_emulator(emulator: Emulator) -> None:
-    """End the emulator and remove its files, unless another stack still has resources on it."""
-    backend = emulator.home / paths.backend().relative_to(paths.home())
-    if any(stacks(backend).values()):
+    """End the emulator and remove its files, unless a stack has resources on it or is being changed."""
+    folder = backend(emulator)
+    if any(stacks(folder).values()) or living(emulator):
         return
     if fabric := Fabric.running(emulator):
         fabric.stop()
-    Emulator.destroy(emulator.home)
+    Emulator.destroy(emulator.home, force=True)  # plugins of a killed engine would count as an engine at work
     with contextlib.suppress(OSError):
         emulator.home.rmdir()

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFoundError
+from pulumi.automation._stack import StackInitMode
 
 from automation.delivery.arm import Arm, Endpoint
+from automation.emulated_state import EmulatedStack
 from automation.engine import Engine
 from automation.options import On
 from automation.outcome import FedError, QuestionError
@@ -24,6 +26,9 @@ from federation.stack_file import load_stack, stack_file
 
 ROOT = paths.REPOSITORY
 AZURE = "https://management.azure.com"
+NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+"""Save an emulated state once, at the end, and not twice for every resource: that takes a sixth of the
+engine's CPU time. A run that is killed before is taken up from the emulator itself (docs/adr/0043)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +53,19 @@ class Target:
 
     def stack(self) -> Stack:
         """Return the stack; make an empty one where there is none yet."""
-        return Stack.create_or_select(self.name, self.workspace)
+        return self._stack(StackInitMode.CREATE_OR_SELECT)
 
     def existing_stack(self) -> Stack | None:
         """Return the stack, None where there is none."""
         try:
-            return Stack.select(self.name, self.workspace)
+            return self._stack(StackInitMode.SELECT)
         except StackNotFoundError:
             return None
+
+    def _stack(self, mode: StackInitMode) -> Stack:
+        if self.emulator:
+            return EmulatedStack(self.name, self.workspace, mode, self.emulator)
+        return Stack(self.name, self.workspace, mode)
 
     def arm(self) -> Arm:
         """Return a client of Resource Manager: the emulator's, or Azure's as the user who is logged in."""
@@ -87,7 +97,11 @@ def open_target(name: str, on: On, *, check: bool = True) -> Target:
     settings = load_stack(ROOT, name) if check or not stack_file(ROOT, name).exists() else None
     engine = Engine()
     emulator = Emulator.ensure() if on is On.EMULATOR else None
-    environment = emulator_environment(emulator, engine) if emulator else azure_environment(engine)
+    environment = (
+        {**emulator_environment(emulator, engine), **NO_CHECKPOINTS}
+        if emulator
+        else azure_environment(engine)
+    )
     workspace = LocalWorkspace(work_dir=str(ROOT), pulumi_command=engine, env_vars=environment)
     if on is On.AZURE:
         _refuse_emulated_backend(workspace)

@@ -5,6 +5,7 @@ Reachability, identities and containers are the fabric's tests; here it is what 
 
 import io
 import json
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import httpx
 import pytest
 from container_server.hospital.state import State
 
-from tests.e2e.loopback import HOSPITALS, Federation
+from tests.e2e.loopback import HOSPITALS, Federation, Program
 from tests.unit.workloads_pki import request_archive
 from workloads.data import heart_data, reference
 from workloads.jobs.heart.heart_job import model
@@ -263,34 +264,27 @@ class TestFaults:
 
 class TestAdmission:
     def test_a_renewed_certificate_retires_the_old_one(self, federation: Federation, tmp_path: Path) -> None:
-        agent = federation.agents["hungary"]
-        home = federation.folder / "hungary"
-        old = {
-            path.relative_to(home): path.read_bytes()
-            for path in [*(home / "kit").rglob("*"), home / "agent" / "manifest.json"]
-            if path.is_file()
-        }
+        agent, home = federation.agents["hungary"], federation.folder / "hungary"
+        shutil.copytree(home / "kit", tmp_path / "kit")
         before = agent.report()["certificate"]
         federation.fedctl("renew", hospital="hungary")
         federation.wait("new certificate", lambda: agent.report()["certificate"] != before)
         federation.wait("running", lambda: agent.decision.state is State.RUNNING)
-        stolen = tmp_path / "work"
-        stolen.mkdir()
-        for path, content in old.items():
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).write_bytes(content)
-        program = federation.hospitals["hungary"].engine.programs["fl-client"]
-        environment = {**program.environment, "FED_KIT": str(tmp_path / "kit"), "FED_WORK": str(stolen)}
-        thief = federation.hospitals["hungary"].engine
-        thief.programs["thief"] = type(program)(program.arguments, tmp_path, environment)
-        thief.start("thief")
+        # A thief uses the old kit while the hospital is off: two clients of one name cannot be connected at
+        # once.
+        engine = federation.hospitals["hungary"].engine
+        program = engine.programs["fl-client"]
+        federation.hospitals["hungary"].off()
+        environment = {**program.environment, "FED_KIT": str(tmp_path / "kit"), "FED_WORK": str(tmp_path)}
+        engine.programs["thief"] = Program(program.arguments, tmp_path, environment)
+        engine.start("thief")
         log = federation.folder / "logs" / "centre" / "fl-server.log"
         try:
             federation.wait("refusal", lambda: "is not the one last approved for hungary" in log.read_text())
-            assert not (stolen / "health.json").exists()
+            assert not (tmp_path / "health.json").exists()
         finally:
-            thief.stop("thief")
-            del thief.programs["thief"]
+            engine.end_all()
+            federation.start_hospital("hungary")
         federation.wait_registered(3)
 
     def test_a_hospital_that_leaves_is_cut_off_within_seconds(self, federation: Federation) -> None:

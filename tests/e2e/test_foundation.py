@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from emulator.record import start_time
 from tests.e2e.clone import Clone, keep_hospitals, wait_until
 
+HUB = "20000000-0000-4000-8000-000000000000"
 HUNGARY = {"subscriptionId": "20000000-0000-4000-8000-000000000002", "addressSpace": "10.10.2.0/27"}
 
 
@@ -113,26 +115,45 @@ class TestADeployedStack:
         deployed.fed("preview", "--expect-no-changes")
 
 
-@pytest.mark.parametrize("victims", ["engine", "engine and emulator"])
-def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone, victims: str) -> None:
+def begun(clone: Clone) -> "subprocess.Popen[str]":
+    """Start a deployment of dev with one hospital and return when some of its resources exist."""
     clone.edit(keep_hospitals("cleveland"))
-    stack_file = (clone.root / "Pulumi.dev.yaml").read_bytes()
-    first = clone.start("up")
-    wait_until(lambda: len(clone.state()) > 40 and clone.lock(), "half a deployment")
-    holder, emulator = clone.lock(), clone.emulator()
+    running = clone.start("up")
+    wait_until(lambda: clone.made() > 20 or running.poll() is not None, "half a deployment")
+    assert running.poll() is None, "the deployment ended before it could be disturbed"
+    return running
+
+
+def kill_engine(clone: Clone, running: "subprocess.Popen[str]") -> None:
+    """Kill the engine of a running deployment, and see that its command tells it."""
+    holder = clone.lock()
     assert holder
     os.kill(holder["pid"], signal.SIGKILL)
-    if "emulator" in victims:
-        os.kill(emulator.record.pid, signal.SIGKILL)
-    _, errors = first.communicate()
-    assert first.returncode == 3, errors
+    _, errors = running.communicate()
+    assert running.returncode == 3, errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("victims", ["engine", "engine and emulator"])
+def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone, victims: str) -> None:
+    running = begun(clone)
+    if "emulator" in victims:
+        os.kill(clone.emulator().record.pid, signal.SIGKILL)
+    kill_engine(clone, running)
 
     clone.fed("up")
     clone.fed("preview", "--expect-no-changes")
     parties = json.loads(clone.fed("status", "--json").stdout)["parties"]
     assert [party["party"] for party in parties] == ["centre", "cleveland"]
+    in_state = {str(resource.get("id")).lower() for resource in clone.state()}
+    accounts = clone.emulator().arm(
+        "GET",
+        f"/subscriptions/{HUB}/providers/Microsoft.Storage/storageAccounts",
+        api_version="2024-01-01",
+    )
+    assert {account["id"].lower() for account in accounts.json()["value"]} <= in_state, "an orphan is left"
 
+    stack_file = (clone.root / "Pulumi.dev.yaml").read_bytes()
     daemon = clone.emulator().record
     sockets = Path(daemon.socket).parent
     assert clone.home.exists() and sockets.exists()
@@ -144,12 +165,18 @@ def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone, victims:
 
 
 def test_a_run_killed_half_way_can_be_taken_down_at_once(clone: Clone) -> None:
-    clone.edit(keep_hospitals("cleveland"))
-    first = clone.start("up")
-    wait_until(lambda: len(clone.state()) > 40 and clone.lock(), "half a deployment")
-    holder = clone.lock()
-    assert holder
-    os.kill(holder["pid"], signal.SIGKILL)
-    first.communicate()
+    kill_engine(clone, begun(clone))
     clone.fed("down")
     assert not clone.home.exists()
+
+
+def test_an_interrupted_run_records_what_it_did(clone: Clone) -> None:
+    running = begun(clone)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate()
+    assert running.returncode == 3
+    assert "interrupted; run it again" in errors and "Traceback" not in errors
+    assert clone.lock() is None
+    assert len(clone.state()) > 20
+    clone.fed("up")
+    clone.fed("preview", "--expect-no-changes")

@@ -1,7 +1,9 @@
 """What a run finds in a stack that another run holds, or was killed in."""
 
+import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 import pytest
 from pulumi.automation import Deployment
 
-from automation import holders
-from automation.half_made import HalfMade, discard, half_made
+from automation import half_made, holders
+from automation.emulated_state import deployment, mend
+from automation.half_made import HalfMade
 from automation.outcome import FedError
+from emulator.plugins.azure_native.interrupted import Creations
 
 CLEVELAND = "20000000-0000-4000-8000-000000000001"
 PROVIDER_URN = "urn:pulumi:dev::fed::pulumi:providers:azure-native::azure-fed-dev-cleveland"
@@ -37,6 +41,8 @@ STATE: dict[str, Any] = {
 class Stack:
     """A stack that holds a state, and notes what is done to it."""
 
+    name = "dev"
+
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = state
         self.cancelled = False
@@ -53,9 +59,8 @@ class Stack:
 
 def target(tmp_path: Path, stack: Stack, *, emulated: bool = True) -> Any:
     record = SimpleNamespace(backend=f"file://{tmp_path}")
-    return SimpleNamespace(
-        name="dev", emulator=SimpleNamespace(record=record) if emulated else None, stack=lambda: stack
-    )
+    emulator = SimpleNamespace(record=record, home=tmp_path) if emulated else None
+    return SimpleNamespace(name="dev", emulator=emulator, stack=lambda: stack)
 
 
 def lock(tmp_path: Path, pid: int, host: str | None = None) -> None:
@@ -104,13 +109,9 @@ class TestALock:
 
 
 class TestAStateWithPendingOperations:
-    def test_is_cleared_on_the_emulator_and_what_may_exist_is_returned(self, tmp_path: Path) -> None:
+    def test_is_cleared_on_the_emulator_and_the_run_before_counts_as_killed(self, tmp_path: Path) -> None:
         stack = Stack(STATE)
-        (left,) = holders.recover(target(tmp_path, stack), stack)  # type: ignore[arg-type]
-        assert left.id == (
-            f"/subscriptions/{CLEVELAND}/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/"
-            "vnet-fed-dev-cleveland"
-        )
+        assert holders.recover(target(tmp_path, stack), stack)  # type: ignore[arg-type]
         assert "pending_operations" not in stack.state
         assert stack.state["resources"] == STATE["resources"]
 
@@ -125,31 +126,115 @@ class TestAStateWithPendingOperations:
     def test_without_creates_is_cleared_on_azure_too(self, tmp_path: Path) -> None:
         update = [{**STATE["pending_operations"][0], "type": "updating"}]
         stack = Stack({**STATE, "pending_operations": update})
-        assert holders.recover(target(tmp_path, stack, emulated=False), stack) == []  # type: ignore[arg-type]
+        holders.recover(target(tmp_path, stack, emulated=False), stack)  # type: ignore[arg-type]
         assert "pending_operations" not in stack.state
 
-    def test_of_nothing_but_suffixes_leaves_nothing_half_made(self) -> None:
-        resource = {"urn": "urn:pulumi:dev::fed::random:index/randomString:RandomString::s", "type": "random"}
-        assert half_made({"pending_operations": [{"type": "creating", "resource": resource}]}) == []
+
+class TestAMark:
+    def test_stays_when_the_engine_was_killed_and_goes_when_it_ended_by_itself(self, tmp_path: Path) -> None:
+        stack = Stack({"resources": []})
+        here = target(tmp_path, stack)
+        with holders.marked(here):
+            lock(tmp_path, 2**22 - 1)
+        assert holders.recover(here, stack)  # type: ignore[arg-type]
+        (tmp_path / ".pulumi" / "locks" / "organization" / "fed" / "dev" / "1.json").unlink()
+        with pytest.raises(FedError, match="failed"), holders.marked(here):
+            raise FedError("failed, and recorded")
+        assert not holders.recover(here, stack)  # type: ignore[arg-type]
 
 
-class TestDiscarding:
-    def test_goes_on_until_what_depends_on_each_other_is_gone(self) -> None:
-        alive = {"nic": "", "vnet": "nic"}
+class TestAStateFile:
+    def test_that_was_being_written_is_put_back_to_the_one_before(self, tmp_path: Path) -> None:
+        file = checkpoint(tmp_path)
+        shutil.copy(file, file.with_name("dev.json.bak"))
+        file.write_text('{"version": 3, "checkp')
+        emulator = target(tmp_path, Stack({})).emulator
+        mend(emulator, "dev")
+        assert deployment(emulator, "dev") == {"resources": []}
 
-        def arm(method: str, path: str, *, api_version: str) -> Any:
-            if path not in alive:
-                return SimpleNamespace(status_code=404, text="")
-            if alive[path] in alive:
-                return SimpleNamespace(status_code=409, text="InUse")
-            del alive[path]
-            return SimpleNamespace(status_code=202, text="")
+    def test_of_a_stack_that_is_being_changed_is_left_alone(self, tmp_path: Path) -> None:
+        file = checkpoint(tmp_path)
+        shutil.copy(file, file.with_name("dev.json.bak"))
+        file.write_text("")
+        lock(tmp_path, os.getpid(), host="elsewhere")
+        mend(target(tmp_path, Stack({})).emulator, "dev")
+        assert file.read_text() == ""
 
-        discard(SimpleNamespace(arm=arm), [HalfMade("u", "vnet", "1"), HalfMade("u", "nic", "1")])  # type: ignore[arg-type]
-        assert not alive
+    def test_with_half_a_description_is_read_without_it(self, tmp_path: Path) -> None:
+        file = checkpoint(tmp_path)
+        description = file.with_name("dev.json.attrs")
+        description.touch()
+        mend(target(tmp_path, Stack({})).emulator, "dev")
+        assert not description.exists() and file.exists()
 
-    def test_tells_what_cannot_be_deleted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("automation.half_made._PATIENCE", 0.2)
-        emulator = SimpleNamespace(arm=lambda *_, **__: SimpleNamespace(status_code=409, text="ScopeLocked"))
-        with pytest.raises(FedError, match=r"(?s)vnet.*ScopeLocked"):
-            discard(emulator, [HalfMade("u", "vnet", "1")])  # type: ignore[arg-type]
+    def test_that_is_lost_is_told_with_the_mend(self, tmp_path: Path) -> None:
+        checkpoint(tmp_path).write_text("")
+        with pytest.raises(FedError, match=r"\./fed up dev"):
+            deployment(target(tmp_path, Stack({})).emulator, "dev")
+
+    def test_that_is_not_there_is_empty(self, tmp_path: Path) -> None:
+        assert deployment(target(tmp_path, Stack({})).emulator, "dev") == {}
+
+
+class Azure:
+    """Resource Manager: deletes in the background, refuses while a resource is needed by another."""
+
+    def __init__(self) -> None:
+        self.needed_by: dict[str, list[str]] = {}
+
+    def get(self, path: str, params: Any) -> Any:
+        return SimpleNamespace(status_code=200 if path in self.needed_by else 404)
+
+    def delete(self, path: str, params: Any) -> Any:
+        if path not in self.needed_by:
+            return SimpleNamespace(status_code=404)
+        if any(user in self.needed_by for user in self.needed_by[path]):
+            return SimpleNamespace(status_code=409)
+        del self.needed_by[path]
+        return SimpleNamespace(status_code=202)
+
+
+@pytest.fixture
+def azure(monkeypatch: pytest.MonkeyPatch) -> Azure:
+    found = Azure()
+    monkeypatch.setattr(half_made, "_arm", lambda emulator: contextlib.nullcontext(found))
+    monkeypatch.setattr(
+        half_made,
+        "half_made",
+        lambda emulator, stack: [HalfMade("urn", name, "1") for name in found.needed_by if name != "known"],
+    )
+    return found
+
+
+class TestWhatAKilledRunMade:
+    def test_is_what_the_daemon_noted_and_no_state_knows(self, tmp_path: Path) -> None:
+        emulator = target(tmp_path, Stack({})).emulator
+        (tmp_path / "emulator").mkdir()
+        creations = Creations(tmp_path / "emulator" / "creations.sqlite", tmp_path)
+        for name, owner in (("known", "dev"), ("unknown", "dev"), ("other", "mvp")):
+            creations.begin(f"/subscriptions/s/{name}", f"urn:pulumi:{owner}::fed::{VNET}::vnet-{name}")
+        stack = Stack({"resources": [{"urn": "u", "id": "/SUBSCRIPTIONS/s/known"}]})
+        found = half_made.half_made(emulator, stack)  # type: ignore[arg-type]
+        assert [item.id for item in found] == ["/subscriptions/s/unknown"]
+
+    def test_is_deleted_in_the_order_that_is_possible(self, azure: Azure) -> None:
+        azure.needed_by = {"vnet": ["nic"], "nic": []}
+        assert half_made.roll_back(azure, azure) == []  # type: ignore[arg-type]
+        assert not azure.needed_by
+
+    def test_stays_while_something_in_the_state_needs_it_and_goes_afterwards(self, azure: Azure) -> None:
+        azure.needed_by = {"vnet": ["known"], "known": [], "nic": []}
+        left = half_made.roll_back(azure, azure)  # type: ignore[arg-type]
+        assert [item.id for item in left] == ["vnet"]
+        with pytest.raises(FedError, match="vnet"):
+            half_made.clear(azure, azure, left)  # type: ignore[arg-type]
+        del azure.needed_by["known"]
+        half_made.clear(azure, azure, left)  # type: ignore[arg-type]
+        assert not azure.needed_by
+
+
+def checkpoint(tmp_path: Path) -> Path:
+    file = tmp_path / ".pulumi" / "stacks" / "fed" / "dev.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": []}}}))
+    return file
