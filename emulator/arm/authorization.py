@@ -6,6 +6,7 @@ import re
 
 from emulator.arm import ids
 from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType
+from emulator.arm.context import Context, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import ASSIGNMENT, EFFECTIVE, LAG, scopes_above
 from emulator.arm.identities import principal_owner
@@ -14,7 +15,6 @@ from emulator.arm.messages import Request
 from emulator.arm.store import Row
 from emulator.arm.times import stamp
 from emulator.arm.tokens import TENANT_ID
-from emulator.arm.writes import Context, Write
 
 DEFINITION = "Microsoft.Authorization/roleDefinitions"
 VERSIONS = ("2022-04-01", "2020-10-01-preview", "2018-01-01-preview", "2015-07-01")

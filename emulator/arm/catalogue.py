@@ -20,8 +20,8 @@ from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row, Transaction
 
 if TYPE_CHECKING:
+    from emulator.arm.context import Context, Deletion, Write
     from emulator.arm.ids import ResourceId
-    from emulator.arm.writes import Context, Deletion, Write
 
 Rule = Callable[["Write"], None]
 """Judges or completes a write; raises ArmError to refuse it."""

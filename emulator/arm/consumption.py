@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
+from emulator.arm.context import Write
 from emulator.arm.errors import bad_request
-from emulator.arm.writes import Write
 
 BUDGET = "Microsoft.Consumption/budgets"
 NOTIFICATIONS = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulator.arm.catalogue import Names, ResourceType, Unique
+from emulator.arm.context import Write
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.key_vault import key_at, may_wrap
 from emulator.arm.messages import Json
@@ -14,7 +15,6 @@ from emulator.arm.network.private_links import (
 )
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
-from emulator.arm.writes import Write
 
 REGISTRY = "Microsoft.ContainerRegistry/registries"
 VERSIONS = ("2023-01-01-preview", "2025-11-01", "2025-04-01", "2023-07-01")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from emulator.arm import fabric_feed, ids, resources
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
+from emulator.arm.context import Context, Deletion
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.ids import ResourceId
 from emulator.arm.latency import Latency
@@ -30,10 +31,11 @@ from emulator.arm.operations import (
     refuse_second_writer,
     settle,
 )
+from emulator.arm.refusals import missing_parent, missing_resource
 from emulator.arm.store import Row, Store
 from emulator.arm.tokens import Caller, Verifier, issue
 from emulator.arm.types import CATALOGUE
-from emulator.arm.writes import Context, Deletion, delete, missing_parent, missing_resource, put, render
+from emulator.arm.writes import delete, put, render
 
 _LOG = logging.getLogger(__name__)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType
+from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.grants import holds_role
 from emulator.arm.store import Row
-from emulator.arm.writes import Deletion, Write, sources
+from emulator.arm.writes import sources
 
 VAULT = "Microsoft.DataProtection/backupVaults"
 POLICY = "Microsoft.DataProtection/backupVaults/backupPolicies"

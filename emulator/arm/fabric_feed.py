@@ -17,10 +17,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from urllib.parse import unquote
 
+from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row, Store, Transaction
-from emulator.arm.writes import Context, render
+from emulator.arm.writes import render
 
 LONGEST_WAIT = 60.0
 """Seconds that a request for changes may wait."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from emulator.arm import ids
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
-from emulator.arm.store import Row, Transaction
+from emulator.arm.refusals import linked_authorization_failed
+from emulator.arm.store import Transaction
 from emulator.arm.tokens import DEPLOYER_OBJECT_ID, TENANT_ID
 
 if TYPE_CHECKING:
-    from emulator.arm.writes import Write
+    from emulator.arm.context import Write
 
 USER_ASSIGNED = "Microsoft.ManagedIdentity/userAssignedIdentities"
 LINK = "identity.userAssignedIdentities"
@@ -73,18 +74,8 @@ def _look_up(write: Write, identifier: str) -> Json:
     if parsed is None or row is None or row.type != USER_ASSIGNED:
         raise _identity_failed(write, f"Resource '{identifier}' was not found.")
     if not write.context.caller.may_use(parsed.subscription):
-        caller = write.context.caller
-        raise ArmError(
-            403,
-            "LinkedAuthorizationFailed",
-            f"The client '{caller.client_id}' with object id '{caller.object_id}' has permission to perform "
-            "action "
-            f"'{write.type.name}/write' on scope '{write.id.path}'; however, it does not have permission to "
-            "perform "
-            f"action '{USER_ASSIGNED}/assign/action' on the linked scope(s) '{identifier}' or the linked "
-            "scope(s) "
-            "are invalid.",
-        )
+        right = f"{USER_ASSIGNED}/assign/action"
+        raise linked_authorization_failed(write.context.caller, write.type, write.id, right, identifier)
     return {
         "principalId": row.properties["principalId"],
         "clientId": row.properties["clientId"],
@@ -98,8 +89,3 @@ def _identity_failed(write: Write, reason: str) -> ArmError:
         "identity "
         f"operation. Status: 'BadRequest'. Response: '{reason}''.",
     )
-
-
-def identities_of(row: Row) -> list[str]:
-    """Return the ids of the user-assigned identities of a resource."""
-    return list((row.body.get("identity") or {}).get("userAssignedIdentities") or {})

@@ -59,7 +59,7 @@ class ResourceId:
     @property
     def parent(self) -> str:
         """The id above: the parent resource, or the scope of a resource that has none."""
-        if len(self.types) == 1 or (self.is_collection and len(self.types) == 1):
+        if len(self.types) == 1:
             return self.scope
         return self.path.rsplit("/", 1 if self.is_collection else 2)[0]
 

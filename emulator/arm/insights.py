@@ -14,11 +14,12 @@ from emulator.arm.catalogue import (
     ResourceType,
     values_at,
 )
+from emulator.arm.context import Write
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.operational_insights import WORKSPACE
+from emulator.arm.refusals import missing_resource
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
-from emulator.arm.writes import Write, missing_resource
 
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
 RULE = "Microsoft.Insights/dataCollectionRules"

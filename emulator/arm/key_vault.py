@@ -6,13 +6,13 @@ import uuid
 
 from emulator.arm import ids
 from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique
+from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.private_links import connections, disconnect_endpoints, render_connections
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
-from emulator.arm.writes import Context, Deletion, Write
 
 VAULT = "Microsoft.KeyVault/vaults"
 KEY = "Microsoft.KeyVault/vaults/keys"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from emulator.arm import ids
+from emulator.arm.context import Context
 from emulator.arm.errors import conflict
 from emulator.arm.grants import scopes_above
 from emulator.arm.store import Row
-from emulator.arm.writes import Context
 
 LOCK = "Microsoft.Authorization/locks"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm.catalogue import Names, ResourceType
+from emulator.arm.context import Write
 from emulator.arm.identities import USER_ASSIGNED, register_principal
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
 from emulator.arm.tokens import TENANT_ID
-from emulator.arm.writes import Write
 
 VERSIONS = ("2023-01-31", "2024-11-30", "2018-11-30")
 

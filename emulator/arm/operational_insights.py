@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm.catalogue import Names, ResourceType
+from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request
 from emulator.arm.times import stamp
-from emulator.arm.writes import Deletion, Write
 
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
 VERSIONS = ("2023-09-01", "2025-07-01", "2025-02-01", "2022-10-01")

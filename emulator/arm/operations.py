@@ -12,11 +12,12 @@ import uuid
 
 from emulator.arm import ids
 from emulator.arm.catalogue import ResourceType
+from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, conflict, not_found
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.resources import RESOURCE_GROUP, delete_group
 from emulator.arm.store import Operation, Row
-from emulator.arm.writes import Context, delete, render
+from emulator.arm.writes import delete, render
 
 RUN_COMMAND = "runCommand"
 """The kind of operations that the fabric ends."""

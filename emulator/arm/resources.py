@@ -10,11 +10,12 @@ import re
 
 from emulator.arm import ids, regions
 from emulator.arm.catalogue import Fixed, Level, Names, ResourceType
+from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row
 from emulator.arm.tokens import TENANT_ID
-from emulator.arm.writes import Context, delete, render
+from emulator.arm.writes import delete, render
 
 RESOURCE_GROUP = "Microsoft.Resources/resourceGroups"
 VERSIONS = ("2024-03-01", "2025-04-01", "2025-03-01", "2024-11-01", "2024-07-01", "2022-09-01", "2021-04-01")

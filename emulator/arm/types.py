@@ -28,7 +28,7 @@ SOURCES = {
     "Microsoft.Network": "emulator/arm/network/",
     "Microsoft.OperationalInsights": "emulator/arm/operational_insights.py",
     "Microsoft.Resources": "emulator/arm/resources.py",
-    "Microsoft.Storage": "emulator/arm/storage.py",
+    "Microsoft.Storage": "emulator/arm/storage/",
 }
 """Resource provider -> where its types are described."""
 

@@ -15,11 +15,11 @@ from emulator.arm.compute.common import (
     not_allowed,
     not_changeable,
 )
+from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
-from emulator.arm.writes import Deletion, Write
 
 GIB = 1024**3
 SKUS = frozenset(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from emulator.arm.catalogue import Reference, ResourceType
 from emulator.arm.compute.common import DISK_NAMES, DISK_VERSIONS, ENCRYPTION_SET, invalid, not_allowed
+from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request, not_found
 from emulator.arm.key_vault import VAULT, key_at, may_wrap, protects
-from emulator.arm.writes import Deletion, Write
 
 
 def _check_key(write: Write) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from emulator.arm.catalogue import NETWORK_NAME, Fixed, Level, Names, ResourceType
 from emulator.arm.compute.common import EXTENSION, MACHINE_VERSIONS, invalid, not_allowed, not_changeable
+from emulator.arm.context import Write
 from emulator.arm.errors import not_found
-from emulator.arm.writes import Write
 
 KNOWN = frozenset(
     {

@@ -6,11 +6,8 @@ with every start), and what the machine boots from, which Azure never answers.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import uuid
-from collections.abc import Callable
 
 from emulator.arm import ids
 from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType
@@ -25,42 +22,26 @@ from emulator.arm.compute.common import (
     not_changeable,
 )
 from emulator.arm.compute.disks import machine_with, os_disk
+from emulator.arm.compute.logins import CUSTOM_DATA, USER_DATA, check_data, check_login, check_patching
+from emulator.arm.compute.power import run_command, turn, view
+from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import bad_request, conflict, not_found
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.common import network_key
 from emulator.arm.network.interfaces import OF_MACHINE, endpoint_of, machine_of, subnets_of
-from emulator.arm.operations import RUN_COMMAND, begin, pending_headers
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
-from emulator.arm.writes import Context, Deletion, Write, remove
+from emulator.arm.writes import remove
 
 INTERFACE = "Microsoft.Network/networkInterfaces"
 SIZE = "properties.hardwareProfile.vmSize"
-CUSTOM_DATA = "properties.osProfile.customData"
-USER_DATA = "properties.userData"
 OF_DATA_DISK = "properties.storageProfile.dataDisks[].managedDisk.id"
 GALLERIES = "microsoft.compute/galleries/"
-RSA_BITS = 2048
-DECODED_LIMIT = 65535
-ENCODED_LIMIT = 87380
-"""Bytes of custom or user data, and characters of base64 for them."""
-
 SIZES = re.compile(r"Standard_(B\d+[a-z]*s_v2|[DE]\d+[a-z]*_v[2-6]|A\d+m?_v2|F\d+[a-z]*_v2)")
 """The size families known here."""
 NO_TRUSTED_LAUNCH = re.compile(r"Standard_(A\d+m?_v2|[DE]\d+s?_v[23]|D\d+pl?s_v5)")
 ARM_SIZE = re.compile(r"Standard_[A-Z]+\d+p[a-z]*_v\d")
 """Sizes with Arm processors."""
-RESERVED = frozenset(
-    """
-    administrator admin user user1 test user2 test1 user3 admin1 1 123 a actuser adm admin2 aspnet backup
-    console david guest john owner root server sql support support_388945a0 sys test2 test3 user4 user5
-    """.split()  # noqa: SIM905
-)
-"""Administrator names that Azure refuses."""
-TURNING = 20.0
-"""Seconds that a start, stop or restart typically takes on Azure."""
-LONGEST_COMMAND = 5400.0
-"""Seconds after which Azure gives up a run command."""
 IMAGES = {
     "canonical": {
         "ubuntu-24_04-lts": {
@@ -76,9 +57,6 @@ IMAGES = {
 """Publisher -> offer -> sku -> (architecture, generation) of the images known here."""
 LATEST = "24.04.202610010"
 """What the version `latest` means here."""
-
-
-# What a body must say
 
 
 def _check_size(write: Write) -> None:
@@ -133,81 +111,6 @@ def _check_fit(write: Write, architecture: str, generation: str) -> None:
             "The selected image is not supported for virtual machines with Trusted Launch or Confidential "
             "security type: it is of generation 1.",
         )
-
-
-def _check_encoded(write: Write, path: str, what: str) -> None:
-    text = write.hidden.get(path)
-    if text is None:
-        return
-    try:
-        fits = len(base64.b64decode(text, validate=True)) <= DECODED_LIMIT
-    except (binascii.Error, ValueError):
-        fits = False
-    if not fits:
-        raise invalid(
-            f"{what} must be in Base64 encoding and with a maximum length of {ENCODED_LIMIT} characters.",
-            path.removeprefix("properties."),
-        )
-
-
-def _check_data(write: Write) -> None:
-    _check_encoded(write, CUSTOM_DATA, "Custom data in OSProfile")
-    _check_encoded(write, USER_DATA, "User data")
-    before = write.old.hidden.get(CUSTOM_DATA) if write.old else None
-    if write.old is not None and write.hidden.get(CUSTOM_DATA) != before:
-        raise not_changeable("osProfile.customData")
-
-
-def _check_login(write: Write) -> None:
-    profile = write.properties.get("osProfile")
-    if profile is None:
-        return
-    name = str(profile.get("adminUsername", ""))
-    if not name or name.lower() in RESERVED:
-        raise invalid(f"The Admin Username specified is not allowed: '{name}'.", "osProfile.adminUsername")
-    linux = profile.setdefault("linuxConfiguration", {})
-    keys = ((linux.get("ssh") or {}).get("publicKeys")) or []
-    if linux.get("disablePasswordAuthentication") and not keys:
-        raise invalid(
-            "Authentication using either SSH or by user name and password must be enabled in Linux profile.",
-            "linuxConfiguration",
-        )
-    for key in keys:
-        wanted = f"/home/{name}/.ssh/authorized_keys"
-        if key.get("path") != wanted:
-            raise invalid(
-                f"Destination path for SSH public keys is currently limited to its default value {wanted} "
-                "due to a known issue in Linux provisioning agent.",
-                "linuxConfiguration.ssh.publicKeys.path",
-            )
-        _check_key(str(key.get("keyData", "")))
-
-
-def _check_key(line: str) -> None:
-    """Azure takes ed25519 keys, and RSA ones of 2048 bits or more, in OpenSSH's one-line form."""
-    kind, _, rest = line.strip().partition(" ")
-    encoded = rest.partition(" ")[0]
-    try:
-        bits = len(base64.b64decode(encoded, validate=True)) * 8 if encoded.startswith("AAAA") else 0
-    except (binascii.Error, ValueError):
-        bits = 0
-    if (kind == "ssh-ed25519" and bits) or (kind == "ssh-rsa" and bits >= RSA_BITS):
-        return
-    raise invalid(
-        "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid: an ed25519 key or an "
-        f"RSA key of at least {RSA_BITS} bits in OpenSSH format is needed.",
-        "linuxConfiguration.ssh.publicKeys.keyData",
-    )
-
-
-def _check_patching(write: Write) -> None:
-    patch = write.get("properties.osProfile.linuxConfiguration.patchSettings") or {}
-    agent = write.get("properties.osProfile.linuxConfiguration.provisionVMAgent")
-    if "AutomaticByPlatform" in {patch.get("patchMode"), patch.get("assessmentMode")} and agent is False:
-        raise invalid("patchMode AutomaticByPlatform needs provisionVMAgent.", "patchSettings")
-
-
-# What it is made of
 
 
 def _check_interfaces(write: Write) -> None:
@@ -349,35 +252,6 @@ def _take_along(deletion: Deletion) -> None:
             remove(deletion.context, row)
 
 
-# What is answered
-
-
-def _view(tx: Transaction, row: Row) -> Json:
-    power = str(row.hidden.get("power"))
-    health = tx.health(row.key) or {}
-    agent = "ProvisioningState/succeeded" if health else "ProvisioningState/Unavailable"
-    return {
-        "computerName": (row.properties.get("osProfile") or {}).get("computerName"),
-        "osName": "ubuntu",
-        "osVersion": "24.04",
-        "vmAgent": {
-            "vmAgentVersion": "Unknown" if not health else "emulator",
-            "statuses": [
-                {
-                    "code": agent,
-                    "level": "Info" if health else "Warning",
-                    "displayStatus": "Ready" if health else "Not Ready",
-                    "message": "The fabric reports." if health else "No fabric runs this machine.",
-                }
-            ],
-        },
-        "statuses": [
-            {"code": f"ProvisioningState/{row.state.lower()}", "level": "Info", "displayStatus": row.state},
-            {"code": f"PowerState/{power}", "level": "Info", "displayStatus": f"VM {power}"},
-        ],
-    }
-
-
 def _render(tx: Transaction, row: Row, answer: Json) -> None:
     extensions = tx.children(row.key, EXTENSION)
     if extensions:
@@ -387,77 +261,14 @@ def _render(tx: Transaction, row: Row, answer: Json) -> None:
 def _expand(context: Context, row: Row, answer: Json, what: str) -> None:
     wanted = {part.strip().lower() for part in what.split(",")}
     if "instanceview" in wanted:
-        answer["properties"]["instanceView"] = _view(context.tx, row)
+        answer["properties"]["instanceView"] = view(context.tx, row)
     if "userdata" in wanted and USER_DATA in row.hidden:
         answer["properties"]["userData"] = row.hidden[USER_DATA]
 
 
 def _answer_view(context: Context, row: Row, request: Request) -> Response:
     del request
-    return Response(status=200, body=_view(context.tx, row))
-
-
-# Actions
-
-
-def _accepted(
-    context: Context,
-    row: Row,
-    request: Request,
-    *,
-    kind: str = "POST",
-    seconds: float,
-    keys: frozenset[str] = frozenset(),
-) -> tuple[str, Response]:
-    operation = begin(context, row, kind, seconds=seconds, keys=keys)
-    pace = 0.0 if kind == "POST" else None
-    headers = pending_headers(request, context.type_of(row), row.key, operation, pace)
-    return operation, Response(status=202, headers=headers)
-
-
-def _turn(power: str, *, boots: bool) -> Callable[[Context, Row, Request], Response]:
-    """Return the action that brings a machine into a power state."""
-
-    def act(context: Context, row: Row, request: Request) -> Response:
-        was, restart = row.hidden.get("power"), request.path.lower().endswith("/restart")
-        if restart and was != "running":
-            raise not_allowed(f"Cannot restart VM {row.name}: it is {was}. Start it.")
-        if boots and (was != "running" or restart):
-            row.hidden["boot"] = int(row.hidden.get("boot", 0)) + 1
-        row.hidden["power"] = power
-        context.tx.put(row)
-        return _accepted(context, row, request, seconds=context.latency.seconds(TURNING))[1]
-
-    return act
-
-
-def _run_command(context: Context, row: Row, request: Request) -> Response:
-    body = request.body or {}
-    script = body.get("script")
-    if body.get("commandId") != "RunShellScript" or not isinstance(script, list) or not script:
-        raise bad_request(
-            "InvalidParameter", "A run command needs commandId RunShellScript and a script: a list of lines."
-        )
-    if row.hidden.get("power") != "running":
-        raise not_allowed(f"The operation requires the VM to be running (or set to run): {row.id}.")
-    if context.tx.health(row.key) is None or not context.fabric_listens:
-        raise conflict(
-            "VMAgentStatusCommunicationError",
-            f"VM '{row.name}' has not reported status for VM agent or extensions. Verify that the OS is up "
-            "and healthy. (On the emulator: no fabric runs this machine; ./fed doctor says what is missing.)",
-        )
-    only_one = frozenset({f"{row.key}/runcommand"})
-    if context.tx.occupied(only_one) is not None:
-        raise conflict(
-            "Conflict",
-            "Run command extension execution is in progress. Please wait for completion before invoking a "
-            "run command.",
-        )
-    operation, response = _accepted(
-        context, row, request, kind=RUN_COMMAND, seconds=LONGEST_COMMAND, keys=only_one
-    )
-    context.tx.add_command(operation, row.id, [str(line) for line in script])
-    return response
+    return Response(status=200, body=view(context.tx, row))
 
 
 TYPES = (
@@ -492,9 +303,9 @@ TYPES = (
         check=(
             _check_size,
             _check_image,
-            _check_data,
-            _check_login,
-            _check_patching,
+            check_data,
+            check_login,
+            check_patching,
             _check_interfaces,
             _check_data_disks,
             _name_os_disk,
@@ -506,11 +317,11 @@ TYPES = (
         expand=_expand,
         views={"instanceView": _answer_view},
         actions={
-            "start": _turn("running", boots=True),
-            "restart": _turn("running", boots=True),
-            "powerOff": _turn("stopped", boots=False),
-            "deallocate": _turn("deallocated", boots=False),
-            "runCommand": _run_command,
+            "start": turn("running", boots=True),
+            "restart": turn("running", boots=True),
+            "powerOff": turn("stopped", boots=False),
+            "deallocate": turn("deallocated", boots=False),
+            "runCommand": run_command,
         },
         patch=("tags", "identity", "properties"),
         seconds=(50, 28),

@@ -9,6 +9,7 @@ from emulator.arm.network import (
     security_groups,
     virtual_networks,
     watchers,
+    zone_groups,
 )
 
 TYPES = (
@@ -18,6 +19,7 @@ TYPES = (
     *interfaces.TYPES,
     *egress.TYPES,
     *private_endpoints.TYPES,
+    *zone_groups.TYPES,
     *private_dns.TYPES,
     *watchers.TYPES,
 )

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType
+from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network.common import VERSIONS, names
 from emulator.arm.network.interfaces import OF_PUBLIC_ADDRESS, PUBLIC_ADDRESS, refuse_used_address
 from emulator.arm.network.virtual_networks import SUBNET
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write, sources
+from emulator.arm.writes import sources
 
 GATEWAY = "Microsoft.Network/natGateways"
 OF_GATEWAY = "properties.publicIpAddresses[].id"

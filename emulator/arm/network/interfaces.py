@@ -7,6 +7,7 @@ import uuid
 from ipaddress import IPv4Address, IPv4Network
 
 from emulator.arm.catalogue import WEAK_ETAG, Reference, ResourceType
+from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
@@ -14,7 +15,6 @@ from emulator.arm.network.common import VERSIONS, names, network_key
 from emulator.arm.network.security_groups import GROUP
 from emulator.arm.network.virtual_networks import SUBNET, prefixes_of
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write, new_etag
 
 INTERFACE = "Microsoft.Network/networkInterfaces"
 PUBLIC_ADDRESS = "Microsoft.Network/publicIPAddresses"

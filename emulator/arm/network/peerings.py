@@ -9,13 +9,13 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType
+from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
 from emulator.arm.network.common import VERSIONS, names, network_key
 from emulator.arm.network.virtual_networks import PEERING, VIRTUAL_NETWORK, space
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write, new_etag
 
 REMOTE = "properties.remoteVirtualNetwork.id"
 

@@ -7,12 +7,13 @@ import uuid
 from ipaddress import IPv4Address
 
 from emulator.arm.catalogue import PLAIN_ETAG, Fixed, Level, Names, Place, Reference, ResourceType
+from emulator.arm.context import Context, Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.common import names
 from emulator.arm.network.virtual_networks import VIRTUAL_NETWORK, ZONE_LINK
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Context, Deletion, Write, new_etag, render
+from emulator.arm.writes import render
 
 ZONE = "Microsoft.Network/privateDnsZones"
 RECORD = "Microsoft.Network/privateDnsZones/A"

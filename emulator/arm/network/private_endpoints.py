@@ -1,17 +1,22 @@
-"""Private endpoints: an interface in a subnet that stands for a service, and the zone groups that name it
-in DNS.
-"""
+"""Private endpoints: an interface in a subnet that stands for a service."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
-from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType
+from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
-from emulator.arm.network import private_dns
 from emulator.arm.network.common import VERSIONS, names, network_key
+from emulator.arm.network.endpoint_records import (
+    LISTS,
+    ZONE_GROUP,
+    connection_of,
+    endpoint_addresses,
+    refresh_records,
+    target_of,
+)
 from emulator.arm.network.interfaces import OF_ENDPOINT, interface_for_endpoint, take_address
 from emulator.arm.network.private_links import (
     OF_CONNECTION,
@@ -23,28 +28,10 @@ from emulator.arm.network.private_links import (
 )
 from emulator.arm.network.virtual_networks import SUBNET
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write, remove
+from emulator.arm.writes import remove
 
 ENDPOINT = "Microsoft.Network/privateEndpoints"
-ZONE_GROUP = "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"
-LISTS = ("privateLinkServiceConnections", "manualPrivateLinkServiceConnections")
-MOST_ZONES = 5
 APPROVE = "privateEndpointConnectionsApproval/action"
-
-
-def connection_of(properties: Json) -> tuple[Json, bool]:
-    """Return the one connection of an endpoint and whether it waits for approval by hand."""
-    automatic, manual = (properties.get(name) or [] for name in LISTS)
-    return (automatic or manual)[0], not automatic
-
-
-def target_of(tx: Transaction, endpoint: Row) -> Row | None:
-    """Return the service that an endpoint stands for, None when it has been deleted."""
-    connection, _ = connection_of(endpoint.properties)
-    return tx.get(connection["properties"]["privateLinkServiceId"])
-
-
-# Endpoints
 
 
 def _check_connection(write: Write) -> None:
@@ -262,24 +249,6 @@ def _accept(write: Write, row: Row, target: Row, connection: Json) -> Row:
     return accepted
 
 
-def endpoint_addresses(tx: Transaction, row: Row) -> list[tuple[Member, str]]:
-    """Return each member of an approved endpoint with its address; nothing while it waits or is
-    disconnected.
-    """
-    connection, _ = connection_of(row.properties)
-    target = target_of(tx, row)
-    interface = next((tx.get(one["id"]) for one in row.properties["networkInterfaces"]), None)
-    state = connection["properties"]["privateLinkServiceConnectionState"]["status"]
-    if target is None or interface is None or state != "Approved":
-        return []
-    by_member = {
-        one["properties"]["privateLinkConnectionProperties"]["requiredMemberName"]: one["properties"]
-        for one in interface.properties["ipConfigurations"]
-    }
-    group = connection["properties"]["groupIds"][0]
-    return [(part, by_member[part.name]["privateIPAddress"]) for part in members(target, group) or []]
-
-
 def _render_endpoint(tx: Transaction, row: Row, answer: Json) -> None:
     properties = answer["properties"]
     for name in LISTS:
@@ -317,97 +286,8 @@ def _networks(key: str, body: Json) -> frozenset[str]:
     return frozenset({key, network_key(subnet)} if isinstance(subnet, str) else {key})
 
 
-# Zone groups
-
-
-def _check_zones(write: Write) -> None:
-    configurations: list[Any] = write.properties.get("privateDnsZoneConfigs") or []
-    if len(configurations) > MOST_ZONES:
-        raise bad_request(
-            "InvalidRequestFormat",
-            f"Private DNS zone group {write.id.path} names {len(configurations)} zones; the limit is "
-            f"{MOST_ZONES}.",
-        )
-    for one in configurations:
-        if not one.get("name") or not (one.get("properties") or {}).get("privateDnsZoneId"):
-            raise bad_request(
-                "InvalidRequestFormat",
-                f"Each zone config of {write.id.path} needs a name and a privateDnsZoneId.",
-            )
-    others = [row for row in write.tx.children(write.id.parent, ZONE_GROUP) if row.key != write.id.key]
-    if others:
-        raise bad_request(
-            "PrivateEndpointCannotHaveMoreThanOnePrivateDnsZoneGroup",
-            f"Private endpoint {write.id.parent} has the private DNS zone group {others[0].id} already; it "
-            "can have only one.",
-        )
-
-
-def _write_records(write: Write) -> None:
-    endpoint = write.parent()
-    refresh_records(write.tx, endpoint)
-    write.tx.touch(endpoint.key)
-
-
-def _creator(endpoint: Row) -> str:
-    """The mark that Azure leaves in the records of a zone group."""
-    guid = endpoint.hidden.get("resourceGuid", "")
-    return f"created by private endpoint {endpoint.name} with resource guid {guid}"
-
-
-def refresh_records(tx: Transaction, endpoint: Row) -> None:
-    """Bring the A records of an endpoint's zone group in line with its addresses."""
-    group = next(iter(tx.children(endpoint.key, ZONE_GROUP)), None)
-    zones = (
-        [one["properties"]["privateDnsZoneId"] for one in group.properties["privateDnsZoneConfigs"]]
-        if group
-        else []
-    )
-    wanted: dict[str, str] = {}
-    for zone_id in zones:
-        zone = tx.get(zone_id)
-        if zone is not None:
-            for part, address in endpoint_addresses(tx, endpoint):
-                if part.zone == zone.name.lower():
-                    wanted[private_dns.record_id(zone, part.record)] = address
-    creator = _creator(endpoint)
-    private_dns.sync_records(tx, creator, wanted)
-
-
-def _remove_records(deletion: Deletion) -> None:
-    endpoint = deletion.tx.get(deletion.row.parent)
-    if endpoint is not None:
-        private_dns.sync_records(deletion.tx, _creator(endpoint), {})
-        deletion.tx.touch(endpoint.key)
-
-
-def _render_group(tx: Transaction, row: Row, answer: Json) -> None:
-    endpoint = tx.get(row.parent)
-    addresses = endpoint_addresses(tx, endpoint) if endpoint else []
-    for one in answer["properties"]["privateDnsZoneConfigs"]:
-        zone = one["properties"]["privateDnsZoneId"].rsplit("/", 1)[-1]
-        one["id"] = f"{row.id}/privateDnsZoneConfigs/{one['name']}"
-        one["properties"]["provisioningState"] = row.state
-        one["properties"]["recordSets"] = [
-            {
-                "recordType": "A",
-                "recordSetName": part.record,
-                "fqdn": f"{part.record}.{zone}",
-                "ttl": private_dns.ENDPOINT_TTL,
-                "provisioningState": "Succeeded",
-                "ipAddresses": [address],
-            }
-            for part, address in addresses
-            if part.zone == zone.lower()
-        ]
-
-
 def _remember_guid(write: Write) -> None:
     write.hidden.setdefault("resourceGuid", str(uuid.uuid4()))
-
-
-def _of_endpoint(key: str, _: Json) -> frozenset[str]:
-    return frozenset({key.split("/privatednszonegroups/", maxsplit=1)[0]})
 
 
 TYPES = (
@@ -445,29 +325,5 @@ TYPES = (
         read_only=("customDnsConfigs",),
         etag=WEAK_ETAG,
         seconds=(50, 40),
-    ),
-    ResourceType(
-        name=ZONE_GROUP,
-        versions=VERSIONS,
-        names=names(),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
-        required=("properties.privateDnsZoneConfigs",),
-        references=(
-            Reference(
-                path="properties.privateDnsZoneConfigs[].properties.privateDnsZoneId",
-                types=(private_dns.ZONE,),
-                action="join/action",
-            ),
-        ),
-        check=(_check_zones,),
-        after=(_write_records,),
-        gone=(_remove_records,),
-        render=_render_group,
-        holds=_of_endpoint,
-        etag=WEAK_ETAG,
-        patch=(),
-        seconds=(10, 10),
     ),
 )

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
+from emulator.arm.context import Deletion, Write
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write
 
 ACCOUNT = "Microsoft.Storage/storageAccounts"
 VAULT = "Microsoft.KeyVault/vaults"

@@ -11,11 +11,12 @@ import uuid
 from ipaddress import ip_address, ip_network
 
 from emulator.arm.catalogue import WEAK_ETAG, Level, Place, ResourceType
+from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network.common import VERSIONS, names
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write, new_etag, sources
+from emulator.arm.writes import sources
 
 GROUP = "Microsoft.Network/networkSecurityGroups"
 RULE = "Microsoft.Network/networkSecurityGroups/securityRules"

@@ -9,13 +9,14 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType, same_value
+from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
 from emulator.arm.network.common import VERSIONS, names, network_key
 from emulator.arm.network.watchers import ensure_watcher
 from emulator.arm.store import Row, Transaction
-from emulator.arm.writes import Deletion, Write, delete, new_etag
+from emulator.arm.writes import delete
 
 VIRTUAL_NETWORK = "Microsoft.Network/virtualNetworks"
 SUBNET = "Microsoft.Network/virtualNetworks/subnets"

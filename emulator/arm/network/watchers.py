@@ -5,10 +5,11 @@ logs.
 from __future__ import annotations
 
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Reference, ResourceType
+from emulator.arm.context import Context, Write, new_etag
 from emulator.arm.errors import bad_request
 from emulator.arm.network.common import VERSIONS, names
+from emulator.arm.references import home_of
 from emulator.arm.store import Row
-from emulator.arm.writes import Context, Write, home_of, new_etag
 
 WATCHER = "Microsoft.Network/networkWatchers"
 FLOW_LOG = "Microsoft.Network/networkWatchers/flowLogs"

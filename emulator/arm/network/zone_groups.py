@@ -1,0 +1,105 @@
+"""Zone groups: the private DNS zones in which an endpoint's addresses have names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType
+from emulator.arm.context import Deletion, Write
+from emulator.arm.errors import bad_request
+from emulator.arm.messages import Json
+from emulator.arm.network import private_dns
+from emulator.arm.network.common import VERSIONS, names
+from emulator.arm.network.endpoint_records import ZONE_GROUP, creator, endpoint_addresses, refresh_records
+from emulator.arm.store import Row, Transaction
+
+MOST_ZONES = 5
+
+
+def _check_zones(write: Write) -> None:
+    configurations: list[Any] = write.properties.get("privateDnsZoneConfigs") or []
+    if len(configurations) > MOST_ZONES:
+        raise bad_request(
+            "InvalidRequestFormat",
+            f"Private DNS zone group {write.id.path} names {len(configurations)} zones; the limit is "
+            f"{MOST_ZONES}.",
+        )
+    for one in configurations:
+        if not one.get("name") or not (one.get("properties") or {}).get("privateDnsZoneId"):
+            raise bad_request(
+                "InvalidRequestFormat",
+                f"Each zone config of {write.id.path} needs a name and a privateDnsZoneId.",
+            )
+    others = [row for row in write.tx.children(write.id.parent, ZONE_GROUP) if row.key != write.id.key]
+    if others:
+        raise bad_request(
+            "PrivateEndpointCannotHaveMoreThanOnePrivateDnsZoneGroup",
+            f"Private endpoint {write.id.parent} has the private DNS zone group {others[0].id} already; it "
+            "can have only one.",
+        )
+
+
+def _write_records(write: Write) -> None:
+    endpoint = write.parent()
+    refresh_records(write.tx, endpoint)
+    write.tx.touch(endpoint.key)
+
+
+def _remove_records(deletion: Deletion) -> None:
+    endpoint = deletion.tx.get(deletion.row.parent)
+    if endpoint is not None:
+        private_dns.sync_records(deletion.tx, creator(endpoint), {})
+        deletion.tx.touch(endpoint.key)
+
+
+def _render_group(tx: Transaction, row: Row, answer: Json) -> None:
+    endpoint = tx.get(row.parent)
+    addresses = endpoint_addresses(tx, endpoint) if endpoint else []
+    for one in answer["properties"]["privateDnsZoneConfigs"]:
+        zone = one["properties"]["privateDnsZoneId"].rsplit("/", 1)[-1]
+        one["id"] = f"{row.id}/privateDnsZoneConfigs/{one['name']}"
+        one["properties"]["provisioningState"] = row.state
+        one["properties"]["recordSets"] = [
+            {
+                "recordType": "A",
+                "recordSetName": part.record,
+                "fqdn": f"{part.record}.{zone}",
+                "ttl": private_dns.ENDPOINT_TTL,
+                "provisioningState": "Succeeded",
+                "ipAddresses": [address],
+            }
+            for part, address in addresses
+            if part.zone == zone.lower()
+        ]
+
+
+def _of_endpoint(key: str, _: Json) -> frozenset[str]:
+    return frozenset({key.split("/privatednszonegroups/", maxsplit=1)[0]})
+
+
+TYPES = (
+    ResourceType(
+        name=ZONE_GROUP,
+        versions=VERSIONS,
+        names=names(),
+        level=Level.PARENT,
+        place=Place.NONE,
+        tags=False,
+        required=("properties.privateDnsZoneConfigs",),
+        references=(
+            Reference(
+                path="properties.privateDnsZoneConfigs[].properties.privateDnsZoneId",
+                types=(private_dns.ZONE,),
+                action="join/action",
+            ),
+        ),
+        check=(_check_zones,),
+        after=(_write_records,),
+        gone=(_remove_records,),
+        render=_render_group,
+        holds=_of_endpoint,
+        etag=WEAK_ETAG,
+        patch=(),
+        seconds=(10, 10),
+    ),
+)

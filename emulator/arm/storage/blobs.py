@@ -1,0 +1,167 @@
+"""The blob service of an account, its containers and lifecycle rules."""
+
+from __future__ import annotations
+
+from emulator.arm.catalogue import Level, Names, Place, ResourceType
+from emulator.arm.context import Write
+from emulator.arm.errors import ArmError, bad_request, conflict, not_found
+from emulator.arm.messages import Json
+from emulator.arm.storage.common import BLOB_SERVICE, CONTAINER, LIFECYCLE, VERSIONS, of_account
+from emulator.arm.store import Row, Transaction
+from emulator.arm.times import stamp
+
+BLOB_DEFAULTS: Json = {
+    "cors": {"corsRules": []},
+    "deleteRetentionPolicy": {"allowPermanentDelete": False, "enabled": False},
+}
+"""What the blob service of a new account says."""
+
+
+def _check_blob_service(write: Write) -> None:
+    properties = write.properties
+    deletion, restore = properties.get("deleteRetentionPolicy") or {}, properties.get("restorePolicy") or {}
+    for name in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
+        policy = properties.get(name) or {}
+        if policy.get("enabled") and not 1 <= int(policy.get("days") or 0) <= 365:
+            raise _bad_service(f"{name}.days must be 1 to 365 while it is enabled.")
+    account = write.tx.get(write.id.parent)
+    if account is not None and account.properties.get("isHnsEnabled"):
+        for name in ("isVersioningEnabled", "changeFeed", "restorePolicy"):
+            given = properties.get(name)
+            if given is True or (isinstance(given, dict) and given.get("enabled")):
+                raise _bad_service(f"{name} is not supported on an account with a hierarchical namespace.")
+    if not restore.get("enabled"):
+        return
+    if not properties.get("isVersioningEnabled") or not (properties.get("changeFeed") or {}).get("enabled"):
+        raise _bad_service("restorePolicy needs isVersioningEnabled and changeFeed.")
+    if not deletion.get("enabled") or not 0 < int(restore.get("days") or 0) < int(deletion.get("days") or 0):
+        raise _bad_service("restorePolicy.days must be above 0 and below deleteRetentionPolicy.days.")
+    if deletion.get("allowPermanentDelete"):
+        raise _bad_service("restorePolicy and deleteRetentionPolicy.allowPermanentDelete exclude each other.")
+
+
+def _bad_service(reason: str) -> ArmError:
+    return bad_request(
+        "InvalidRequestPropertyValue", f"The value for one of the properties is invalid: {reason}"
+    )
+
+
+def _render_blob_service(tx: Transaction, row: Row, answer: Json) -> None:
+    account = tx.get(row.parent)
+    if account is not None:
+        answer["sku"] = account.body["sku"]
+
+
+def _bad_container_name(name: str) -> ArmError:
+    return bad_request(
+        "InvalidResourceName",
+        f"The specified resource name '{name}' is invalid: 3 to 63 lower-case letters, digits and single "
+        "dashes, which may be neither first nor last.",
+    )
+
+
+def _check_public_access(write: Write) -> None:
+    if write.properties["publicAccess"] == "None":
+        return
+    account = write.tx.get(write.id.parent.rsplit("/", 2)[0])
+    if account is not None and not account.properties.get("allowBlobPublicAccess"):
+        raise conflict("PublicAccessNotPermitted", "Public access is not permitted on this storage account.")
+
+
+def _complete_container(write: Write) -> None:
+    properties = write.properties
+    properties |= {
+        "lastModifiedTime": stamp(write.tx.now),
+        "leaseState": "Available",
+        "leaseStatus": "Unlocked",
+        "hasImmutabilityPolicy": False,
+        "hasLegalHold": False,
+        "deleted": False,
+        "remainingRetentionDays": 0,
+    }
+
+
+def _missing_container(name: str) -> ArmError:
+    return not_found("ContainerNotFound", f"The specified container '{name}' does not exist.")
+
+
+def _check_lifecycle(write: Write) -> None:
+    rules = (write.properties.get("policy") or {}).get("rules") or []
+    names = [rule["name"] for rule in rules]
+    if not rules or len(set(names)) != len(names):
+        raise bad_request(
+            "InvalidValuesForRequestParameters",
+            f"The management policy of {write.id.parent} needs rules with names of their own; named: "
+            f"{names}.",
+        )
+    for rule in rules:
+        if not (rule["definition"].get("actions") or {}):
+            raise bad_request(
+                "InvalidValuesForRequestParameters",
+                f"Rule '{rule['name']}' of the management policy has no action.",
+            )
+    write.properties["lastModifiedTime"] = stamp(write.tx.now)
+
+
+def _missing_lifecycle(_: str) -> ArmError:
+    return not_found("ManagementPolicyNotFound", "No ManagementPolicy found for account.")
+
+
+TYPES = (
+    ResourceType(
+        name=BLOB_SERVICE,
+        versions=VERSIONS,
+        names=Names(pattern="default", maximum=7),
+        level=Level.PARENT,
+        place=Place.NONE,
+        tags=False,
+        provisioning=False,
+        defaults={"properties": BLOB_DEFAULTS},
+        check=(_check_blob_service,),
+        render=_render_blob_service,
+        holds=of_account,
+        methods=frozenset({"GET", "HEAD", "PUT"}),
+        seconds=(2, 2),
+    ),
+    ResourceType(
+        name=CONTAINER,
+        versions=VERSIONS,
+        names=Names(
+            pattern=r"\$root|\$web|\$logs|[a-z0-9]+(-[a-z0-9]+)*",
+            minimum=3,
+            maximum=63,
+            error=_bad_container_name,
+        ),
+        level=Level.PARENT,
+        place=Place.NONE,
+        tags=False,
+        provisioning=False,
+        defaults={
+            "properties": {
+                "publicAccess": "None",
+                "defaultEncryptionScope": "$account-encryption-key",
+                "denyEncryptionScopeOverride": False,
+                "immutableStorageWithVersioning": {"enabled": False},
+            }
+        },
+        check=(_check_public_access, _complete_container),
+        missing=_missing_container,
+        holds=of_account,
+        etag='"{}"',
+        patch=("properties",),
+        seconds=(1, 1),
+    ),
+    ResourceType(
+        name=LIFECYCLE,
+        versions=VERSIONS,
+        names=Names(pattern="default", maximum=7),
+        level=Level.PARENT,
+        place=Place.NONE,
+        tags=False,
+        provisioning=False,
+        check=(_check_lifecycle,),
+        missing=_missing_lifecycle,
+        holds=of_account,
+        seconds=(2, 2),
+    ),
+)
