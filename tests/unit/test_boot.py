@@ -1,12 +1,16 @@
 """What a VM boots from: read back as cloud-init, systemd, nftables and Docker would read it."""
 
 import dataclasses
+import io
 import json
 import os
 import shutil
 import subprocess
+import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -220,6 +224,68 @@ class TestDataDisk:
         assert ended.returncode == 1
         assert "scsi1/lun0" in ended.stderr
         assert "by-lun/0" in ended.stderr
+
+
+class TestRegistrySignIn:
+    """Docker's credential helper on the VM, run as Docker runs it, with the network in the test's hands."""
+
+    def run(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        server: str,
+        action: str = "get",
+        refusal: Exception | None = None,
+    ) -> tuple[str, list[urllib.request.Request], str]:
+        asked: list[urllib.request.Request] = []
+
+        def urlopen(request: urllib.request.Request, timeout: float) -> io.BytesIO:
+            asked.append(request)
+            if refusal:
+                raise refusal
+            return io.BytesIO(b'{"access_token": "entra", "refresh_token": "registry"}')
+
+        monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(server + "\n"))
+        monkeypatch.setattr(sys, "argv", ["docker-credential-fed", action])
+        script = file_of(HOSPITAL, "/usr/local/bin/docker-credential-fed")
+        ended = ""
+        try:
+            exec(compile(script, "docker-credential-fed", "exec"), {"__name__": "__main__"})  # noqa: S102
+        except SystemExit as error:
+            ended = str(error.code)
+        return capsys.readouterr().out, asked, ended
+
+    def test_the_vms_identity_is_exchanged_for_the_registrys_token(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        printed, asked, _ = self.run(monkeypatch, capsys, REGISTRY)
+        assert json.loads(printed) == {
+            "ServerURL": REGISTRY,
+            "Username": "00000000-0000-0000-0000-000000000000",
+            "Secret": "registry",
+        }
+        assert asked[0].get_header("Metadata") == "true"
+        assert f"client_id={HOSPITAL.identity_client_id}" in asked[0].full_url
+        assert asked[1].full_url == f"https://{REGISTRY}/oauth2/exchange"
+        assert b"access_token=entra" in cast(bytes, asked[1].data)
+
+    def test_another_registry_gets_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        printed, asked, ended = self.run(monkeypatch, capsys, f"{REGISTRY}.evil.example")
+        assert (printed, asked, ended) == ("", [], "credentials not found in native keychain")
+
+    def test_nothing_is_stored(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert "only 'get'" in self.run(monkeypatch, capsys, REGISTRY, action="store")[2]
+
+    def test_a_refusal_names_the_role(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        refusal = urllib.error.URLError("403")
+        assert "AcrPull" in self.run(monkeypatch, capsys, REGISTRY, refusal=refusal)[2]
 
 
 class TestHospital:
