@@ -116,8 +116,13 @@ def _workspace(folder: Path, engine: Engine, environment: Mapping[str, str]) -> 
     return LocalWorkspace(work_dir=str(folder), pulumi_command=engine, env_vars=environment)
 
 
+def _stack(target: Target) -> Stack:
+    """The stack of this other project; `Target.stack` knows the federation's alone."""
+    return Stack.create_or_select(STACK, target.workspace)
+
+
 def _preview(target: Target) -> Plan:
-    stack = target.stack()
+    stack = _stack(target)
 
     def run(on_event: OnEvent) -> PreviewResult:
         return stack.preview(on_event=on_event, json=True, exclude=_left_out(target), color="never")
@@ -127,7 +132,7 @@ def _preview(target: Target) -> Plan:
 
 
 def _up(target: Target) -> Mapping[str, Any]:
-    stack = target.stack()
+    stack = _stack(target)
 
     def run(on_event: OnEvent) -> UpResult:
         return stack.up(on_event=on_event, exclude=_left_out(target), suppress_outputs=True, color="never")
@@ -158,7 +163,7 @@ def _account_exists(settings: DeliverySettings, arm: Arm) -> bool:
 
 def _move_state(target: Target, settings: DeliverySettings, say: Say) -> None:
     """Copy the state of this run into the account that it made; the copy here stays until that is done."""
-    exported = target.stack().export_stack()
+    exported = _stack(target).export_stack()
     url = settings.backend_url("infra")
     environment = {**target.environment, "PULUMI_BACKEND_URL": url}
     workspace = _workspace(ROOT / "infra", target.engine, environment)
