@@ -5,10 +5,12 @@ here writes two hospitals' rows into one place but `load()`, which the pooled re
 licence and the faults of the file: README.md beside it.
 """
 
+import argparse
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,15 +141,12 @@ def _value(column: str, text: str) -> str:
     return f"{number:g}"
 
 
-def main(arguments: Iterable[str]) -> None:
-    """`python -m workloads.data.heart_data HOSPITAL > heart.csv`."""
-    import sys  # noqa: PLC0415 - only the command line needs it
-
-    for hospital in arguments:
-        sys.stdout.buffer.write(seed(hospital))
+def main() -> None:
+    """`python -m workloads.data.heart_data HOSPITAL > heart.csv`: one hospital's file."""
+    parser = argparse.ArgumentParser(description="One hospital's rows of the demonstration data, as CSV")
+    parser.add_argument("hospital", choices=sorted(PATIENTS))
+    sys.stdout.buffer.write(seed(parser.parse_args().hospital))
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    main()
