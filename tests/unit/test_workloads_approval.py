@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from tests.unit.workloads_pki import request_archive, zipped
 
+REQUEST_ID = "8d69f178ba80476fb42b900c27790314"  # pragma: allowlist secret
+
 
 def look(archive: bytes, hospital: str = "cleveland") -> str:
     return examine(archive, hospital, "fed-dev", hospital.replace("-", "_")).request_id
 
 
 def test_a_hospitals_own_request_is_taken() -> None:
-    request_id = "8d69f178ba80476fb42b900c27790314"  # pragma: allowlist secret
-    assert look(request_archive("va-long-beach"), "va-long-beach") == request_id
+    assert look(request_archive("va-long-beach"), "va-long-beach") == REQUEST_ID
 
 
 class TestForeignRequests:
@@ -99,7 +100,7 @@ class TestHostileArchives:
         archive = bytearray(request_archive("cleveland"))
         archive[position % len(archive)] = byte
         with contextlib.suppress(RequestRefusedError):
-            assert look(bytes(archive)) == "8d69f178ba80476fb42b900c27790314"
+            assert look(bytes(archive)) == REQUEST_ID
 
     @settings(max_examples=100, deadline=None)
     @given(
