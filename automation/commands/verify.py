@@ -98,7 +98,7 @@ def _read(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise QuestionError(
-            f"{file} is no state that could be verified: {error}. Write one: pulumi stack export --file {file}"
+            f"{file} is no state to be verified: {error}. Write one: pulumi stack export --file {file}"
         ) from error
     if not isinstance(found, dict):
         raise QuestionError(
