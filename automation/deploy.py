@@ -13,7 +13,7 @@ from automation.delivery.plan import Plan
 from automation.delivery.plan import Target as Place
 from automation.delivery.plan import read as read_plan
 from automation.half_made import clear, roll_back
-from automation.outcome import RefusedError
+from automation.outcome import QuestionError, RefusedError
 from automation.target import Target
 from automation.view import sentence, stderr
 
@@ -28,9 +28,9 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
     if ask:
         plan = preview(target)
-        show_plan.show(plan, as_json=False)
-        if plan.changes and not _confirmed(f"Deploy this to {target.on}?"):
-            raise RefusedError("nothing was deployed")
+        stderr.print(show_plan.render(plan))
+        if plan.changes:
+            _confirm(f"Deploy this to {target.on}?")
 
     def run(on_event: OnEvent) -> UpResult:
         return stack.up(
@@ -74,6 +74,8 @@ def outputs(target: Target) -> Mapping[str, Any]:
     return found
 
 
-def _confirmed(question: str) -> bool:
-    """Ask; nobody to ask is a no, so that a script never deploys by accident."""
-    return sys.stdin.isatty() and typer.confirm(question, err=True)
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise QuestionError("nobody is here to ask: say --yes to deploy this; nothing was deployed")
+    if not typer.confirm(question, err=True):
+        raise RefusedError("nothing was deployed")

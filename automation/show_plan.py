@@ -19,10 +19,11 @@ def show(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         show_json(plan.model_dump(mode="json"))
     else:
-        show_table(_render(plan))
+        show_table(render(plan))
 
 
-def _render(plan: Plan) -> RenderableType:
+def render(plan: Plan) -> RenderableType:
+    """Return the plan as tables and lines."""
     if not plan.changes:
         return Text(f"{plan.stack}: no change; {sum(plan.unchanged.values())} resources stay as they are.")
     counts = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
