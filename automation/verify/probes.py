@@ -1,18 +1,20 @@
 """Identity and names, tried from within the machines: what a party's own VM can really do and resolve.
 
-A small script runs on each VM through Resource Manager's runCommand, as an operator's would. It takes a token
-of the VM's identity, tries every container (list, read, write, delete, with a blob of its own making) and
-resolves every name, and prints what happened. Nothing that was there before is touched.
+A small program runs on each VM as an operator's commands do. It takes a token of the VM's identity, tries
+every container (list, read, write, delete, with a blob of its own making), resolves every name, and prints
+what happened, packed because Azure answers the last 4 KB only. Nothing that was there before is touched.
 """
 
 import base64
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from automation.operate.machines import Ran
 from automation.verify import dns, identity
 from automation.verify.check import Verification
 from automation.verify.finding import Finding, Kind
@@ -20,16 +22,12 @@ from automation.verify.resources import Resource, VerifyError, key_of, reference
 from automation.verify.roles import DELETE, LIST, READ, WRITE
 
 PROOF: Final = "inside"
-RUN_COMMAND_VERSION: Final = "2024-11-01"
 ACTIONS: Final = (LIST, READ, WRITE, DELETE)
-_SCRIPT_MARK: Final = "fed-verify:"
+_MARK: Final = "fed-verify:"
 
 
-class Runner(Protocol):
-    """Resource Manager, as far as it runs commands."""
-
-    def post(self, path: str, version: str, body: Mapping[str, Any]) -> Any:
-        """POST an action and wait for its end; the answer has ``status``, ``body`` and ``error``."""
+Run = Callable[[str, list[str]], Ran]
+"""Runs a command on a VM (an ARM id); raises FedError when the VM does not take it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +56,14 @@ class Inside:
     findings: tuple[Finding, ...]
 
 
-def look(verification: Verification, runner: Runner) -> Inside:
+def look(verification: Verification, run: Run) -> Inside:
     """Try every container and every name from every machine.
 
-    Raises VerifyError when a machine does not run what it is given.
+    Raises VerifyError when a machine does not answer the check, FedError when it takes no commands.
     """
     machines = [m for m in verification.deployment.of("compute:VirtualMachine") if _party(verification, m)]
     with ThreadPoolExecutor(len(machines) or 1) as pool:
-        answers = list(pool.map(lambda machine: _ask(runner, machine, verification), machines))
+        answers = list(pool.map(lambda machine: _ask(run, machine, verification), machines))
     access: list[Try] = []
     names: list[Try] = []
     for machine, answer in zip(machines, answers, strict=True):
@@ -79,38 +77,39 @@ def look(verification: Verification, runner: Runner) -> Inside:
     )
 
 
-def script(order: Mapping[str, Any]) -> str:
-    """Return the shell script that carries out an order (containers and names) and prints the answer."""
-    program = base64.b64encode(_PROGRAM.encode()).decode()
-    given = base64.b64encode(json.dumps(order).encode()).decode()
-    return f'python3 -c "$(echo {program} | base64 -d)" {given}'
-
-
-def _ask(runner: Runner, machine: Resource, verification: Verification) -> Mapping[str, Any]:
+def _ask(run: Run, machine: Resource, verification: Verification) -> Mapping[str, Any]:
     identities = machine.at("identity.userAssignedIdentities") or {}
-    client = next((v.get("clientId") for v in identities.values() if isinstance(v, Mapping)), None)
+    containers = [_url(t) for t in _containers(verification)]
+    names = sorted({_public(a.name) for a in verification.names.answers})
     order = {
-        "client": client,
+        "client": next((v.get("clientId") for v in identities.values() if isinstance(v, Mapping)), None),
         "blob": f"fed-verify-{uuid.uuid4()}",
-        "containers": [_url(t) for t in _containers(verification)],
-        "names": sorted({_public(a.name) for a in verification.names.answers}),
+        "containers": containers,
+        "names": names,
     }
-    answer = runner.post(
-        f"{machine.id}/runCommand",
-        RUN_COMMAND_VERSION,
-        {"commandId": "RunShellScript", "script": [script(order)]},
-    )
-    message = json.dumps(answer.body)
-    if answer.is_error or _SCRIPT_MARK not in message:
-        said = answer.error if answer.is_error else message
+    given = base64.b64encode(json.dumps(order).encode()).decode()
+    ran = run(machine.id, ["python3", "-c", _PROGRAM, given])
+    packed = _unpacked(ran.stdout)
+    if packed is None:
         raise VerifyError(
-            f"{machine.name} did not run the check from within: {said}. Nothing is proven about its "
-            "identity. Is it running (./fed status)? Without this proof: --no-inside"
+            f"{machine.name} did not run the check from within: {(ran.stderr or ran.stdout).strip()[-500:]}\n"
+            "Nothing is proven about its identity. Without this proof: --no-inside"
         )
-    text = "".join(str(v.get("message", "")) for v in answer.body.get("value", []))
-    line = next(part for part in text.splitlines() if part.startswith(_SCRIPT_MARK))
-    found: Mapping[str, Any] = json.loads(line.removeprefix(_SCRIPT_MARK))
-    return found
+    return {
+        "access": {
+            url: dict(zip(ACTIONS, tried, strict=True))
+            for url, tried in zip(containers, packed["access"], strict=True)
+        },
+        "names": dict(zip(names, packed["names"], strict=True)),
+    }
+
+
+def _unpacked(text: str) -> Any:
+    """Return what the script printed, None when it did not come to that."""
+    for line in text.splitlines():
+        if line.startswith(_MARK):
+            return json.loads(zlib.decompress(base64.b64decode(line.removeprefix(_MARK))))
+    return None
 
 
 def _accesses(verification: Verification, viewer: str, answer: Mapping[str, Any]) -> Iterator[Try]:
@@ -195,7 +194,7 @@ def _party(verification: Verification, machine: Resource) -> str | None:
 
 
 _PROGRAM: Final = r"""
-import base64, json, socket, sys, urllib.error, urllib.request
+import base64, concurrent.futures, json, socket, sys, urllib.error, urllib.request, zlib
 order = json.loads(base64.b64decode(sys.argv[1]))
 VERSION = {"x-ms-version": "2021-08-06"}
 
@@ -223,15 +222,16 @@ def resolve(name):
         return []
 
 headers = {"Authorization": "Bearer " + token(), **VERSION}
-access = {}
-for url in order["containers"]:
+
+def attempt(url):
     blob = url + "/" + order["blob"]
-    access[url] = {
-        "list": send("GET", url + "?restype=container&comp=list&maxresults=1", headers),
-        "write": send("PUT", blob, {**headers, "x-ms-blob-type": "BlockBlob"}, b"fed verify"),
-        "read": send("GET", blob, headers),
-        "delete": send("DELETE", blob, headers),
-    }
-names = {name: resolve(name) for name in order["names"]}
-print("fed-verify:" + json.dumps({"access": access, "names": names}))
+    listed = send("GET", url + "?restype=container&comp=list&maxresults=1", headers)
+    written = send("PUT", blob, {**headers, "x-ms-blob-type": "BlockBlob"}, b"fed verify")
+    return [listed, send("GET", blob, headers), written, send("DELETE", blob, headers)]
+
+with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    access = list(pool.map(attempt, order["containers"]))
+    names = list(pool.map(resolve, order["names"]))
+answer = {"access": access, "names": names}
+print("fed-verify:" + base64.b64encode(zlib.compress(json.dumps(answer).encode())).decode())
 """

@@ -1,5 +1,8 @@
 """Where a verification looks beside the state, for a target that the command line opened."""
 
+from functools import partial
+
+from automation.operate import machines
 from automation.outcome import FedError
 from automation.target import Target
 from automation.verify import probes
@@ -18,7 +21,7 @@ def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sourc
     return Sources(
         client=arm if live else None,
         prober=_prober(target) if packets else None,
-        inside=(lambda seen: probes.look(seen, arm)) if inside and arm else None,
+        inside=(lambda seen: probes.look(seen, partial(machines.run, arm))) if inside and arm else None,
     )
 
 
