@@ -22,6 +22,11 @@ class VmSize:
     encryption_at_host: bool = True
     premium_disks: bool = True
 
+    @property
+    def usable(self) -> bool:
+        """Whether the program's VMs can have this size: every image is x64, every VM uses Trusted Launch."""
+        return self.architecture == "x64" and self.trusted_launch
+
 
 # https://learn.microsoft.com/azure/virtual-machines/trusted-launch and .../disk-encryption: Dpsv5 (ARM),
 # Av2, Dv2 and Dv3 lack Trusted Launch. The v6 sizes are left out: their disks are NVMe only.

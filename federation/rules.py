@@ -1,4 +1,4 @@
-"""What must fit together in a stack's settings, and what only dev may do.
+"""What must fit together in a stack's settings. What only dev may do is in `dev_only.py`.
 
 Each rule is a generator over a draft (`draft.py`) in which a value that was already refused is None: a rule
 says nothing about what it cannot read.
@@ -6,10 +6,11 @@ says nothing about what it cannot read.
 
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
-from typing import Any, Final
+from typing import Final
 
 from federation.address_plan import CENTRE_PREFIX, HOSPITAL_PREFIX
 from federation.azure_facts import PEERINGS_PER_NETWORK, REGIONS, VM_SIZES
+from federation.dev_only import only_dev_may
 from federation.draft import Draft
 from federation.tags import OWN_TAGS
 from federation.values import PRIVATE_RANGES
@@ -65,8 +66,7 @@ def ranges_do_not_overlap(stack: str, draft: Draft) -> Iterator[Violation]:
                 key=f"{_key(name)}.addressSpace",
                 value=str(space),
                 consequence=f"it overlaps with {widest[1]} of {widest[0]}: Azure would refuse the peering, "
-                f"and the "
-                "centre could not tell whose packets these are",
+                "and the centre could not tell whose packets these are",
                 mend=f"give {name} a range of its own, for example "
                 f"{_free_range(space, [s for _, s in spaces])}",
             )
@@ -86,8 +86,7 @@ def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]
                 key=f"{_key(name)}.subscriptionId",
                 value=subscription,
                 consequence=f"{owners[subscription]} has the same subscription: whoever administers it "
-                f"could reach "
-                "the data of both, and their budgets and quotas would mix",
+                "could reach the data of both, and their budgets and quotas would mix",
                 mend=f"give {name} a subscription of its own",
             )
         owners.setdefault(subscription, name)
@@ -102,8 +101,7 @@ def hospitals_are_in_the_tenant(stack: str, draft: Draft) -> Iterator[Violation]
             key=f"{_key(name)}.tenantId",
             value=hospital.tenant_id,
             consequence="a managed identity is known in its own tenant alone: the hospital's VM could "
-            "neither read "
-            "its container at the centre nor pull images",
+            "neither read its container at the centre nor pull images",
             mend=f"use a subscription of tenant {draft.tenant_id}; several tenants are not supported",
         )
 
@@ -116,7 +114,7 @@ def hospitals_fit_on_the_hub(stack: str, draft: Draft) -> Iterator[Violation]:
             key="fed:hospitals",
             value=f"{count} hospitals",
             consequence=f"Azure allows {PEERINGS_PER_NETWORK} peerings per VNet: the others could not be "
-            f"connected",
+            "connected",
             mend=f"keep at most {PEERINGS_PER_NETWORK} hospitals in one federation",
         )
 
@@ -156,25 +154,43 @@ def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Violati
 
 
 def zones_exist(stack: str, draft: Draft) -> Iterator[Violation]:
-    """Zones and zone-redundant storage need a region that has them."""
-    regions = [("fed:location", draft.location)]
-    regions += [(f"{_key(name)}.location", hospital.location) for name, hospital in draft.hospitals.items()]
-    wants = [
-        ("fed:machine.zone", draft.machine.zone is not None),
-        ("fed:machine.diskSku", str(draft.machine.disk_sku).endswith("_ZRS")),
-        ("fed:storage.centreSku", "ZRS" in str(draft.storage.centre_sku)),
-        ("fed:storage.hospitalSku", "ZRS" in str(draft.storage.hospital_sku)),
+    """Zones and zone-redundant disks or storage need a region that has them."""
+    machine, storage = draft.machine, draft.storage
+    everywhere = [
+        ("fed:machine.zone", machine.zone is not None),
+        ("fed:machine.diskSku", str(machine.disk_sku).endswith("_ZRS")),
     ]
-    needing = [key for key, wanted in wants if wanted]
-    for key, region in regions:
-        if region is not None and needing and not REGIONS[region]:
+    places = [("fed:location", draft.location, ("fed:storage.centreSku", storage.centre_sku))]
+    for name, hospital in draft.hospitals.items():
+        own = (f"{_key(name)}.storageSku", hospital.storage_sku)
+        key = f"{_key(name)}.location" if hospital.location else "fed:location"
+        sku = own if hospital.storage_sku else ("fed:storage.hospitalSku", storage.hospital_sku)
+        places.append((key, hospital.location or draft.location, sku))
+    needs: dict[tuple[str, str], list[str]] = {}
+    for key, region, (sku_key, sku) in places:
+        if region is not None and not REGIONS[region]:
+            wants = [*everywhere, (sku_key, "ZRS" in str(sku))]
+            needs.setdefault((key, region), []).extend(want for want, wanted in wants if wanted)
+    for (key, region), needing in needs.items():
+        if needing:
             yield Violation(
                 key=key,
                 value=region,
-                consequence=f"the region has no availability zones, which {' and '.join(needing)} need: "
-                f"Azure would "
-                "refuse these resources",
+                consequence="the region has no availability zones, which "
+                f"{' and '.join(dict.fromkeys(needing))} need: Azure would refuse these resources",
                 mend="choose a region with zones, for example westeurope, or settings without zones",
+            )
+
+
+def hospitals_keep_several_copies(stack: str, draft: Draft) -> Iterator[Violation]:
+    """A hospital's own choice is held to the same rule as the stack's (`dev_only.py`)."""
+    for name, hospital in draft.hospitals.items():
+        if draft.environment == "prod" and hospital.storage_sku == "Standard_LRS":
+            yield Violation(
+                key=f"{_key(name)}.storageSku",
+                value=hospital.storage_sku,
+                consequence="one failed data centre would take the hospital's data along",
+                mend="use Standard_ZRS, or leave storageSku out",
             )
 
 
@@ -201,8 +217,7 @@ def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Violat
                 key=key,
                 value=egress,
                 consequence="Ubuntu's image has no Docker and gets it from the package archive at first "
-                "boot: "
-                "without a way out the VM would come up with nothing running in it, and say that it "
+                "boot: without a way out the VM would come up with nothing running in it, and say that it "
                 "succeeded",
                 mend="set egress: nat, or give fed:machine.image.galleryImageId an image with Docker inside",
             )
@@ -243,8 +258,7 @@ def keys_can_be_recovered(stack: str, draft: Draft) -> Iterator[Violation]:
             key="fed:encryption.purgeProtection",
             value=False,
             consequence="Azure refuses keys of a vault that can be purged (KeyVaultPolicyError): the "
-            "storage account "
-            "could not be created",
+            "storage account could not be created",
             mend="set purgeProtection: true; vault names carry a random suffix, so a kept name blocks "
             "nothing",
         )
@@ -281,78 +295,6 @@ def tags_are_free(stack: str, draft: Draft) -> Iterator[Violation]:
             )
 
 
-def only_dev_may(stack: str, draft: Draft) -> Iterator[Violation]:
-    """What makes dev quick to rebuild and must not reach a stack with real data."""
-    for path, is_wrong, environments, consequence, mend in _DEV_ONLY:
-        value = _at(draft, path)
-        if draft.environment in environments and value is not None and is_wrong(value):
-            yield Violation(
-                key=f"fed:{path}",
-                value=value,
-                consequence=f"{consequence}; {draft.environment} may not do this",
-                mend=mend,
-            )
-
-
-_PROD: Final = ("prod",)
-_CLOSED: Final = ("mvp", "prod")
-
-
-def _is_true(value: Any) -> bool:
-    return value is True
-
-
-def _is_false(value: Any) -> bool:
-    return value is False
-
-
-#: Where, when it is wrong, in which environments, why, what to do.
-_DEV_ONLY: Final[tuple[tuple[str, Callable[[Any], bool], tuple[str, ...], str, str], ...]] = (
-    ("images.build", _is_true, _CLOSED, "an image that nobody promoted would run on real data",
-     "pin digests that ran in dev"),
-    ("registry.publicPush", _is_true, _CLOSED, "the registry that hospitals run code from would be "
-                                               "reachable from "
-     "the internet", "set publicPush: false and promote images by import"),
-    ("machine.image.version", lambda version: version == "latest", _CLOSED, "each new VM could boot "
-                                                                            "another system "
-     "than the one that was tested", "pin a version"),
-    ("approval", lambda approval: approval == "auto", _PROD, "a hospital would be let in without anybody "
-                                                             "looking at "
-     "its request", "set approval: manual"),
-    ("protection.locks", _is_false, _PROD, "one wrong command could delete disks, vaults and hospital data",
-     "set locks: true"),
-    ("protection.protectData", _is_false, _PROD, "`pulumi destroy` would take the data along",
-     "set protectData: true"),
-    ("encryption.customerManagedKeys", _is_false, _PROD, "a hospital could not shred its data by "
-                                                         "destroying its key",
-     "set customerManagedKeys: true"),
-    ("encryption.purgeProtection", _is_false, _PROD, "a deleted vault could be purged, and all data with "
-                                                     "its keys",
-     "set purgeProtection: true"),
-    ("machine.encryptionAtHost", _is_false, _PROD, "caches and temporary disks of the VMs would be stored "
-                                                   "in clear",
-     "set encryptionAtHost: true"),
-    ("storage.versioning", _is_false, _PROD, "an overwritten file of a hospital could not be brought back",
-     "set versioning: true"),
-    ("storage.softDeleteDays", lambda days: days < 7, _PROD, "a deleted file could not be brought back for "
-                                                             "a week",
-     "set softDeleteDays to 7 or more"),
-    ("storage.centreSku", lambda sku: sku == "Standard_LRS", _PROD, "one failed data centre would take "
-                                                                    "models and "
-     "job history along", "use Standard_ZRS or Standard_GZRS"),
-    ("storage.hospitalSku", lambda sku: sku == "Standard_LRS", _PROD, "one failed data centre would take "
-                                                                      "hospital "
-     "data along", "use Standard_ZRS"),
-    ("network.flowLogs", _is_false, _PROD, "nobody could show afterwards who connected to whom",
-     "set flowLogs: true"),
-    ("monitoring.retentionDays", lambda days: days < 90, _PROD, "an incident noticed after a month would "
-                                                                "leave no "
-     "traces", "set retentionDays to 90 or more"),
-    ("backup.enabled", _is_false, _PROD, "job history, models and the certificate authority would have no "
-                                         "copy",
-     "set enabled: true"),
-)  # fmt: skip
-
 RULES: Final[tuple[Rule, ...]] = (
     stack_is_the_environment,
     ranges_are_large_enough,
@@ -362,6 +304,7 @@ RULES: Final[tuple[Rule, ...]] = (
     hospitals_fit_on_the_hub,
     machines_support_what_is_asked,
     zones_exist,
+    hospitals_keep_several_copies,
     zonal_disks_fit_the_zone,
     closed_networks_need_own_images,
     image_has_one_source,
@@ -380,17 +323,6 @@ def _parties(draft: Draft) -> Iterator[tuple[str, Draft]]:
 
 def _key(party: str) -> str:
     return "fed:centre" if party == "centre" else f"fed:hospitals.{party}"
-
-
-def _at(draft: Draft, path: str) -> Any:
-    value: Any = draft
-    for part in path.split("."):
-        value = getattr(value, _snake(part))
-    return value
-
-
-def _snake(key: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)
 
 
 def _free_range(wanted: IPv4Network, taken: list[IPv4Network]) -> str:

@@ -80,16 +80,16 @@ def _uuid(value: Any) -> str:
 def _hospital_name(value: str) -> str:
     if len(value) > HOSPITAL_NAME_LENGTH:
         raise wrong(
-            f"it has {len(value)} characters: names built from it would pass Azure's limits "
-            "(private endpoints 64, blob containers 63, vaults 24)",
+            f"it has {len(value)} characters: names built from it would pass Azure's limits (private "
+            "endpoints 64, blob containers 63, vaults 24)",
             f"use at most {HOSPITAL_NAME_LENGTH} characters",
         )
     if not re.fullmatch(r"[a-z](-?[a-z0-9])*", value):
         raise wrong(
             "it becomes part of blob container, DNS and certificate names: Azure or NVFlare would refuse "
             "them",
-            "use lower-case letters and digits with single hyphens between them, a letter first, "
-            "for example va-long-beach",
+            "use lower-case letters and digits with single hyphens between them, a letter first, for "
+            "example va-long-beach",
         )
     if value in RESERVED_PARTY_NAMES:
         raise wrong(
@@ -121,11 +121,11 @@ def _region(value: str) -> str:
 
 def _vm_size(value: str) -> str:
     if value not in VM_SIZES:
+        usable = ", ".join(name for name, size in VM_SIZES.items() if size.usable)
         raise wrong(
             "the size is unknown: whether it supports Trusted Launch, encryption at host and these disks "
             "would show only when Azure refuses the VM",
-            f"use one of {', '.join(VM_SIZES)}; or add it to federation/azure_facts.py with what Azure "
-            f"documents",
+            f"use one of {usable}; or add it to federation/azure_facts.py with what Azure documents",
         )
     return value
 
@@ -136,8 +136,7 @@ def _image_version(value: Any) -> str:
         raise wrong(
             "Azure has no such image (PlatformImageNotFound)",
             "write `latest` or a version from `az vm image list --publisher Canonical --offer "
-            "ubuntu-24_04-lts "
-            "--sku server --all`, for example 24.04.202508120",
+            "ubuntu-24_04-lts --sku server --all`, for example 24.04.202509170",
         )
     return text
 
@@ -155,8 +154,8 @@ def _fingerprint(value: str) -> str:
     if not re.fullmatch(r"SHA256:[0-9A-F]{2}(:[0-9A-F]{2}){31}", value):
         raise wrong(
             "the hospital would refuse every startup kit, because no root certificate can match it",
-            "write SHA256: and 32 pairs of upper-case hexadecimal digits (SHA256:0A:1B:...), as "
-            "`openssl x509 -fingerprint -sha256` prints them",
+            "write SHA256: and 32 pairs of upper-case hexadecimal digits (SHA256:0A:1B:...), as `openssl "
+            "x509 -fingerprint -sha256` prints them",
         )
     return value
 
@@ -260,8 +259,8 @@ def _gallery_image(value: str) -> str:
     if not re.fullmatch("".join(segments), value):
         raise wrong(
             "Azure could not find the image (it must be an image of a compute gallery)",
-            "write /subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.Compute/galleries/<gallery>"
-            "/images/<image>/versions/<version>",
+            "write "
+            "/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.Compute/galleries/<gallery>/images/<image>/versions/<version>",
         )
     return value
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.conftest import NEWCOMER
-from tests.unit.program_graph import Graph, Recorded
+from tests.unit.program_graph import Graph, Recorded, record, stack_config
 from tests.unit.test_program_isolation import (
     MACHINE,
     NETWORK,
@@ -74,6 +74,16 @@ class TestOnboardingAHospital:
         }
         elsewhere = [r for r in new if r.custom and not r.provider.endswith("-centre")]
         assert all(NEWCOMER in resource.name for resource in elsewhere)
+
+
+class TestTheFirstDay:
+    def test_the_centre_can_be_deployed_before_any_hospital(self) -> None:
+        config = stack_config("dev")
+        config["fed:hospitals"] = {}
+        graph = record("dev", config)
+        assert graph.outputs["hospitals"] == {}
+        assert parties_of(graph) == {"centre"}
+        assert not graph.of(PEERING)
 
 
 class TestOrder:

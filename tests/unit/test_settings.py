@@ -193,6 +193,22 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "no availability zones",
         "westeurope",
     ),
+    "zone-redundant account of a hospital where there are no zones": (
+        "dev",
+        lambda config: config["fed:hospitals"]["hungary"].update(
+            location="westus", storageSku="Standard_ZRS"
+        ),
+        "fed:hospitals.hungary.location",
+        "fed:hospitals.hungary.storageSku need",
+        "westeurope",
+    ),
+    "hospital on one data centre in prod": (
+        "prod",
+        put("fed:hospitals.hungary.storageSku", "Standard_LRS"),
+        "fed:hospitals.hungary.storageSku",
+        "one failed data centre",
+        "Standard_ZRS",
+    ),
     "zone-redundant disk in one zone": (
         "prod",
         put("fed:machine.diskSku", "Premium_ZRS"),
@@ -478,6 +494,19 @@ class TestEachMistake:
         (found,) = violations("dev", config)
         assert (found.key, found.value) == ("fed:hospitals", "501 hospitals")
         assert "500 peerings" in found.consequence
+
+
+class TestWhatIsNoMistake:
+    def test_a_hospital_in_a_region_without_zones_whose_account_needs_none(self) -> None:
+        config = stack_config("dev")
+        config["fed:storage"]["centreSku"] = "Standard_ZRS"
+        config["fed:hospitals"]["hungary"]["location"] = "westus"
+        assert load("dev", config).hospitals["hungary"].location == "westus"
+
+    def test_a_federation_that_has_no_hospital_yet(self) -> None:
+        config = stack_config("dev")
+        config["fed:hospitals"] = {}
+        assert not load("dev", config).hospitals
 
 
 class TestSeveralMistakes:
