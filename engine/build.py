@@ -36,7 +36,7 @@ def build(target: Path, task: Task) -> None:
     the next one goes on from there; afterwards it is removed.
     Raises ProblemError with the reason when it cannot be built.
     """
-    work = target.parent / "build"
+    work = _work(target)
     work.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(work).free
     if free < _DISK_NEEDED and not (work / "cache").exists():
@@ -57,7 +57,16 @@ def build(target: Path, task: Task) -> None:
         fresh = Path(folder) / "pulumi"
         _compile(go, env, fresh, total, task)
         fresh.replace(target)
-    shutil.rmtree(work)
+    clean(target)
+
+
+def clean(target: Path) -> None:
+    """Remove what a build downloaded and compiled."""
+    shutil.rmtree(_work(target), ignore_errors=True)
+
+
+def _work(target: Path) -> Path:
+    return target.parent / "build"
 
 
 def _fetch_modules(go: Path, env: Mapping[str, str], task: Task) -> int:

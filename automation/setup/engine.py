@@ -57,6 +57,7 @@ def prepare(task: Task, packages: Future[None]) -> Path:
     target = paths.engine(version) / "pulumi"
     with _only_one(target.parent, task):
         if os.access(target, os.X_OK):
+            build.clean(target)
             task.say(f"{version} from {target.parent}")
             return target
         if (failure := _download(target, version, task, packages)) is not None:

@@ -81,6 +81,12 @@ class TestBuilding:
         assert [file.name for file in found.parent.iterdir()] == ["pulumi"]
         assert VERSION in task.doing
 
+    def test_killed_while_it_cleaned_up_is_cleaned_up_by_the_next_use(self, machine: Path) -> None:
+        found, _ = prepare()
+        (found.parent / "build" / "modules").mkdir(parents=True)
+        prepare()
+        assert [file.name for file in found.parent.iterdir()] == ["pulumi"]
+
     def test_happens_once_for_two_clones_at_once(self, machine: Path) -> None:
         with ThreadPoolExecutor(2) as pool:
             found = {made for made, _ in pool.map(lambda _: prepare(), range(2))}
