@@ -36,6 +36,7 @@ def unset_lines() -> list[str]:
         *("FED_EMULATOR", "FED_EMULATOR_TOKEN_FILE", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"),
         *("PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_SKIP_UPDATE_CHECK"),
         *("PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK", "PULUMI_IGNORE_AMBIENT_PLUGINS"),
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS",
     ]
     return [f"export PATH={shlex.quote(_joined(folders))}", *(f"unset {name}" for name in names)]
 
