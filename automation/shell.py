@@ -8,9 +8,10 @@ from pathlib import Path
 from pulumi.automation import LocalWorkspace
 
 from automation.engine import Engine
-from automation.target import ROOT, emulator_environment
+from automation.target import OWN_HOME, ROOT, emulator_environment
 from emulator import paths
 from emulator.control import Emulator
+from emulator.record import Record
 
 FIRST = "dev"
 """The stack that a shell starts with, where `pulumi` is not told one."""
@@ -32,13 +33,9 @@ def unset_lines() -> list[str]:
     ours = {str(ROOT / "emulator" / "plugins" / "bin"), str(ROOT / "engine" / "bin")}
     ours |= {str(folder) for folder in (paths.cache() / "engine").glob("*")}
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder not in ours]
-    names = [
-        *("FED_EMULATOR", "FED_EMULATOR_TOKEN_FILE", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"),
-        *("PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_SKIP_UPDATE_CHECK"),
-        *("PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK", "PULUMI_IGNORE_AMBIENT_PLUGINS"),
-        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS",
-    ]
-    return [f"export PATH={shlex.quote(_joined(folders))}", *(f"unset {name}" for name in names)]
+    nowhere = Record(pid=0, started=0, plugins="", arm="", socket="", backend="", code="")
+    names = {*Emulator(ROOT, paths.home(), nowhere).environment(), *OWN_HOME} - {"PATH", "FED_HOME"}
+    return [f"export PATH={shlex.quote(_joined(folders))}", *(f"unset {name}" for name in sorted(names))]
 
 
 def _make_stacks(workspace: LocalWorkspace) -> None:

@@ -26,6 +26,8 @@ from federation.stack_file import load_stack, stack_file
 
 ROOT = paths.REPOSITORY
 AZURE = "https://management.azure.com"
+OWN_HOME = ("PULUMI_HOME", "PULUMI_IGNORE_AMBIENT_PLUGINS")
+"""What keeps a user's own logins and downloaded providers out of an emulated deployment."""
 NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 """Save an emulated state once, at the end, and not twice for every resource: that takes a sixth of the
 engine's CPU time. A run that is killed before is taken up from the emulator itself (docs/adr/0043)."""
@@ -121,11 +123,8 @@ def emulator_environment(emulator: Emulator, engine: Engine) -> dict[str, str]:
     home = emulator.home / paths.emulator().relative_to(paths.home()) / "pulumi"
     for folder in (home, Path(emulator.record.backend.removeprefix("file://"))):
         paths.private_folder(folder)
-    return {
-        **emulator.environment(engine.folder),
-        "PULUMI_HOME": str(home),
-        "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
-    }
+    own_home = dict(zip(OWN_HOME, (str(home), "false"), strict=True))
+    return {**emulator.environment(engine.folder), **own_home}
 
 
 def azure_environment(engine: Engine) -> dict[str, str]:
