@@ -226,6 +226,7 @@ class Azurite:
         if not (folder / "complete").exists():
             unfinished = folder.with_name(f"{folder.name}.{os.urandom(4).hex()}")
             unfinished.mkdir(parents=True)
+            unfinished.chmod(0o755)
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(_FILES / name, unfinished)
             npm = shutil.which("npm")

@@ -23,6 +23,8 @@ _PACKAGES = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "flock": "util-linux",
+    "nft": "nftables",
 }
 
 
@@ -63,12 +65,13 @@ def _library() -> Finding:
 
 def _packages() -> Finding:
     """Look for what installs Azurite and the images' packages."""
-    node, npm, uv = (shutil.which(name) for name in ("node", "npm", "uv"))
+    node, npm = shutil.which("node"), shutil.which("npm")
+    uv = Path(sys.executable).with_name("uv").exists() or shutil.which("uv") is not None
     detail = "node and npm on PATH" if node and npm else "no node and npm: fetched from PyPI on first use"
     return Finding(
         name="installers",
-        good=bool(uv),
-        detail=f"uv {'on PATH' if uv else 'missing'}; {detail}",
+        good=uv,
+        detail=f"uv {'found' if uv else 'missing'}; {detail}",
         cure="" if uv else f"{sys.executable} -m pip install uv",
     )
 

@@ -30,6 +30,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 _ANSWER_SECONDS = 60.0
 _LOG_LINES = 15
+_LOG_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,11 @@ class Fabric:
     def stop(self) -> None:
         """End the fabric and wait until nothing of it is left but its files (disks, blobs, logs)."""
         try:
-            with self._client(STOP_SECONDS) as client:
-                client.post("/stop")
+            self._ask("POST", "/stop", seconds=STOP_SECONDS)
             deadline = time.monotonic() + STOP_SECONDS
             while start_time(self.pid) == self.started and time.monotonic() < deadline:
                 time.sleep(0.01)
-        except httpx.TransportError:
+        except FabricError:
             pass  # it does not answer: what follows needs no answer
         if start_time(self.pid) == self.started:
             sandbox.kill(self.pid)
@@ -218,12 +218,14 @@ class Fabric:
         found = cls(settings, pid, started)
         try:
             found.status()
-        except httpx.TransportError:
+        except FabricError:
             return None
         return found
 
     @classmethod
     def _start(cls, settings: Settings) -> Fabric:
+        if settings.log.exists() and settings.log.stat().st_size > _LOG_BYTES:
+            settings.log.replace(settings.log.with_suffix(".log.1"))
         process = sandbox.start(settings)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -240,8 +242,13 @@ class Fabric:
         return httpx.Client(transport=transport, base_url="http://fabric", timeout=seconds)
 
     def _ask(self, method: str, path: str, body: Any = None, seconds: float = _ANSWER_SECONDS) -> Any:
-        with self._client(seconds) as client:
-            return _checked(client.request(method, path, json=body))
+        try:
+            with self._client(seconds) as client:
+                return _checked(client.request(method, path, json=body))
+        except httpx.TransportError as gone:
+            raise FabricError(
+                _told(self.settings, f"the fabric does not answer any more ({gone!r})")
+            ) from gone
 
 
 def _checked(answer: httpx.Response) -> Any:
@@ -264,8 +271,9 @@ def _one_starter(settings: Settings) -> Iterator[None]:
 
 
 def _did_not_start(settings: Settings, what: str) -> str:
+    return _told(settings, f"the fabric {what}. `fed doctor` tries what it needs")
+
+
+def _told(settings: Settings, what: str) -> str:
     lines = settings.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-    return (
-        f"the fabric {what}. `fed doctor` tries what it needs. The end of {settings.log}:\n  "
-        + "\n  ".join(lines)
-    )
+    return f"{what}. The end of {settings.log}:\n  " + "\n  ".join(lines)

@@ -46,6 +46,8 @@ def main() -> None:
         sys.exit(ALREADY_RUNNING)
     try:
         _leave_the_machine(settings)
+        if sys.version_info < (3, 12):  # later versions do so by themselves: no thread for each process
+            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
         asyncio.run(_serve(settings, keeper))
     except FabricError as impossible:
         log.error("%s", impossible)

@@ -19,6 +19,7 @@ from emulator.fabric.registry import MANIFEST, NO_USER
 from emulator.fabric.tokens import Identity, Issuer
 
 _SECONDS = 15.0
+_CONNECT_SECONDS = 5.0
 _AUDIENCE = "https://containerregistry.azure.net"
 
 
@@ -48,7 +49,7 @@ class Puller:
             resolver=_Names(self._resolve),
             socket_factory=lambda address: self._namespace.socket(socket.SOCK_STREAM),
         )
-        timeout = aiohttp.ClientTimeout(total=_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=_SECONDS, sock_connect=_CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             try:
                 token = await self._sign_in(session, server, repository)

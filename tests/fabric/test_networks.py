@@ -14,6 +14,7 @@ from emulator import record
 from emulator.fabric import sandbox
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
+from emulator.fabric.names import PUBLIC_FRONT_DOOR
 from emulator.fabric.probe import Probe, Target
 from tests.fabric.cloud import Cloud, resource, rule
 
@@ -149,6 +150,28 @@ class TestMachines:
         cloud.vm("hub", f"{hub}/subnets/only", HUB, nic={"networkSecurityGroup": {"id": nic}})
         assert attempt(cloud, fabric, "vm-one", HUB, 22).rule == "nsg-nic/c"
         assert attempt(cloud, fabric, "vm-one", HUB, 8002).rule == "nsg-nic/AllowVnetInBound"
+
+
+class TestEgress:
+    def gateway(self, cloud: Cloud) -> None:
+        nat = resource("one", "Microsoft.Network/natGateways", "nat")
+        subnet = {"addressPrefix": "10.1.0.0/24", "defaultOutboundAccess": False, "natGateway": {"id": nat}}
+        cloud.vnet("one", ["10.1.0.0/24"], {"only": subnet})
+
+    def test_a_gateway_leads_out_to_what_lives_there(self, cloud: Cloud, fabric: Fabric) -> None:
+        assert attempt(cloud, fabric, "vm-one", PUBLIC_FRONT_DOOR, 443).rule.startswith(
+            "the subnet has neither"
+        )
+        self.gateway(cloud)
+        assert attempt(cloud, fabric, "vm-one", PUBLIC_FRONT_DOOR, 443).outcome == "open"
+        assert not attempt(cloud, fabric, "vm-hub", PUBLIC_FRONT_DOOR, 443).passed
+
+    def test_everything_else_out_there_swallows_packets(self, cloud: Cloud, fabric: Fabric) -> None:
+        self.gateway(cloud)
+        found = attempt(cloud, fabric, "vm-one", "198.51.100.1", 443)
+        assert (found.outcome, found.passed) == ("timeout", True)
+        private = attempt(cloud, fabric, "vm-one", "10.99.0.1", 443)
+        assert (private.outcome, private.passed) == ("timeout", False)
 
 
 class TestRanges:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from emulator.fabric.errands import Errands
 from emulator.fabric.errors import FabricError
 from emulator.fabric.feed import ControlPlane
@@ -40,6 +42,7 @@ class _Running:
 
     boot: tuple[str, int]
     machine: Machine
+    network: Namespace
     engine: EngineApi
     reporter: asyncio.Task[None] | None = None
 
@@ -74,7 +77,9 @@ class Fleet:
         stale = [
             key
             for key, running in self._running.items()
-            if key not in wanted or running.boot != _boot_of(wanted[key])
+            if key not in wanted
+            or running.boot != _boot_of(wanted[key])
+            or running.network not in namespaces.values()  # its interface moved
         ]
         await asyncio.gather(*(self._off(key) for key in stale))
         self._forget_disks()
@@ -122,7 +127,7 @@ class Fleet:
             authority=self._settings.authority,
             rootless=self._settings.rootless,
         )
-        running = _Running(_boot_of(document), machine, EngineApi(machine))
+        running = _Running(_boot_of(document), machine, network, EngineApi(machine))
         self._running[document.key] = running
         try:
             machine.place.volatile.mkdir(parents=True, exist_ok=True)
@@ -207,7 +212,7 @@ class Fleet:
             answer = {"exitCode": 1, "stdout": "", "stderr": str(failed) or type(failed).__name__}
         try:
             await self._control_plane.answer_command(operation, answer)
-        except OSError as gone:
+        except (OSError, aiohttp.ClientError) as gone:
             log.error("the answer of run command %s is lost: %s", operation, gone)
 
     async def _report(self, identifier: str, machine: Machine) -> None:

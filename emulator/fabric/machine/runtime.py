@@ -199,7 +199,8 @@ class MachineInit:
     @classmethod
     async def start(cls, hostname: str, network: str) -> MachineInit:
         """Start a machine in a network namespace (a path)."""
-        reap = 'echo "$0" > /proc/sys/kernel/hostname; while :; do sleep 3600 & wait; done'
+        # In a user namespace only the system call may set the name, not the file in /proc.
+        reap = 'hostname "$0" || echo "$0" > /proc/sys/kernel/hostname; while :; do sleep 3600 & wait; done'
         process = await asyncio.create_subprocess_exec(
             "nsenter", f"--net={network}", "--",
             "unshare", "--pid", "--uts", "--fork", "--kill-child", "--", "sh", "-c", reap, hostname,
