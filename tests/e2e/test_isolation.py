@@ -162,7 +162,7 @@ def _ssh_to_a_hospital(deployed: Deployed) -> Callable[[], None]:
         deployed.edit("NetworkSecurityGroup", "centre-server", opened(direction="Outbound")),
         deployed.edit("NetworkSecurityGroup", "cleveland-workload", opened(direction="Inbound")),
     ]
-    return lambda: [each() for each in undo] and None
+    return lambda: [each() for each in undo] and None  # type: ignore[return-value]
 
 
 def _peered_hospitals(deployed: Deployed) -> Callable[[], None]:
@@ -180,7 +180,7 @@ def _peered_hospitals(deployed: Deployed) -> Callable[[], None]:
         }
         peering = f"{ids[here]}/virtualNetworkPeerings/stranger-{there}"
         undo.append(deployed.add(peering, NETWORK, body))
-    return lambda: [each() for each in undo] and None
+    return lambda: [each() for each in undo] and None  # type: ignore[return-value]
 
 
 def _put(kind: str, word: str, path: str, value: Any) -> Break:
@@ -232,7 +232,7 @@ def _foreign_link(deployed: Deployed) -> Callable[[], None]:
             },
         ),
     ]
-    return lambda: [each() for each in reversed(undo)] and None
+    return lambda: [each() for each in reversed(undo)] and None  # type: ignore[return-value]
 
 
 def _public_address(deployed: Deployed) -> Callable[[], None]:
