@@ -28,7 +28,7 @@ from emulator.plugins.azure_native import shapes
 from federation.parties import Federation, federation
 from federation.stack_file import load_stack
 from policies.compute import SECRET
-from tests.e2e.clone import PATIENCE, Clone, keep_hospitals
+from tests.e2e.clone import PATIENCE, Clone, keep_hospitals, wait_until
 
 NETWORK = "2024-05-01"
 
@@ -265,6 +265,21 @@ def _moved_record(deployed: Deployed) -> Callable[[], None]:
     )
 
 
+def _moved_interface(deployed: Deployed) -> Callable[[], None]:
+    """Give hungary's VM another address while it is off, as whoever wants to go unseen would."""
+    machine = deployed.id("VirtualMachine", "hungary")
+    deployed.arm.post(f"{machine}/deallocate", "2024-11-01", {})
+    path = "ipConfigurations.0.properties.privateIPAddress"
+    put_back = _put("NetworkInterface", "hungary-vm", path, "10.10.2.20")(deployed)
+
+    def undo() -> None:
+        put_back()
+        deployed.arm.post(f"{machine}/start", "2024-11-01", {})
+        wait_until(lambda: _takes_commands(deployed, "hungary"), "the VM's return")
+
+    return undo
+
+
 def _takes_commands(deployed: Deployed, party: str) -> bool:
     try:
         return machines.run(deployed.arm, deployed.id("VirtualMachine", party), ["hostname", "-I"]).code == 0
@@ -328,6 +343,12 @@ BREAKS: list[tuple[str, Break, str, str]] = [
         "nic-fed-dev-cleveland-vm: ipConfiguration private has a publicIPAddress",
     ),
     ("a record is changed", _moved_record, "open", r"record st\w+ in .*privatelink.blob"),
+    (
+        "an interface moves",
+        _moved_interface,
+        "missing",
+        "nothing has the address of hungary/machine",
+    ),
     ("a log is switched off", _no_log, "missing", "deleted behind the program's back"),
 ]
 
