@@ -86,9 +86,17 @@ class Fabric:
             pass  # it does not answer: what follows needs no answer
         if start_time(self.pid) == self.started:
             sandbox.kill(self.pid)
-        for path in (self.settings.socket, self.settings.tunnel):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(self.settings.volatile, ignore_errors=True)
+        _sweep(self.settings)
+
+    @classmethod
+    def destroy(cls, emulator: Emulator | None = None) -> None:
+        """End the fabric of an emulator if it runs, and remove all its files: disks, blobs, logs, sockets."""
+        settings = Settings.of(emulator)
+        if found := cls._find(settings):
+            found.stop()
+        _sweep(settings)
+        if settings.state.exists():
+            shutil.rmtree(settings.state)
 
     def status(self) -> dict[str, Any]:
         """Return what the fabric says of itself: ``code``, ``revision``, ``problems``, ``machines``.
@@ -257,6 +265,14 @@ def _checked(answer: httpx.Response) -> Any:
         raise FabricError(answer.json()["error"])
     answer.raise_for_status()
     return answer.json()
+
+
+def _sweep(settings: Settings) -> None:
+    """Remove what a fabric leaves in the folder of sockets, also one that was killed."""
+    for path in (settings.socket, settings.tunnel):
+        path.unlink(missing_ok=True)
+    if settings.volatile.exists():
+        shutil.rmtree(settings.volatile)
 
 
 @contextmanager

@@ -132,6 +132,7 @@ class Core:
             await asyncio.sleep(_LOOK_SECONDS)
         await self.services.apply(self.networks)
         problems = await self.fleet.apply(self.inventory, self.networks.namespaces)
+        self.networks.release()
         return [*self.networks.problems, *problems]
 
     async def _ask_registry(self, machine: str, image: str) -> None:

@@ -80,13 +80,15 @@ async def _serve(settings: Settings, keeper: socket.socket) -> None:
     following = asyncio.create_task(core.follow())
     stopping = asyncio.create_task(ended.wait())
     log.info("serving %s", settings.state)
-    await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if following.done():
-        following.result()  # a defect: say it, and end rather than show a state that nobody follows
-    following.cancel()
-    tunnel.close()
-    for path in (settings.socket, settings.tunnel):
-        path.unlink(missing_ok=True)
+    try:
+        await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            following.result()  # a defect: say it, and end rather than show a state that nobody follows
+    finally:
+        following.cancel()
+        tunnel.close()
+        for path in (settings.socket, settings.tunnel):
+            path.unlink(missing_ok=True)
     await core.close()
     log.info("ended")
 

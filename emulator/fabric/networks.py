@@ -29,9 +29,14 @@ class Networks:
         self.routers: list[Router] = []
         self.problems: tuple[str, ...] = ()
         self._places: dict[str, int] = {}
+        self._retired: list[Namespace] = []
 
     def apply(self, topology: Topology) -> None:
-        """Build what is new, change what differs, remove what is gone."""
+        """Build what is new, change what differs, cut off what is gone.
+
+        Namespaces that are no port's any more stay open until `release`, so that what lives in them can be
+        ended in order.
+        """
         places = place(topology, self._places)
         for index in range(len(self.routers), max(places.values(), default=-1) + 1):
             self.routers.append(Router(index, self.internet, self.numbers))
@@ -49,8 +54,7 @@ class Networks:
                 kept = {key: port for key, port in part.ports.items() if key not in stale}
                 known = {key: port for key, port in kept.items() if key in self.namespaces}
                 router.apply(dataclasses.replace(part, ports=known), self.namespaces)
-            for key in stale:
-                self.namespaces.pop(key).close()
+            self._retired += [self.namespaces.pop(key) for key in stale]
         for key, port in topology.ports.items():
             if key not in self.namespaces:
                 self.namespaces[key] = new_port_namespace(port)
@@ -66,8 +70,15 @@ class Networks:
         """Say whether every link carries packets."""
         return all(router.settled() for router in self.routers)
 
+    def release(self) -> None:
+        """Let go of the namespaces that are no port's any more."""
+        for namespace in self._retired:
+            namespace.close()
+        self._retired.clear()
+
     def close(self) -> None:
         """Let go of every namespace."""
+        self.release()
         for namespace in self.namespaces.values():
             namespace.close()
         for router in self.routers:

@@ -108,6 +108,7 @@ def stranger(networks: Networks, subnet: str, prefix: str, groups: Sequence[str]
         yield port
     finally:
         networks.apply(without)
+        networks.release()
 
 
 class _Attempt:

@@ -32,7 +32,7 @@ import http.server, os, pathlib, signal, socket, sys, time
 
 def attempt(address, port):
     try:
-        socket.create_connection((address, int(port)), 0.4).close()
+        socket.create_connection((address, int(port)), 0.25).close()
         return "open"
     except OSError as error:
         return type(error).__name__
@@ -46,6 +46,7 @@ else:
     count = pathlib.Path("/work/starts")
     count.write_text(str(int(count.read_text()) + 1 if count.exists() else 1))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+    http.server.ThreadingHTTPServer.request_queue_size = 500
     http.server.ThreadingHTTPServer(("0.0.0.0", 8002), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 DOCKERFILE = """\
@@ -683,6 +684,38 @@ class TestTraffic:
         assert ran.stdout == "TimeoutError\n"
         forged = [flow for flow in fabric.flows() if flow.rule == "the source address is not the sender's"]
         assert [(flow.source, flow.destination, flow.passed) for flow in forged] == [(TWO, HUB, False)]
+
+
+class TestGone:
+    def test_a_machine_that_is_deleted_while_it_runs_takes_nothing_along(
+        self, federation: Federation
+    ) -> None:
+        cloud, fabric = federation.cloud, federation.fabric
+        federation.run("two", "docker start client")  # its bridge goes with it
+        federation.container(machine("two"), "client", "running")
+        nic = resource("two", "Microsoft.Network/networkInterfaces", "nic-vm-two")
+        cloud.delete(machine("two"), nic)
+        fabric.wait_ready(cloud.revision)
+        assert sorted(fabric.status()["machines"]) == ["vm-hub", "vm-one"]
+        federation.boot("two")
+        fabric.wait_ready(cloud.revision)
+        federation.container(machine("two"), "worker", "running")
+
+    def test_a_machine_whose_address_changes_boots_again_there(self, federation: Federation) -> None:
+        cloud, fabric = federation.cloud, federation.fabric
+        nic = resource("two", "Microsoft.Network/networkInterfaces", "nic-vm-two")
+        before = cloud.body(nic)
+        configurations = before["properties"]["ipConfigurations"]
+        configurations[0]["properties"]["privateIPAddress"] = "10.2.0.77"
+        cloud.change(nic, ipConfigurations=configurations)
+        fabric.wait_ready(cloud.revision)
+        federation.container(machine("two"), "worker", "running")
+        probe = f"docker exec worker python3 /app/app.py probe 10.2.0.77:8002 {TWO}:8002"
+        assert federation.run("one", probe.replace("10.2.0.77", HUB)).split() == ["open", "TimeoutError"]
+        assert federation.run("hub", probe).split() == ["open", "TimeoutError"]
+        federation.boot("two")
+        fabric.wait_ready(cloud.revision)
+        federation.container(machine("two"), "worker", "running")
 
 
 class TestEnd:
