@@ -11,10 +11,19 @@ _WIDE = 160
 
 def show(renderable: RenderableType) -> None:
     """Print a table or text to standard output."""
+    _console().print(renderable)
+
+
+def width() -> int:
+    """Return how many columns standard output has."""
+    return _console().width
+
+
+def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
-    console.print(renderable)
+    return console
 
 
 def show_json(document: Any) -> None:

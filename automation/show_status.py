@@ -5,7 +5,7 @@ from typing import Any
 
 from automation import status
 from automation.output import show as show_table
-from automation.output import show_json
+from automation.output import show_json, width
 from automation.target import Target
 
 
@@ -15,4 +15,4 @@ def show(target: Target, outputs: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(status.as_json(target.name, target.on, parties))
     else:
-        show_table(status.table(parties))
+        show_table(status.table(parties, width=width()))

@@ -18,6 +18,8 @@ from federation.parties import CENTRE
 
 MISSING = "missing"
 CONNECTED = "Connected"
+WIDE = 144
+"""Columns of a terminal in which every name fits on a line."""
 
 _NETWORK, _COMPUTE, _STORAGE = "2024-05-01", "2024-11-01", "2024-01-01"
 _AT_ONCE = 8
@@ -95,17 +97,22 @@ def as_json(stack: str, on: str, parties: Sequence[PartyStatus]) -> dict[str, An
     return {"stack": stack, "on": on, "parties": [asdict(party) for party in parties]}
 
 
-def table(parties: Sequence[PartyStatus]) -> Table:
-    """Return the status as a table, a row a party."""
+def table(parties: Sequence[PartyStatus], *, width: int = WIDE) -> Table:
+    """Return the status as a table, a row a party; below `WIDE` columns without names of networks and VMs."""
     result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("party", "subscription", "network", "VM", "storage", "peering"):
+    for heading in ("party and subscription", "network", "VM", "storage", "peering"):
         result.add_column(heading, overflow="fold")
     for party in parties:
+        ranges, machine = ", ".join(party.network.ranges), party.machine
+        if width >= WIDE:
+            network = _lines(party.network.name, ranges)
+            vm = _lines(machine.name, f"{machine.size}, {machine.power}")
+        else:
+            network, vm = _lines(ranges or MISSING, ""), _lines(machine.size or MISSING, machine.power)
         result.add_row(
-            party.party,
-            party.subscription,
-            _lines(party.network.name, ", ".join(party.network.ranges)),
-            _lines(party.machine.name, f"{party.machine.size}, {party.machine.power}"),
+            _lines(party.party, party.subscription),
+            network,
+            vm,
             _lines(party.storage.name, party.storage.public),
             _peering_cell(party),
         )
