@@ -28,6 +28,8 @@ STRANGER = "subnet:"
 """A probe's source that starts so names a subnet in which a machine nobody ordered is placed."""
 
 _LOOK_SECONDS = 0.005
+_SLOW_SECONDS = 1.0
+"""What takes longer than this is told in the log."""
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +125,8 @@ class Core:
 
     async def _apply(self) -> list[str]:
         """Bring everything in step; return what could not be done."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             self.networks.apply(topology(self.inventory))
         except FabricError as refused:
@@ -130,9 +134,20 @@ class Core:
             return [str(refused)]
         while not self.networks.settled():
             await asyncio.sleep(_LOOK_SECONDS)
+        networks = clock()
         await self.services.apply(self.networks)
+        services = clock()
         problems = await self.fleet.apply(self.inventory, self.networks.namespaces)
         self.networks.release()
+        if clock() - began > _SLOW_SECONDS:
+            log.info(
+                "revision %d took %.1f s: networks %.1f, services %.1f, machines %.1f",
+                self.inventory.revision,
+                clock() - began,
+                networks - began,
+                services - networks,
+                clock() - services,
+            )
         return [*self.networks.problems, *problems]
 
     async def _ask_registry(self, machine: str, image: str) -> None:

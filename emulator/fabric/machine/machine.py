@@ -106,7 +106,9 @@ class Machine:
 
         Raises FabricError when the machine cannot boot from it.
         """
-        self._config = cloud_config.read(custom_data) if custom_data else CloudConfig(())
+        # In a thread: cloud-init's own check is a program that takes a third of a second.
+        config = await asyncio.to_thread(cloud_config.read, custom_data) if custom_data else None
+        self._config = config or CloudConfig(())
         services = compose.read(self._config.text(cloud_config.COMPOSE)) if custom_data else ()
         self._write_files()
         self._init = await MachineInit.start(self.name, self._network.path)
