@@ -221,17 +221,19 @@ def workspace_uses_identities(workspace: Planned) -> Iterator[str]:
     yield from demand(workspace.props, "features.disableLocalAuth", True)
 
 
-@rule(
+@stack_rule(
     "storage-survives-a-zone",
-    ACCOUNT,
     level=Level.ADVISORY,
     environments=("prod",),
     why="with LRS the loss of one data centre loses the data.",
     mend="use sku Standard_ZRS or Standard_GZRS.",
 )
-def storage_survives_a_zone(account: Planned) -> Iterator[str]:
-    """In prod a storage account survives the loss of a zone."""
-    yield from demand(account.props, "sku.name", "Standard_ZRS", "Standard_GZRS", "Standard_RAGZRS")
+def storage_survives_a_zone(resources: list[Planned]) -> Iterator[Fault]:
+    """In prod a storage account that holds containers survives the loss of a zone."""
+    holders = accounts_with_containers(resources)
+    for account in (r for r in resources if r.urn in holders):
+        for what in demand(account.props, "sku.name", "Standard_ZRS", "Standard_GZRS", "Standard_RAGZRS"):
+            yield Fault(urn=account.urn, what=what)
 
 
 @stack_rule(

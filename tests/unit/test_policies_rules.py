@@ -123,7 +123,6 @@ ACCOUNT = {
         "keyVaultProperties": {"keyName": "party"},
         "requireInfrastructureEncryption": True,
     },
-    "sku": {"name": "Standard_ZRS"},
 }
 BLOBS = {
     "isVersioningEnabled": True,
@@ -280,7 +279,6 @@ BREAKS: list[tuple[str, str, Props, str, Any]] = [
         "encryption.requireInfrastructureEncryption",
         False,
     ),
-    ("storage-survives-a-zone", STORE + "StorageAccount", ACCOUNT, "sku.name", "Standard_LRS"),
     ("blob-recoverable", STORE + "BlobServiceProperties", BLOBS, "isVersioningEnabled", False),
     ("blob-recoverable", STORE + "BlobServiceProperties", BLOBS, "deleteRetentionPolicy.days", 6.0),
     (

@@ -42,15 +42,15 @@ def preview(stack: str, change: Callable[[list[Entry]], None] = lambda _: None) 
     ]
 
 
-def _unanswered(value: Any) -> Any:
+def _unanswered(value: Any, *, top: bool = True) -> Any:
     if isinstance(value, dict):
         return {
-            k: UNKNOWN if k in ("name", "principalId", "clientId") else _unanswered(v)
+            k: UNKNOWN if top and k in ("name", "principalId", "clientId") else _unanswered(v, top=False)
             for k, v in value.items()
             if k != "containerName"
         }
     if isinstance(value, list):
-        return [_unanswered(v) for v in value]
+        return [_unanswered(v, top=False) for v in value]
     is_id = isinstance(value, str) and re.match(r"/subscriptions/[^/]+/resourceGroups/", value, re.IGNORECASE)
     return UNKNOWN if is_id else value
 
@@ -165,6 +165,10 @@ def _unprotected(entries: list[Entry]) -> None:
     entry(entries, "StorageAccount", "hungary-data")["protect"] = False
 
 
+def _one_zone(entries: list[Entry]) -> None:
+    entry(entries, "StorageAccount", "hungary-data")["inputs"]["sku"]["name"] = "Standard_LRS"
+
+
 def _no_budget(entries: list[Entry]) -> None:
     entries.remove(entry(entries, "Budget", "hungary"))
 
@@ -210,6 +214,7 @@ BREAKS = [
         "neither it nor its resource group is locked",
     ),
     ("prod-protect", "prod", _unprotected, "st-fed-prod-hungary-data", "not protected"),
+    ("storage-survives-a-zone", "prod", _one_zone, "st-fed-prod-hungary-data", "sku.name is Standard_LRS"),
     ("budget", "dev", _no_budget, "rg-fed-dev-hungary-", "has no budget"),
 ]
 
