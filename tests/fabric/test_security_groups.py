@@ -93,5 +93,6 @@ def test_any_rules_decide_as_azure_would(
     cloud: Cloud, networks: Fabric, groups: Sequence[Sequence[dict[str, Any]]]
 ) -> None:
     for party, rules in zip(PARTIES, groups, strict=True):
-        cloud.nsg(party, f"nsg-{party}", [rule(f"r{i}", 100 + i, **each) for i, each in enumerate(rules)])
+        # Not in the order of their priorities, which alone counts.
+        cloud.nsg(party, f"nsg-{party}", [rule(f"r{i}", 200 - i, **each) for i, each in enumerate(rules)])
     check(cloud, networks)
