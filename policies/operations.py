@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from policies.compute import DISK
-from policies.network import HUB
+from policies.network import HUB, VNET
 from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, Level, demand, rule, stack_rule
 from policies.storage import VAULT, accounts_with_containers
@@ -74,9 +74,23 @@ def networks_log_their_flows(resources: list[Planned]) -> Iterator[Fault]:
 def groups_are_locked(resources: list[Planned]) -> Iterator[Fault]:
     """In prod every resource group that holds data is locked against deletion."""
     locks = [r for r in resources if r.type == LOCK and at(r.props, "level") in ("CanNotDelete", "ReadOnly")]
-    for resource in (r for r in _precious(resources) if not r.unlocked):
-        groups = [g for g in resources if g.type == GROUP and _is_in(resource, g)]
-        if not any(lock.refers_to("scope", [resource, *groups]) for lock in locks):
+    bare = [
+        resource
+        for resource in _precious(resources)
+        if not any(
+            lock.refers_to(
+                "scope", [resource, *(g for g in resources if g.type == GROUP and _is_in(resource, g))]
+            )
+            for lock in locks
+        )
+    ]
+    # A hospital that leaves keeps its data and loses its network. For that one deployment its locks and the
+    # centre's are lifted, because nothing below a lock can be deleted (docs/adr/0094).
+    connected = {r.subscription for r in resources if r.type == VNET}
+    someone_leaves = any(r.subscription not in connected for r in bare)
+    for resource in bare:
+        excused = someone_leaves and (resource.subscription not in connected or resource.party == HUB)
+        if not excused:
             yield Fault(urn=resource.urn, what="neither it nor its resource group is locked")
 
 

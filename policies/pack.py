@@ -8,7 +8,6 @@ The pack's own configuration (``--policy-pack-config FILE``) is the only way to 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pulumi
 import pulumi_policy as crossguard
 from pulumi_policy.proxy import (
     UNKNOWN_ARCHIVE_VALUE,
@@ -21,7 +20,7 @@ from pulumi_policy.proxy import (
 )
 
 from policies import compute, identity, network, operations, placement, storage
-from policies.planned import UNKNOWN, Planned, at
+from policies.planned import UNKNOWN, Planned
 from policies.rule import RULES, Rule
 
 FAMILIES = (network, storage, compute, identity, placement, operations)
@@ -112,24 +111,15 @@ def from_crossguard(args: crossguard.ResourceValidationArgs | crossguard.PolicyR
         for prop, found in (getattr(args, "property_dependencies", None) or {}).items()
     }
     subscription = plain(args.provider.props).get("subscriptionId") if args.provider else None
-    props = plain(args.props)
     return Planned(
         type=args.resource_type,
         name=args.name,
         urn=args.urn,
-        props=props,
+        props=plain(args.props),
         subscription=subscription if isinstance(subscription, str) else None,
         protect=bool(args.opts.protect),
         refers=refers,
-        unlocked=at(props, "tags.party") in _unlocked(),
     )
-
-
-def _unlocked() -> set[str]:
-    """Return the parties whose locks the settings lift: hospitals that are leaving, and then the centre."""
-    hospitals = pulumi.Config("fed").get_object("hospitals") or {}
-    leaving = {name for name, entry in hospitals.items() if (entry or {}).get("retired") == "leaving"}
-    return leaving | {network.HUB} if leaving else set()
 
 
 def plain(value: Any) -> Any:

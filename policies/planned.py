@@ -29,8 +29,7 @@ class Planned:
 
     ``id`` is the ARM id once it exists. ``subscription`` is the subscription id of its explicit provider,
     None for a default provider and for resources that are no Azure resources. ``refers`` maps a property to
-    the URNs it was computed from. ``unlocked`` says that the settings lift its party's locks for this one
-    deployment, in which a hospital leaves (docs/adr/0094).
+    the URNs it was computed from.
     """
 
     type: str
@@ -40,7 +39,6 @@ class Planned:
     id: str | None = None
     subscription: str | None = None
     protect: bool = False
-    unlocked: bool = False
     refers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property

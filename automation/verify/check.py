@@ -49,7 +49,7 @@ def verify(deployment: Deployment, federation: Federation) -> Verification:
         *fronts.findings,
         *access.findings,
         *names.findings,
-        *posture.check(deployment, federation),
+        *posture.check(deployment),
     ]
     return Verification(
         deployment=deployment,

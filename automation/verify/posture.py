@@ -4,13 +4,12 @@ The pack stops a wrong property before it is made; this finds one that was chang
 before the rule.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import policies.pack  # noqa: F401 fills RULES
 from automation.verify.finding import Finding, Kind
 from automation.verify.resources import Deployment, Resource
-from federation.parties import Federation
 from policies.planned import Planned
 from policies.rule import RULES, Fault, Level, Rule
 
@@ -18,11 +17,9 @@ PROOF = "policy"
 _VM = "azure-native:compute:VirtualMachine"
 
 
-def check(deployment: Deployment, federation: Federation) -> list[Finding]:
+def check(deployment: Deployment) -> list[Finding]:
     """Return a finding for each violation of a mandatory rule."""
-    leaving = {party.name for party in federation.retired if not party.has_left}
-    unlocked = leaving | {federation.centre.name} if leaving else leaving
-    resources = [planned(deployment.stack, resource, unlocked) for resource in deployment.resources]
+    resources = [planned(deployment.stack, resource) for resource in deployment.resources]
     names = {r.urn: r.name for r in resources}
     return [
         _finding(rule, names[fault.urn], fault)
@@ -32,11 +29,8 @@ def check(deployment: Deployment, federation: Federation) -> list[Finding]:
     ]
 
 
-def planned(stack: str, resource: Resource, unlocked: Set[str]) -> Planned:
-    """Return a deployed resource in the form in which rules see planned ones.
-
-    ``unlocked`` are the parties whose locks are lifted while a hospital leaves.
-    """
+def planned(stack: str, resource: Resource) -> Planned:
+    """Return a deployed resource in the form in which rules see planned ones."""
     props: Mapping[str, Any] = resource.props
     if resource.type == _VM:  # Azure takes custom data and never answers it
         props = _merged(resource.inputs, resource.props)
@@ -49,7 +43,6 @@ def planned(stack: str, resource: Resource, unlocked: Set[str]) -> Planned:
         subscription=resource.subscription or None,
         protect=resource.protect or not resource.urn,
         refers=resource.refers,
-        unlocked=resource.at("tags.party") in unlocked,
     )
 
 

@@ -229,6 +229,22 @@ def test_a_broken_plan_is_stopped_and_the_culprit_named(
     assert any(culprit in name and re.search(what, text) for name, text in found), found
 
 
+def test_locks_may_be_lifted_for_the_deployment_in_which_a_hospital_leaves() -> None:
+    def leave(entries: list[Entry]) -> None:
+        for kind, word in (("VirtualNetwork", "-hungary"), ("ManagementLockByScope", "hungary-data")):
+            entries.remove(entry(entries, kind, word))
+        for lock in [e for e in entries if "lock-fed-prod-centre" in e["urn"]]:
+            entries.remove(lock)
+
+    def leave_and_unlock_another(entries: list[Entry]) -> None:
+        leave(entries)
+        entries.remove(entry(entries, "ManagementLockByScope", "cleveland-data"))
+
+    assert faults("prod-lock", preview("prod", leave)) == []
+    bare = {name for name, _ in faults("prod-lock", preview("prod", leave_and_unlock_another))}
+    assert bare == {"st-fed-prod-cleveland-data", "kv-fed-prod-cleveland"}
+
+
 def test_every_rule_about_the_stack_is_broken_here_once() -> None:
     assert {rule for rule, *_ in BREAKS} == {name for name, rule in RULES.items() if rule.stack_wide}
 
