@@ -4,12 +4,11 @@ import importlib
 import os
 import pkgutil
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import typer
 
-from automation import commands
+from automation import commands, search_path
 from automation.outcome import Code, explain
 from emulator import paths
 
@@ -50,10 +49,7 @@ def main() -> NoReturn:
     """Run the command that the arguments name and end the process with its exit code."""
     if os.environ.get("PYTHONPATH") == str(paths.REPOSITORY):
         del os.environ["PYTHONPATH"]  # the launcher's; programs that are started here must not inherit it
-    scripts = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join(
-        [os.environ.get("PATH", os.defpath), scripts]
-    )  # uv, where there is none
+    search_path.extend()
     try:
         build()(prog_name="fed")
     except BrokenPipeError:

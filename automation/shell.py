@@ -2,12 +2,12 @@
 
 import os
 import shlex
-import sys
 from pathlib import Path
 
 from pulumi.automation import LocalWorkspace
 
 from automation.engine import Engine
+from automation.search_path import without_added
 from automation.target import OWN_HOME, ROOT, emulator_environment
 from emulator import paths
 from emulator.control import Emulator
@@ -24,7 +24,7 @@ def export_lines() -> list[str]:
     if environment["FED_HOME"] == str(ROOT / ".fed"):
         del environment["FED_HOME"]  # the default; in the shell it would bind other clones, too
     _make_stacks(LocalWorkspace(work_dir=str(ROOT), pulumi_command=engine, env_vars=environment))
-    environment["PATH"] = _joined(environment["PATH"].split(os.pathsep))
+    environment["PATH"] = without_added(environment["PATH"])
     return [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
 
 
@@ -35,7 +35,10 @@ def unset_lines() -> list[str]:
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder not in ours]
     nowhere = Record(pid=0, started=0, plugins="", arm="", socket="", backend="", code="")
     names = {*Emulator(ROOT, paths.home(), nowhere).environment(), *OWN_HOME} - {"PATH", "FED_HOME"}
-    return [f"export PATH={shlex.quote(_joined(folders))}", *(f"unset {name}" for name in sorted(names))]
+    return [
+        f"export PATH={shlex.quote(without_added(os.pathsep.join(folders)))}",
+        *(f"unset {name}" for name in sorted(names)),
+    ]
 
 
 def _make_stacks(workspace: LocalWorkspace) -> None:
@@ -43,9 +46,3 @@ def _make_stacks(workspace: LocalWorkspace) -> None:
     missing = wanted - {stack.name for stack in workspace.list_stacks()}
     for name in sorted(missing, key=lambda name: (name == FIRST, name)):  # the last one made is selected
         workspace.create_stack(name)
-
-
-def _joined(folders: list[str]) -> str:
-    """Return a PATH in which each folder stands once, where it came first, without this clone's ``.venv``."""
-    scripts = str(Path(sys.executable).parent)
-    return os.pathsep.join(folder for folder in dict.fromkeys(folders) if folder != scripts)

@@ -11,8 +11,14 @@ import sys
 
 from automation.outcome import FedError
 
-_SBIN = "/usr/sbin:/sbin"
-_PROGRAMS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
+_PROGRAMS = {
+    "flock": "util-linux",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
 _LIBRARIES = {"libnftables.so.1": "nftables"}
 
 
@@ -56,7 +62,7 @@ def cure(packages: list[str]) -> str:
 
 
 def _program(name: str) -> bool:
-    return bool(shutil.which(name) or shutil.which(name, path=_SBIN))
+    return shutil.which(name) is not None
 
 
 def _library(name: str) -> bool:

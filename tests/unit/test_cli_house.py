@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from automation import doctor, shell, suite, system, take_down
+from automation import doctor, search_path, shell, suite, system, take_down
 from automation.options import On
 from automation.outcome import FedError, QuestionError, RefusedError
 from automation.target import azure_environment, emulator_environment
@@ -74,6 +74,18 @@ class TestAShell:
         environment = azure_environment(ENGINE)
         assert str(plugins) not in environment["PATH"]
         assert not {"PULUMI_BACKEND_URL", "FED_EMULATOR", "PULUMI_HOME"} & set(environment)
+
+
+class TestThePath:
+    def test_gets_what_users_lack_behind_their_own_and_gives_it_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search_path, "_added", [])
+        monkeypatch.setenv("PATH", "/opt/mine:/usr/bin:/sbin:/opt/mine")
+        search_path.extend()
+        extended = os.environ["PATH"]
+        assert extended.startswith("/opt/mine:/usr/bin:/sbin") and "/usr/sbin" in extended.split(":")
+        assert search_path.without_added(extended) == "/opt/mine:/usr/bin:/sbin"
 
 
 class TestPackagesOfTheSystem:
