@@ -345,7 +345,8 @@ class TestIsolation:
     def test_a_container_has_no_rights_and_sees_nothing_of_the_machine(self, federation: Federation) -> None:
         look = """
         import glob, json, os, pathlib
-        status = pathlib.Path("/proc/self/status").read_text().split("\\n")
+        everybody = [path.read_text() for path in pathlib.Path("/proc").glob("[0-9]*/status")]
+        status = "".join(everybody).split("\\n")
         def refused(path):
             try:
                 pathlib.Path(path).write_text("x")
@@ -368,9 +369,9 @@ class TestIsolation:
         code = textwrap.dedent(look).replace("CLOSED", repr(closed)).replace("HIDDEN", repr(hidden))
         ran = federation.fabric.exec("vm-one", ["python3", "-c", code], container="worker")
         seen = json.loads(ran.stdout)
-        assert seen["capabilities"] == ["0" * 16] * 3
-        assert seen["privileges"] == ["1"]
-        assert seen["processes"] <= 4
+        assert 3 <= seen["processes"] <= 4  # the init, the program, this look
+        assert set(seen["capabilities"]) == {"0" * 16}
+        assert set(seen["privileges"]) == {"1"}
         assert all(seen["refused"])
         assert seen["allowed"]
         assert seen["seen"] == []
