@@ -18,7 +18,6 @@ from xml.sax.saxutils import escape
 import aiohttp
 import jwt
 from aiohttp import web
-from multidict import CIMultiDict
 from yarl import URL
 
 from emulator.fabric.azurite import Azurite
@@ -228,9 +227,9 @@ class FrontDoor:
 
     async def _forward(self, request: web.Request, body: Any) -> web.StreamResponse:
         """Pass a request on to Azurite as it is, and its answer back."""
-        headers = CIMultiDict(
+        headers = [
             (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
-        )
+        ]
         try:
             await self._azurite.ready()
             async with self._azurite.session.request(
