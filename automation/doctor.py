@@ -164,10 +164,11 @@ def _emulator() -> Finding:
 def _networks() -> Iterator[Finding]:
     """Try a network of the emulator: namespaces, links, packet filters."""
     if missing := system.missing_packages():
-        how = "as root, fed installs them itself" if os.geteuid() == 0 else system.cure(missing)
+        can_install = system.can_install()
+        how = "the first ./fed up or ./fed test installs them" if can_install else system.cure(missing)
         yield Finding(
             name="networks",
-            state=NOTE if os.geteuid() == 0 and shutil.which("apt-get") else BAD,
+            state=NOTE if can_install else BAD,
             detail=f"packages are missing: {', '.join(missing)}",
             cure=how,
         )

@@ -28,12 +28,14 @@ def command(  # noqa: PLR0917 typer reads the order
 
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
-    from automation import deploy, show_status  # noqa: PLC0415 slow
+    from automation import deploy, show_status, system  # noqa: PLC0415 slow
     from automation.operate import emulated  # noqa: PLC0415
     from automation.target import open_target  # noqa: PLC0415
 
     target = open_target(stack_name(stack, stack_option), on)
     outputs = deploy.up(target, ask=on is On.AZURE and not yes)
     if machines:
+        if target.emulator and system.can_install():
+            system.require_packages()
         emulated.bring_up(target, outputs)
     show_status.show(target, outputs, as_json=as_json)
