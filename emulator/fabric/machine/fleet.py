@@ -32,6 +32,7 @@ COMMAND_SECONDS = 5400.0
 OUTPUT_BYTES = 4096
 """Azure answers the last 4 KB of each stream."""
 _REPORT_PAUSE = 0.2
+_REPORT_AGAIN = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -216,16 +217,19 @@ class Fleet:
             log.error("the answer of run command %s is lost: %s", operation, gone)
 
     async def _report(self, identifier: str, machine: Machine) -> None:
-        """Tell the control plane how a machine is doing, whenever that changes."""
+        """Tell the control plane how a machine is doing, whenever that changes; again until it is heard."""
+        told = True
         while True:
             await machine.news.wait()
-            await asyncio.sleep(_REPORT_PAUSE)
+            await asyncio.sleep(_REPORT_PAUSE if told else _REPORT_AGAIN)
             machine.news.clear()
-            health = _health_of(machine)
             try:
-                await self._control_plane.report_machine(identifier, health)
-            except Exception as failed:
-                log.warning("the report of %s is lost: %r", machine.name, failed)
+                await self._control_plane.report_machine(identifier, _health_of(machine))
+                told = True
+            except (TimeoutError, OSError, aiohttp.ClientError) as failed:
+                if told:
+                    log.warning("the control plane does not take the report of %s: %r", machine.name, failed)
+                told = False
                 machine.news.set()
 
 
