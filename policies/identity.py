@@ -81,15 +81,14 @@ def data_accounts_are_not_shared(resources: list[Planned]) -> Iterator[Fault]:
     """No role is given on a whole storage account that holds containers."""
     holders = accounts_with_containers(resources)
     accounts = [r for r in resources if r.urn in holders]
+    containers = {r.urn for r in resources if r.type == CONTAINER}
     for assignment in (r for r in resources if r.type == ASSIGNMENT):
         scope = at(assignment.props, "scope")
-        for account in accounts:
-            whole = _kind(scope) == "storageaccounts" if isinstance(scope, str) else True
-            through = any(
-                c.urn in assignment.refers.get("scope", ()) for c in resources if c.type == CONTAINER
-            )
-            if whole and not through and account in assignment.refers_to("scope", [account]):
-                yield Fault(urn=assignment.urn, what=f"it is given on the whole account {account.name}")
+        narrow = isinstance(scope, str) and _kind(scope) != "storageaccounts"
+        if narrow or not containers.isdisjoint(assignment.refers.get("scope", ())):
+            continue
+        for account in assignment.refers_to("scope", accounts):
+            yield Fault(urn=assignment.urn, what=f"it is given on the whole account {account.name}")
 
 
 @stack_rule(

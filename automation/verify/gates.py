@@ -7,6 +7,7 @@ priority until one matches.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from automation.verify.network import Group, Interval, Rule, Topology
 from automation.verify.ports import EVERY, NONE, Ports, difference, intersection, union
@@ -19,7 +20,7 @@ class Decision:
 
     parts: tuple[tuple[Ports, Rule | None], ...]
 
-    @property
+    @cached_property
     def allowed(self) -> Ports:
         """The ports let through."""
         return union(r for found, rule in self.parts if rule is None or rule.allows for r in found)
@@ -36,7 +37,7 @@ class Passage:
     decisions: tuple[Decision, ...]
     unfiltered: str | None = None
 
-    @property
+    @cached_property
     def allowed(self) -> Ports:
         """The ports let through."""
         found = EVERY

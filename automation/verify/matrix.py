@@ -113,11 +113,14 @@ class _Computation:
                 self._gates.passage(source, OUTBOUND, source, destination, protocol),
                 self._gates.passage(destination, INBOUND, source, destination, protocol),
             )
+            intended = self._intended.between(source, destination, protocol)
+            if not (intended or gates[0].allowed or gates[1].allowed):
+                continue  # closed twice, as intended
             cell = Cell(
                 source=source,
                 destination=destination,
                 protocol=protocol,
-                intended=self._intended.between(source, destination, protocol),
+                intended=intended,
                 computed=self._computed(path, gates, source, destination, protocol),
             )
             if cell.computed or cell.intended:

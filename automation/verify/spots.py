@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from automation.verify.network import Interface, Interval, Side, Subnet, Topology
+from automation.verify.network import Interface, Interval, Rule, Side, Subnet, Topology
 from federation.intent import INTERNET, Intent, Place
 from policies.addresses import is_internal
 
@@ -67,7 +67,8 @@ class Spot:
 def spots(topology: Topology, intent: Intent) -> tuple[Spot, ...]:
     """Return every spot of a deployment, inside first."""
     meant = _meant(intent)
-    inside = [s for subnet in topology.subnets.values() for s in _inside(topology, subnet, meant)]
+    drawn = _drawn(topology)
+    inside = [s for subnet in topology.subnets.values() for s in _inside(topology, subnet, meant, drawn)]
     seen = {s.address for s in inside}
     absent = [
         Spot(
@@ -80,7 +81,7 @@ def spots(topology: Topology, intent: Intent) -> tuple[Spot, ...]:
         for address, place in meant.items()
         if address not in seen
     ]
-    return (*inside, *absent, *_outside(topology))
+    return (*inside, *absent, *_outside(topology, drawn))
 
 
 def _meant(intent: Intent) -> dict[int, Place]:
@@ -93,12 +94,13 @@ def _meant(intent: Intent) -> dict[int, Place]:
     return found
 
 
-def _inside(topology: Topology, subnet: Subnet, meant: Mapping[int, Place]) -> Iterator[Spot]:
+def _inside(
+    topology: Topology, subnet: Subnet, meant: Mapping[int, Place], drawn: tuple[Interval, ...]
+) -> Iterator[Spot]:
     party = topology.network_of(subnet).party
     present = {int(i.address): i for i in topology.interfaces if i.subnet == subnet.key}
-    lines = _lines(topology, [*present, *meant])
+    lines = _lines(drawn, [*present, *meant])
     alike: dict[tuple[Interval, ...], list[Interval]] = {}
-    drawn = _drawn(topology)
     for prefix in subnet.prefixes:
         for low, high in _atoms(prefix, lines):
             interface = present.get(low) if low == high else None
@@ -136,23 +138,29 @@ def _inside(topology: Topology, subnet: Subnet, meant: Mapping[int, Place]) -> I
         )
 
 
-def _lines(topology: Topology, addresses: Iterable[int]) -> list[int]:
+def _lines(drawn: tuple[Interval, ...], addresses: Iterable[int]) -> list[int]:
     """Return the addresses at which something begins or has just ended, sorted."""
     cuts = {cut for address in addresses for cut in (address, address + 1)}
-    cuts.update(cut for low, high in _drawn(topology) for cut in (low, high + 1))
+    cuts.update(cut for low, high in drawn for cut in (low, high + 1))
     return sorted(cuts)
 
 
 def _drawn(topology: Topology) -> tuple[Interval, ...]:
     """Return every range that a rule or route names."""
     found: dict[Interval, None] = {}
+    for rule in _rules(topology):
+        found.update(dict.fromkeys((*rule.source.ranges, *rule.destination.ranges)))
     for subnet in topology.subnets.values():
-        groups = [subnet.group, *(i.group for i in topology.interfaces if i.subnet == subnet.key)]
-        for rule in (r for g in groups if g for r in g.rules):
-            found.update(dict.fromkeys((*rule.source.ranges, *rule.destination.ranges)))
         for route in subnet.routes:
             found[int(route.prefix.network_address), int(route.prefix.broadcast_address)] = None
     return tuple(found)
+
+
+def _rules(topology: Topology) -> Iterator[Rule]:
+    """Yield every rule in force anywhere."""
+    groups = [s.group for s in topology.subnets.values()] + [i.group for i in topology.interfaces]
+    for group in {g.id: g for g in groups if g}.values():
+        yield from group.rules
 
 
 def _atoms(prefix: IPv4Network, lines: list[int]) -> Iterator[Interval]:
@@ -164,7 +172,7 @@ def _atoms(prefix: IPv4Network, lines: list[int]) -> Iterator[Interval]:
         low = high + 1
 
 
-def _outside(topology: Topology) -> Iterator[Spot]:
+def _outside(topology: Topology, drawn: tuple[Interval, ...]) -> Iterator[Spot]:
     """Yield the internet, and each tag and range outside every network that some rule names."""
     yield Spot(
         party="internet", part="any", address=None, text=INTERNET, tags=frozenset({OUTSIDE, "azurecloud"})
@@ -175,10 +183,8 @@ def _outside(topology: Topology) -> Iterator[Spot]:
         for p in network.space
     ]
     tags: dict[str, None] = {}
-    for subnet in topology.subnets.values():
-        groups = [subnet.group, *(i.group for i in topology.interfaces if i.subnet == subnet.key)]
-        for rule in (r for g in groups if g for r in g.rules if not r.default):
-            tags.update(dict.fromkeys(sorted(rule.source.tags | rule.destination.tags)))
+    for rule in _rules(topology):
+        tags.update(dict.fromkeys(sorted(rule.source.tags | rule.destination.tags)))
     for tag in tags:
         if tag not in _NOT_OUTSIDE:
             yield Spot(
@@ -188,7 +194,7 @@ def _outside(topology: Topology) -> Iterator[Spot]:
                 text=tag,
                 tags=frozenset({tag, OUTSIDE, "azurecloud"}),
             )
-    for low, high in _drawn(topology):
+    for low, high in drawn:
         if not any(low <= space_high and space_low <= high for space_low, space_high in spaces):
             public = not is_internal(IPv4Address(low))
             yield Spot(
