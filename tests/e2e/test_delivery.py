@@ -263,3 +263,12 @@ def test_preflight_reads_the_emulator_and_takes_no_missing_answer_for_a_good_one
         "the quotas of networks",
     }
     assert {one.what for one in found} <= unanswered
+
+
+def test_who_may_deploy_is_made_and_github_is_told_how(pull_request: tuple[Clone, Path]) -> None:
+    clone, _ = pull_request
+    made = clone.fed("bootstrap", "--yes")
+    assert made.returncode == 0, made.stderr
+    lines = made.stdout.splitlines()
+    for environment in ("dev", "dev-plan", "mvp", "mvp-plan", "prod", "prod-plan"):
+        assert sum(f"--env {environment} " in line for line in lines) == 2
