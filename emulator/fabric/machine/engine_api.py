@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
+import sys
+import termios
 import uuid
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -26,6 +29,8 @@ from emulator.fabric.machine.runtime import Process
 API_VERSION = "1.44"
 STDOUT, STDERR = 1, 2
 _FOLLOW_SECONDS = 0.2
+_TAKEN_SECONDS = 10.0
+_TAKEN_PAUSE = 0.002
 
 Json = dict[str, Any]
 
@@ -295,13 +300,26 @@ class _Hijacked(web.StreamResponse):
         )
         transport.write(start + b"Content-Type: application/vnd.docker.raw-stream\r\n\r\n")
         try:
-            transport.write(await self._output)
+            output = await self._output
+            await _taken(transport)
+            transport.write(output)
         finally:
             transport.close()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Everything has been written."""
         del data
+
+
+async def _taken(transport: asyncio.Transport) -> None:
+    """Wait until the peer of a Unix socket has read all that was written to it, or is gone."""
+    connection = transport.get_extra_info("socket")
+    end = asyncio.get_running_loop().time() + _TAKEN_SECONDS
+    while not transport.is_closing() and asyncio.get_running_loop().time() < end:
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        if not transport.get_write_buffer_size() and not int.from_bytes(queued, sys.byteorder):
+            return
+        await asyncio.sleep(_TAKEN_PAUSE)
 
 
 def _frame(stream: int, content: bytes) -> bytes:
