@@ -1,0 +1,52 @@
+"""The description of the pages names only what exists: columns of the curated tables and measures."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from workloads.mlflow.curation import schema
+
+PAGES: dict[str, Any] = yaml.safe_load(Path("dashboards/pages.yaml").read_text())
+AUDIENCES = ("hospital", "centre")
+VISUALS = [
+    pytest.param(page, visual, id=f"{audience}-{page['name']}-{visual['name']}")
+    for audience in AUDIENCES
+    for page in PAGES[audience]
+    for visual in page["visuals"]
+]
+
+
+class TestSchema:
+    @pytest.mark.parametrize("table", schema.TABLES.values(), ids=list(schema.TABLES))
+    def test_keys_and_references_are_columns(self, table: schema.Table) -> None:
+        for name in (*table.key, *table.refers_to):
+            assert not table.column(name).nullable
+        for name, dimension in table.refers_to.items():
+            assert schema.TABLES[dimension].key == (name,)
+            assert schema.TABLES[dimension].column(name).kind == table.column(name).kind
+        names = [column.name for column in table.columns]
+        assert len(names) == len(set(names))
+        assert all(column.description for column in table.columns)
+
+
+class TestPages:
+    @pytest.mark.parametrize(("page", "visual"), VISUALS)
+    def test_visual_shows_what_the_tables_have(self, page: dict[str, Any], visual: dict[str, Any]) -> None:
+        for name in visual.get("measures", ()):
+            assert name in PAGES["measures"]
+        for name in (*visual.get("by", ()), *page.get("choose", ())):
+            table, _, column = name.partition(".")
+            assert schema.TABLES[table].column(column)
+
+    def test_measures_live_in_a_table_and_are_used(self) -> None:
+        used = {name for param in VISUALS for name in param.values[1].get("measures", ())}
+        assert used == set(PAGES["measures"])
+        assert {measure["table"] for measure in PAGES["measures"].values()} <= set(schema.TABLES)
+
+    @pytest.mark.parametrize("audience", AUDIENCES)
+    def test_names_on_a_page_are_unique(self, audience: str) -> None:
+        for page in PAGES[audience]:
+            names = [visual["name"] for visual in page["visuals"]]
+            assert len(names) == len(set(names))
