@@ -1,4 +1,4 @@
-"""The curated tables, column by column: the one truth for the writer, the local pages and the Power BI models.
+"""The curated tables, column by column: the one truth for writer, local pages and Power BI models.
 
 Each table is one Parquet file, `curated/<table>.parquet`: in the centre's container `server` with everything
 the centre may see, in `client-<hospital>` with the hospital's own rows, the federation's, and what the others
