@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import email.utils
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
@@ -154,12 +154,7 @@ class FrontDoor:
             await self._create(account, operation.container)
         elif operation.container is not None:
             await self._ensure(account, operation.container)
-        answer = await self._forward(request, body)
-        if operation.creates_container and answer.status == 201:
-            self._azurite.note_container(account.name, operation.container or "", account_mark(account))
-        if operation.deletes_container and answer.status == 202:
-            await self._delete(account, operation.container)
-        return answer
+        return await self._forward(request, body, lambda status: self._settle(account, operation, status))
 
     def _account(self, request: web.Request, endpoint: str | None) -> Document:
         """Return the account that a request is for, when this endpoint leads to it."""
@@ -219,14 +214,23 @@ class FrontDoor:
             raise StorageError("AuthorizationFailure", str((body.get("error") or {}).get("message", body)))
         await self._changed(lambda: self._inventory().get(identifier) is not None, _SEEN_SECONDS)
 
+    async def _settle(self, account: Document, operation: Operation, status: int) -> None:
+        """Bring ARM in step with what Azurite did, before the caller hears of it."""
+        if operation.creates_container and status == 201:
+            self._azurite.note_container(account.name, operation.container or "", account_mark(account))
+        if operation.deletes_container and status == 202:
+            await self._delete(account, operation.container)
+
     async def _delete(self, account: Document, container: str | None) -> None:
         identifier = _container_id(account, container or "")
         await self._control_plane.delete(identifier, ARM_VERSION)
         self._azurite.forget_container(account.name, container or "")
         await self._changed(lambda: self._inventory().get(identifier) is None, _SEEN_SECONDS)
 
-    async def _forward(self, request: web.Request, body: Any) -> web.StreamResponse:
-        """Pass a request on to Azurite as it is, and its answer back."""
+    async def _forward(
+        self, request: web.Request, body: Any, settle: Callable[[int], Awaitable[None]]
+    ) -> web.StreamResponse:
+        """Pass a request on to Azurite as it is, and its answer back once `settle(status)` is done."""
         headers = [
             (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
         ]
@@ -239,6 +243,7 @@ class FrontDoor:
                 data=body,
                 allow_redirects=False,
             ) as upstream:
+                await settle(upstream.status)
                 answer = web.StreamResponse(status=upstream.status, reason=upstream.reason)
                 for name, value in upstream.headers.items():
                     if name.lower() not in _HOP_BY_HOP:

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
@@ -69,6 +70,8 @@ class Cloud:
         self.health: dict[str, Json] = {}
         self.images: list[Json] = []
         self.revision = 1
+        self.write_seconds = 0.0
+        """How long ARM takes for a write that comes through its API."""
         self._history: dict[str, tuple[int, bool]] = {}
         self._news = threading.Condition()
         self._server = _Server(str(socket), _Handler)
@@ -396,11 +399,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.cloud.take_health(unquote(path.removeprefix("/emulator/vms/")), self._body())
             self._answer({})
         else:  # the front door makes a container
+            time.sleep(self.server.cloud.write_seconds)
             kind = "Microsoft.Storage/storageAccounts/blobServices/containers"
             self.server.cloud.put(unquote(path), kind, self._body())
             self._answer(self.server.cloud.body(unquote(path)), 201)
 
     def do_DELETE(self) -> None:
+        time.sleep(self.server.cloud.write_seconds)
         self.server.cloud.delete(unquote(urlsplit(self.path).path))
         self._answer({})
 

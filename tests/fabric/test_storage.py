@@ -128,7 +128,7 @@ def place(cloud: Cloud, fabric: Fabric) -> Iterator[Place]:
         cloud.assign("contributor", identities["hub"], f"{scope}/{container}")
     cloud.assign("contributor", identities["one"], f"{scope}/client-one")
     cloud.assign("reader", identities["one"], f"{one_account}/blobServices/default/containers/data")
-    fabric.wait_ready(cloud.revision)
+    fabric.wait_ready(cloud.revision, 300)  # Azurite is installed when it is needed first
     made = Place(cloud, fabric, hub_account, one_account, identities["one"])
     yield made
     made.close()
@@ -233,7 +233,10 @@ class TestContainers:
         again = 'show(attempt(lambda: blob(ONE, "fresh").download_blob()))'
         assert place.run("vm-one", again) == [404, "BlobNotFound"]  # a new one of that name is empty
 
-    def test_what_the_data_plane_makes_is_in_arm(self, place: Place) -> None:
+    def test_what_the_data_plane_made_or_deleted_is_so_in_arm_when_it_answers(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(place.cloud, "write_seconds", 0.3)
         place.cloud.assign("contributor", place.one, place.one_account)
         shown = place.run(
             "vm-one",
