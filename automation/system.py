@@ -11,6 +11,9 @@ import sys
 
 from automation.outcome import FedError
 
+LOCK_SECONDS = 300
+"""How long to wait for another installation (a machine that has just started often has one going on)."""
+
 _PROGRAMS = {
     "flock": "util-linux",
     "ip": "iproute2",
@@ -44,9 +47,10 @@ def require_packages() -> None:
     print(
         f"fed: installing packages that the emulator's networks need: {', '.join(missing)}", file=sys.stderr
     )
-    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
+    apt = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", "--yes", "--quiet"]
+    install = [*apt, "install", "--no-install-recommends", *missing]
     if _quietly(install):
-        _quietly(["apt-get", "update", "--quiet"])
+        _quietly([*apt, "update"])
         if failure := _quietly(install):
             raise FedError(f"{' '.join(install)} failed:\n{failure}")
     if left := missing_packages():

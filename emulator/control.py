@@ -97,6 +97,9 @@ class Emulator:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if found := cls.running(root, home):
+                if found.record.pid != process.pid:  # ours must not begin when this one has been ended
+                    process.kill()
+                    process.wait()
                 return found
             if process.poll() not in {None, 0}:  # 0: another caller's daemon was first
                 raise EmulatorError(_did_not_start(log, f"ended with exit code {process.returncode}"))

@@ -18,6 +18,7 @@ import logging
 import os
 import queue
 import runpy
+import select
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 from google.protobuf import empty_pb2
@@ -266,11 +267,14 @@ class isolated:  # noqa: N801 reads as a statement
 class Stream:
     """A child process whose output is read as it comes: iterate for ("stdout" or "stderr", bytes)."""
 
+    running: ClassVar[set["Stream"]] = set()
+
     def __init__(self, command: list[str], directory: Path, environment: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(  # noqa: S603 the engine names the program, we name the interpreter
             command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self.chunks: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self.running.add(self)
         for name in ("stdout", "stderr"):
             threading.Thread(target=self._pump, args=(name,), daemon=True).start()
 
@@ -296,7 +300,9 @@ class Stream:
 
     def wait(self) -> int:
         """Return the exit code."""
-        return self.process.wait()
+        code = self.process.wait()
+        self.running.discard(self)
+        return code
 
 
 def interpreter(program: str, options: Mapping[str, Any]) -> str:
@@ -326,12 +332,21 @@ def serve(arguments: list[str]) -> None:
         signal.signal(ended_by, leave)
     server.start()
     print(port, flush=True)
-    server.wait_for_termination()
+    wait_for_end_of_reader(sys.stdout.fileno())
+    leave()
 
 
-def leave(_signal: int, _frame: FrameType | None) -> None:
+def wait_for_end_of_reader(pipe: int) -> None:
+    """Return when nobody reads a pipe any more: an engine that was killed says nothing, its pipes close."""
+    closed = select.poll()
+    closed.register(pipe, 0)  # an error is always reported
+    closed.poll()
+
+
+def leave(_signal: int = 0, _frame: FrameType | None = None) -> None:
     """Go at once and without a word: a KeyboardInterrupt would land in the user's diagnostics."""
-    sys.stdout.flush()
+    for stream in list(Stream.running):
+        stream.stop()
     os._exit(0)
 
 

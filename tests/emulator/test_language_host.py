@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -79,6 +80,22 @@ class TestTheHost:
             _, err = process.communicate(timeout=10)
             assert (process.returncode, err) == (0, "")
 
+    def test_it_ends_when_the_engine_was_killed(self, project: Path) -> None:
+        reader = "import sys, time; sys.stdin.readline(); print('read', flush=True); time.sleep(60)"
+        engine = subprocess.Popen(
+            [sys.executable, "-c", reader], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert engine.stdin
+        assert engine.stdout
+        started = subprocess.Popen([HOST], cwd=project, stdout=engine.stdin)
+        engine.stdin.close()
+        assert engine.stdout.readline() == "read\n"
+        assert started.poll() is None
+        engine.kill()
+        engine.wait()
+        assert started.wait(timeout=10) == 0
+        engine.stdout.close()
+
     def test_it_names_the_plugins_of_the_installed_sdks(self, project: Path) -> None:
         with host(project) as (stub, _):
             packages = stub.GetRequiredPackages(language_pb2.GetRequiredPackagesRequest()).packages
@@ -102,6 +119,16 @@ class TestTheHost:
         assert b"".join(answer.stdout for answer in answers) == b"b=c ['engine']\n"
         assert b"".join(answer.stderr for answer in answers) == b"oh"
         assert answers[-1].exitcode == 3
+
+    def test_a_policy_pack_ends_with_the_host(self, project: Path) -> None:
+        (project / "__main__.py").write_text("import os, time\nprint(os.getpid())\ntime.sleep(60)\n")
+        info = language_pb2.ProgramInfo(program_directory=str(project))
+        with host(project) as (stub, process):
+            answers = stub.RunPlugin(language_pb2.RunPluginRequest(pwd=str(project), info=info))
+            pack = os.pidfd_open(int(next(iter(answers)).stdout))
+            process.terminate()
+            assert select.select([pack], [], [], 10)[0]
+            os.close(pack)
 
     def test_it_is_asked_for_its_version_and_told_to_cancel(self, project: Path) -> None:
         with host(project) as (stub, _):

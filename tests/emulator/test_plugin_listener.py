@@ -1,6 +1,7 @@
 """Who gets a provider instance, and what the launcher says to those who do not."""
 
 import os
+import select
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -77,6 +78,22 @@ def test_an_instance_ends_with_its_launcher(environment: dict[str, str]) -> None
         state = grpc.channel_ready_future(channel)
         with pytest.raises(grpc.FutureTimeoutError):
             state.result(timeout=1)
+
+
+def test_a_launcher_ends_with_an_engine_that_was_killed(environment: dict[str, str]) -> None:
+    start = f"{BIN / 'pulumi-resource-random'} & echo $!; read -r"
+    engine = subprocess.Popen(
+        ["bash", "-c", start], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert engine.stdout
+    launcher = os.pidfd_open(int(engine.stdout.readline()))
+    assert engine.stdout.readline().strip().isdigit()
+    assert not select.select([launcher], [], [], 1.5)[0]
+    engine.kill()
+    engine.wait()
+    assert select.select([launcher], [], [], 10)[0]
+    os.close(launcher)
+    engine.stdout.close()
 
 
 def test_another_backend_is_refused(environment: dict[str, str]) -> None:
