@@ -13,7 +13,9 @@ from automation.delivery.plan import Plan
 from automation.delivery.plan import Target as Place
 from automation.delivery.plan import read as read_plan
 from automation.half_made import clear, roll_back
+from automation.operation import warn
 from automation.outcome import QuestionError, RefusedError
+from automation.policy_pack import PACK, broken_by, refusal
 from automation.target import Target
 from automation.view import sentence, stderr
 
@@ -21,13 +23,15 @@ from automation.view import sentence, stderr
 def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     """Deploy a stack and return its outputs.
 
-    With `ask` the plan is shown first and a person decides; raises RefusedError when they decline.
+    With `ask` the plan is shown first and a person decides. On Azure it is made in any case, since only a
+    plan shows what several resources together break before anything is changed.
+    Raises RefusedError when a person declines or a rule of `policies/` is broken.
     """
     stack = target.stack()
     killed = holders.recover(target, stack)
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
-    if ask:
-        plan = preview(target)
+    plan = preview(target) if ask or target.emulator is None else None
+    if plan and ask:
         stderr.print(show_plan.render(plan))
         if plan.changes:
             _confirm(f"Deploy this to {target.on}?")
@@ -35,6 +39,7 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     def run(on_event: OnEvent) -> UpResult:
         return stack.up(
             on_event=on_event,
+            policy_packs=[PACK],
             refresh=killed or None,
             show_secrets=False,
             suppress_outputs=True,
@@ -50,7 +55,7 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
 
 
 def preview(target: Target) -> Plan:
-    """Return what `up` would change."""
+    """Return what `up` would change; raise RefusedError when that breaks a mandatory rule of `policies/`."""
     stack = target.stack()
     holders.recover(target, stack)
 
@@ -58,8 +63,14 @@ def preview(target: Target) -> Plan:
         return stack.preview(on_event=on_event, json=True, color="never")
 
     result, record = operation.run(target, f"previewing {target.name}", run)
+    document = json.loads(result.stdout)
+    before = (stack.export_stack().deployment or {}).get("resources") or ()
+    violations = broken_by(target.name, before, document, target.hospitals)
+    warn(violations)
+    if refused := refusal(violations):
+        raise RefusedError(f"{refused}\nNothing was deployed.")
     place: Place = "emulator" if target.emulator else "azure"
-    return read_plan(target.name, place, json.loads(result.stdout), unchanged=record.unchanged())
+    return read_plan(target.name, place, document, unchanged=record.unchanged())
 
 
 def outputs(target: Target) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
 from automation.parties import is_counted, name_of, party_of, type_of
+from automation.policy_pack import Violation, from_event
 
 CHANGES = {
     "create": "created",
@@ -66,6 +67,7 @@ class Record:
         self.began = time.monotonic()
         self.shares: dict[str, Share] = {}
         self.said: list[Said] = []
+        self.violations: list[Violation] = []
 
     def add(self, event: EngineEvent) -> None:
         """Take one event."""
@@ -76,6 +78,10 @@ class Record:
                 self._step(event.res_outputs_event.metadata, "ended")
             elif event.res_op_failed_event:
                 self._step(event.res_op_failed_event.metadata, "failed")
+            elif event.policy_event:
+                found = from_event(self._stack, event.policy_event, self._hospitals)
+                if found not in self.violations:
+                    self.violations.append(found)
             elif event.diagnostic_event and event.diagnostic_event.severity in {"warning", "error"}:
                 seen = event.diagnostic_event
                 text = _MARKUP.sub("", f"{seen.prefix or ''}{seen.message}").strip()

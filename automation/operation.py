@@ -1,15 +1,17 @@
 """Runs an operation of the engine: shows it, and turns its end into words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from pulumi.automation import CommandError, ConcurrentUpdateError, OnEvent
 
 from automation.events import Record
 from automation.holders import refuse_held
-from automation.outcome import FedError
+from automation.outcome import FedError, RefusedError
+from automation.policy_pack import Violation, refusal, told
 from automation.target import Target
 from automation.view import shown, stderr
+from policies.rule import Level
 
 T = TypeVar("T")
 
@@ -17,8 +19,9 @@ T = TypeVar("T")
 def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[T, Record]:
     """Run `operation` (which must pass the given callback to the engine) and show it while it lasts.
 
-    Raises FedError with the engine's diagnostics when it fails, when it was interrupted, and with the name of
-    the other side when somebody else holds the stack.
+    Raises RefusedError when it breaks a mandatory rule of `policies/`; FedError with the engine's diagnostics
+    when it fails, when it was interrupted, and with the name of the other side when somebody else holds the
+    stack.
     """
     record = Record(target.name, target.hospitals)
     target.engine.interrupted = False
@@ -34,10 +37,19 @@ def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[
     except CommandError as error:
         if target.engine.interrupted:
             raise FedError(f"{doing} was interrupted; run it again to go on from there.") from error
+        if refused := refusal(record.violations):
+            raise RefusedError(f"{refused}\n{doing} stopped there{_changes(record)}.") from error
         raise FedError(_failure(doing, record, error)) from error
+    warn(record.violations)
     for warning in record.warnings():
         stderr.print(f"warning: {warning}", style="yellow", markup=False)
     return result, record
+
+
+def warn(violations: Iterable[Violation]) -> None:
+    """Show the violations of rules that are only advice."""
+    for text in told(violations, Level.ADVISORY):
+        stderr.print(f"warning: {text}", style="yellow", markup=False)
 
 
 def stderr_of(error: CommandError) -> str:
@@ -47,7 +59,10 @@ def stderr_of(error: CommandError) -> str:
 
 def _failure(doing: str, record: Record, error: CommandError) -> str:
     found = record.errors() or [stderr_of(error) or str(error)]
-    done = sum(record.totals()[word] for word in ("created", "updated", "replaced", "deleted"))
-    after = f" after {done} changes" if done else ""
     lines = "\n".join(f"- {text}" for text in found)
-    return f"{doing} failed{after}:\n{lines}"
+    return f"{doing} failed{_changes(record)}:\n{lines}"
+
+
+def _changes(record: Record) -> str:
+    done = sum(record.totals()[word] for word in ("created", "updated", "replaced", "deleted"))
+    return f" after {done} changes" if done else ""

@@ -19,12 +19,9 @@ from pulumi_policy.proxy import (
     UNKNOWN_STRING_VALUE,
 )
 
-from policies import compute, identity, network, operations, placement, storage
+from policies.check import RULES
 from policies.planned import UNKNOWN, Planned
-from policies.rule import RULES, Rule
-
-FAMILIES = (network, storage, compute, identity, placement, operations)
-"""The modules whose import fills `policies.rule.RULES`."""
+from policies.rule import Rule
 
 _SENTINELS = {
     UNKNOWN_ARCHIVE_VALUE,

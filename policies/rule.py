@@ -66,7 +66,7 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {}
-"""All rules by name, filled by importing the modules of `policies.pack`."""
+"""All rules by name, filled by the modules that `policies.check` imports."""
 
 ResourceCheck = Callable[[Planned], Iterable[str]]
 StackCheck = Callable[[list[Planned]], Iterable[Fault]]

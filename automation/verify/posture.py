@@ -4,14 +4,14 @@ The pack stops a wrong property before it is made; this finds one that was chang
 before the rule.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import policies.pack  # noqa: F401 fills RULES
 from automation.verify.finding import Finding, Kind
 from automation.verify.resources import Deployment, Resource
+from policies.check import Broken, broken
 from policies.planned import Planned
-from policies.rule import RULES, Fault, Level, Rule
+from policies.rule import Level
 
 PROOF = "policy"
 _VM = "azure-native:compute:VirtualMachine"
@@ -20,13 +20,7 @@ _VM = "azure-native:compute:VirtualMachine"
 def check(deployment: Deployment) -> list[Finding]:
     """Return a finding for each violation of a mandatory rule."""
     resources = [planned(deployment.stack, resource) for resource in deployment.resources]
-    names = {r.urn: r.name for r in resources}
-    return [
-        _finding(rule, names[fault.urn], fault)
-        for rule in RULES.values()
-        if rule.level is Level.MANDATORY and _meant_for(rule, deployment.stack)
-        for fault in _faults(rule, resources)
-    ]
+    return [_finding(one) for one in broken(deployment.stack, resources) if one.rule.level is Level.MANDATORY]
 
 
 def planned(stack: str, resource: Resource) -> Planned:
@@ -46,27 +40,15 @@ def planned(stack: str, resource: Resource) -> Planned:
     )
 
 
-def _faults(rule: Rule, resources: list[Planned]) -> Iterator[Fault]:
-    if rule.stack_wide:
-        yield from rule.stack_faults(resources)
-        return
-    for resource in resources:
-        yield from rule.faults(resource)
-
-
-def _meant_for(rule: Rule, environment: str) -> bool:
-    return rule.environments is None or environment in rule.environments
-
-
-def _finding(rule: Rule, name: str, fault: Fault) -> Finding:
+def _finding(one: Broken) -> Finding:
     return Finding(
-        kind=Kind.UNKNOWN if rule.name == "known-types" else Kind.WEAKENED,
+        kind=Kind.UNKNOWN if one.rule.name == "known-types" else Kind.WEAKENED,
         proof=PROOF,
-        rule=rule.name,
-        what=f"{name} breaks the rule {rule.name}",
-        culprit=f"{name}: {fault.what}",
-        why=rule.why,
-        mend=rule.mend,
+        rule=one.rule.name,
+        what=f"{one.name} breaks the rule {one.rule.name}",
+        culprit=f"{one.name}: {one.fault.what}",
+        why=one.rule.why,
+        mend=one.rule.mend,
     )
 
 

@@ -462,11 +462,19 @@ def test_a_bad_pull_request_is_stopped_with_reason_and_mend(deployed: Deployed) 
     assert opened != before
     file.write_text(opened)
     try:
+        told = deployed.clone.fed("preview", code=1).stderr
         said = deployed.clone.shell("pulumi preview -s dev --policy-pack policies", code=1).stdout
     finally:
         file.write_text(before)
 
+    assert told.startswith("fed: this breaks a rule that every federation keeps:\nnsg-inbound-named: ")
+    assert (
+        "  - nsg-fed-dev-centre-server (network:NetworkSecurityGroup of centre): "
+        "inbound rule allow-inbound-federated-learning allows *\n"
+    ) in told
+    assert told.endswith("Nothing was deployed.\n")
     assert re.search(r"\[mandatory\] +nsg-inbound-named .*nsg-fed-dev-centre-server", said)
     assert "inbound rule allow-inbound-federated-learning allows *" in said
-    assert "Why it matters: whoever is not named must not be able to open a connection" in said
-    assert "The mend: name the source as address prefixes of one party" in said
+    for text in (told, said):
+        assert "Why it matters: whoever is not named must not be able to open a connection" in text
+        assert "The mend: name the source as address prefixes of one party" in text

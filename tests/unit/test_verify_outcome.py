@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pulumi.automation.events import EngineEvent
 from rich.console import Console
 from verify_deployment import deployment, exported, parties
 from verify_mutations import MUTATIONS, with_rule
 
-import policies.pack  # noqa: F401 fills RULES
+import policies.check  # noqa: F401 fills RULES
 from automation.operate.machines import Ran
 from automation.verify import live, packets, probes
 from automation.verify.check import Verification, verify
@@ -23,7 +22,6 @@ from automation.verify.document import document
 from automation.verify.finding import Kind
 from automation.verify.packets import SOMEWHERE
 from automation.verify.picture import picture
-from automation.verify.policy_pack import PACK, Violations
 from automation.verify.report import report
 from automation.verify.resources import VerifyError, read_export
 from automation.verify.run import Outcome, Sources, run
@@ -288,36 +286,3 @@ class Refusing:
 def test_what_resource_manager_hides_is_not_called_closed() -> None:
     with pytest.raises(VerifyError, match=r"does not show .*nothing is proven"):
         live.read(Refusing(), deployment("dev"), parties("dev"))
-
-
-def event(level: str, message: str) -> EngineEvent:
-    return EngineEvent.from_json(
-        {
-            "sequence": 1,
-            "timestamp": 1,
-            "policyEvent": {
-                "message": message,
-                "policyName": "storage-no-keys",
-                "policyPackName": "fed",
-                "enforcementLevel": level,
-            },
-        }
-    )
-
-
-def test_what_the_pack_said_is_told_once_and_in_full() -> None:
-    told = Violations()
-    message = "Identities only.\nst: allowSharedKeyAccess is true\n    The mend: set it to false."
-    for each in (
-        event("mandatory", message),
-        event("mandatory", message),
-        event("warning", "A zone.\nst: LRS"),
-    ):
-        told.add(each)
-
-    assert told.advisory == ["st: LRS\n    The rule: storage-no-keys: A zone."]
-    assert told.text().startswith(
-        "this plan breaks the federation's own rules in 1 way; nothing was deployed:\n- st:"
-    )
-    assert "The mend: set it to false." in told.text()
-    assert PACK.endswith("/policies")
