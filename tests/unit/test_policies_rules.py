@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import policies.pack  # noqa: F401 fills RULES
+import policies.check  # noqa: F401 fills RULES
 from policies.planned import UNKNOWN, Planned
 from policies.rule import RULES, Level, Rule
 
