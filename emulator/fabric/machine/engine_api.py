@@ -192,9 +192,9 @@ class EngineApi:
         seconds = float(request.query.get("t", STOP_SECONDS))
         match action:
             case "start":
-                if container.running:
+                if container.status in {"running", "restarting"}:
                     return web.Response(status=304)
-                self._machine.start(container)
+                await self._machine.start(container)
             case "stop":
                 if not container.wanted and not container.running:
                     return web.Response(status=304)

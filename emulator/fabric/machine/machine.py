@@ -12,6 +12,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from emulator.fabric.errors import FabricError
 from emulator.fabric.kernel import Namespace
@@ -43,6 +44,7 @@ _STEADY_SECONDS = 10.0
 _LONGEST_PULL_PAUSE = 15.0
 """Seconds between two tries to pull, as of the unit that makes the containers (components/boot)."""
 
+Made = TypeVar("Made")
 Pull = Callable[[str], Awaitable[Image]]
 """Gives the image behind a reference if this machine's identity may have it; raises FabricError."""
 
@@ -72,6 +74,11 @@ class Container:
     restarts: int = 0
     error: str = ""
     task: asyncio.Task[None] | None = field(default=None, repr=False)
+    """What keeps it: pulls its image, then starts it for as long as it is wanted."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held by whoever starts or stops it: one change at a time, as in Docker."""
+    tried: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """Whether the start that was asked for last has come to something."""
 
     @property
     def running(self) -> bool:
@@ -117,8 +124,8 @@ class Machine:
             mark = hashlib.sha256(f"{self.name}/{service.name}/{service.image}".encode()).hexdigest()
             self.containers[service.name] = Container(service, mark)
         for container in self.containers.values():
-            if not container.service.managed:
-                self.start(container)
+            container.wanted = not container.service.managed
+            self._keep(container)
 
     async def off(self) -> None:
         """Switch the power off: everything in the machine ends at once."""
@@ -157,23 +164,37 @@ class Machine:
 
     # Containers
 
-    def start(self, container: Container) -> None:
-        """Start a container and keep it running as its restart policy says; nothing when it runs."""
-        container.wanted = True
-        if container.task is None or container.task.done():
-            container.restarts = 0
-            container.task = asyncio.create_task(self._keep(container))
-            container.task.add_done_callback(lambda task: self._defect(container, task))
+    async def start(self, container: Container) -> None:
+        """Start a container, wait until it runs, and keep it running as its restart policy says.
 
-    def _defect(self, container: Container, task: asyncio.Task[None]) -> None:
-        """Say what no container should meet: an error of the emulator itself."""
-        if not task.cancelled() and (failed := task.exception()) is not None:
-            log.error("%s/%s is given up", self.name, container.service.name, exc_info=failed)
-            container.status, container.error = "dead", f"the emulator failed: {failed!r}"
-            self.news.set()
+        Raises FabricError with the reason why it does not start; it is tried again until it is stopped.
+        """
+        async with container.changing:
+            await self._start(container)
 
     async def stop(self, container: Container, seconds: float = STOP_SECONDS) -> None:
         """Stop a container and keep it stopped."""
+        async with container.changing:
+            await self._stop(container, seconds)
+
+    async def restart(self, container: Container, seconds: float = STOP_SECONDS) -> None:
+        """Stop and start a container; raises FabricError as `start` does."""
+        async with container.changing:
+            await self._stop(container, seconds)
+            await self._start(container)
+
+    async def _start(self, container: Container) -> None:
+        if container.status in {"running", "restarting"}:
+            return
+        container.wanted = True
+        container.tried.clear()
+        if container.task is None or container.task.done():
+            self._keep(container)
+        await container.tried.wait()
+        if container.error:
+            raise FabricError(container.error)
+
+    async def _stop(self, container: Container, seconds: float) -> None:
         container.wanted = False
         task, process = container.task, container.process
         if process is not None and container.running:
@@ -183,29 +204,31 @@ class Machine:
             await process.signal(signal.SIGKILL)
         if task is not None:
             if not container.running:
-                task.cancel()  # it waits for a pull or between two starts
+                task.cancel()  # it pulls, waits between two starts, or is about to run
             await asyncio.wait({task})
         if container.status != "created":
             container.status = "exited"
 
-    async def restart(self, container: Container, seconds: float = STOP_SECONDS) -> None:
-        """Stop and start a container."""
-        await self.stop(container, seconds)
-        self.start(container)
+    def _keep(self, container: Container) -> None:
+        container.restarts = 0
+        container.task = asyncio.create_task(self._run(container))
+        container.task.add_done_callback(lambda task: self._defect(container, task))
 
-    async def _keep(self, container: Container) -> None:
-        pause, wait = 0.1, 1.0
+    def _defect(self, container: Container, task: asyncio.Task[None]) -> None:
+        """Say what no container should meet: an error of the emulator itself."""
+        if not task.cancelled() and (failed := task.exception()) is not None:
+            log.error("%s/%s is given up", self.name, container.service.name, exc_info=failed)
+            container.status, container.error = "dead", f"the emulator failed: {failed!r}"
+            container.tried.set()
+            self.news.set()
+
+    async def _run(self, container: Container) -> None:
+        """Pull a container's image; then start it again and again while it is wanted."""
+        image = await self._insist(container, lambda: self._pull(container.service.image))
+        container.image = image
+        pause = 0.1
         while container.wanted:
-            try:
-                container.image = container.image or await self._pull(container.service.image)
-                container.process = await self._spawn(container, container.image)
-            except (FabricError, OSError) as refused:
-                self._note(container, str(refused))
-                container.status, container.error = "created", str(refused)
-                self.news.set()
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _LONGEST_PULL_PAUSE)
-                continue
+            container.process = await self._insist(container, lambda: self._spawn(container, image))
             started = asyncio.get_running_loop().time()
             await self._attend(container, container.process)
             if not container.wanted or not _again(container):
@@ -219,9 +242,27 @@ class Machine:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
+    async def _insist(self, container: Container, step: Callable[[], Awaitable[Made]]) -> Made:
+        """Do what a start needs, as often as it takes: the unit that makes the containers does the same."""
+        wait = 1.0
+        while True:
+            try:
+                made = await step()
+            except (FabricError, OSError) as refused:
+                self._note(container, str(refused))
+                container.status, container.error = "created", str(refused)
+                container.tried.set()
+                self.news.set()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_PULL_PAUSE)
+            else:
+                container.error = ""
+                return made
+
     async def _attend(self, container: Container, process: Process) -> None:
         """Wait for a container's end, watching its health meanwhile."""
-        container.status, container.error = "running", ""
+        container.status = "running"
+        container.tried.set()
         check = self._healthcheck(container)
         container.health = "starting" if check else None
         watch = asyncio.create_task(self._watch(container, process, check)) if check else None

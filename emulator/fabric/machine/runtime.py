@@ -60,17 +60,29 @@ class Process:
     async def start(cls, spec: Spec, *, file: Path, machine: int, network: str, log: Path) -> Process:
         """Start a container of a machine whose output is appended to `log`, and wait until its program runs.
 
-        See `launch`.
+        See `launch`. A start that is cancelled leaves no process behind.
         """
         read, write = os.pipe()
+
+        async def launched() -> asyncio.subprocess.Process:
+            try:
+                with log.open("ab") as output:
+                    ready = replace(spec, ready=write)
+                    return await launch(ready, file, machine, network, output=output.fileno())
+            finally:
+                os.close(write)
+
+        launching = asyncio.create_task(launched())
         try:
-            with log.open("ab") as output:
-                process = await launch(
-                    replace(spec, ready=write), file, machine, network, output=output.fileno()
-                )
+            process = await asyncio.shield(launching)
+            await _first_byte(read)
+        except asyncio.CancelledError:
+            process = await launching
+            _kill_group(process.pid)
+            await process.wait()
+            raise
         finally:
-            os.close(write)
-        await _first_byte(read)
+            os.close(read)
         return cls(spec, process)
 
     async def wait(self) -> int:
@@ -143,7 +155,7 @@ async def launch(
 
 
 async def _first_byte(descriptor: int) -> None:
-    """Wait until something is written to a pipe, or nobody can any more; close it."""
+    """Wait until something is written to a pipe, or nobody can any more."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
     loop.add_reader(descriptor, readable.set_result, None)
@@ -151,7 +163,6 @@ async def _first_byte(descriptor: int) -> None:
         await readable
     finally:
         loop.remove_reader(descriptor)
-        os.close(descriptor)
 
 
 def _groups(spec: Spec) -> str:
