@@ -12,7 +12,9 @@ Usage (by the engine only): ``pulumi-language-python [engine address]``; prints 
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
+import importlib.util
 import json
 import logging
 import os
@@ -325,15 +327,27 @@ def required_plugins(packages: Path) -> list[dict[str, Any]]:
 def serve(arguments: list[str]) -> None:
     """Serve one engine until it goes: print the port, then wait for the signal that ends us."""
     addresses = [argument for argument in arguments if not argument.startswith("-")]
+    sys.meta_path.insert(0, beside("lazy_sdk").Finder())
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=UNLIMITED)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(*addresses[:1]), server)
     port = server.add_insecure_port("127.0.0.1:0")
     for ended_by in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ended_by, leave)
     server.start()
+    gc.disable()  # one program, then the process ends: looking for garbage only takes time
     print(port, flush=True)
     wait_for_end_of_reader(sys.stdout.fileno())
     leave()
+
+
+def beside(name: str) -> Any:
+    """Import a module that lies beside this file, on whose folder a program's imports must not look."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if not spec or not spec.loader:
+        raise ImportError(f"{name}.py is not beside {__file__}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def wait_for_end_of_reader(pipe: int) -> None:
