@@ -112,21 +112,22 @@ REASONS: Final = MappingProxyType(
     {
         "": "shown",
         "withheld by the hospital": "its own policy did not let the value out",
-        "fewer than k patients": "k is in the run's privacy policy",
+        "fewer than k patients": "k is smallest_cell of dim_run",
         "fewer than k patients on one side": "an indicator, or a class, that nearly all or nearly none have",
         "would give a hidden cell away": "complementary: without it a hidden neighbour could be worked out",
         "too little changed since an earlier run": "the difference would describe fewer than k patients",
+        "as in an earlier run: fewer than k patients differ": "shown, and repeated from that run",
         "fewer than 3 hospitals contribute": "with two, each could work the other out",
         "a hospital's value is hidden": "a total of the others would give it away",
     }
 )
-"""Reason -> explanation. Empty: the value is shown. In texts for people, k is the number itself."""
+"""Reason -> explanation. In texts for people, k is the number itself."""
 
 _RUN = Column("run_key", "string", "id of the job")
 _SITE = Column("site_key", "string", f"hospital, or `{FEDERATION}`")
 _FEATURE = Column("feature_key", "string", "feature")
 _SUPPRESSED = Column("suppressed", "boolean", "whether the value is withheld for privacy")
-_REASON = Column("reason", "string", "why it is withheld; empty when shown", values=tuple(REASONS))
+_REASON = Column("reason", "string", "why it is withheld, or repeated; else empty", values=tuple(REASONS))
 _SHARED = Column(
     "is_shared", "boolean", "whether every hospital may see this row; false: its own hospital only"
 )
@@ -274,7 +275,7 @@ ACCESS: Final = Table(
     "access",
     "Who may see which site's rows: for row-level security, the second lock behind the container's own.",
     (
-        Column("principal", "string", "user principal name in the tenant"),
+        Column("principal", "string", "party whose readers may see the site: `centre` or a hospital"),
         _SITE,
     ),
     ("principal", "site_key"),

@@ -1,4 +1,8 @@
-"""The centre's part: tracks the run and writes statistics whose globals are recomputed (pooling.py)."""
+"""The centre's part: tracks the run and writes statistics whose globals are recomputed (pooling.py).
+
+What one hospital published goes to the centre and to itself. What the others may see of it is decided by the
+curation (workloads/mlflow/curation), not here.
+"""
 
 import json
 from pathlib import Path
@@ -6,6 +10,7 @@ from pathlib import Path
 from fed_server.files import write_json
 from fed_server.tracking import RunTracker
 
+from .descriptions import describe
 from .pooling import by_hospital, pool, scaling
 
 OUTPUT = "statistics/statistics.json"
@@ -13,8 +18,8 @@ OUTPUT = "statistics/statistics.json"
 
 
 class StatisticsReport(RunTracker):
-    """results/global/statistics.json (hospitals and globals) and scaling.json (feature -> [mean,
-    deviation]).
+    """results/centre/statistics.json (features, hospitals, globals), results/hospitals/<name>.json (its own)
+    and results/global/scaling.json (feature -> [mean, deviation]), which every hospital needs to train.
     """
 
     registers_model = False
@@ -28,9 +33,11 @@ class StatisticsReport(RunTracker):
         published = json.loads((run_folder / OUTPUT).read_text())
         pooled = {feature: pool(entry) for feature, entry in published.items()}
         known = {feature: entry for feature, entry in pooled.items() if entry["hospitals"]}
-        write_json(
-            folder / "global" / "statistics.json", {"global": known, "hospitals": by_hospital(published)}
-        )
+        hospitals = by_hospital(published)
+        content = {"features": describe(), "global": known, "hospitals": hospitals}
+        write_json(folder / "centre" / "statistics.json", content)
+        for hospital, own in hospitals.items():
+            write_json(folder / "hospitals" / f"{hospital}.json", {"hospital": hospital, "statistics": own})
         write_json(folder / "global" / "scaling.json", scaling(known))
 
     def final_metrics(self, run_folder: Path) -> dict[str, dict[str, float]]:

@@ -1,0 +1,155 @@
+"""The curated tables: right numbers from the real data, held to the schema, and each party's own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.unit import curation_world as world
+from workloads.mlflow.curation.__main__ import main
+from workloads.mlflow.curation.parquet import BrokenRowError, write
+from workloads.mlflow.curation.policy import Policy
+from workloads.mlflow.curation.schema import DIM_SITE, TABLES
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of one statistics and one heart job over the real data."""
+    found = tmp_path_factory.mktemp("curated")
+    (found / "request.json").write_text(json.dumps(world.everything()))
+    main(found)
+    return found / "tables"
+
+
+def rows(folder: Path, party: str, table: str, **where: Any) -> Rows:
+    found = pq.read_table(folder / party / f"{table}.parquet").to_pylist()
+    return [row for row in found if all(row[name] == value for name, value in where.items())]
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("hospital", world.HOSPITALS)
+    def test_a_hospital_sees_its_own_patients_exactly(self, folder: Path, hospital: str) -> None:
+        age = world.patients(hospital)["age"]
+        own = {
+            row["statistic"]: row["value"]
+            for row in rows(folder, hospital, "fact_statistics", site_key=hospital, feature_key="age")
+        }
+        assert own == {
+            "count": len(age),
+            "mean": pytest.approx(age.mean(), rel=1e-9),
+            "stddev": pytest.approx(age.std(ddof=1), rel=1e-9),
+            "missing": 0.0,
+        }
+
+    @pytest.mark.parametrize("feature", ["age", "trestbps", "chol", "oldpeak"])
+    def test_the_federation_is_all_patients_together(self, folder: Path, feature: str) -> None:
+        values = np.concatenate([world.patients(name)[feature] for name in world.HOSPITALS])
+        values = values[~np.isnan(values)]
+        found = {
+            row["statistic"]: row["value"]
+            for row in rows(folder, "centre", "fact_statistics", site_key="federation", feature_key=feature)
+        }
+        assert found["mean"] == pytest.approx(values.mean(), abs=0.11)
+        assert found["stddev"] == pytest.approx(values.std(ddof=1), abs=0.11)
+        assert abs(found["count"] - len(values)) <= 2.5 * len(world.HOSPITALS)
+
+    def test_a_feature_of_one_hospital_is_not_the_federations(self, folder: Path) -> None:
+        for row in rows(folder, "centre", "fact_statistics", site_key="federation", feature_key="ca"):
+            assert (row["value"], row["reason"]) == (None, "fewer than 3 hospitals contribute")
+
+    def test_counts_are_rounded_and_small_ones_hidden(self, folder: Path) -> None:
+        for party in ("centre", *world.HOSPITALS):
+            for row in rows(folder, party, "fact_histogram"):
+                if row["site_key"] != party and row["count"] is not None:
+                    assert row["count"] % 5 == 0
+                    assert row["count"] == 0 or row["count"] >= 10
+        hidden = rows(folder, "centre", "fact_histogram", suppressed=True)
+        assert {"fewer than k patients", "a hospital's value is hidden"} <= {row["reason"] for row in hidden}
+
+    def test_final_metrics_are_those_of_the_last_round(self, folder: Path) -> None:
+        sent = world.everything()["runs"][1]["progress"]["history"][-1]
+        final = rows(folder, "centre", "fact_metric", is_final=True)
+        found = {(row["site_key"], row["metric"]): row for row in final}
+        for hospital in world.HOSPITALS:
+            row = found[hospital, "auc"]
+            assert row["value"] == round(sent["sites"][hospital]["auc"], 3)
+            assert row["low"] < row["value"] < row["high"]
+        assert found["federation", "mean_site_auc"]["value"] == pytest.approx(
+            sent["global"]["mean_site_auc"], abs=0.001
+        )
+        assert found["federation", "accuracy"]["value"] == pytest.approx(
+            sent["global"]["accuracy"], abs=0.005
+        )
+        assert found["federation", "hospitals"]["value"] == 3
+
+
+class TestParties:
+    @pytest.mark.parametrize("party", ["centre", *world.HOSPITALS])
+    def test_files_are_those_of_the_schema_and_no_others(self, folder: Path, party: str) -> None:
+        files = {path.stem for path in (folder / party).iterdir()}
+        assert files == set(TABLES)
+        for name, table in TABLES.items():
+            columns = pq.read_schema(folder / party / f"{name}.parquet").names
+            assert columns == [column.name for column in table.columns]
+
+    @pytest.mark.parametrize("hospital", world.HOSPITALS)
+    def test_no_hospital_gets_anothers_metrics_or_unshared_rows(self, folder: Path, hospital: str) -> None:
+        assert {row["site_key"] for row in rows(folder, hospital, "fact_metric")} == {"federation", hospital}
+        for table in ("fact_statistics", "fact_histogram", "fact_metric"):
+            for row in rows(folder, hospital, table):
+                assert row["is_shared"] or row["site_key"] == hospital
+
+    def test_others_see_no_exact_number_of_a_hospital(self, folder: Path) -> None:
+        for table in ("fact_statistics", "fact_histogram"):
+            own = rows(folder, "hungary", table, site_key="cleveland")
+            centre = rows(folder, "centre", table, site_key="cleveland")
+            value = "value" if table == "fact_statistics" else "count"
+            for ours, theirs in zip(own, centre, strict=True):
+                assert ours[value] in (theirs[value], None)
+
+    def test_own_site_is_marked_and_access_is_to_it_alone(self, folder: Path) -> None:
+        own = rows(folder, "hungary", "dim_site", is_own=True)
+        assert [row["site_key"] for row in own] == ["hungary"]
+        access = rows(folder, "hungary", "access")
+        assert {row["site_key"] for row in access} == {"federation", "hungary"}
+        assert not rows(folder, "centre", "dim_site", is_own=True)
+
+
+class TestWriter:
+    ROW: dict[str, Any] = {  # noqa: RUF012 - read only
+        "site_key": "a",
+        "site_label": "A",
+        "kind": "hospital",
+        "sort_order": 1,
+        "is_own": False,
+        "state": "running",
+        "reported_at": None,
+        "patients": None,
+    }
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ({"kind": "clinic"}, "none of"),
+            ({"kind": None}, "is null"),
+            ({"extra": 1}, "missing or unknown"),
+        ],
+    )
+    def test_a_row_that_breaks_the_schema_is_never_written(
+        self, tmp_path: Path, change: dict[str, Any], named: str
+    ) -> None:
+        with pytest.raises(BrokenRowError, match=named):
+            write(DIM_SITE, [{**self.ROW, **change}], tmp_path / "x.parquet")
+        with pytest.raises(BrokenRowError, match="two rows"):
+            write(DIM_SITE, [self.ROW, self.ROW], tmp_path / "x.parquet")
+        assert not (tmp_path / "x.parquet").exists()
+
+    @pytest.mark.parametrize("k", [-1, 0, 4])
+    def test_a_smallest_cell_below_five_is_refused(self, k: int) -> None:
+        with pytest.raises(ValueError, match="may point at a person"):
+            Policy(k)

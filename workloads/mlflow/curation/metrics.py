@@ -1,0 +1,142 @@
+"""What a training job measured at one hospital -> what others may see of it, and of the federation."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from . import policy as rules
+from .features import Value
+from .policy import Policy, rounded
+from .schema import SITE_METRICS
+
+Sent = Mapping[str, float]
+"""Metric -> value, as one hospital sent them in one round."""
+
+COUNTS = ("n_train", "n_test")
+RATES = ("accuracy", "own_accuracy")
+"""Shares of test patients: with their number they tell how many were classified wrongly."""
+PATIENT_MEANS = ("accuracy", "brier", "loss", "calibration_in_the_large")
+"""Means over test patients: weighted by them they hold for the federation."""
+_Z = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric with the patients it was measured on and the ends of its 95 % interval, where known."""
+
+    value: Value
+    n: int | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class HospitalMetrics:
+    """Judges the runs of one hospital in their order, and remembers over how many patients it let be seen."""
+
+    def __init__(self, policy: Policy):
+        self._policy = policy
+        self._shown: list[tuple[float, ...]] = []
+
+    def judge(self, rounds: Sequence[Sent]) -> list[dict[str, Measured]]:
+        """One run: what is shown of each round."""
+        if not rounds:
+            return []
+        reason = self._reason(rounds[-1])
+        return [self._round(sent, reason) for sent in rounds]
+
+    def _reason(self, sent: Sent) -> str:
+        """Why nothing of this run may be seen, or nothing."""
+        train, test = sent.get("n_train", 0.0), sent.get("n_test", 0.0)
+        if train < self._policy.k or test < self._policy.k:
+            return rules.FEW
+        ill = sent.get("prevalence")
+        if ill is not None and round(min(ill, 1 - ill) * test) < self._policy.k:
+            return rules.ONE_SIDE
+        positive = round((ill or 0.0) * (train + test))
+        table = (train + test, train, test, positive, train + test - positive)
+        if any(rules.changed_too_little(table, before, self._policy) for before in self._shown):
+            return rules.CHANGED
+        self._shown.append(table)
+        return ""
+
+    def _round(self, sent: Sent, reason: str) -> dict[str, Measured]:
+        known = [name for name in SITE_METRICS if name in sent]
+        if reason:
+            return {name: Measured(Value(None, reason)) for name in known}
+        return {name: self._metric(name, sent) for name in known}
+
+    def _metric(self, name: str, sent: Sent) -> Measured:
+        value, patients = sent[name], rounded(sent["n_test"])
+        if name in COUNTS:
+            return Measured(Value(rounded(value)))
+        if name == "prevalence":
+            everyone = rounded(sent["n_train"] + sent["n_test"])
+            ill = rounded(value * (sent["n_train"] + sent["n_test"]))
+            return Measured(Value(round(ill / everyone, 3)), everyone)
+        if name in RATES and self._policy.small(round(min(value, 1 - value) * sent["n_test"])):
+            return Measured(Value(None, rules.ONE_SIDE))
+        decimals = SITE_METRICS[name].decimals
+        low, high = interval(name, round(value, decimals), patients, sent.get("prevalence"))
+        return Measured(Value(round(value, decimals)), patients, low, high)
+
+
+def own(sent: Sent) -> dict[str, Measured]:
+    """What a hospital sees of itself in one round: as it was measured."""
+    found = {}
+    for name in SITE_METRICS:
+        if name in sent:
+            counted = name in COUNTS
+            n = None if counted else round(sent["n_test"])
+            low, high = interval(name, sent[name], n or 0, sent.get("prevalence"))
+            found[name] = Measured(Value(sent[name]), n, low, high)
+    return found
+
+
+def federation(hospitals: Mapping[str, Mapping[str, Measured]]) -> dict[str, Measured]:
+    """The federation's metrics of one round, from what is shown of at least three hospitals."""
+    found = {name: _mean(name, hospitals, weighted=True) for name in PATIENT_MEANS}
+    found["mean_site_auc"] = _mean("auc", hospitals, weighted=False)
+    found["mean_own_only_auc"] = _mean("own_auc", hospitals, weighted=False)
+    together, alone = found["mean_site_auc"].value, found["mean_own_only_auc"].value
+    if together.value is None or alone.value is None:
+        gain = Value(None, together.reason or alone.reason)
+    else:
+        gain = Value(round(together.value - alone.value, 3))
+    found["mean_site_auc_gain"] = Measured(gain, found["mean_site_auc"].n)
+    return found
+
+
+def interval(name: str, value: float, n: int, prevalence: float | None) -> tuple[float | None, float | None]:
+    """Ends of the 95 % interval of a metric over `n` patients, or none.
+
+    Wilson's for shares, Hanley and McNeil's for AUCs:
+    https://doi.org/10.1148/radiology.143.1.7063747; ill and healthy test patients by the prevalence.
+    """
+    if name in RATES and n:
+        centre = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        half = _Z / (1 + _Z**2 / n) * math.sqrt(value * (1 - value) / n + _Z**2 / (4 * n * n))
+    elif name.endswith("auc") and n and prevalence:
+        ill = max(1.0, n * prevalence)
+        healthy = max(1.0, n - ill)
+        q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+        spread = value * (1 - value) + (ill - 1) * (q1 - value**2) + (healthy - 1) * (q2 - value**2)
+        centre, half = value, _Z * math.sqrt(spread / (ill * healthy))
+    else:
+        return None, None
+    return round(max(0.0, centre - half), 3), round(min(1.0, centre + half), 3)
+
+
+def _mean(name: str, hospitals: Mapping[str, Mapping[str, Measured]], *, weighted: bool) -> Measured:
+    parts = [
+        (one.value.value, one.n)
+        for sent in hospitals.values()
+        if (one := sent.get(name)) and one.value.value is not None and one.n
+    ]
+    if len(parts) < rules.MINIMUM_HOSPITALS:
+        return Measured(Value(None, rules.FEW_HOSPITALS))
+    total = sum(n for _, n in parts)
+    if weighted:
+        mean = sum(value * n for value, n in parts) / total
+    else:
+        mean = sum(value for value, _ in parts) / len(parts)
+    return Measured(Value(round(mean, 3) + 0.0), total)  # no -0.0
