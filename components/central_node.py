@@ -29,6 +29,8 @@ from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
 from federation.parties import CentreParty
 
 SERVER_CONTAINER: Final = "server"
+#: https://learn.microsoft.com/data-integration/vnet/create-data-gateways
+POWER_BI_GATEWAY: Final = "Microsoft.PowerPlatform/vnetaccesslinks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,10 @@ class CentralNodeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class CentralNodeResources:
-    """The parts of the centre; `encryption`, `flow_logs` and `backup` are None where switched off."""
+    """The parts of the centre; `encryption`, `flow_logs` and `backup` are None where switched off.
+
+    `roles` are by (who, resource).
+    """
 
     group: resources.ResourceGroup
     monitoring: Monitoring
@@ -55,7 +60,7 @@ class CentralNodeResources:
     registry: Registry
     images: Images
     machine: VirtualMachine
-    roles: Mapping[str, authorization.RoleAssignment]
+    roles: Mapping[tuple[str, str], authorization.RoleAssignment]
     backup: Backup | None
 
 
@@ -90,6 +95,9 @@ class CentralNode(pulumi.ComponentResource):
             opts=inside,
         )
         key = encryption.key if encryption else None
+        gateway = Subnet(
+            name="gateway", prefix=plan.gateway_subnet, egress=False, delegated_to=POWER_BI_GATEWAY
+        )
         vnet = IsolatedNetwork(
             names.label("network"),
             IsolatedNetworkArgs(
@@ -100,6 +108,7 @@ class CentralNode(pulumi.ComponentResource):
                 subnets=(
                     Subnet(name="server", prefix=plan.server_subnet, egress=True),
                     Subnet(name="endpoints", prefix=plan.endpoint_subnet, egress=False),
+                    *([gateway] if context.party.gateway else []),
                 ),
             ),
             inside,
@@ -210,11 +219,11 @@ class CentralNode(pulumi.ComponentResource):
             images=images,
             machine=machine,
             roles={
-                grant.resource: grant_role(
+                (grant.who, grant.resource): grant_role(
                     self,
                     context,
                     grant,
-                    principal_id=machine.principal_id,
+                    machine_id=machine.principal_id,
                     scope=scopes[grant.resource],
                 )
                 for grant in context.intent.grants_to(self.name, self.name)

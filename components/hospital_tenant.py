@@ -186,7 +186,7 @@ class HospitalTenant(pulumi.ComponentResource):
                 self,
                 context,
                 data_grant,
-                principal_id=machine.principal_id,
+                machine_id=machine.principal_id,
                 scope=storage.resources.containers[DATA_CONTAINER].id,
             ),
         )

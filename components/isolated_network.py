@@ -23,11 +23,15 @@ NSG_LOGS = ("NetworkSecurityGroupEvent", "NetworkSecurityGroupRuleCounter")
 
 @dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """A subnet of the address plan; `egress` says whether it uses the NAT gateway, where there is one."""
+    """A subnet of the address plan; `egress` says whether it uses the NAT gateway, where there is one.
+
+    Into a subnet `delegated_to` a service of Azure's, that service alone puts its own machines.
+    """
 
     name: str
     prefix: IPv4Network
     egress: bool
+    delegated_to: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +148,11 @@ class IsolatedNetwork(pulumi.ComponentResource):
                     network_security_group=network.NetworkSecurityGroupArgs(id=groups[subnet.name].id),
                     nat_gateway=(
                         network.SubResourceArgs(id=nat_gateway.id) if nat_gateway and subnet.egress else None
+                    ),
+                    delegations=(
+                        [network.DelegationArgs(name="service", service_name=subnet.delegated_to)]
+                        if subnet.delegated_to
+                        else None
                     ),
                     default_outbound_access=False,
                     private_endpoint_network_policies=(

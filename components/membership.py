@@ -30,7 +30,7 @@ class MembershipArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class MembershipResources:
-    """The container `client-<hospital>` and the role assignments, each by (principal, resource)."""
+    """The container `client-<hospital>` and the role assignments, each by (who, resource)."""
 
     container: storage.BlobContainer
     roles: Mapping[tuple[str, str], authorization.RoleAssignment]
@@ -65,11 +65,11 @@ class Membership(pulumi.ComponentResource):
         self.resources = MembershipResources(
             container=container,
             roles={
-                (grant.principal, grant.resource): grant_role(
+                (grant.who, grant.resource): grant_role(
                     self,
                     context,
                     grant,
-                    principal_id=principals[grant.principal],
+                    machine_id=principals[grant.principal],
                     scope=scopes[grant.resource],
                 )
                 for grant in (*own, *context.intent.grants_to(hospital.name, centre.name))

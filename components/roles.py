@@ -1,7 +1,7 @@
 """Role assignments: who may do what, on exactly one resource.
 
-Names are made from words that are known at plan time. Every principal is a managed identity, and Azure is
-told so: without `principalType` an assignment to a fresh identity fails until the directory has replicated it
+Names are made from words that are known at plan time. Azure is told what a principal is, an identity or a
+group: without `principalType` an assignment to a fresh identity fails until the directory has replicated it
 (https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---assigning-a-role-to-a-new-principal-sometimes-fails).
 """
 
@@ -11,7 +11,7 @@ import pulumi
 from pulumi_azure_native import authorization
 
 from components.context import Context
-from federation.intent import Grant
+from federation.intent import CURATED, Grant
 from federation.naming import role_assignment_name
 from federation.parties import Party
 
@@ -26,21 +26,45 @@ ROLES: Final = {
 }
 
 
+#: A reader of tables reads nothing else, and lists nothing: without a blob there is no path to compare.
+#: https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples#example-read-blobs-with-a-path
+CURATED_ONLY: Final = (
+    "((!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'})) OR "
+    "(@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] "
+    f"StringLike '{CURATED}*'))"
+)
+
+
 def grant_role(
     parent: pulumi.Resource,
     context: Context[Party],
     grant: Grant,
     *,
-    principal_id: pulumi.Input[str],
+    machine_id: pulumi.Input[str],
     scope: pulumi.Input[str],
 ) -> authorization.RoleAssignment:
-    """One line of the statement of intent, in the subscription of the owner (`context`)."""
+    """One line of the statement of intent, in the subscription of the owner (`context`).
+
+    `machine_id` is the principal of the party's VM.
+    """
+    if grant.group is not None:
+        return assign_role(
+            parent,
+            context,
+            grant.role,
+            principal=f"{grant.principal}-dashboard",
+            principal_id=grant.group,
+            principal_type=authorization.PrincipalType.GROUP,
+            resource=grant.resource,
+            scope=scope,
+            condition=CURATED_ONLY,
+        )
     return assign_role(
         parent,
         context,
         grant.role,
         principal=grant.principal,
-        principal_id=principal_id,
+        principal_id=machine_id,
         resource=grant.resource,
         scope=scope,
     )
@@ -55,6 +79,8 @@ def assign_role(
     principal_id: pulumi.Input[str],
     resource: str,
     scope: pulumi.Input[str],
+    principal_type: authorization.PrincipalType = authorization.PrincipalType.SERVICE_PRINCIPAL,
+    condition: str | None = None,
 ) -> authorization.RoleAssignment:
     """Gives `principal` a role on `scope`; `principal` and `resource` are the words its name is made of."""
     subscription = context.party.subscription_id
@@ -63,10 +89,12 @@ def assign_role(
         context.names.label("role", "-".join((resource, principal, role.lower().replace(" ", "-")))),
         role_assignment_name=role_assignment_name(subscription, *words),
         principal_id=principal_id,
-        principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+        principal_type=principal_type,
         role_definition_id=(
             f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
         ),
         scope=scope,
+        condition=condition,
+        condition_version="2.0" if condition else None,
         opts=context.options(parent),
     )

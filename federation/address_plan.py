@@ -4,7 +4,8 @@ All addresses are static, so security rules, DNS records and the statement of in
 exists. Azure keeps the first four addresses and the last of each subnet for itself: the first usable one is
 .4.
 
-Centre (/24 or larger): subnet `server` is the first /26, `endpoints` the second.
+Centre (/24 or larger): subnet `server` is the first /26, `endpoints` the second, `gateway` the first /27 of
+the third; it exists where a dashboard is published.
 Hospital (/27 or larger): one subnet `workload`, the first /27.
 """
 
@@ -17,6 +18,7 @@ CENTRE_PREFIX: Final = 24
 HOSPITAL_PREFIX: Final = 27
 
 _CENTRE_SUBNET_PREFIX: Final = 26
+_GATEWAY_PREFIX: Final = 27
 _FIRST_USABLE: Final = 4
 
 
@@ -27,6 +29,7 @@ class CentrePlan:
     space: IPv4Network
     server_subnet: IPv4Network
     endpoint_subnet: IPv4Network
+    gateway_subnet: IPv4Network
     server: IPv4Address
     storage: IPv4Address
     registry_data: IPv4Address
@@ -45,11 +48,12 @@ class HospitalPlan:
 
 def centre_plan(space: IPv4Network) -> CentrePlan:
     """The centre's addresses in a range of /24 or larger; the settings refuse smaller ones."""
-    server, endpoints = islice(space.subnets(new_prefix=_CENTRE_SUBNET_PREFIX), 2)
+    server, endpoints, third = islice(space.subnets(new_prefix=_CENTRE_SUBNET_PREFIX), 3)
     return CentrePlan(
         space=space,
         server_subnet=server,
         endpoint_subnet=endpoints,
+        gateway_subnet=next(third.subnets(new_prefix=_GATEWAY_PREFIX)),
         server=server[_FIRST_USABLE],
         storage=endpoints[_FIRST_USABLE],
         registry_data=endpoints[_FIRST_USABLE + 1],

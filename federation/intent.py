@@ -21,6 +21,9 @@ PLATFORM_ADDRESS: Final = "168.63.129.16"
 #: The instance metadata service, where a VM gets its identity's tokens.
 METADATA_ADDRESS: Final = "169.254.169.254"
 
+#: Where the tables of dashboards lie in a container.
+CURATED: Final = "curated/"
+
 Protocol = Literal["Tcp", "Udp"]
 Access = Literal["nsg", "platform"]
 Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
@@ -29,12 +32,20 @@ Service = Literal["blob", "registry", "registry_data", "fl"]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One end of a flow: an address of a party (`subnet` says where), or a range outside the federation."""
+    """One end of a flow: an address of a party (`subnet` says where), or a range outside the federation.
+
+    A whole subnet is one end where Azure gives out its addresses: the delegated one of Power BI's gateway.
+    """
 
     party: str
     part: str
     prefix: str
     subnet: str | None = None
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it is more than one address."""
+        return not self.prefix.endswith("/32")
 
     def __str__(self) -> str:
         return f"{self.party}/{self.part} ({self.prefix})"
@@ -59,13 +70,23 @@ class Flow:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """One allowed access to data: `principal` is a party's VM, `resource` belongs to `owner`."""
+    """One allowed access to data: `principal` is a party's VM, `resource` belongs to `owner`.
+
+    Where `group` is set (an object id of Entra), it is that group of the party's people instead, and only the
+    blobs below `CURATED` are meant.
+    """
 
     principal: str
     owner: str
     resource: str
     role: Role
     why: str
+    group: str | None = None
+
+    @property
+    def who(self) -> str:
+        """Who is allowed, in words."""
+        return f"{self.principal}'s {'dashboard readers' if self.group else 'machine'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +163,17 @@ def _centre_flows(centre: CentreParty) -> Iterator[Flow]:
     for destination in _registry(centre):
         yield _https("own-registry", source, destination, "the server pulls its images")
     yield from _common_flows(centre, source)
+    if centre.gateway:
+        # Answers reach Power BI over a channel of the host that hosts the gateway, not over this network:
+        # https://learn.microsoft.com/data-integration/vnet/data-gateway-architecture
+        yield _https(
+            "dashboards",
+            Place(
+                party=centre.name, part="gateway", prefix=str(centre.plan.gateway_subnet), subnet="gateway"
+            ),
+            _storage(centre),
+            "Power BI's VNet data gateway reads the tables of the dashboards",
+        )
 
 
 def _hospital_flows(hospital: HospitalParty, centre: CentreParty) -> Iterator[Flow]:
@@ -185,6 +217,7 @@ def _common_flows(party: Party, source: Place) -> Iterator[Flow]:
 def _centre_grants(centre: CentreParty) -> Iterator[Grant]:
     yield _contributor(centre.name, centre.name, "server", "the server's own state, jobs and results")
     yield _puller(centre.name, centre.name)
+    yield from _dashboard_grants(centre, centre, "server")
 
 
 def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[Grant]:
@@ -203,6 +236,19 @@ def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[G
         why="the hospital's VM reads the data it trains on and cannot change it; nobody else reads it",
     )
     yield _puller(hospital.name, centre.name)
+    yield from _dashboard_grants(hospital, centre, container)
+
+
+def _dashboard_grants(party: Party, centre: CentreParty, container: str) -> Iterator[Grant]:
+    if party.dashboard is not None:
+        yield Grant(
+            principal=party.name,
+            owner=centre.name,
+            resource=container,
+            role="Storage Blob Data Reader",
+            why="the refresh of the Power BI dashboard reads its tables, nothing else in the container",
+            group=party.dashboard.readers,
+        )
 
 
 def _centre_resolutions(centre: CentreParty) -> Iterator[Resolution]:

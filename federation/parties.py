@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from federation.address_plan import CentrePlan, HospitalPlan, centre_plan, hospital_plan
 from federation.azure_facts import REGIONS
 from federation.naming import Names
-from federation.settings import Centre, Hospital, Settings
+from federation.settings import Centre, Dashboard, Hospital, Settings
 from federation.tags import tags
 
 CENTRE = "centre"
@@ -24,6 +24,7 @@ class Party:
     storage_sku: str
     monthly_budget: float
     contacts: tuple[str, ...]
+    dashboard: Dashboard | None
     names: Names
     tags: Mapping[str, str]
 
@@ -35,10 +36,11 @@ class Party:
 
 @dataclass(frozen=True, kw_only=True)
 class CentreParty(Party):
-    """The research centre."""
+    """The research centre; `gateway` says whether Power BI reaches its storage for somebody's dashboard."""
 
     plan: CentrePlan
     fl_port: int
+    gateway: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +99,14 @@ def _centre(settings: Settings, centre: Centre) -> CentreParty:
         storage_sku=settings.storage.centre_sku,
         monthly_budget=settings.budgets.centre,
         contacts=settings.contacts,
+        dashboard=centre.dashboard,
         names=Names(stack=settings.environment, party=CENTRE),
         tags=tags(settings.environment, CENTRE, settings.tags),
         plan=centre_plan(centre.address_space),
         fl_port=centre.fl_port,
+        gateway=any(
+            [centre.dashboard, *(h.dashboard for h in settings.hospitals.values() if h.retired is None)]
+        ),
     )
 
 
@@ -114,6 +120,7 @@ def _hospital(settings: Settings, name: str, hospital: Hospital) -> HospitalPart
         storage_sku=hospital.storage_sku or settings.storage.hospital_sku,
         monthly_budget=hospital.monthly_budget or settings.budgets.hospital,
         contacts=hospital.contacts or settings.contacts,
+        dashboard=hospital.dashboard,
         names=Names(stack=settings.environment, party=name),
         tags=tags(settings.environment, name, settings.tags),
         plan=hospital_plan(hospital.address_space),

@@ -92,6 +92,29 @@ def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]
         owners.setdefault(subscription, name)
 
 
+def dashboards_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]:
+    """One workspace, group and connection an audience: each is a way to what one party may see."""
+    consequences = {
+        "workspace": "whoever may open one dashboard could open the other",
+        "readers": "one sign-in would read the tables of both",
+        "connection": "one sign-in would refresh both, so it would have to read the tables of both",
+    }
+    owners: dict[tuple[str, str], str] = {}
+    for name, party in _parties(draft):
+        for field, consequence in consequences.items():
+            value = getattr(party.dashboard, field, None)
+            if value is None:
+                continue
+            owner = owners.setdefault((field, value), name)
+            if owner != name:
+                yield Violation(
+                    key=f"{_key(name)}.dashboard.{field}",
+                    value=value,
+                    consequence=f"{owner} has the same: {consequence}",
+                    mend=f"give {name} one of its own",
+                )
+
+
 def hospitals_are_in_the_tenant(stack: str, draft: Draft) -> Iterator[Violation]:
     """One Entra tenant in this version (docs/adr/0006)."""
     for name, hospital in draft.hospitals.items():
@@ -300,6 +323,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ranges_are_large_enough,
     ranges_do_not_overlap,
     subscriptions_are_their_own,
+    dashboards_are_their_own,
     hospitals_are_in_the_tenant,
     hospitals_fit_on_the_hub,
     machines_support_what_is_asked,

@@ -16,12 +16,14 @@ from federation.draft import examine
 from federation.values import (
     AdminName,
     Cidr,
+    ConnectionId,
     Day,
     Digest,
     Email,
     Fingerprint,
     FirstOfMonth,
     GalleryImage,
+    GroupId,
     Guid,
     HospitalName,
     ImageVersion,
@@ -30,6 +32,7 @@ from federation.values import (
     TagName,
     TagValue,
     VmSizeName,
+    WorkspaceId,
 )
 from federation.violations import SettingsError, Violation
 
@@ -189,6 +192,21 @@ class Budgets(Section):
     )
 
 
+class Dashboard(Section):
+    """One audience's Power BI dashboard (docs/dashboards.md). Where nobody has one, nothing is published."""
+
+    workspace: WorkspaceId = Field(
+        description="the Power BI workspace of this audience", examples=["<36-character id>"]
+    )
+    readers: GroupId = Field(
+        description="the Entra group as whose member the refresh signs in", examples=["<36-character id>"]
+    )
+    connection: ConnectionId | None = Field(
+        default=None,
+        description="the connection through the VNet data gateway; left out until somebody has made it",
+    )
+
+
 class Centre(Section):
     """The research centre's own subscription and network."""
 
@@ -199,6 +217,7 @@ class Centre(Section):
     )
     vm_size: VmSizeName | None = Field(default=None, description="the size of the centre's VM")
     egress: Egress | None = Field(default=None, description="how the centre's VM reaches package archives")
+    dashboard: Dashboard | None = Field(default=None, description="the centre's Power BI dashboard")
 
 
 class Hospital(Section):
@@ -226,6 +245,7 @@ class Hospital(Section):
     root_fingerprint: Fingerprint | None = Field(
         default=None, description="the root certificate that this hospital trusts, checked by itself"
     )
+    dashboard: Dashboard | None = Field(default=None, description="the hospital's Power BI dashboard")
 
 
 class Settings(Section):

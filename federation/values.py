@@ -67,14 +67,16 @@ def _cidr(value: Any) -> IPv4Network:
     return network
 
 
-def _uuid(value: Any) -> str:
-    try:
-        return str(UUID(str(value)))
-    except ValueError:
-        raise wrong(
-            "Azure knows subscriptions and tenants by GUID alone: every call would fail",
-            "copy the 36-character id from `az account list --output table`",
-        ) from None
+def _guid(consequence: str, mend: str) -> BeforeValidator:
+    """A GUID of one kind, with what a wrong one would break and where the right one stands."""
+
+    def check(value: Any) -> str:
+        try:
+            return str(UUID(str(value)))
+        except ValueError:
+            raise wrong(consequence, mend) from None
+
+    return BeforeValidator(check)
 
 
 def _hospital_name(value: str) -> str:
@@ -266,7 +268,34 @@ def _gallery_image(value: str) -> str:
 
 
 Cidr = Annotated[IPv4Network, BeforeValidator(_cidr)]
-Guid = Annotated[str, BeforeValidator(_uuid)]
+Guid = Annotated[
+    str,
+    _guid(
+        "Azure knows subscriptions and tenants by GUID alone: every call would fail",
+        "copy the 36-character id from `az account list --output table`",
+    ),
+]
+WorkspaceId = Annotated[
+    str,
+    _guid(
+        "Power BI knows workspaces by GUID alone: nothing could be published",
+        "copy what follows /groups/ in the workspace's address",
+    ),
+]
+ConnectionId = Annotated[
+    str,
+    _guid(
+        "Power BI knows connections by GUID alone: the dashboard would never be refreshed",
+        "copy the connection's id from *Manage connections and gateways*, or leave it out until there is one",
+    ),
+]
+GroupId = Annotated[
+    str,
+    _guid(
+        "Azure knows groups by object id alone: the refresh could not read its tables",
+        "copy it from `az ad group show --group NAME --query id`",
+    ),
+]
 HospitalName = Annotated[str, AfterValidator(_hospital_name)]
 Email = Annotated[str, AfterValidator(_email)]
 Region = Annotated[str, AfterValidator(_region)]

@@ -1,7 +1,7 @@
 """Which roles the deploying identities get, and which they may hand on.
 
 A deployer is no owner: it may give a service principal one of the roles that the program itself gives
-(`components/roles.py`), and nobody anything else.
+(`components/roles.py`), a group the one that the readers of a dashboard need, and nobody anything else.
 https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
 """
 
@@ -19,6 +19,8 @@ ROLES: Final = {
     "User Access Administrator": "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
 }
 
+_BLOB_READER: Final = ROLES["Storage Blob Data Reader"]
+
 CONDITION_VERSION: Final = "2.0"
 
 
@@ -30,13 +32,21 @@ def definition_id(subscription: str, role: str) -> str:
 def condition() -> str:
     """The condition on the right to assign roles: the program's own roles only, to service principals only.
 
+    The one exception: a group may read blobs, because people's dashboards are refreshed in their name.
+
     It cannot name a scope: within its subscription the deployer may choose where.
     """
     roles = ", ".join(sorted(DELEGABLE.values()))
     return " AND ".join(
         f"((!(ActionMatches{{'Microsoft.Authorization/roleAssignments/{action}'}})) OR "
-        f"(@{source}[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals "
-        f"{{{roles}}} AND @{source}[Microsoft.Authorization/roleAssignments:PrincipalType] "
-        "ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}))"
+        f"({_given(source, roles, 'ServicePrincipal')}) OR ({_given(source, _BLOB_READER, 'Group')}))"
         for action, source in (("write", "Request"), ("delete", "Resource"))
+    )
+
+
+def _given(source: str, roles: str, kind: str) -> str:
+    return (
+        f"@{source}[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals "
+        f"{{{roles}}} AND @{source}[Microsoft.Authorization/roleAssignments:PrincipalType] "
+        f"ForAnyOfAnyValues:StringEqualsIgnoreCase {{'{kind}'}}"
     )

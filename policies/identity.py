@@ -1,7 +1,8 @@
-"""Who may do what: few roles, on the smallest scope, for machines only."""
+"""Who may do what: few roles, on the smallest scope, for machines, and for groups that read a dashboard."""
 
 from collections.abc import Iterator
 
+from federation.intent import CURATED
 from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
 from policies.storage import accounts_with_containers
@@ -16,6 +17,7 @@ REGISTRY = "azure-native:containerregistry:Registry"
 BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+TABLES_ONLY = f"blobs:path] StringLike '{CURATED}*'"
 
 SCOPES = {
     BLOB_READER: ("blobservices/default/containers",),
@@ -64,11 +66,19 @@ def _kind(scope: str) -> str:
     "role-for-machines",
     ASSIGNMENT,
     why="a person's access belongs in the directory, with approval and expiry, not in a stack.",
-    mend="set principalType ServicePrincipal (it also spares the first deployment a replication error).",
+    mend="set principalType ServicePrincipal (it also spares the first deployment a replication error); a "
+    "group may be Storage Blob Data Reader, limited to a dashboard's tables by a condition.",
 )
 def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
-    """A role is given to a managed identity."""
-    yield from demand(assignment.props, "principalType", "ServicePrincipal")
+    """A role is given to a managed identity, or lets a group read the tables of a dashboard."""
+    if at(assignment.props, "principalType") != "Group":
+        yield from demand(assignment.props, "principalType", "ServicePrincipal")
+        return
+    role, condition = at(assignment.props, "roleDefinitionId"), at(assignment.props, "condition")
+    if role is not UNKNOWN and not str(role).lower().endswith(BLOB_READER):
+        yield f"a group is given {role}, it may be a reader of blobs only"
+    if condition is not UNKNOWN and TABLES_ONLY not in str(condition):
+        yield "a group may read the whole container: condition does not limit it to its tables"
 
 
 @stack_rule(

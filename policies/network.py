@@ -29,6 +29,9 @@ DNS_RECORD = "azure-native:privatedns:PrivateRecordSet"
 HUB = "centre"
 """The party whose network is the hub."""
 
+GATEWAY = "Microsoft.PowerPlatform/vnetaccesslinks"
+"""Power BI's VNet data gateway, the one service that a subnet of the hub may be delegated to."""
+
 ANYWHERE = {"*", "0.0.0.0/0", "::/0", "any", "internet"}
 PLATFORM_TAGS = {"azuremonitor", "azureresourcemanager", "azureactivedirectory", "azureplatformdns"}
 WEB_PORTS = {"80", "443"}
@@ -82,9 +85,11 @@ def nic_does_not_forward(nic: Planned) -> Iterator[str]:
     "subnet-closed",
     VNET,
     why="a subnet without a security group, or with Azure's default outbound access, is open; "
-    "and without network policies the security group does not apply to private endpoints.",
+    "without network policies the security group does not apply to private endpoints; and a service that a "
+    "subnet is delegated to puts machines of its own there.",
     mend="give the subnet networkSecurityGroup, defaultOutboundAccess false and "
-    "privateEndpointNetworkPolicies Enabled.",
+    "privateEndpointNetworkPolicies Enabled; delegate only the centre's gateway subnet, to "
+    "Power BI.",
 )
 def subnets_are_closed(vnet: Planned) -> Iterator[str]:
     """Every subnet has a security group, no default way out, and policies on private endpoints."""
@@ -96,9 +101,12 @@ def subnets_are_closed(vnet: Planned) -> Iterator[str]:
             *demand(subnet, "defaultOutboundAccess", False),
             *demand(subnet, "privateEndpointNetworkPolicies", "Enabled"),
             *demand_empty(subnet, "serviceEndpoints"),
-            *demand_empty(subnet, "delegations"),
         ):
             yield f"subnet {name}: {fault}"
+        for delegation in each(subnet, "delegations"):
+            service = at(delegation, "serviceName")
+            if service != GATEWAY or vnet.party != HUB:
+                yield f"subnet {name} is delegated to {service}"
 
 
 @rule(

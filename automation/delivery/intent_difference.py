@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from federation.intent import intent
+from federation.intent import CURATED, Grant, intent
 from federation.parties import federation
 from federation.settings import Settings
 
@@ -50,8 +50,8 @@ def intended(stack: str, settings: Settings) -> Intended:
         ),
         grants=tuple(
             Allowed(
-                who=f"{grant.principal}'s VM",
-                may=f"be {grant.role} of {grant.owner}/{grant.resource or 'its registry'}",
+                who=grant.who,
+                may=f"be {grant.role} of {grant.owner}/{grant.resource}{_below(grant)}",
                 why=grant.why,
             )
             for grant in whole.grants
@@ -63,6 +63,10 @@ def difference(before: Intended, after: Intended) -> tuple[list[Allowed], list[A
     """(newly allowed, no longer allowed), in the order of the statements."""
     old, new = before.lines(), after.lines()
     return _missing(new, old), _missing(old, new)
+
+
+def _below(grant: Grant) -> str:
+    return f", below {CURATED} alone" if grant.group else ""
 
 
 def _missing(here: Mapping[tuple[str, str], Any], there: Mapping[tuple[str, str], Any]) -> list[Allowed]:

@@ -1,7 +1,8 @@
 """Who may read, write or delete what, computed from role assignments and compared with the intended grants.
 
 A cell is one principal and one container (or the registry). A role counts for everything below its scope, so
-a role on an account, a group or a subscription shows in every cell that it reaches.
+a role on an account, a group or a subscription shows in every cell that it reaches. A condition counts only
+where it is the program's own one, which limits the readers of a dashboard to its tables.
 """
 
 from collections import defaultdict
@@ -12,14 +13,17 @@ from automation.verify.finding import Finding, Kind
 from automation.verify.resources import Deployment, Resource, key_of
 from automation.verify.roles import (
     BLOB_CONTRIBUTOR,
+    BLOB_READER,
     BY_NAME,
     CRYPTO_USER,
     DISK_READER,
     MANAGE,
+    READ_TABLES,
     ROLES,
     SNAPSHOT_CONTRIBUTOR,
     Role,
 )
+from components.roles import CURATED_ONLY
 from federation.intent import Intent
 
 PROOF = "identity"
@@ -99,6 +103,7 @@ class _Computation:
         self._intent = intent
         self._parties = parties
         self._principals = {p.id: p for p in self._read_principals()}
+        self._groups = {g.group.lower(): g.who for g in intent.grants if g.group}
         self._targets = tuple(self._read_targets())
         self._held: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._others: list[Finding] = []
@@ -175,6 +180,8 @@ class _Computation:
         reached = [t for t in self._targets if _within(t.id, scope)]
         for target in reached:
             actions = role.images if target.resource == REGISTRY else role.blobs
+            if assignment.at("condition") == CURATED_ONLY and role.name == BLOB_READER:
+                actions = frozenset({READ_TABLES})
             for action in actions:
                 self._held[holder, target.id][action].add(label)
         if not reached and not self._is_support(role, holder, scope):
@@ -192,7 +199,7 @@ class _Computation:
     def _name(self, holder: str) -> str:
         principal = self._principals.get(holder)
         if principal is None:
-            return f"unknown principal {holder}"
+            return self._groups.get(holder, f"unknown principal {holder}")
         return (
             f"{principal.party}'s machine"
             if principal.is_machine
@@ -203,7 +210,8 @@ class _Computation:
         intended: dict[tuple[str, str, str], frozenset[str]] = defaultdict(frozenset)
         for grant in self._intent.grants:
             role = BY_NAME[grant.role]
-            intended[f"{grant.principal}'s machine", grant.owner, grant.resource] |= role.blobs | role.images
+            actions = frozenset({READ_TABLES}) if grant.group else role.blobs | role.images
+            intended[grant.who, grant.owner, grant.resource] |= actions
         holders = {p.id: self._name(p.id) for p in self._principals.values() if p.is_machine}
         holders |= {holder: self._name(holder) for holder, _ in self._held}
         for holder, name in holders.items():
@@ -250,7 +258,8 @@ class _Computation:
     def _why_missing(self, cell: Cell, what: str) -> str:
         if not cell.target.id:
             return f"there is no {what}"
-        if cell.principal not in {self._name(p.id) for p in self._principals.values()}:
+        known = {*self._groups.values(), *(self._name(p.id) for p in self._principals.values())}
+        if cell.principal not in known:
             return f"{cell.principal} runs with no identity of its own"
         return "no role assignment gives it"
 

@@ -7,7 +7,7 @@ gate alone must allow exactly what is intended; a hole in one is reported even w
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from automation.verify.finding import Finding, Kind
 from automation.verify.gates import Gates, Passage
@@ -58,9 +58,11 @@ def compute(topology: Topology, intent: Intent) -> Matrix:
 
 
 class _Intended:
-    """The statement of intent, by addresses."""
+    """The statement of intent, by addresses; a range stands under its first one."""
 
     def __init__(self, intent: Intent) -> None:
+        places = [place for flow in intent.flows for place in (flow.source, flow.destination)]
+        self._ranges = {IPv4Network(place.prefix) for place in places if place.subnet and place.is_range}
         self._ports: dict[tuple[int | str, int | str, str], Ports] = defaultdict(tuple)
         for flow in intent.flows:
             if flow.enforced_by == "nsg":
@@ -69,11 +71,16 @@ class _Intended:
 
     def between(self, source: Spot, destination: Spot, protocol: str) -> Ports:
         """Return the ports that one spot may open at another."""
-        start = source.address if source.address is not None else source.text
-        ends = [destination.address if destination.address is not None else destination.text]
+        start, ends = self._where(source), [self._where(destination)]
         if destination.subnet is None and "internet" in destination.tags:
             ends.append(INTERNET)
         return union(r for end in dict.fromkeys(ends) for r in self._ports.get((start, end, protocol), ()))
+
+    def _where(self, spot: Spot) -> int | str:
+        if spot.address is None:
+            return spot.text
+        around = (r for r in self._ranges if IPv4Address(spot.address) in r)
+        return next((int(r.network_address) for r in around), spot.address)
 
 
 class _Computation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 LIST, READ, WRITE, DELETE = "list", "read", "write", "delete"
+READ_TABLES = "read the dashboard's tables in"
 PULL, PUSH = "pull", "push"
 MANAGE = "give itself any access"
 """Managing an account is as good as reading it: keys, firewall and roles are in its hands."""
@@ -28,12 +29,13 @@ _ALL_BLOBS = _WRITE | {MANAGE}
 _ALL_IMAGES = frozenset({PULL, PUSH, MANAGE})
 
 CRYPTO_USER: Final = "Key Vault Crypto Service Encryption User"
+BLOB_READER: Final = "Storage Blob Data Reader"
 BLOB_CONTRIBUTOR: Final = "Storage Blob Data Contributor"
 DISK_READER: Final = "Disk Backup Reader"
 SNAPSHOT_CONTRIBUTOR: Final = "Disk Snapshot Contributor"
 
 ROLES: Final = {
-    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": Role(name="Storage Blob Data Reader", blobs=_READ),
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": Role(name=BLOB_READER, blobs=_READ),
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": Role(name=BLOB_CONTRIBUTOR, blobs=_WRITE),
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": Role(name="Storage Blob Data Owner", blobs=_ALL_BLOBS),
     "17d1049b-9a84-46fb-8f53-869881c3d3ab": Role(name="Storage Account Contributor", blobs=_ALL_BLOBS),

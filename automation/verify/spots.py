@@ -1,7 +1,8 @@
 """The ends of connections: addresses that every rule of a deployment treats alike, and what lies outside.
 
 A subnet is cut wherever any rule, interface or statement of intent draws a line. So one spot is a VM, one a
-private endpoint, and one is "any other address" of the subnet: where an intruder's machine would be.
+private endpoint, and one is "any other address" of the subnet: where an intruder's machine would be. A subnet
+that is delegated to a service is one spot as a whole, where the statement of intent says so.
 """
 
 from bisect import bisect_right
@@ -66,9 +67,13 @@ class Spot:
 
 def spots(topology: Topology, intent: Intent) -> tuple[Spot, ...]:
     """Return every spot of a deployment, inside first."""
-    meant = _meant(intent)
+    meant, services = _meant(intent), _services(intent)
     drawn = _drawn(topology)
-    inside = [s for subnet in topology.subnets.values() for s in _inside(topology, subnet, meant, drawn)]
+    inside = [
+        spot
+        for subnet in topology.subnets.values()
+        for spot in _inside(topology, subnet, meant, drawn, services.get(subnet.prefixes))
+    ]
     seen = {s.address for s in inside}
     absent = [
         Spot(
@@ -89,13 +94,23 @@ def _meant(intent: Intent) -> dict[int, Place]:
     found: dict[int, Place] = {}
     for flow in intent.flows:
         for place in (flow.source, flow.destination):
-            if place.subnet is not None:
+            if place.subnet is not None and not place.is_range:
                 found.setdefault(int(IPv4Network(place.prefix).network_address), place)
     return found
 
 
+def _services(intent: Intent) -> dict[tuple[IPv4Network, ...], Place]:
+    """Return the whole subnets that the statement of intent names, by their ranges."""
+    places = (place for flow in intent.flows for place in (flow.source, flow.destination))
+    return {(IPv4Network(place.prefix),): place for place in places if place.subnet and place.is_range}
+
+
 def _inside(
-    topology: Topology, subnet: Subnet, meant: Mapping[int, Place], drawn: tuple[Interval, ...]
+    topology: Topology,
+    subnet: Subnet,
+    meant: Mapping[int, Place],
+    drawn: tuple[Interval, ...],
+    service: Place | None,
 ) -> Iterator[Spot]:
     party = topology.network_of(subnet).party
     present = {int(i.address): i for i in topology.interfaces if i.subnet == subnet.key}
@@ -130,7 +145,9 @@ def _inside(
     for ranges in alike.values():
         yield Spot(
             party=party,
-            part=f"any other address of {subnet.name}",
+            part=service.part
+            if service is not None and service.party == party
+            else f"any other address of {subnet.name}",
             address=ranges[0][1],
             last=ranges[-1][1],
             text=_ranges(ranges),

@@ -127,14 +127,23 @@ def test_who_may_assign_roles_may_only_hand_on_what_the_program_gives(graph: Rec
         for action, source in (("write", "Request"), ("delete", "Resource")):
             clause = (
                 rf"\(\(!\(ActionMatches\{{'Microsoft\.Authorization/roleAssignments/{action}'\}}\)\) OR "
-                rf"\(@{source}\[Microsoft\.Authorization/roleAssignments:RoleDefinitionId\] "
-                rf"ForAnyOfAnyValues:GuidEquals \{{([^}}]*)\}} AND "
-                rf"@{source}\[Microsoft\.Authorization/roleAssignments:PrincipalType\] "
-                r"ForAnyOfAnyValues:StringEqualsIgnoreCase \{'ServicePrincipal'\}\)\)"
+                rf"{given(source, 'ServicePrincipal')} OR {given(source, 'Group')}\)(?= AND \(\(!|$)"
             )
             matched = re.search(clause, condition)
             assert matched
-            assert set(matched[1].split(", ")) == set(GIVEN_BY_THE_PROGRAM.values())
+            to_machines, to_groups = (set(roles.split(", ")) for roles in matched.groups())
+            assert to_machines == set(GIVEN_BY_THE_PROGRAM.values())
+            assert to_groups == {GIVEN_BY_THE_PROGRAM["Storage Blob Data Reader"]}
+
+
+def given(source: str, kind: str) -> str:
+    """Part of a condition: which roles may be given to one kind of principal, as a pattern."""
+    return (
+        rf"\(@{source}\[Microsoft\.Authorization/roleAssignments:RoleDefinitionId\] "
+        rf"ForAnyOfAnyValues:GuidEquals \{{([^}}]*)\}} AND "
+        rf"@{source}\[Microsoft\.Authorization/roleAssignments:PrincipalType\] "
+        rf"ForAnyOfAnyValues:StringEqualsIgnoreCase \{{'{kind}'\}}\)"
+    )
 
 
 def test_people_deploy_through_groups_and_reach_state_only(graph: Recorder) -> None:

@@ -17,7 +17,7 @@ INTERNET_HOST = "93.184.216.34"
 PORTS = (22, 53, 80, 443, 3389, 8002, 8443)
 
 
-def built(hospitals: int = 3, egress: str = "nat") -> tuple[Federation, Intent]:
+def built(hospitals: int = 3, egress: str = "nat", *, dashboards: bool = False) -> tuple[Federation, Intent]:
     config = stack_config("dev")
     config["fed:network"]["egress"] = egress
     if egress == "none":
@@ -32,6 +32,12 @@ def built(hospitals: int = 3, egress: str = "nat") -> tuple[Federation, Intent]:
         }
         for number in range(hospitals)
     }
+    if dashboards:
+        for number, entry in enumerate([config["fed:centre"], *config["fed:hospitals"].values()]):
+            entry["dashboard"] = {
+                "workspace": f"91000000-0000-4000-8000-{number:012d}",
+                "readers": f"92000000-0000-4000-8000-{number:012d}",
+            }
     parties = federation(load("dev", config))
     return parties, intent(parties)
 
@@ -43,6 +49,8 @@ def subnets_of(parties: Federation) -> dict[tuple[str, str], str]:
         (centre.name, "server"): str(centre.plan.server_subnet),
         (centre.name, "endpoints"): str(centre.plan.endpoint_subnet),
     }
+    if centre.gateway:
+        found[centre.name, "gateway"] = str(centre.plan.gateway_subnet)
     return found | {(h.name, "workload"): str(h.plan.workload_subnet) for h in parties.hospitals}
 
 
@@ -91,10 +99,12 @@ def intended(flow: Flow, source: str, destination: str, port: int) -> bool:
 
 
 class TestSecurityRules:
-    @pytest.mark.parametrize("egress", ["nat", "none"])
-    def test_allow_exactly_what_is_intended(self, egress: str) -> None:
+    @pytest.mark.parametrize(
+        ("egress", "dashboards"), [("nat", False), ("none", False), ("none", True)], ids=str
+    )
+    def test_allow_exactly_what_is_intended(self, egress: str, dashboards: bool) -> None:
         """Every pair of addresses, intruders included, on every port that matters, by both ends' rules."""
-        parties, allowed = built(egress=egress)
+        parties, allowed = built(egress=egress, dashboards=dashboards)
         groups = {place: security_rules(allowed, *place) for place in subnets_of(parties)}
         ranges = {place: ip_network(prefix) for place, prefix in subnets_of(parties).items()}
 
@@ -114,7 +124,7 @@ class TestSecurityRules:
             wanted = any(intended(flow, source, destination, port) for flow in allowed.flows)
             assert passes == wanted, (source, destination, port)
             opened += wanted
-        assert opened == 3 + 3 * 5 + (8 if egress == "nat" else 0)
+        assert opened == 3 + 3 * 5 + (8 if egress == "nat" else 0) + (1 if dashboards else 0)
 
     @given(st.integers(0, 12))
     def test_have_names_and_priorities_that_azure_takes(self, hospitals: int) -> None:
@@ -164,6 +174,18 @@ class TestFlows:
         _, allowed = built(egress="none")
         assert not [flow for flow in allowed.flows if flow.destination.party == "internet"]
 
+    def test_power_bi_reaches_the_centres_storage_and_nothing_else(self) -> None:
+        parties, allowed = built(dashboards=True)
+        (flow,) = [flow for flow in allowed.flows if flow.source.part == "gateway"]
+        assert (flow.destination.party, flow.destination.part, flow.ports) == ("centre", "storage", (443,))
+        assert flow.source.prefix == str(parties.centre.plan.gateway_subnet)
+        assert not [flow for flow in allowed.flows if flow.destination.part == "gateway"]
+
+    def test_without_a_dashboard_there_is_no_gateway(self) -> None:
+        parties, allowed = built()
+        assert not parties.centre.gateway
+        assert not [flow for flow in allowed.flows if flow.source.part == "gateway"]
+
     def test_each_says_why(self) -> None:
         _, allowed = built()
         assert all(len(flow.why) > 10 for flow in allowed.flows)
@@ -186,6 +208,14 @@ class TestGrants:
     def test_nobody_but_the_centre_touches_its_own_container(self) -> None:
         _, allowed = built()
         assert {g.principal for g in allowed.grants if g.resource == "server"} == {"centre"}
+
+    def test_the_readers_of_a_dashboard_read_their_own_container_alone(self) -> None:
+        parties, allowed = built(dashboards=True)
+        found = [(g.principal, g.owner, g.resource, g.role) for g in allowed.grants if g.group]
+        assert found == [
+            ("centre", "centre", "server", "Storage Blob Data Reader"),
+            *((h.name, "centre", f"client-{h.name}", "Storage Blob Data Reader") for h in parties.hospitals),
+        ]
 
 
 class TestResolutions:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import policies.check  # noqa: F401 fills RULES
+from components.roles import CURATED_ONLY
 from policies.planned import UNKNOWN, Planned
 from policies.rule import RULES, Level, Rule
 
@@ -39,6 +40,7 @@ def faults(rule: str, kind: str, props: Props, **more: Any) -> list[str]:
 
 
 NIC = {"ipConfigurations": [{"name": "private", "privateIPAddress": "10.0.0.4"}], "enableIPForwarding": False}
+_GATEWAY = "Microsoft.PowerPlatform/vnetaccesslinks"
 VNET = {
     "subnets": [
         {
@@ -182,6 +184,8 @@ ROLE = {
     "scope": f"{_STORAGE}/blobServices/default/containers/data",
     "principalType": "ServicePrincipal",
 }
+_CONTRIBUTOR = _READER.replace(_READER.rsplit("/", 1)[1], "ba92f5b4-2d11-453d-a403-e96b0029c9fe")
+READERS = ROLE | {"principalType": "Group", "condition": CURATED_ONLY}
 WORKSPACE = {"features": {"disableLocalAuth": True}, "retentionInDays": 90.0}
 LOCK = {"level": "CanNotDelete"}
 
@@ -193,6 +197,7 @@ BREAKS: list[tuple[str, str, Props, str, Any]] = [
     ("subnet-closed", NET + "VirtualNetwork", VNET, "subnets.0.defaultOutboundAccess", None),
     ("subnet-closed", NET + "VirtualNetwork", VNET, "subnets.0.privateEndpointNetworkPolicies", "Disabled"),
     ("subnet-closed", NET + "VirtualNetwork", VNET, "subnets.0.serviceEndpoints", [{"service": "x"}]),
+    ("subnet-closed", NET + "VirtualNetwork", VNET, "subnets.0.delegations", [{"serviceName": _GATEWAY}]),
     ("nsg-inbound-named", NET + "NetworkSecurityGroup", NSG, "securityRules.2.sourceAddressPrefix", "*"),
     (
         "nsg-inbound-named",
@@ -356,6 +361,9 @@ BREAKS: list[tuple[str, str, Props, str, Any]] = [
     ("role-narrow", "authorization:RoleAssignment", ROLE, "scope", "/subscriptions/s/resourceGroups/g"),
     ("role-narrow", "authorization:RoleAssignment", ROLE, "roleDefinitionId", "/x/roleDefinitions/owner"),
     ("role-for-machines", "authorization:RoleAssignment", ROLE, "principalType", "User"),
+    ("role-for-machines", "authorization:RoleAssignment", ROLE, "principalType", "Group"),
+    ("role-for-machines", "authorization:RoleAssignment", READERS, "condition", None),
+    ("role-for-machines", "authorization:RoleAssignment", READERS, "roleDefinitionId", _CONTRIBUTOR),
     ("lock-blocks-deletion", "authorization:ManagementLockByScope", LOCK, "level", "ReadOnly"),
 ]
 

@@ -52,6 +52,13 @@ def parties_of(graph: Graph) -> set[str]:
     return {party(resource) for resource in graph.of(NETWORK)}
 
 
+def readers(graph: Graph) -> dict[str, str]:
+    """Party -> the group that its stack file names as readers of its dashboard."""
+    config = stack_config(graph.outputs["environment"])
+    entries = {"centre": config["fed:centre"], **config["fed:hospitals"]}
+    return {name: entry["dashboard"]["readers"] for name, entry in entries.items() if "dashboard" in entry}
+
+
 class TestEachResourceIsInItsPartysSubscription:
     def test_there_is_one_provider_a_party_with_its_subscription(self, graph: Graph) -> None:
         stack = graph.outputs["environment"]
@@ -183,7 +190,10 @@ class TestNothingIsReachableFromOutside:
             for rule in allowed:
                 for side in ("source", "destination"):
                     prefixes = rule.get(f"{side}AddressPrefixes") or [rule[f"{side}AddressPrefix"]]
-                    assert all(re.fullmatch(r"10(\.\d+){3}/32", prefix) for prefix in prefixes), rule
+                    known = r"10(\.\d+){3}/32"
+                    if (party(group), side, rule["name"]) == ("centre", "source", "allow-inbound-dashboards"):
+                        known = r"10(\.\d+){2}\.128/27"  # Azure gives out the addresses of the gateway
+                    assert all(re.fullmatch(known, prefix) for prefix in prefixes), rule
 
     def test_nothing_enters_a_hospital(self, graph: Graph) -> None:
         """The one rule lets the machine through to the hospital's own endpoint, in the same subnet."""
@@ -212,6 +222,28 @@ class TestNothingIsReachableFromOutside:
                 assert subnet["networkSecurityGroup"]["id"]
                 assert subnet["defaultOutboundAccess"] is False
                 assert subnet["privateEndpointNetworkPolicies"] == "Enabled"
+
+    def test_a_subnet_is_given_to_power_bi_where_a_dashboard_is_published(self, graph: Graph) -> None:
+        delegated = [
+            (party(network), subnet["addressPrefix"], subnet["delegations"][0]["serviceName"])
+            for network in graph.of(NETWORK)
+            for subnet in network.inputs["subnets"]
+            if subnet.get("delegations")
+        ]
+        space = stack_config(graph.outputs["environment"])["fed:centre"]["addressSpace"]
+        gateway = space.replace(".0/24", ".128/27")
+        wanted = [("centre", gateway, "Microsoft.PowerPlatform/vnetaccesslinks")] if readers(graph) else []
+        assert delegated == wanted
+        groups = {group.id: group for group in graph.of(NSG)}
+        for network in graph.of(NETWORK):
+            for subnet in network.inputs["subnets"]:
+                if subnet.get("delegations"):
+                    rules = groups[subnet["networkSecurityGroup"]["id"]].inputs["securityRules"]
+                    opened = [rule for rule in rules if rule["access"] == "Allow"]
+                    assert [(rule["direction"], rule["destinationPortRange"]) for rule in opened] == [
+                        ("Outbound", "443")
+                    ]
+                    assert opened[0]["destinationAddressPrefix"] == gateway.replace(".128/27", ".68/32")
 
     def test_subnets_and_rules_are_written_in_one_place(self, graph: Graph) -> None:
         """Inline and separate ones fight: each update would remove what the other made (azure-native#611)."""
@@ -318,6 +350,7 @@ class TestAccessIsByContainer:
 
     def test_who_may_do_what(self, graph: Graph) -> None:
         identities = {self.principal(graph, name): name for name in parties_of(graph)}
+        identities |= {group: f"{name}'s readers" for name, group in readers(graph).items()}
         containers = {container.id: container for container in graph.of(CONTAINER)}
         found = {
             (
@@ -335,7 +368,21 @@ class TestAccessIsByContainer:
             *(("centre", "centre", f"client-{name}", CONTRIBUTOR) for name in hospitals),
             *((name, "centre", f"client-{name}", CONTRIBUTOR) for name in hospitals),
             *((name, name, "data", READER) for name in hospitals),
+            *(
+                (f"{name}'s readers", "centre", "server" if name == "centre" else f"client-{name}", READER)
+                for name in readers(graph)
+            ),
         }
+
+    def test_people_read_the_tables_of_a_dashboard_and_nothing_else(self, graph: Graph) -> None:
+        groups = [role for role in graph.of(ROLE) if role.inputs["principalType"] == "Group"]
+        assert {role.inputs["principalId"] for role in groups} == set(readers(graph).values())
+        for role in groups:
+            assert role.inputs["conditionVersion"] == "2.0"
+            condition = role.inputs["condition"]
+            assert "blobs/read'" in condition
+            assert "blobs:path] StringLike 'curated/*'" in condition
+            assert "SubOperation" not in condition  # which would let names be listed
 
     def principal(self, graph: Graph, name: str) -> str:
         """What the mocks answered as the principal of a VM's identity, read from the pull role it got."""
@@ -362,7 +409,8 @@ class TestAccessIsByContainer:
         """They come from no other resource: an unknown name would make every preview show a replacement."""
         for role in graph.of(ROLE):
             assert not role.properties_from.get("roleAssignmentName"), role.name
-            assert role.inputs["principalType"] == "ServicePrincipal"
+            known = {"ServicePrincipal"} | ({"Group"} if readers(graph) else set())
+            assert role.inputs["principalType"] in known
 
     def test_names_of_assignments_are_unique_in_the_tenant(self, graph: Graph) -> None:
         names = [role.inputs["roleAssignmentName"] for role in graph.of(ROLE)]

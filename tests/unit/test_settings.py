@@ -111,6 +111,27 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "of centre",
         "a range of its own",
     ),
+    "two audiences in one workspace": (
+        "mvp",
+        put("fed:hospitals.hungary.dashboard.workspace", "31000000-0000-4000-8000-000000000001"),
+        "fed:hospitals.hungary.dashboard.workspace",
+        "cleveland has the same: whoever may open one dashboard could open the other",
+        "one of its own",
+    ),
+    "two audiences that one sign-in refreshes": (
+        "prod",
+        put("fed:centre.dashboard.connection", "43000000-0000-4000-8000-000000000001"),
+        "fed:hospitals.cleveland.dashboard.connection",
+        "read the tables of both",
+        "one of its own",
+    ),
+    "workspace by its name": (
+        "mvp",
+        put("fed:centre.dashboard.workspace", "Research centre"),
+        "fed:centre.dashboard.workspace",
+        "knows workspaces by GUID alone",
+        "/groups/",
+    ),
     "duplicate subscription": (
         "dev",
         put("fed:hospitals.hungary.subscriptionId", "20000000-0000-4000-8000-000000000001"),

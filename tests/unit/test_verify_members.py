@@ -76,3 +76,41 @@ def test_without_egress_nothing_leads_to_the_internet() -> None:
 
     assert found.findings == ()
     assert not any("internet" in name for flow in flows(found) for name in flow)
+
+
+def test_a_dashboard_opens_the_centres_storage_to_power_bi_alone() -> None:
+    found = verified("prod", changed("prod"))
+
+    assert found.findings == ()
+    assert {flow for flow in flows(found) if "centre/gateway" in flow} == {
+        ("centre/gateway", "centre/storage")
+    }
+    cells = {(c.principal, c.target.resource): c.computed for c in found.access.cells}
+    assert cells["cleveland's dashboard readers", "client-cleveland"] == {"read the dashboard's tables in"}
+    assert not any(
+        "readers" in who and what.removeprefix("client-") not in {who.partition("'")[0], "server"}
+        for who, what in cells
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"condition": None}, "cleveland's dashboard readers may list, read client-cleveland of centre"),
+        ({"principalId": "42000000-0000-4000-8000-000000000002"}, "hungary's dashboard readers may read"),
+        ({"principalId": "00000000-0000-4000-8000-00000000000f"}, "unknown principal"),
+    ],
+    ids=["a condition that was lifted", "another hospital's readers", "a stranger"],
+)
+def test_readers_who_may_read_more_are_found(change: dict[str, str | None], found: str) -> None:
+    def broken(document: dict[str, Any]) -> None:
+        (role,) = [
+            resource
+            for resource in document["deployment"]["resources"]
+            if "cleveland-dashboard" in resource["urn"] and resource["type"].endswith("RoleAssignment")
+        ]
+        role["outputs"].update(change)
+
+    verification = verify(deployment("prod", broken), parties("prod"))
+
+    assert any(finding.what.startswith(found) for finding in verification.findings)
