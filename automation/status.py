@@ -92,9 +92,11 @@ def read(arm: Arm, outputs: Mapping[str, Any]) -> tuple[PartyStatus, ...]:
         return tuple(pool.map(lambda party: _party(arm, *party), parties))
 
 
-def as_json(stack: str, on: str, parties: Sequence[PartyStatus]) -> dict[str, Any]:
-    """Return the status as a document: ``{stack, on, parties: [{party, subscription, network, ...}]}``."""
-    return {"stack": stack, "on": on, "parties": [asdict(party) for party in parties]}
+def as_json(
+    stack: str, on: str, parties: Sequence[PartyStatus], health: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the status as a document: ``{stack, on, parties: [{party, subscription, ...}], health}``."""
+    return {"stack": stack, "on": on, "parties": [asdict(party) for party in parties], "health": health}
 
 
 def table(parties: Sequence[PartyStatus], *, width: int = WIDE) -> Table:

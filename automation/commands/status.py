@@ -1,5 +1,9 @@
 """`fed status`: what a deployed stack looks like now."""
 
+from typing import Annotated
+
+import typer
+
 from automation.options import Json, On, Stack, StackOption, Where, stack_name
 
 PANEL = "Look"
@@ -9,11 +13,18 @@ def command(
     stack: Stack = None,
     stack_option: StackOption = None,
     on: Where = On.EMULATOR,
+    health: Annotated[
+        bool,
+        typer.Option("--health/--no-health", help="Also ask the centre's VM how the federation is doing."),
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Show the parties: subscription, network, VM, storage, peering; exit with 1 when nothing is deployed."""
+    """Show the parties and how the federation in their VMs is doing; exit with 1 when nothing is deployed.
+
+    Of each party: subscription, network, VM, storage, peering; containers, enrolment, last report.
+    """
     from automation import deploy, show_status  # noqa: PLC0415 slow
     from automation.target import open_target  # noqa: PLC0415
 
     target = open_target(stack_name(stack, stack_option), on, check=False)
-    show_status.show(target, deploy.outputs(target), as_json=as_json)
+    show_status.show(target, deploy.outputs(target), health=health, as_json=as_json)

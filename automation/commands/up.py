@@ -38,4 +38,4 @@ def command(  # noqa: PLR0917 typer reads the order
         if target.emulator and system.can_install():
             system.require_packages()
         emulated.bring_up(target, outputs)
-    show_status.show(target, outputs, as_json=as_json)
+    show_status.show(target, outputs, health=machines, as_json=as_json)

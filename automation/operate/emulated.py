@@ -1,5 +1,7 @@
 """Brings an emulated stack to life: machines run, hospitals have their data, all enrol."""
 
+import base64
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +56,14 @@ def bring_up(target: Target, outputs: Mapping[str, Any]) -> None:
     stderr.print(f"fed: every hospital is registered, {time.monotonic() - began:.0f} s after its upload")
 
 
+def running_fabric(target: Target) -> Fabric:
+    """Return the fabric that runs a stack's VMs; raise RefusedError when none does."""
+    fabric = Fabric.running(target.emulator) if target.emulator else None
+    if fabric is None:
+        raise RefusedError(f"no VM of {target.name} runs. To start them: ./fed up {target.name}")
+    return fabric
+
+
 def seed(fabric: Fabric, outputs: Mapping[str, Any]) -> tuple[str, ...]:
     """Upload the public demonstration data of the hospitals that have some, each into its own container.
 
@@ -65,6 +75,16 @@ def seed(fabric: Fabric, outputs: Mapping[str, Any]) -> tuple[str, ...]:
         container = f"{account}/blobServices/default/containers/data"
         fabric.upload(container, DATA, heart_data.seed(name))
     return known
+
+
+def foreign_blobs(fabric: Fabric, hospital: str, container: str) -> list[str]:
+    """Return the names of what is in a hospital's container besides the data that `seed` puts there."""
+    ours = {DATA: _md5(heart_data.seed(hospital))} if hospital in heart_data.PATIENTS else {}
+    return sorted(name for name, md5 in fabric.blobs(container).items() if ours.get(name) != md5)
+
+
+def _md5(content: bytes) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
 
 
 def _wait_until_registered(centre: Centre, hospitals: set[str]) -> None:
@@ -84,7 +104,7 @@ def _wait_until_registered(centre: Centre, hospitals: set[str]) -> None:
 def _missing(centre: Centre, hospitals: set[str]) -> dict[str, str]:
     """Return the hospitals that are not registered, and what is said of each."""
     try:
-        answer = centre.ask("status")
+        answer = centre.status()
     except (FedError, RefusedError) as not_yet:
         return {"centre": str(not_yet)}
     return {

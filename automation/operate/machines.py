@@ -12,6 +12,7 @@ from typing import Any
 
 from automation.delivery.arm import Arm
 from automation.outcome import Code, FedError, QuestionError, RefusedError
+from federation.parties import CENTRE
 
 COMPUTE = "2024-11-01"
 _PARTS = re.compile(r"\[stdout\]\n(?P<stdout>.*)\n\[stderr\]\n(?P<stderr>.*)", re.DOTALL)
@@ -25,6 +26,14 @@ class Ran:
     code: int
     stdout: str
     stderr: str
+
+
+def of(outputs: Mapping[str, Any], party: str) -> str:
+    """Return the ARM id of a party's VM; raise QuestionError for a party that the stack does not have."""
+    parties = {CENTRE: outputs[CENTRE], **outputs["hospitals"]}
+    if party not in parties:
+        raise QuestionError(f"{party} is no party of this stack: it has {', '.join(parties)}")
+    return str(parties[party]["vm"])
 
 
 def run(arm: Arm, machine: str, command: list[str]) -> Ran:
@@ -61,7 +70,16 @@ class Centre:
     @classmethod
     def of(cls, arm: Arm, outputs: Mapping[str, Any]) -> "Centre":
         """Return the centre of a stack with these outputs."""
-        return cls(arm, str(outputs["centre"]["vm"]))
+        return cls(arm, str(outputs[CENTRE]["vm"]))
+
+    def status(self) -> dict[str, Any]:
+        """Return the answer to `fedctl status` with all hospitals, however many; raises as `ask` does."""
+        answer = self.ask("status")
+        part = answer
+        while part.pop("cut", False) and part["hospitals"]:
+            part = self.ask("status", "--after", max(part["hospitals"]))
+            answer["hospitals"] |= part["hospitals"]
+        return answer
 
     def ask(self, *words: str) -> dict[str, Any]:
         """Return the answer to a `fedctl` command.

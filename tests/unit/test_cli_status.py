@@ -1,13 +1,16 @@
 """What `fed status` says of a deployment, read from a Resource Manager that answers from a table."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from automation import status
 from automation.delivery.arm import Answer, Arm
+from automation.operate import health
+from automation.operate.machines import Centre
 from automation.outcome import FedError
 
 OUTPUTS: Mapping[str, Any] = {
@@ -85,11 +88,8 @@ class TestReading:
 
 def test_the_table_and_the_document_say_the_same(azure: Azure) -> None:
     parties = status.read(azure, OUTPUTS)
-    console = Console(width=200)
-    with console.capture() as captured:
-        console.print(status.table(parties))
-    text = captured.get()
-    document = status.as_json("dev", "emulator", parties)
+    text = rendered(status.table(parties))
+    document = status.as_json("dev", "emulator", parties, None)
     for party in document["parties"]:
         for value in (
             party["party"],
@@ -99,3 +99,67 @@ def test_the_table_and_the_document_say_the_same(azure: Azure) -> None:
         ):
             assert value in text
     assert "1 of 1 connected" in text
+
+
+class TestHealth:
+    HEALTH: Mapping[str, Any] = {
+        "containers": {
+            "centre": {"container-server": "running", "fl-server": "running, healthy", "mlflow": "exited"},
+            "cleveland": {"fl-client": "running"},
+            "hungary": {"container-server": "created, unauthorized"},
+        },
+        "hospitals": {
+            "cleveland": {
+                "enrolment": "approved", "state": "running", "registered": True, "client": "running",
+                "reported": 1000,
+            },
+            "hungary": {
+                "enrolment": "new", "state": "unknown", "registered": False, "reason": "no report yet"
+            },
+        },
+        "registered": 1,
+        "last_job": {
+            "id": "0123456789", "job": "heart", "state": "failed", "round": 4, "rounds": 10, "submitted": 1,
+            "reason": "the server stopped",
+        },
+    }  # fmt: skip
+
+    def test_each_party_has_its_containers_enrolment_state_and_last_report(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(time, "time", lambda: 1012.0)
+        lines = rendered(health.table(self.HEALTH)).splitlines()
+        rows = {line.split()[0]: line for line in lines if line[:1].strip()}
+        assert list(rows) == ["party", "centre", "cleveland", "hungary"]
+        assert "1 of 2 registered" in rows["centre"]
+        assert rows["cleveland"].split("  ")[1:] != rows["hungary"].split("  ")[1:]
+        assert "approved" in rows["cleveland"] and "12 s ago" in rows["cleveland"]
+        assert "created, unauthorized" in rows["hungary"] and "not registered" in rows["hungary"]
+        assert "no report yet" in "".join(lines)
+        assert "mlflow: exited" in "".join(lines)
+
+    def test_the_last_job_is_told_with_its_reason(self) -> None:
+        told = rendered(health.last_job(self.HEALTH))
+        assert told.strip() == "last job: heart 01234567 failed, round 4 of 10: the server stopped"
+        assert "no job yet" in rendered(health.last_job({**self.HEALTH, "last_job": None}))
+
+    def test_an_answer_that_was_cut_is_asked_for_to_its_end(self, azure: Azure) -> None:
+        hospitals = {f"h{number:02}": {"registered": True} for number in range(70)}
+
+        class Cutting(Centre):
+            def ask(self, *words: str) -> dict[str, Any]:
+                after = words[2] if len(words) > 1 else ""
+                rest = {name: row for name, row in hospitals.items() if name > after}
+                part = dict(list(rest.items())[:30])
+                return {"hospitals": part, "registered": 70} | (
+                    {"cut": True} if len(part) < len(rest) else {}
+                )
+
+        assert Cutting(azure, "/c/vm").status() == {"hospitals": hospitals, "registered": 70}
+
+
+def rendered(what: RenderableType) -> str:
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get()

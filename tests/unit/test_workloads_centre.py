@@ -447,9 +447,22 @@ class TestStatus:
             "enrolment": "approved",
             "state": "running",
             "registered": True,
+            "client": "running",
             "reported": 0,
         }
-        assert (status["registered"], status["server"], status["mlflow"]) == (1, "running", "running")
+        assert status["registered"] == 1
+        assert status["containers"] == {
+            "container-server": "running",
+            "fl-server": "running",
+            "mlflow": "running",
+        }
+        world.server.containers["mlflow"] = ContainerState(Running.RUNNING, health="unhealthy")
+        assert world.centre.commands.status({})["containers"]["mlflow"] == "running, unhealthy"
+
+    def test_it_goes_on_after_a_name(self, world: World) -> None:
+        world.turn(20)
+        assert world.centre.commands.status({"after": "centre"})["hospitals"].keys() == {"cleveland"}
+        assert not world.centre.commands.status({"after": "cleveland"})["hospitals"]
 
     def test_nobody_is_registered_at_a_server_that_is_down(self, world: World) -> None:
         world.turn(20)

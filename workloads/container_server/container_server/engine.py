@@ -28,11 +28,15 @@ class Running(Enum):
 
 @dataclass(frozen=True)
 class ContainerState:
-    """A container as the engine sees it; `exit_code` is that of its last end, None while it never ended."""
+    """A container as the engine sees it; `exit_code` is that of its last end, None while it never ended.
+
+    `health` is what its own check says: starting, healthy, unhealthy, or nothing where it has none.
+    """
 
     running: Running
     exit_code: int | None = None
     restarts: int = 0
+    health: str = ""
 
 
 class Engine(Protocol):
@@ -75,7 +79,8 @@ class DockerEngine:
         if state.get("Status") == "restarting":
             return ContainerState(Running.RESTARTING, int(state.get("ExitCode", 0)), restarts)
         if state.get("Running"):
-            return ContainerState(Running.RUNNING, None, restarts)
+            health = str((state.get("Health") or {}).get("Status", ""))
+            return ContainerState(Running.RUNNING, None, restarts, health)
         ended = state.get("Status") in ("exited", "dead")
         return ContainerState(Running.STOPPED, int(state.get("ExitCode", 0)) if ended else None, restarts)
 

@@ -24,9 +24,10 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="fedctl", description=__doc__.splitlines()[0] if __doc__ else "")
     commands = top.add_subparsers(dest="command", required=True)
-    commands.add_parser(
+    status = commands.add_parser(
         "status", help="state of this VM; at the centre also of every hospital and the last job"
     )
+    status.add_argument("--after", metavar="HOSPITAL", help="go on with an answer that was cut")
     submit = commands.add_parser("submit", help="run a job")
     submit.add_argument("--job", required=True)
     submit.add_argument("--rounds", type=int)

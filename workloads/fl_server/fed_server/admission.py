@@ -20,7 +20,7 @@ from nvflare.lighter.utils import load_crt_chain_bytes
 from nvflare.private.defs import CellMessageHeaderKeys, ClientType
 
 from fed_server.files import read_json, write_json
-from fed_server.paths import ALLOWED, WORK
+from fed_server.paths import ALLOWED, CLIENTS
 
 CHECK_SECONDS = 1.0
 
@@ -38,7 +38,7 @@ def refusal(allowed: Any, name: str, serial: str) -> str | None:
 class Admission(FLComponent):  # type: ignore[misc]  # nvflare has no types
     """See the module. `allowed` and `clients` are paths of the two files."""
 
-    def __init__(self, allowed: str = str(ALLOWED), clients: str = str(WORK / "clients.json")):
+    def __init__(self, allowed: str = str(ALLOWED), clients: str = str(CLIENTS)):
         super().__init__()
         self.allowed = allowed
         self.clients = clients
@@ -48,7 +48,6 @@ class Admission(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """Guard registration before the first client can connect; watch from then on."""
         if event_type == EventType.SYSTEM_BOOTSTRAP:
             self._engine = fl_ctx.get_engine()
-            write_json(Path(self.clients), {"heard": {}})  # nobody of an earlier life is registered
             self._guard(self._engine.server.client_manager)
         elif event_type == EventType.SYSTEM_START:
             threading.Thread(target=self._watch, name="admission", daemon=True).start()

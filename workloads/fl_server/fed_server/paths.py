@@ -12,6 +12,8 @@ ALLOWED = WORK / "allowed.json"
 """`{"sites": {name: serial of its certificate in hex}}`, written by the container server."""
 JOBS = WORK / "jobs"
 """`<job id>/`: progress.json, checkpoint.npy and results/ of each job."""
+CLIENTS = WORK / "clients.json"
+"""`{"heard": {name: Unix time}}`: who is registered at the server that runs now."""
 INBOX = WORK / "inbox"
 """`<name>/`: job folders that came from outside."""
 

@@ -12,7 +12,8 @@ import socket
 import sys
 from pathlib import Path
 
-from fed_server.paths import KIT, WORK
+from fed_server.files import write_json
+from fed_server.paths import CLIENTS, KIT, WORK
 
 NO_KIT = 78
 """Exit code EX_CONFIG of sysexits.h."""
@@ -77,6 +78,7 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(NO_KIT)
+    write_json(CLIENTS, {"heard": {}})  # nobody is registered at a server that has just been started
     os.execv(arguments[0], arguments)  # noqa: S606 - no shell: this program becomes NVFlare
 
 

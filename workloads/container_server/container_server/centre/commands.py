@@ -9,9 +9,10 @@ from container_server.centre.members import Member, Members
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.control import Handler
-from container_server.engine import Engine, Running
+from container_server.engine import ContainerState, Engine, Running
 from container_server.files import read_json
 
+MLFLOW = "mlflow"
 HEARD_WITHIN_SECONDS = 30.0
 """A registered hospital is heard every 4 seconds; the server notes it in steps of 5."""
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
@@ -63,17 +64,18 @@ class Commands:
         }
 
     def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Containers, hospitals (state, registered, why not), last job."""
+        """Containers, hospitals (state, registered, why not; those after the name `after`), last job."""
         heard = self._heard()
         present = {name: member for name, member in self._members.all().items() if not member.left}
         jobs = self._jobs.all()
         return {
             "party": self._config.party,
-            "server": self._engine.state("fl-server").running.value,
-            "mlflow": self._engine.state("mlflow").running.value,
+            "containers": {"container-server": "running"}
+            | {name: _words(self._engine.state(name)) for name in (SERVER, MLFLOW)},
             "hospitals": {
                 name: self._hospital(name, member, heard.get(name))
                 for name, member in sorted(present.items())
+                if name > str(arguments.get("after") or "")
             },
             "registered": sum(name in heard for name in present),
             "last_job": _row(jobs[0]) if jobs else None,
@@ -169,8 +171,12 @@ class Commands:
             reason = channel.trouble or report.get("reason") or member.reason or "no report yet"
             row["reason"] = str(reason)[:160]
         if report:
-            row["reported"] = int(report["written"])
+            row |= {"client": report["client"]["running"], "reported": int(report["written"])}
         return row
+
+
+def _words(container: ContainerState) -> str:
+    return container.running.value + (f", {container.health}" if container.health else "")
 
 
 def _row(job: Job) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""`fed open`: a page of the running federation in the operator's browser."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from automation.options import DEFAULT_STACK, On, Where
+
+PANEL = "Look"
+
+
+class Page(StrEnum):
+    """What can be opened."""
+
+    MLFLOW = "mlflow"
+
+
+def command(
+    page: Annotated[Page, typer.Argument(metavar="PAGE", help="mlflow: experiments, runs, models.")],
+    port: Annotated[int, typer.Option("--port", help="Port of this machine's loopback; 0 for any.")] = 5000,
+    stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Lead a port of this machine to MLflow on the centre's VM, until Ctrl-C (emulator).
+
+    Azure has no counterpart: there nobody opens a connection to a VM. Models and metrics are in the centre's
+    storage account as well (docs/jobs.md).
+    """
+    from automation.operate import enter  # noqa: PLC0415 slow
+
+    enter.open_page(stack, on, page, port)

@@ -1,0 +1,63 @@
+"""An operator's ways into the VMs of the emulator: a shell, and a port for a browser."""
+
+import os
+import signal
+import webbrowser
+from contextlib import suppress
+from typing import NoReturn
+
+from rich.console import Console
+
+from automation import deploy
+from automation.operate import machines
+from automation.operate.emulated import running_fabric
+from automation.options import On
+from automation.outcome import QuestionError
+from automation.target import Target, open_target
+from federation.parties import CENTRE
+
+PORTS = {"mlflow": 5000}
+"""Where a page is served on the loopback of the centre's VM (workloads/mlflow)."""
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def shell(stack: str, on: On, party: str, container: str | None, script: str | None) -> NoReturn:
+    """Become a shell, or a script, in a party's VM or in one of its containers.
+
+    Raises QuestionError on Azure and for a party that the stack does not have, RefusedError when nothing
+    runs, FabricError for a container that is not there.
+    """
+    target = _emulated(stack, on)
+    machine = machines.of(deploy.outputs(target), party)
+    words = ("sh", "-c", script) if script else ("bash", "-l")
+    entered = running_fabric(target).command(machine.rsplit("/", 1)[-1], words, container)
+    os.execvp(entered[0], entered)  # noqa: S606 the terminal becomes the shell's
+
+
+def open_page(stack: str, on: On, page: str, port: int) -> None:
+    """Lead a port of this machine's loopback to a page of the centre's VM until Ctrl-C; raises as `shell`."""
+    target = _emulated(stack, on)
+    machine = machines.of(deploy.outputs(target), CENTRE).rsplit("/", 1)[-1]
+    fabric = running_fabric(target)
+    try:
+        with fabric.forward(machine, PORTS[page], port) as local:
+            address = f"http://127.0.0.1:{local}"
+            stderr.print(f"fed: {page} of {stack} is at {address}; Ctrl-C closes it")
+            if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+                webbrowser.open(address)
+            with suppress(KeyboardInterrupt):
+                signal.pause()
+    except OSError as taken:
+        raise QuestionError(
+            f"port {port} of this machine cannot be used ({taken}): name another with --port"
+        ) from taken
+
+
+def _emulated(stack: str, on: On) -> Target:
+    if on is not On.EMULATOR:
+        raise QuestionError(
+            "this needs the emulator: on Azure nobody can open a connection to a VM, operators included. "
+            "./fed logs PARTY --on azure and ./fed status --on azure go through the VM's run command"
+        )
+    return open_target(stack, on, check=False)

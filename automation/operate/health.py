@@ -1,0 +1,107 @@
+"""How a running federation is doing: containers, enrolment, last reports, the last job.
+
+The centre's container server is asked; it knows a hospital by its reports alone. On the emulator the fabric
+says more: every container, also of a VM that has not come far enough to report.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from automation.operate.machines import Centre
+from automation.target import Target
+from emulator.fabric.control import Fabric
+from federation.parties import CENTRE
+
+Health = Mapping[str, Any]
+"""``{containers: {party: {container: words}}, hospitals: {name: {enrolment, state, registered, client?,
+reason?, reported?}}, registered, last_job?}``; `reported` is a Unix time."""
+
+_SOUND = ("running", "running, healthy", "running, starting")
+
+
+def read(target: Target, outputs: Mapping[str, Any]) -> Health:
+    """Ask the centre. Raises FedError, QuestionError or RefusedError when it does not answer."""
+    answer = Centre.of(target.arm(), outputs).status()
+    hospitals: Mapping[str, Any] = answer["hospitals"]
+    containers = {CENTRE: answer["containers"]}
+    containers |= {name: {"fl-client": row.get("client", "unknown")} for name, row in hospitals.items()}
+    return {
+        "containers": containers | _of_fabric(target, outputs),
+        "hospitals": hospitals,
+        "registered": answer["registered"],
+        "last_job": answer["last_job"],
+    }
+
+
+def table(health: Health) -> Table:
+    """Return a row for each party: its containers; of a hospital enrolment, state, last report and why."""
+    result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("party", "containers", "enrolment", "state", "last report"):
+        result.add_column(heading, overflow="fold")
+    now = time.time()
+    for party, containers in health["containers"].items():
+        row = health["hospitals"].get(party)
+        state = (
+            _state(row) if row else Text(f"{health['registered']} of {len(health['hospitals'])} registered")
+        )
+        result.add_row(
+            party,
+            Text("\n").join(_container(name, words) for name, words in containers.items()),
+            row["enrolment"] if row else "",
+            state,
+            _ago(now - row["reported"]) if row and "reported" in row else "",
+        )
+    return result
+
+
+def last_job(health: Health) -> Text:
+    """Return a line on the job that was submitted last."""
+    job = health["last_job"]
+    if not job:
+        return Text("no job yet: ./fed train", style="dim")
+    rounds = f", round {job['round']} of {job['rounds']}" if job.get("rounds") else ""
+    reason = f": {job['reason']}" if job.get("reason") else ""
+    style = "red" if job["state"] == "failed" else ""
+    return Text.assemble(
+        "last job: ", job["job"], f" {job['id'][:8]} ", (job["state"], style), rounds, reason
+    )
+
+
+def _of_fabric(target: Target, outputs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    fabric = Fabric.running(target.emulator) if target.emulator else None
+    if fabric is None:
+        return {}
+    machines = fabric.status()["machines"]
+    parties = {CENTRE: outputs[CENTRE], **outputs["hospitals"]}
+    names = {party: str(found["vm"]).rpartition("/")[2] for party, found in parties.items()}
+    return {
+        party: {one["name"]: _words(one) for one in machines[name]["containers"]}
+        for party, name in names.items()
+        if name in machines
+    }
+
+
+def _words(container: Mapping[str, Any]) -> str:
+    details = (container["health"], container["error"])
+    return ", ".join([container["status"], *(str(detail) for detail in details if detail)])
+
+
+def _container(name: str, words: str) -> Text:
+    return Text.assemble(f"{name}: ", (words, "" if words in _SOUND else "red"))
+
+
+def _state(row: Mapping[str, Any]) -> Text:
+    registered = "registered" if row["registered"] else "not registered"
+    sound = row["registered"] and row["state"] == "running"
+    words = f"{row['state']}, {registered}"
+    if "reason" in row:
+        words += f"\n{row['reason']}"
+    return Text(words, style="" if sound else "red")
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
