@@ -40,6 +40,11 @@ class TestPages:
             table, _, column = name.partition(".")
             assert schema.TABLES[table].column(column)
 
+    def test_columns_that_people_see_have_a_name_for_them(self) -> None:
+        seen = {name for param in VISUALS for name in param.values[1].get("by", ())}
+        seen |= {name for param in VISUALS for name in param.values[0].get("choose", ())}
+        assert seen == set(PAGES["columns"])
+
     def test_measures_live_in_a_table_and_are_used(self) -> None:
         used = {name for param in VISUALS for name in param.values[1].get("measures", ())}
         assert used == set(PAGES["measures"])
