@@ -90,7 +90,8 @@ def _python() -> Finding:
 
 
 def _engine() -> Finding:
-    version, found = build.pinned_version(), prepared.chosen()
+    version = build.pinned_version()
+    found = prepared.chosen() or prepared.cached(version)
     if found is None:
         return Finding(
             name="engine",

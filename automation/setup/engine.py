@@ -42,6 +42,12 @@ def chosen() -> Path | None:
     return engine if os.access(engine, os.X_OK) else None
 
 
+def cached(version: str) -> Path | None:
+    """Return the engine that an earlier use left on this machine, in this clone or another."""
+    engine = paths.engine(version) / "pulumi"
+    return engine if os.access(engine, os.X_OK) else None
+
+
 def prepare(task: Task, packages: Future[None]) -> Path:
     """Return the engine's executable, after fetching or building it where there is none.
 
@@ -56,7 +62,7 @@ def prepare(task: Task, packages: Future[None]) -> Path:
         return on_path
     target = paths.engine(version) / "pulumi"
     with _only_one(target.parent, task):
-        if os.access(target, os.X_OK):
+        if cached(version):
             build.clean(target)
             task.say(f"{version} from {target.parent}")
             return target

@@ -126,6 +126,7 @@ def _try_inside() -> None:
         )
         other.close()
 
+    kernel.unshare(kernel.CLONE_NEWNET)  # as the fabric does: a plain user owns no other network
     here = kernel.Namespace("here")
     steps: list[tuple[str, Callable[[], None]]] = [
         ("mount a tmpfs", lambda: kernel.mount("check", "/mnt", "tmpfs")),

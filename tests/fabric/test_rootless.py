@@ -16,8 +16,8 @@ from emulator.fabric import checks
 
 NOBODY = 54321
 """A uid that no account of this machine has."""
-TESTS = ("test_names.py", "test_machines.py")
-CHOSEN = "TestInMachines or TestBoot or TestIsolation or TestOperators"
+TESTS = ("test_names.py", "test_machines.py", "test_rootless.py")
+CHOSEN = "TestInMachines or TestBoot or TestIsolation or TestOperators or offers"
 
 
 def python() -> str | None:
@@ -57,7 +57,7 @@ def test_a_plain_user_has_the_same_fabric() -> None:
             cwd=paths.REPOSITORY,
             env={
                 "HOME": str(home),
-                "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                "PATH": f"/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{Path(sys.executable).parent}",
                 "PYTHONPATH": os.pathsep.join([str(paths.REPOSITORY), *filter(None, sys.path)]),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),

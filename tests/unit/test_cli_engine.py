@@ -85,6 +85,13 @@ class TestTheEngineOnPath:
         assert prepare()[0] != machine / "bin" / "pulumi"
 
 
+class TestTheCache:
+    def test_serves_another_clone(self, machine: Path) -> None:
+        assert engine.cached(VERSION) is None
+        found, _ = prepare()
+        assert engine.cached(VERSION) == found
+
+
 class TestBuilding:
     def test_leaves_nothing_but_the_engine(self, machine: Path) -> None:
         found, task = prepare()

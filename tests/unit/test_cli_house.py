@@ -109,7 +109,7 @@ class TestPackagesOfTheSystem:
         monkeypatch.setattr("automation.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
         monkeypatch.setattr("automation.system.os.geteuid", lambda: 0)
         system.require_packages()
-        assert commands[0][:2] == ["apt-get", "install"] and commands[0][-1] == "nftables"
+        assert commands[0][0] == "apt-get" and commands[0][-1] == "nftables" and "install" in commands[0]
         assert "nftables" in capsys.readouterr().err
 
     def test_are_asked_of_everybody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
