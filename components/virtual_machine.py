@@ -265,6 +265,7 @@ class VirtualMachine(pulumi.ComponentResource):
             fl_address=str(boot.fl_address),
             fl_port=boot.fl_port,
             approval=context.settings.approval,
+            smallest_cell=context.settings.privacy.smallest_cell,
             root_fingerprint=boot.root_fingerprint,
             **known,
         )

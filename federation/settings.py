@@ -28,6 +28,7 @@ from federation.values import (
     HospitalName,
     ImageVersion,
     Region,
+    SmallestCell,
     SshPublicKey,
     TagName,
     TagValue,
@@ -179,6 +180,14 @@ class Backup(Section):
     retention_days: int = Field(default=7, ge=1, le=180, description="for how many days snapshots are kept")
 
 
+class Privacy(Section):
+    """What the dashboards may show of few patients. A hospital's own policy decides what leaves it at all."""
+
+    smallest_cell: SmallestCell = Field(
+        default=10, description="the fewest patients that a number may stand for"
+    )
+
+
 class Budgets(Section):
     """Monthly amounts in the subscription's currency; the contacts hear of 80 % spent and 100 % forecast."""
 
@@ -271,6 +280,7 @@ class Settings(Section):
     monitoring: Monitoring = Monitoring()
     protection: Protection = Protection()
     backup: Backup = Backup()
+    privacy: Privacy = Privacy()
     budgets: Budgets
     centre: Centre
     hospitals: Mapping[HospitalName, Hospital] = Field(default_factory=dict)

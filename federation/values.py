@@ -26,6 +26,9 @@ RESERVED_PARTY_NAMES: Final = frozenset({"centre", "server", "client", "data", "
 PRIVATE_RANGES: Final = tuple(IPv4Network(r) for r in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 #: Networks that Docker uses inside every VM: its default bridge and the client's bridge (components/boot).
 CONTAINER_RANGES: Final = tuple(IPv4Network(r) for r in ("172.17.0.0/16", "172.30.0.0/24"))
+#: NHS England hides 1 to 7, the Office for National Statistics asks for 10. workloads/mlflow/curation refuses
+#: less than 5 too.
+SMALLEST_CELLS: Final = (5, 100)
 IMAGE_VERSION: Final = re.compile(r"latest|\d+\.\d+\.\d+")
 
 
@@ -251,6 +254,17 @@ def _tag_value(value: str) -> str:
     return value
 
 
+def _smallest_cell(value: Any) -> int:
+    fewest, most = SMALLEST_CELLS
+    if isinstance(value, bool) or not isinstance(value, int) or not fewest <= value <= most:
+        raise wrong(
+            f"a number that stands for fewer than {fewest} patients may point at a person, and above {most} "
+            "the dashboards of most hospitals would be empty",
+            f"write a whole number from {fewest} to {most}; 10 is usual",
+        )
+    return value
+
+
 def _gallery_image(value: str) -> str:
     segments = (
         r"/subscriptions/[0-9a-f-]{36}",
@@ -296,6 +310,7 @@ GroupId = Annotated[
         "copy it from `az ad group show --group NAME --query id`",
     ),
 ]
+SmallestCell = Annotated[int, BeforeValidator(_smallest_cell)]
 HospitalName = Annotated[str, AfterValidator(_hospital_name)]
 Email = Annotated[str, AfterValidator(_email)]
 Region = Annotated[str, AfterValidator(_region)]

@@ -52,6 +52,8 @@ class BootPlan:
     """Login server of the centre's registry."""
     images: Mapping[str, str]
     """Image name -> `<login server>/<repository>@sha256:<64 hex>`; exactly those in ROLE_IMAGES."""
+    smallest_cell: int = 10
+    """Centre only: fewest patients that a number in the dashboards may stand for."""
     approval: Literal["auto", "manual"] = "manual"
     """Centre only: requests that pass every check are signed at once, or wait for `fedctl approve`."""
     root_fingerprint: str | None = None

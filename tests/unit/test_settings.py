@@ -54,6 +54,20 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "did you mean addressSpace?",
     ),
     "missing tenant": ("dev", put("fed:tenantId", None), "fed:tenantId", "Entra tenant", "add it"),
+    "numbers of four patients": (
+        "dev",
+        put("fed:privacy", {"smallestCell": 4}),
+        "fed:privacy.smallestCell",
+        "may point at a person",
+        "from 5 to 100",
+    ),
+    "numbers of half a patient": (
+        "dev",
+        put("fed:privacy", {"smallestCell": 9.5}),
+        "fed:privacy.smallestCell",
+        "may point at a person",
+        "whole number",
+    ),
     "missing size": ("dev", put("fed:machine.size", None), "fed:machine.size", "size of the VMs", "add it"),
     "range with host bits": (
         "dev",

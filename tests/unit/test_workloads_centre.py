@@ -222,6 +222,8 @@ def builds(
     """A server container that builds a job folder, or answers with an error."""
 
     def execution(name: str, command: list[str]) -> tuple[int, str]:
+        if name == "mlflow":
+            return 1, "no libraries here"
         out = Path(command[command.index("--out") + 1])
         folder = world.centre_config.work / out.relative_to(world.centre_config.server_work)
         if "job" in answer:
@@ -317,6 +319,57 @@ class TestJobs:
         assert "cleveland" in (own / "hospital.json").read_text()
         stored = world.store("server").folder / "results" / job_id / "results"
         assert (stored / "centre/h.json").is_file()
+
+    def test_tables_are_made_after_a_job_and_each_party_gets_its_own(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        asked: list[dict[str, Any]] = []
+
+        def curate(name: str, command: list[str]) -> tuple[int, str]:
+            if command[:3] != ["python3", "-m", "curation"]:
+                return execute(name, command)
+            assert name == "mlflow"
+            folder = Path(command[3])
+            asked.append(json.loads((folder / "request.json").read_text()))
+            for party in ("centre", "cleveland"):
+                (folder / "tables" / party).mkdir(parents=True, exist_ok=True)
+                (folder / "tables" / party / "dim_run.parquet").write_bytes(party.encode())
+            return 0, '{"rows": {}, "refused": {"x": "KeyError"}}\n'
+
+        execute = world.server.execution
+        world.server.execution = curate
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        world.turn(5)
+        assert not asked
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        world.turn(5)
+        assert [run["id"] for run in asked[0]["runs"]] == [job_id]
+        assert asked[0]["smallest_cell"] == 10
+        assert asked[0]["sites"]["cleveland"]["state"] == "running"
+        assert (world.store("server").folder / "curated/dim_run.parquet").read_bytes() == b"centre"
+        assert (world.channel.folder / "curated/dim_run.parquet").read_bytes() == b"cleveland"
+        world.centre = world.new_centre()
+        world.turn(5)
+        assert len(asked) == 1
+
+    def test_tables_that_could_not_be_made_are_made_later(self, world: World, centre: CentreAgent) -> None:
+        execute, answers = world.server.execution, [(1, ""), (0, "")]
+
+        def curate(name: str, command: list[str]) -> tuple[int, str]:
+            if command[:3] != ["python3", "-m", "curation"]:
+                return execute(name, command)
+            if len(answers) > 1:
+                return answers.pop(0)
+            for party in ("centre", "cleveland"):
+                (Path(command[3]) / "tables" / party).mkdir(parents=True, exist_ok=True)
+                (Path(command[3]) / "tables" / party / "dim_run.parquet").touch()
+            return 0, '{"rows": {}, "refused": {}}\n'
+
+        world.server.execution = curate
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        world.turn(10)
+        assert (world.channel.folder / "curated/dim_run.parquet").is_file()
 
     def test_results_are_handed_on_once(self, world: World, centre: CentreAgent) -> None:
         job_id = centre.commands.submit({"job": "heart"})["id"]

@@ -35,6 +35,10 @@ class Config:
     kit: Path
     work: Path
     data: Path
+    curation: Path
+    """What MLflow's container shares with this one, and nothing but the making of tables lies in."""
+    smallest_cell: int
+    """Fewest patients that a number in the dashboards' tables may stand for."""
     server_work: Path
     """The server's volume (`work`) as its own container sees it."""
 
@@ -60,6 +64,8 @@ class Config:
             mistakes.append(f"FED_ROLE is {environment['FED_ROLE']!r}, expected centre or hospital")
         if environment.get("FED_APPROVAL", "manual") not in ("auto", "manual"):
             mistakes.append(f"FED_APPROVAL is {environment['FED_APPROVAL']!r}, expected auto or manual")
+        if not environment.get("FED_SMALLEST_CELL", "10").isdigit():
+            mistakes.append(f"FED_SMALLEST_CELL is {environment['FED_SMALLEST_CELL']!r}, expected a number")
         if mistakes:
             raise ConfigError("; ".join(mistakes) + ": see /opt/fed/compose.yaml on the VM")
         root = Path(environment.get("FED_ROOT", str(ROOT)))
@@ -81,5 +87,7 @@ class Config:
             kit=root / "kit",
             work=root / "work",
             data=root / "data",
+            curation=root / "curation",
+            smallest_cell=int(environment.get("FED_SMALLEST_CELL", "10")),
             server_work=Path(environment.get("FED_SERVER_WORK", "/var/lib/fl")),
         )

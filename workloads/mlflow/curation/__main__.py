@@ -1,4 +1,7 @@
-"""`python -m curation FOLDER`: FOLDER/request.json -> FOLDER/tables/<party>/<table>.parquet."""
+"""`python -m curation FOLDER`: FOLDER/request.json -> FOLDER/tables/<party>/<table>.parquet.
+
+Prints `{"rows": {party: rows}, "refused": {job id: why it could not be read}}`.
+"""
 
 import json
 import shutil
@@ -13,13 +16,15 @@ from .tables import curate
 
 def main(folder: Path) -> None:
     """Read, curate, write; an older answer is removed first."""
-    tables = curate(Request.read(folder / "request.json"))
+    request = Request.read(folder / "request.json")
+    tables = curate(request)
     out = folder / "tables"
     shutil.rmtree(out, ignore_errors=True)
     for party, contents in tables.items():
         for name, rows in contents.items():
             write(TABLES[name], rows, out / party / f"{name}.parquet")
-    print(json.dumps({party: sum(map(len, contents.values())) for party, contents in tables.items()}))
+    counts = {party: sum(map(len, contents.values())) for party, contents in tables.items()}
+    print(json.dumps({"rows": counts, "refused": dict(request.refused)}))
 
 
 if __name__ == "__main__":

@@ -94,7 +94,10 @@ def own(sent: Sent) -> dict[str, Measured]:
 
 def federation(hospitals: Mapping[str, Mapping[str, Measured]]) -> dict[str, Measured]:
     """The federation's metrics of one round, from what is shown of at least three hospitals."""
-    found = {name: _mean(name, hospitals, weighted=True) for name in PATIENT_MEANS}
+    known = {name for sent in hospitals.values() for name in sent}
+    found = {name: _mean(name, hospitals, weighted=True) for name in PATIENT_MEANS if name in known}
+    if not {"auc", "own_auc"} <= known:
+        return found
     found["mean_site_auc"] = _mean("auc", hospitals, weighted=False)
     found["mean_own_only_auc"] = _mean("own_auc", hospitals, weighted=False)
     together, alone = found["mean_site_auc"].value, found["mean_own_only_auc"].value

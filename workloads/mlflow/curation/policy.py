@@ -55,7 +55,8 @@ def hide(counts: Mapping[str, float], rest: float, policy: Policy) -> dict[str, 
     """Which cells of one table must go, and why: cell -> reason.
 
     `counts` are the cells whose numbers are known, `rest` what the known total holds beside them. Small
-    cells go; then the smallest that are left, until at least k patients in two places are hidden, so that subtracting what is visible from the total gives none of them.
+    cells go; then the smallest that are left, until at least k patients in two places are hidden,
+    so that subtracting what is visible from the total gives none of them.
     """
     reasons = {cell: FEW for cell, count in counts.items() if policy.small(count)}
     visible = sorted((count, cell) for cell, count in counts.items() if count and cell not in reasons)

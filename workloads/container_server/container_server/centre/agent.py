@@ -1,4 +1,4 @@
-"""The centre's loop: root, server, members, enrolments, inbox, results."""
+"""The centre's loop: root, server, members, enrolments, inbox, results, tables."""
 
 import threading
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from container_server.cadence import Cadence
 from container_server.centre.authority import Authority
 from container_server.centre.commands import Commands
+from container_server.centre.curation import Curation
 from container_server.centre.distribution import Distribution
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import Inbox
@@ -52,12 +53,21 @@ class CentreAgent:
         self._distribution = Distribution(
             own, self._jobs, self._enrolments, config.agent / "distributed.json"
         )
+        self._curation = Curation(
+            config=config,
+            store=own,
+            jobs=self._jobs,
+            enrolments=self._enrolments,
+            members=self._members,
+            engine=engine,
+        )
         self._root_look = Cadence(clock, 3600.0)
         self._lead_look = Cadence(clock, 3600.0)
         self._server_look = Cadence(clock, 2.0)
         self._member_look = Cadence(clock, 5.0)
         self._inbox_look = Cadence(clock, 10.0)
         self._result_look = Cadence(clock, 1.0)
+        self._curation_look = Cadence(clock, 1.0)
         self._woken = threading.Event()
         self._troubles: dict[str, str] = {}
         self._has_root = False
@@ -82,6 +92,7 @@ class CentreAgent:
             self._try("administrator", self._lead_look, self._authority.ensure_lead_kit)
         self._try("inbox", self._inbox_look, self._inbox.step)
         self._try("results", self._result_look, self._hand_results_on)
+        self._try("tables", self._curation_look, self._curation.step)
         woken = self._woken.is_set()
         self._woken.clear()
         return BUSY_SECONDS if waiting or woken else QUIET_SECONDS

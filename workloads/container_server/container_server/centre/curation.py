@@ -1,0 +1,121 @@
+"""Has the dashboards' tables made after each job, and puts them where each party may read them.
+
+The tables are made by `python -m curation` in MLflow's container (workloads/mlflow/curation), which has the
+libraries for it and no way to the hospitals' containers; this service has that way and none of the libraries.
+`server/curated/` gets the centre's tables, `client-<hospital>/curated/` each hospital's.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from container_server.centre.enrolments import Enrolments
+from container_server.centre.jobs import Job, Jobs
+from container_server.centre.members import Members
+from container_server.config import Config
+from container_server.engine import Engine, Running
+from container_server.errors import TransientError
+from container_server.files import read_json, write_json
+from container_server.log import say
+from container_server.storage import BlobStore
+
+MLFLOW = "mlflow"
+CENTRE = "centre"
+
+
+class CurationError(TransientError):
+    """The tables could not be made; those that lie there stay as they are."""
+
+
+class Curation:
+    """Remembers, in `memory`, for which jobs and members tables were made, and to whom they were handed."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        store: BlobStore,
+        jobs: Jobs,
+        enrolments: Enrolments,
+        members: Members,
+        engine: Engine,
+    ):
+        self._config = config
+        self._store = store
+        self._jobs = jobs
+        self._enrolments = enrolments
+        self._members = members
+        self._engine = engine
+        self._memory = config.agent / "curated.json"
+        self._done: dict[str, Any] = read_json(self._memory) or {}
+
+    def step(self) -> None:
+        """Make and hand on what is new. Raises TransientError when it has to be tried again."""
+        ended = [job for job in self._jobs.all() if job.over]
+        hospitals = sorted(name for name, member in self._members.all().items() if member.admitted)
+        basis = {
+            "jobs": sorted(job.job_id for job in ended),
+            "hospitals": sorted(self._members.all()),
+            "smallest_cell": self._config.smallest_cell,
+        }
+        if not ended:
+            return
+        if self._done.get("basis") != basis:
+            if self._engine.state(MLFLOW).running is not Running.RUNNING:
+                raise CurationError("MLflow's container, in which the tables are made, does not run")
+            self._make(ended)
+            self._remember({"basis": basis, "delivered": []})
+        for party in (CENTRE, *hospitals):
+            if party not in self._done["delivered"]:
+                self._deliver(party)
+                self._remember({**self._done, "delivered": [*self._done["delivered"], party]})
+
+    def _make(self, ended: list[Job]) -> None:
+        folder = self._config.curation
+        content = {
+            "smallest_cell": self._config.smallest_cell,
+            "sites": {name: self._site(name) for name in self._members.all()},
+            "runs": [self._run(job) for job in ended],
+        }
+        write_json(folder / "request.json", content)
+        code, output = self._engine.execute(MLFLOW, ["python3", "-m", "curation", str(folder)])
+        lines = [line for line in output.splitlines() if line.startswith("{")]
+        if code != 0 or not lines:
+            raise CurationError(f"making the tables ended with exit code {code}: see the log of {MLFLOW}")
+        answer = json.loads(lines[-1])
+        for job_id, reason in answer["refused"].items():
+            say("job left out of the tables", job_id=job_id, reason=reason)
+        say("tables made", jobs=len(ended), rows=answer["rows"])
+
+    def _site(self, name: str) -> dict[str, Any]:
+        report = self._enrolments.channel(name).report
+        return {"state": report.get("state", "unknown"), "reported": report.get("written")}
+
+    def _run(self, job: Job) -> dict[str, Any]:
+        results = self._jobs.folder / job.job_id / "results"
+        provenance = (read_json(results / "global" / "metrics.json") or {}).get("provenance", {})
+        return {
+            "id": job.job_id,
+            "job": job.name,
+            "state": job.state,
+            "submitted": job.submitted,
+            "code": provenance.get("git_revision", "unknown"),
+            "progress": job.progress,
+            "statistics": read_json(results / "centre" / "statistics.json"),
+        }
+
+    def _deliver(self, party: str) -> None:
+        store = self._store if party == CENTRE else self._enrolments.channel(party).store
+        for path in sorted(self._tables(party)):
+            store.write(f"curated/{path.name}", path.read_bytes())
+        say("tables handed on", party=party)
+
+    def _tables(self, party: str) -> list[Path]:
+        found = list((self._config.curation / "tables" / party).glob("*.parquet"))
+        if not found:
+            raise CurationError(f"no tables were made for {party}")
+        return found
+
+    def _remember(self, content: dict[str, Any]) -> None:
+        self._done = content
+        write_json(self._memory, content)
