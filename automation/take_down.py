@@ -3,14 +3,14 @@
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import typer
 from pulumi.automation import DestroyResult, OnEvent, Stack
 from rich.table import Table
 
-from automation import holders, operation
+from automation import holders, hospital_data, operation
 from automation.emulated_state import backend, living
 from automation.half_made import clear, roll_back
 from automation.outcome import QuestionError, RefusedError
@@ -34,45 +34,68 @@ HOLDS_DATA = {
 """Types whose deletion loses more than a deployment can make again, and what they hold."""
 
 
-def down(target: Target, *, yes: bool, confirm: str | None) -> None:
-    """Delete every resource of a stack; on the emulator also the stack, and with the last one the emulator.
+def down(target: Target, *, yes: bool, confirm: str | None, delete_data: Collection[str]) -> None:
+    """Delete every resource of a stack but the data of hospitals that `delete_data` does not name.
 
-    Raises QuestionError when prod's name was not given, RefusedError when a person declined.
+    On the emulator a stack without resources goes, too, and with the last one the emulator.
+    Raises QuestionError when prod's name was not given or a hospital is unknown, RefusedError when a person
+    declined.
     """
     stack = target.existing_stack()
+    kept: Mapping[str, str] = {}
     if stack:
         killed = holders.recover(target, stack)
-        state = stack.export_stack().deployment or {}
-        resources = state.get("resources") or []
-        if resources:
-            stderr.print(_losses(target, resources))
+        resources = (stack.export_stack().deployment or {}).get("resources") or []
+        kept = hospital_data.kept(target, resources, delete_data)
+        going = set(hospital_data.without(target, resources, kept))
+        doomed = [resource for resource in resources if resource["urn"] in going]
+        if doomed:
+            stderr.print(_losses(target, doomed))
+        _tell_kept(target, kept)
+        if doomed:
             _ask(target, yes=yes, confirm=confirm)
         left = roll_back(target.emulator, stack) if target.emulator and killed else []
-        if resources:
-            _destroy(target, stack, resources, refresh=killed)
+        if doomed:
+            _destroy(target, stack, doomed, whole=not kept, refresh=killed)
         if target.emulator:
             clear(target.emulator, stack, left)
+        if target.emulator and not kept:
             target.workspace.remove_stack(target.name, preserve_config=True)
     if target.emulator:
         _remove_emulator(target.emulator)
-    stderr.print(f"fed: {target.name} is down" if stack else f"fed: {target.name} was not up")
+    but = f" but for the data of {', '.join(sorted(kept))}" if kept else ""
+    stderr.print(f"fed: {target.name} is down{but}" if stack else f"fed: {target.name} was not up")
 
 
-def _destroy(target: Target, stack: Stack, resources: Sequence[Mapping[str, Any]], *, refresh: bool) -> None:
-    if any(resource.get("protect") for resource in resources):
+def _destroy(
+    target: Target, stack: Stack, doomed: Sequence[Mapping[str, Any]], *, whole: bool, refresh: bool
+) -> None:
+    if protected := [str(resource["urn"]) for resource in doomed if resource.get("protect")]:
         # Pulumi would refuse; whoever got here has typed the stack's name.
         target.engine.run(
-            ["state", "unprotect", "--all", "--yes", "--stack", target.name],
+            ["state", "unprotect", *protected, "--yes", "--stack", target.name],
             str(target.workspace.work_dir),
             target.environment,
         )
+    targets = None if whole else [str(resource["urn"]) for resource in doomed]
 
     def run(on_event: OnEvent) -> DestroyResult:
-        return stack.destroy(on_event=on_event, refresh=refresh or None, show_secrets=False, color="never")
+        return stack.destroy(
+            on_event=on_event, target=targets, refresh=refresh or None, show_secrets=False, color="never"
+        )
 
     with holders.marked(target):
         _, record = operation.run(target, f"taking {target.name} down", run)
     stderr.print(f"fed: {target.name}: {sentence(record)}")
+
+
+def _tell_kept(target: Target, kept: Mapping[str, str]) -> None:
+    for name, what in sorted(kept.items()):
+        stderr.print(f"kept: the data of {name} ({what})", markup=False)
+    if kept:
+        on = " --on azure" if target.emulator is None else ""
+        names = " ".join(f"--delete-data {name}" for name in sorted(kept))
+        stderr.print(f"      to delete them for good: ./fed down {target.name}{on} {names}", markup=False)
 
 
 def _losses(target: Target, resources: Sequence[Mapping[str, Any]]) -> Table:

@@ -9,7 +9,7 @@ from automation.options import On, Stack, StackOption, Where, Yes, stack_name
 PANEL = "Deploy"
 
 
-def command(
+def command(  # noqa: PLR0917 typer reads the order
     stack: Stack = None,
     stack_option: StackOption = None,
     on: Where = On.EMULATOR,
@@ -17,14 +17,24 @@ def command(
     confirm: Annotated[
         str | None, typer.Option("--confirm", metavar="STACK", help="prod asks for its name; give it here.")
     ] = None,
+    delete_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--delete-data", metavar="HOSPITAL", help="Delete this hospital's data, too; may be repeated."
+        ),
+    ] = None,
 ) -> None:
-    """Delete everything a stack has deployed, after showing what would be lost.
+    """Delete what a stack has deployed, after showing what would be lost; a hospital's data stay.
 
-    Asks on Azure, and always for prod, which wants its name typed. The last stack on the emulator takes the
-    emulator with it: nothing of it stays on this machine.
+    Asks on Azure, and always for prod, which wants its name typed. What a hospital has put into its account
+    is kept, with the account and its key, unless --delete-data names the hospital; the demonstration data of
+    `fed up` on the emulator are no hospital's. The last stack on the emulator takes the emulator with it:
+    nothing of it stays on this machine.
     """
     from automation import take_down  # noqa: PLC0415 slow
     from automation.target import open_target  # noqa: PLC0415
 
     name = stack_name(stack, stack_option)
-    take_down.down(open_target(name, on, check=False), yes=yes, confirm=confirm)
+    take_down.down(
+        open_target(name, on, check=False), yes=yes, confirm=confirm, delete_data=delete_data or ()
+    )

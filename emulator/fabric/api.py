@@ -41,6 +41,7 @@ class Api:
                 web.get("/flows", self._flows),
                 web.delete("/flows", self._forget_flows),
                 web.put("/blobs/{container:.+}", self._upload),
+                web.get("/blobs/{container:.+}", self._blobs),
                 web.get("/machines/{machine}/network", self._network),
                 web.post("/machines/{machine}/run", self._run),
                 web.post("/machines/{machine}/command", self._command),
@@ -79,6 +80,11 @@ class Api:
         container, name = "/" + request.match_info["container"], request.query["name"]
         written = await self._core.services.storage.upload(container, name, await request.read())
         return web.json_response({"written": written})
+
+    async def _blobs(self, request: web.Request) -> web.Response:
+        """List a container as its account's owner."""
+        container = "/" + request.match_info["container"]
+        return web.json_response(await self._core.services.storage.blobs(container))
 
     async def _network(self, request: web.Request) -> web.Response:
         """Answer how a process of the sandbox gets into a machine's network."""

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import aiohttp
 
@@ -117,6 +118,24 @@ class Azurite:
             if answer.status != 201:
                 raise FabricError(f"Azurite answers {answer.status} to writing {account}/{container}/{blob}")
         return True
+
+    async def blobs(self, account: str, container: str) -> dict[str, str]:
+        """Return the blobs of a container, each with its MD5 in base64 (empty where the writer gave none)."""
+        if _key(account, container) not in self._held:
+            return {}
+        await self.ready()
+        found: dict[str, str] = {}
+        marker: str | None = ""
+        while marker is not None:
+            url = f"{self.url}/{quote(container)}?restype=container&comp=list&marker={quote(marker)}"
+            async with self.session.get(url, headers=self._headers(account)) as answer:
+                if answer.status != 200:
+                    raise FabricError(f"Azurite answers {answer.status} to listing {account}/{container}")
+                page = ElementTree.fromstring(await answer.text())  # noqa: S314 Azurite is ours
+            for blob in page.iter("Blob"):
+                found[blob.findtext("Name", "")] = blob.findtext("Properties/Content-MD5") or ""
+            marker = page.findtext("NextMarker") or None
+        return found
 
     def note_container(self, account: str, container: str, mark: str) -> None:
         """Take note that a container was made by a request that passed through."""
@@ -276,17 +295,15 @@ class Azurite:
             self._held[key] = mark
             self._save()
 
-    @property
-    def _record(self) -> Path:
-        return self._settings.state / "containers.json"
-
     def _load(self) -> dict[str, str]:
-        return json.loads(self._record.read_text()) if self._record.exists() else {}
+        record = self._settings.containers
+        return json.loads(record.read_text()) if record.exists() else {}
 
     def _save(self) -> None:
-        temporary = self._record.with_suffix(".tmp")
+        record = self._settings.containers
+        temporary = record.with_suffix(".tmp")
         temporary.write_text(json.dumps(self._held, indent=1))
-        temporary.replace(self._record)
+        temporary.replace(record)
 
 
 def uv() -> str:

@@ -209,6 +209,16 @@ class Fabric:
             answer = client.put(path, content=content)
         return bool(_checked(answer)["written"])
 
+    def blobs(self, container: str) -> dict[str, str]:
+        """Return the blobs of a container (its ARM id), each with its MD5 in base64; empty without one."""
+        return dict(self._ask("GET", f"/blobs{quote(container)}"))
+
+    @classmethod
+    def has_blobs(cls, emulator: Emulator) -> bool:
+        """Say whether any container of an emulator was ever written to; the fabric need not run for that."""
+        record = Settings.of(emulator).containers
+        return record.exists() and bool(json.loads(record.read_text()))
+
     def flows(self) -> list[Flow]:
         """Return the flow log of the last day: what passed and was dropped, and by which rule."""
         return [Flow(**found) for found in self._ask("GET", "/flows")]

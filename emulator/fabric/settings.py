@@ -88,6 +88,11 @@ class Settings:
         return self.runtime / "fabric"
 
     @property
+    def containers(self) -> Path:
+        """The record of the blob containers that hold something, or have held: ``account/container``."""
+        return self.state / "containers.json"
+
+    @property
     def log(self) -> Path:
         """The fabric's log."""
         return self.state / "fabric.log"

@@ -126,6 +126,11 @@ class FrontDoor:
         await self._azurite.ensure_container(account.name, document.name, account_mark(account))
         return await self._azurite.upload(account.name, document.name, blob, content)
 
+    async def blobs(self, container: str) -> dict[str, str]:
+        """Return the blobs of a container (its ARM id), each with its MD5 in base64; empty without one."""
+        account, _, rest = container.rpartition("/blobServices/")
+        return await self._azurite.blobs(account.rpartition("/")[2], rest.rpartition("/")[2])
+
     async def _answer(self, request: web.Request, endpoint: str | None) -> web.StreamResponse:
         account = self._account(request, endpoint)
         host = request.host.partition(":")[0].lower()
