@@ -420,6 +420,27 @@ def test_dependabot_waits_a_week_everywhere_and_looks_where_something_is() -> No
             assert folder == "/" or list(ROOT.glob(folder.lstrip("/"))), f"{folder} does not exist"
 
 
+def _locks() -> list[Path]:
+    listed = subprocess.check_output(["git", "ls-files", "*requirements*.txt"], cwd=ROOT, text=True)
+    return [ROOT / name for name in listed.splitlines()]
+
+
+@pytest.mark.parametrize("lock", _locks(), ids=lambda lock: str(lock.relative_to(ROOT)))
+def test_every_lock_of_packages_is_watched_and_says_how_it_is_made(lock: Path) -> None:
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
+    watched = [
+        ROOT / folder.strip("/")
+        for update in updates
+        if update["package-ecosystem"] == "pip"
+        for folder in update.get("directories") or [update["directory"]]
+    ]
+    wanted = lock.with_suffix(".in")
+    head = (wanted if wanted.exists() else lock).read_text()
+
+    assert any(lock.parent.match(str(folder)) for folder in watched)
+    assert re.match(rf"# .+\n#   .*uv pip compile --generate-hashes .*-o \S*{lock.name}\n", head)
+
+
 def test_every_owned_path_exists() -> None:
     for line in (GITHUB / "CODEOWNERS").read_text().splitlines():
         path = line.split()[0] if line and not line.startswith("#") else "*"
