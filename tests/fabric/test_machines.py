@@ -431,6 +431,22 @@ class TestPower:
         time.sleep(0.3)
         assert int(federation.run("two", "cat /var/lib/fed/worker/starts")) == starts + 1
 
+    def test_a_container_joins_its_network_again_though_the_one_before_lingers(
+        self, federation: Federation
+    ) -> None:
+        cloud, fabric = federation.cloud, federation.fabric
+        before = processes_of("client")
+        federation.run("two", "docker start client")
+        mine = max(processes_of("client") - before)  # the container's own, not those that made it
+        lingers = os.open(f"/proc/{mine}/ns/net", os.O_RDONLY)
+        try:
+            cloud.power(machine("two"), "restart")
+            fabric.wait_ready(cloud.revision)
+            started = fabric.run("vm-two", "docker start client")
+            assert started.code == 0, started
+        finally:
+            os.close(lingers)
+
     def test_a_replaced_machine_keeps_its_disk_and_nothing_else(self, federation: Federation) -> None:
         cloud, fabric = federation.cloud, federation.fabric
         federation.run("two", "echo kept > /var/lib/fed/worker/note; echo gone > /opt/fed/note")

@@ -133,6 +133,12 @@ class TestReading:
         assert isinstance(second, Blob)
         assert second.content == b"two"
 
+    def test_a_listing_tells_the_version_that_reading_tells(self, container: AzureContainer) -> None:
+        container.write("heart.csv", b"age")
+        found = container.read("heart.csv")
+        assert isinstance(found, Blob)
+        assert [(entry.name, entry.etag) for entry in container.list()] == [("heart.csv", found.etag)]
+
     def test_a_first_look_asks_without_condition(
         self, container: AzureContainer, service: type[BlobService]
     ) -> None:

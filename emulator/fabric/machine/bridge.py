@@ -32,7 +32,7 @@ class Bridge:
         self._members: dict[str, Namespace] = {}
         gateway, length = self._addresses[1], self._addresses.prefixlen
         # The machine's own namespace outlives a restart of the machine, and with it an old bridge.
-        self._remove()
+        self._remove(network.bridge)
         namespace.ip(
             [
                 f"link add {network.bridge} type bridge",
@@ -65,30 +65,36 @@ class Bridge:
         return self._members[name]
 
     def _connect(self, name: str, number: int) -> Namespace:
-        member = Namespace(f"{self._machine}/{name}")
         bridge, length = self._network.bridge, self._addresses.prefixlen
         outside = f"veth{number}"
-        self._namespace.ip(
-            [
-                f"link add {outside} type veth peer name eth0 netns {member.path}",
-                f"link set {outside} master {bridge}",
-                f"link set {outside} up",
-            ]
-        )
-        member.ip(
-            [
-                "link set lo up",
-                f"addr add {self._addresses[number]}/{length} dev eth0",
-                "link set eth0 up",
-                f"route add default via {self._addresses[1]}",
-            ]
-        )
+        # Of a life before: the kernel takes its time to remove a namespace and the links that end in it.
+        self._remove(outside)
+        member = Namespace(f"{self._machine}/{name}")
+        try:
+            self._namespace.ip(
+                [
+                    f"link add {outside} type veth peer name eth0 netns {member.path}",
+                    f"link set {outside} master {bridge}",
+                    f"link set {outside} up",
+                ]
+            )
+            member.ip(
+                [
+                    "link set lo up",
+                    f"addr add {self._addresses[number]}/{length} dev eth0",
+                    "link set eth0 up",
+                    f"route add default via {self._addresses[1]}",
+                ]
+            )
+        except FabricError:
+            member.close()
+            raise
         return member
 
-    def _remove(self) -> None:
+    def _remove(self, link: str) -> None:
         with self._namespace.entered():
             subprocess.run(  # noqa: S603 a name from the compose file, as one argument
-                ["ip", "link", "del", self._network.bridge],  # noqa: S607 iproute2 lies in /sbin or /usr/sbin
+                ["ip", "link", "del", link],  # noqa: S607 iproute2 lies in /sbin or /usr/sbin
                 capture_output=True,
                 check=False,
             )
@@ -98,4 +104,4 @@ class Bridge:
         for member in self._members.values():
             member.close()
         self._members.clear()
-        self._remove()
+        self._remove(self._network.bridge)

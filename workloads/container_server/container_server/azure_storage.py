@@ -89,7 +89,8 @@ class AzureContainer:
         """See BlobStore."""
         with self._errors(prefix or "*"):
             found = self._client.list_blobs(name_starts_with=prefix)
-            return [BlobEntry(str(blob.name), str(blob.etag), int(blob.size)) for blob in found]
+            # A listing names an ETag without the quotation marks that it has everywhere else.
+            return [BlobEntry(str(blob.name), f'"{blob.etag}"', int(blob.size)) for blob in found]
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
