@@ -107,8 +107,9 @@ def _last(verification: Verification, spot: Spot) -> Spot:
 
 
 def _targets(verification: Verification) -> Iterator[tuple[str, Spot]]:
+    """Yield (address, spot) of everything that can be named, also where something should be and is not."""
     for spot in verification.matrix.spots:
-        if spot.address is not None and spot.exists:
+        if spot.address is not None:
             yield str(IPv4Address(spot.address)), spot
         elif spot.subnet is None and spot.address is None and spot.part == "any":
             yield SOMEWHERE, spot

@@ -5,6 +5,7 @@ it, must be found with its culprit named, and is undone again.
 """
 
 import copy
+import ipaddress
 import json
 import re
 import time
@@ -416,6 +417,35 @@ def test_an_open_port_is_measured_too(deployed: Deployed) -> None:
         undo()
 
 
+def _moved_to_the_endpoints(deployed: Deployed) -> Callable[[], None]:
+    """Move the interface of the centre's VM, which runs, into the subnet of the private endpoints."""
+    subnets = deployed.find("VirtualNetwork", "-centre")["outputs"]["subnets"]
+    (target,) = [subnet for subnet in subnets if subnet["name"].endswith("-endpoints")]
+    address = str(ipaddress.ip_network(target["addressPrefix"])[-20])
+
+    def change(body: Json) -> None:
+        configuration = body["properties"]["ipConfigurations"][0]["properties"]
+        configuration.update(subnet={"id": target["id"]}, privateIPAddress=address)
+
+    return deployed.edit("NetworkInterface", "centre-vm", change)
+
+
+def test_a_live_machine_that_moves_to_another_subnet_is_seen_by_graph_and_packets(
+    deployed: Deployed,
+) -> None:
+    undo = _moved_to_the_endpoints(deployed)
+    try:
+        outcome = deployed.verify(packets=True)
+        assert named(outcome, "missing", "nothing has the address of centre/server")
+        assert any(
+            f.proof == "packets" and re.search("from cleveland/machine .* to centre/server .* 8002", f.what)
+            for f in outcome.findings
+        ), "\n".join(map(str, outcome.findings))
+    finally:
+        undo()
+        wait_until(lambda: _takes_commands(deployed, "centre"), "the VM's return")
+
+
 def test_a_role_that_is_too_wide_is_used_too(deployed: Deployed) -> None:
     undo = _wide_role(deployed)
     try:
@@ -467,7 +497,7 @@ def test_a_bad_pull_request_is_stopped_with_reason_and_mend(deployed: Deployed) 
     finally:
         file.write_text(before)
 
-    assert told.startswith("fed: this breaks a rule that every federation keeps:\nnsg-inbound-named: ")
+    assert "fed: this breaks a rule that every federation keeps:\nnsg-inbound-named: " in told
     assert (
         "  - nsg-fed-dev-centre-server (network:NetworkSecurityGroup of centre): "
         "inbound rule allow-inbound-federated-learning allows *\n"

@@ -86,6 +86,18 @@ def put(kind: str, word: str, path: str, value: Any) -> Change:
     return change
 
 
+def move(interface: str, vnet: str, subnet: str, address: str) -> Change:
+    """Return a change that moves an interface to another subnet (the end of its name) of a network."""
+
+    def change(export: Export) -> None:
+        network = entry(export, VNET, vnet)
+        (name,) = [one["name"] for one in network["outputs"]["subnets"] if one["name"].endswith(subnet)]
+        configuration = outputs(export, NIC, interface)["ipConfigurations"][0]
+        configuration.update(subnet={"id": f"{network['id']}/subnets/{name}"}, privateIPAddress=address)
+
+    return change
+
+
 def add(kind: str, arm_id: str, props: dict[str, Any]) -> Change:
     """Return a change that adds a resource nobody's program made."""
 
@@ -509,6 +521,12 @@ MUTATIONS = [
         change=put(NIC, "-cleveland-vm", "ipConfigurations.0.privateIPAddress", "10.10.1.9"),
         kind=MISSING,
         culprit="nothing has the address of cleveland/machine",
+    ),
+    Mutation(
+        name="the centre's interface moves to the subnet of the endpoints",
+        change=move("-centre-vm", "-centre", "-endpoints", "10.10.0.100"),
+        kind=MISSING,
+        culprit="nothing has the address of centre/server",
     ),
     # Peerings
     Mutation(
