@@ -1,0 +1,124 @@
+"""What the dashboards show, read from `pages.yaml` and `dax.yaml`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+
+Audience = Literal["hospital", "centre"]
+AUDIENCES: Final[tuple[Audience, ...]] = ("hospital", "centre")
+FOLDER: Final = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A measure: `home` is the table that it is about, `format` Power BI's format string."""
+
+    name: str
+    home: str
+    description: str
+    format: str
+    dax: str
+
+
+#: Not shown: Power BI would sort a histogram by height.
+CELL_POSITION: Final = Measure(
+    name="Cell Position",
+    home="fact_histogram",
+    description="Position of a histogram's cell, by which charts are sorted",
+    format="0",
+    dax="MIN ( fact_histogram[cell] )",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A column that a visual shows, with the words that people read above it."""
+
+    table: str
+    column: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visual:
+    """One visual; `where` are words of `pages.yaml` (own, latest, ...)."""
+
+    name: str
+    title: str
+    kind: str
+    measures: tuple[Measure, ...]
+    by: tuple[Field, ...]
+    where: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page; `choose` are the fields a reader selects from."""
+
+    name: str
+    title: str
+    choose: tuple[Field, ...]
+    visuals: tuple[Visual, ...]
+
+
+def measures(audience: Audience) -> dict[str, Measure]:
+    """The measures that a dashboard shows, in the order of `pages.yaml`."""
+    used = {
+        measure.name for page in pages(audience) for visual in page.visuals for measure in visual.measures
+    }
+    return {name: measure for name, measure in _measures().items() if name in used}
+
+
+def pages(audience: Audience) -> tuple[Page, ...]:
+    """The pages of a dashboard, in their order."""
+    return tuple(
+        Page(
+            name=page["name"],
+            title=page["title"],
+            choose=tuple(_fields(page.get("choose", ()))),
+            visuals=tuple(_visual(visual) for visual in page["visuals"]),
+        )
+        for page in _read("pages.yaml")[audience]
+    )
+
+
+def _visual(visual: Mapping[str, Any]) -> Visual:
+    return Visual(
+        name=visual["name"],
+        title=visual["title"],
+        kind=visual["kind"],
+        measures=tuple(_measures()[name] for name in visual.get("measures", ())),
+        by=tuple(_fields(visual.get("by", ()))),
+        where=tuple(visual.get("where", "").split()),
+    )
+
+
+def _fields(names: Any) -> Iterator[Field]:
+    for name in names:
+        table, _, column = name.partition(".")
+        yield Field(table=table, column=column, label=_read("pages.yaml")["columns"][name])
+
+
+@cache
+def _measures() -> dict[str, Measure]:
+    dax = _read("powerbi/dax.yaml")
+    return {
+        name: Measure(
+            name=name,
+            home=stated["table"],
+            description=stated["is"],
+            format=stated["format"],
+            dax=dax[name].strip(),
+        )
+        for name, stated in _read("pages.yaml")["measures"].items()
+    }
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    return found
