@@ -137,6 +137,19 @@ class Clone:
             return held
         return None
 
+    def processes(self) -> list[str]:
+        """Return the commands of the processes that run in this clone or were started for it."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
+                where = (process / "cwd").readlink()
+            except OSError:  # it has ended meanwhile
+                continue
+            if where.is_relative_to(self.root) or str(self.root).encode() in command + environment:
+                found.append(command.replace(b"\0", b" ").decode())
+        return found
+
     def destroy(self) -> None:
         """End the emulator and remove everything, whatever a test left."""
         emulator = Emulator.running(self.root, self.home)

@@ -120,7 +120,7 @@ def begun(clone: Clone) -> "subprocess.Popen[str]":
     clone.edit(keep_hospitals("cleveland"))
     running = clone.start("up")
     wait_until(lambda: clone.made() > 20 or running.poll() is not None, "half a deployment")
-    assert running.poll() is None, "the deployment ended before it could be disturbed"
+    assert running.poll() is None, running.communicate()
     return running
 
 
@@ -161,13 +161,16 @@ def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone, victims:
     assert not clone.home.exists()
     assert not sockets.exists()
     assert start_time(daemon.pid) is None
+    wait_until(lambda: not clone.processes(), "the end of every process of this clone")
     assert (clone.root / "Pulumi.dev.yaml").read_bytes() == stack_file
 
 
 def test_a_run_killed_half_way_can_be_taken_down_at_once(clone: Clone) -> None:
     kill_engine(clone, begun(clone))
+    assert clone.processes(), "the emulator runs"
     clone.fed("down")
     assert not clone.home.exists()
+    wait_until(lambda: not clone.processes(), "the end of every process of this clone")
 
 
 def test_an_interrupted_run_records_what_it_did(clone: Clone) -> None:
