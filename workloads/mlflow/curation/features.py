@@ -1,6 +1,6 @@
 """How a job describes a feature, and what is shown of it at one site."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from .policy import REPEATED
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One feature, as `features` of a job's statistics.json has it: key -> the other fields."""
+    """One feature, as `features` of a job's statistics.json lists them."""
 
     key: str
     label: str
@@ -37,9 +37,9 @@ class Feature:
         return [(self.low + width * cell, self.low + width * (cell + 1)) for cell in range(self.cells)]
 
     @classmethod
-    def read(cls, described: Mapping[str, Mapping[str, Any]]) -> "list[Feature]":
+    def read(cls, described: Sequence[Mapping[str, Any]]) -> "list[Feature]":
         """Those of one run, in the job's order. Raises TypeError where a field lacks or is unknown."""
-        return [cls(key=key, **fields) for key, fields in described.items()]
+        return [cls(**fields) for fields in described]
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Run:
     def read(cls, content: Mapping[str, Any]) -> "Run":
         """One of the request's `runs`. Raises KeyError, TypeError or ValueError for other content."""
         progress, statistics = content["progress"], content.get("statistics") or {}
-        features = Feature.read(statistics.get("features") or {})
+        features = Feature.read(statistics.get("features") or [])
         cells = {feature.key: feature.cells for feature in features}
         gates = (progress.get("gates") or {}).get("verdicts")
         version = progress.get("model_version")

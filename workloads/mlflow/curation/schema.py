@@ -91,13 +91,13 @@ SITE_METRICS: Final = MappingProxyType(
 
 FEDERATION_METRICS: Final = MappingProxyType(
     {
+        "mean_site_auc": Metric("Mean AUC of hospitals", "plain mean of the hospitals' AUCs", "higher"),
         "accuracy": Metric("Accuracy", "over the contributing hospitals' test patients", "higher"),
         "brier": Metric("Brier score", "over the contributing hospitals' test patients", "lower"),
         "loss": Metric("Log loss", "over the contributing hospitals' test patients", "lower"),
         "calibration_in_the_large": Metric(
             "Calibration in the large", "over the contributing hospitals' test patients", "neither"
         ),
-        "mean_site_auc": Metric("Mean AUC of hospitals", "plain mean of the hospitals' AUCs", "higher"),
         "mean_own_only_auc": Metric("Mean AUC alone", "plain mean of what each reaches alone", "higher"),
         "mean_site_auc_gain": Metric(
             "Mean gain in AUC", "federated minus alone, mean of hospitals", "higher"

@@ -34,34 +34,42 @@ _INDICATORS = {
 }
 
 
-def describe() -> dict[str, Description]:
-    """Feature -> `label`, `column`, `kind`, `unit`, `decimals`, `low`, `high`, `cells`, `whole`,
-    `may_be_missing`; without the indicators of missing values, which belong to their columns.
+def describe() -> list[Description]:
+    """Of each feature, in order: `key`, `label`, `column`, `kind`, `unit`, `decimals`, `low`, `high`,
+    `cells`, `whole`, `may_be_missing`.
+
+    Indicators of missing values belong to their columns and are not among them.
     """
-    described: dict[str, Description] = {}
+    described: list[Description] = []
     for key, (cells, low, high) in NUMERIC.items():
         label, unit, decimals = _NUMBERS[key]
-        described[key] = {
-            **_column(key, label),
-            "kind": "number",
-            "unit": unit,
-            "decimals": decimals,
-            "low": low,
-            "high": high,
-            "cells": cells,
-            "whole": key in _WHOLE,
-        }
+        described.append(
+            {
+                "key": key,
+                **_column(key, label),
+                "kind": "number",
+                "unit": unit,
+                "decimals": decimals,
+                "low": low,
+                "high": high,
+                "cells": cells,
+                "whole": key in _WHOLE,
+            }
+        )
     for column, key in _indicators():
-        described[key] = {
-            **_column(column, _INDICATORS[key]),
-            "kind": "indicator",
-            "unit": "share",
-            "decimals": 3,
-            "low": -0.5,
-            "high": 1.5,
-            "cells": 2,
-            "whole": True,
-        }
+        described.append(
+            {
+                "key": key,
+                **_column(column, _INDICATORS[key]),
+                "kind": "indicator",
+                "unit": "share",
+                "decimals": 3,
+                "low": -0.5,
+                "high": 1.5,
+                "cells": 2,
+                "whole": True,
+            }
+        )
     return described
 
 

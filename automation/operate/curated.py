@@ -1,0 +1,84 @@
+"""Reads a party's curated tables from the one container that is its own, as that party.
+
+On the emulator the party's own VM reads, with its own identity, in its own network; this machine only carries
+the answer. On Azure the person who is logged in reads: a member of the party's readers, from a place that
+reaches the storage account. No identity here could read another hospital's container.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from automation.outcome import FedError, RefusedError
+from automation.target import Target
+from emulator.fabric.control import Fabric
+from federation.parties import CENTRE
+from workloads.mlflow.curation.schema import TABLES
+
+READ = ["python3", "-m", "container_server.curated"]
+SCOPE = "https://storage.azure.com/.default"
+VERSION = "2024-11-04"
+NO_TABLES = "{party} has no tables yet: they are made when a job ends. To run one: ./fed train"
+
+Files = dict[str, bytes]
+"""Table -> its Parquet file."""
+
+
+def of_target(target: Target, outputs: Mapping[str, Any], party: str) -> Files:
+    """The tables of a party of a deployed stack. Raises RefusedError where there are none yet."""
+    if target.emulator is None:
+        account = str(outputs[CENTRE]["storageAccount"]).rsplit("/", 1)[-1]
+        container = "server" if party == CENTRE else f"client-{party}"
+        return of_url(f"https://{account}.blob.core.windows.net/{container}", party)
+    fabric = Fabric.running(target.emulator)
+    if fabric is None:
+        raise RefusedError(f"no machine of {target.name} runs. To start them: ./fed up {target.name}")
+    vm = (outputs[CENTRE] if party == CENTRE else outputs["hospitals"][party])["vm"]
+    ran = fabric.exec(str(vm).rsplit("/", 1)[-1], READ, container="container-server")
+    if ran.code:
+        raise FedError(f"{party}'s VM could not read its tables: {ran.stderr.strip()[-500:]}")
+    found = {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}
+    return _tables(found, party)
+
+
+def of_folder(folder: Path, party: str) -> Files:
+    """The tables that lie in a folder. Raises RefusedError where there are none."""
+    return _tables({path.name: path.read_bytes() for path in folder.glob("*.parquet")}, party)
+
+
+def of_url(container: str, party: str) -> Files:
+    """The tables in a blob container of Azure (its address), as the person who is logged in."""
+    from azure.identity import DefaultAzureCredential  # noqa: PLC0415 slow, and only Azure needs it
+
+    token = DefaultAzureCredential().get_token(SCOPE).token
+    headers = {"Authorization": f"Bearer {token}", "x-ms-version": VERSION}
+    found: Files = {}
+    with httpx.Client(headers=headers, timeout=30) as client:
+        for table in TABLES:
+            name = f"{table}.parquet"
+            try:
+                answer = client.get(f"{container}/curated/{quote(name)}")
+            except httpx.TransportError as error:
+                raise FedError(
+                    f"{container} cannot be reached ({error}): it has a private endpoint only, so this must"
+                    " run in a network that leads there"
+                ) from error
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                continue
+            if answer.is_error:
+                code = answer.headers.get("x-ms-error-code", answer.status_code)
+                raise FedError(f"{container}: refused ({code}): only {party}'s readers may read it")
+            found[name] = answer.content
+    return _tables(found, party)
+
+
+def _tables(files: Mapping[str, bytes], party: str) -> Files:
+    tables = {Path(name).stem: content for name, content in files.items()}
+    if not tables:
+        raise RefusedError(NO_TABLES.format(party=party))
+    return tables

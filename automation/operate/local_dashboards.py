@@ -1,0 +1,84 @@
+"""What `fed dashboards` does: a page for each party, made from what that party may read."""
+
+import webbrowser
+from pathlib import Path
+
+from rich.console import Console
+
+from automation import deploy
+from automation.operate import curated
+from automation.operate.enter import PORTS
+from automation.options import On
+from automation.outcome import FedError, QuestionError, RefusedError
+from automation.output import show_json
+from automation.target import open_target
+from dashboards.local.cube import TablesError
+from dashboards.local.render import render
+from emulator import paths
+from federation.parties import CENTRE
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def make(
+    stack: str, on: On, *, parties: tuple[str, ...], source: str | None, folder: Path | None, as_json: bool
+) -> list[Path]:
+    """Write the pages and return them.
+
+    Raises QuestionError for a party that the stack does not have, RefusedError where there are no tables yet.
+    """
+    where = folder or paths.home() / "dashboards" / stack
+    where.mkdir(parents=True, exist_ok=True)
+    files = _given(source, parties) if source else _deployed(stack, on, parties)
+    pages = []
+    for party, tables in files.items():
+        link = f"http://127.0.0.1:{PORTS['mlflow']}" if party == CENTRE and on is On.EMULATOR else None
+        try:
+            page = render(tables, party, mlflow=link)
+        except TablesError as wrong:
+            raise FedError(f"{party}'s tables are not of this version: {wrong}. Run a job again") from wrong
+        path = where / f"{party}.html"
+        path.write_text(page)
+        pages.append(path)
+    if as_json:
+        show_json({"stack": stack, "on": on, "pages": {path.stem: str(path) for path in pages}})
+    else:
+        for path in pages:
+            print(path)
+    return pages
+
+
+def open_in_browser(pages: list[Path]) -> None:
+    """Open pages in the browser; where there is none, say where they lie."""
+    for path in pages:
+        if not webbrowser.open(path.as_uri()):
+            stderr.print(f"fed: no browser was found; open {path} in one")
+
+
+def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated.Files]:
+    target = open_target(stack, on, check=False)
+    outputs = deploy.outputs(target)
+    known = (CENTRE, *outputs["hospitals"])
+    if unknown := [party for party in parties if party not in known]:
+        raise QuestionError(f"{', '.join(unknown)} is no party of {stack}: it has {', '.join(known)}")
+    wanted = parties or known
+    found: dict[str, curated.Files] = {}
+    for party in wanted:
+        try:
+            found[party] = curated.of_target(target, outputs, party)
+        except RefusedError as none_yet:
+            if parties or party == CENTRE:
+                raise
+            stderr.print(f"fed: {none_yet}")
+    return found
+
+
+def _given(source: str, parties: tuple[str, ...]) -> dict[str, curated.Files]:
+    if len(parties) != 1:
+        raise QuestionError("--from holds the tables of one party: say whose with --party NAME")
+    party = parties[0]
+    if source.startswith("https://"):
+        return {party: curated.of_url(source.rstrip("/"), party)}
+    if not Path(source).is_dir():
+        raise QuestionError(f"--from {source}: neither a folder nor the https:// address of a container")
+    return {party: curated.of_folder(Path(source), party)}

@@ -1,0 +1,210 @@
+"""Curated tables joined and filtered, and the measures over them, meaning what they mean in Power BI.
+
+A measure of a fact shows one value or nothing: where several different rows are in sight there is no number,
+because a total over withheld values must not exist.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from workloads.mlflow.curation.schema import FEDERATION, TABLES
+
+Row = Mapping[str, Any]
+"""`table.column` -> value, with the dimensions' columns beside the fact's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What a measure shows: a number, a moment, or nothing and why."""
+
+    value: float | datetime | None = None
+    reason: str = ""
+
+
+class TablesError(ValueError):
+    """Something that is no set of curated tables."""
+
+
+class Cube:
+    """The tables of one party."""
+
+    def __init__(self, files: Mapping[str, bytes]):
+        """From Parquet files by table. Raises TablesError where one is missing or has other columns."""
+        if missing := sorted(set(TABLES) - set(files)):
+            raise TablesError(f"there is no {', '.join(missing)}")
+        tables: dict[str, list[dict[str, Any]]] = {}
+        for name, table in TABLES.items():
+            tables[name] = pq.read_table(io.BytesIO(files[name])).to_pylist()
+            columns = {column.name for column in table.columns}
+            if tables[name] and set(tables[name][0]) != columns:
+                raise TablesError(f"{name} has other columns than this version's: {sorted(tables[name][0])}")
+        self._tables = tables
+        self.rows: dict[str, list[Row]] = {name: list(self._joined(name)) for name in TABLES}
+        self.k = max((row["smallest_cell"] for row in tables["dim_run"]), default=0)
+        self._federation = {
+            (row["run_key"], row["feature_key"], row["statistic"]): row["value"]
+            for row in tables["fact_statistics"]
+            if row["site_key"] == FEDERATION
+        }
+
+    def measure(self, name: str, rows: Sequence[Row]) -> Number:
+        """One measure over rows of its table. Raises KeyError for a name that pages.yaml does not have."""
+        return MEASURES[name](self, rows)
+
+    def federation(self, row: Row, statistic: str) -> float | None:
+        """The federation's statistic of the same run and feature."""
+        key = (row["fact_statistics.run_key"], row["fact_statistics.feature_key"], statistic)
+        return self._federation.get(key)
+
+    def _joined(self, name: str) -> Iterable[Row]:
+        table = TABLES[name]
+        dimensions = {
+            column: {row[column]: row for row in self._tables[dimension]}
+            for column, dimension in table.refers_to.items()
+        }
+        for row in self._tables[name]:
+            found = {f"{name}.{column}": value for column, value in row.items()}
+            for column, dimension in table.refers_to.items():
+                referred = dimensions[column].get(row[column])
+                if referred is None:
+                    raise TablesError(f"{name}: {row[column]} is not in {dimension}")
+                found |= {f"{dimension}.{key}": value for key, value in referred.items()}
+            yield found
+
+
+FILTERS: Mapping[str, Callable[[Row], bool]] = {
+    "latest": lambda row: bool(row.get("dim_run.is_latest", True)),
+    "final": lambda row: bool(row.get("fact_metric.is_final", True)),
+    "federation": lambda row: row.get("dim_site.kind") == "federation",
+    "hospitals": lambda row: row.get("dim_site.kind") == "hospital",
+    "own": lambda row: bool(row.get("dim_site.is_own")),
+}
+"""The words of `where` in pages.yaml."""
+
+Measure = Callable[[Cube, Sequence[Row]], Number]
+
+
+def _selected(values: Sequence[float | None], reasons: Sequence[str]) -> Number:
+    """The one value in sight, as SELECTEDVALUE has it; else nothing, with the one reason in sight."""
+    if len(set(values)) == 1 and values[0] is not None:
+        return Number(values[0], reasons[0] if len(set(reasons)) == 1 else "")
+    return Number(None, reasons[0] if values and len(set(reasons)) == 1 else "")
+
+
+def _of(table: str, kind: str, name: str, column: str = "value") -> Measure:
+    def measure(cube: Cube, rows: Sequence[Row]) -> Number:
+        chosen = [row for row in rows if row[f"{table}.{kind}"] == name]
+        values = [row[f"{table}.{column}"] for row in chosen]
+        return _selected(values, [row[f"{table}.reason"] for row in chosen])
+
+    return measure
+
+
+def _statistic(name: str) -> Measure:
+    return _of("fact_statistics", "statistic", name)
+
+
+def _metric(name: str, column: str = "value") -> Measure:
+    return _of("fact_metric", "metric", name, column)
+
+
+def _number(measured: Number) -> float | None:
+    return float(measured.value) if isinstance(measured.value, (int, float)) else None
+
+
+def _difference(cube: Cube, rows: Sequence[Row]) -> Number:
+    means = [row for row in rows if row["fact_statistics.statistic"] == "mean"]
+    here = _statistic("mean")(cube, means)
+    value = _number(here)
+    together, deviation = (
+        {cube.federation(row, statistic) for row in means} for statistic in ("mean", "stddev")
+    )
+    if value is None or len(together) != 1 or len(deviation) != 1:
+        return Number(None, here.reason)
+    centre, spread = together.pop(), deviation.pop()
+    if centre is None or not spread:
+        return Number(None, here.reason or "fewer than 3 hospitals contribute")
+    return Number((value - centre) / spread)
+
+
+def _gain(cube: Cube, rows: Sequence[Row]) -> Number:
+    together, alone = _metric("auc")(cube, rows), _metric("own_auc")(cube, rows)
+    first, second = _number(together), _number(alone)
+    if first is None or second is None:
+        return Number(None, together.reason or alone.reason)
+    return Number(first - second)
+
+
+def _share(cube: Cube, rows: Sequence[Row]) -> Number:
+    return _selected(
+        [row["fact_histogram.share"] for row in rows], [row["fact_histogram.reason"] for row in rows]
+    )
+
+
+def _patients(cube: Cube, rows: Sequence[Row]) -> Number:
+    known = [row["dim_site.patients"] for row in rows if row["dim_site.patients"] is not None]
+    return Number(float(sum(known))) if known else Number(None, "withheld by the hospital")
+
+
+def _last_run(cube: Cube, rows: Sequence[Row]) -> Number:
+    moments = [row["dim_run.started_at"] for row in rows if row["dim_run.state"] == "finished"]
+    return Number(max(moments, default=None))
+
+
+def _count(test: Callable[[Row], bool]) -> Measure:
+    return lambda cube, rows: Number(float(sum(1 for row in rows if test(row))))
+
+
+def _sum(column: str) -> Measure:
+    return lambda cube, rows: Number(float(sum(row[column] or 0 for row in rows)))
+
+
+def _features(suppressed: bool) -> Measure:
+    return _count(
+        lambda row: (
+            row["fact_statistics.statistic"] == "mean" and row["fact_statistics.suppressed"] is suppressed
+        )
+    )
+
+
+MEASURES: Mapping[str, Measure] = {
+    "Hospitals": _count(lambda row: row["dim_site.kind"] == "hospital"),
+    "Patients": _patients,
+    "Finished Jobs": _count(lambda row: row["dim_run.state"] == "finished"),
+    "Failed Jobs": _count(lambda row: row["dim_run.state"] != "finished"),
+    "Last Run": _last_run,
+    "Rounds Done": _sum("dim_run.rounds_done"),
+    "Run Seconds": _sum("dim_run.seconds"),
+    "Shown Features": _features(suppressed=False),
+    "Hidden Features": _features(suppressed=True),
+    "Count": _statistic("count"),
+    "Mean": _statistic("mean"),
+    "Standard Deviation": _statistic("stddev"),
+    "Missing": _statistic("missing"),
+    "Standardised Difference": _difference,
+    "Share of Patients": _share,
+    "Hidden Cells": _count(lambda row: bool(row["fact_histogram.suppressed"])),
+    "Metric Value": lambda cube, rows: _selected(
+        [row["fact_metric.value"] for row in rows], [row["fact_metric.reason"] for row in rows]
+    ),
+    "AUC": _metric("auc"),
+    "AUC Low": _metric("auc", "low"),
+    "AUC High": _metric("auc", "high"),
+    "AUC Own Data Only": _metric("own_auc"),
+    "AUC Gain": _gain,
+    "Mean AUC": _metric("mean_site_auc"),
+    "Mean AUC Gain": _metric("mean_site_auc_gain"),
+    "Accuracy": _metric("accuracy"),
+    "Brier Score": _metric("brier"),
+    "Brier Own Data Only": _metric("own_brier"),
+    "Calibration in the Large": _metric("calibration_in_the_large"),
+    "Test Patients": _metric("n_test"),
+    "Seconds per Round": _metric("seconds"),
+    "Hospitals in Round": _metric("hospitals"),
+}
+"""The measures of pages.yaml; dashboards/powerbi says the same in DAX."""

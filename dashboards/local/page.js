@@ -1,0 +1,73 @@
+"use strict";
+// Shows one page at a time, draws its charts, follows the reader's choices and theme. Without it, everything is
+// there as tables.
+(function () {
+  const root = document.documentElement;
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const pages = [...document.querySelectorAll(".page")];
+  const links = [...document.querySelectorAll("nav a")];
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  let printing = false;
+  root.classList.add("scripted");
+
+  function theme() {
+    if (printing) return "light";
+    return root.dataset.theme || (dark.matches ? "dark" : "light");
+  }
+
+  // Puts a palette's colours where the figure names them.
+  function coloured(value, palette) {
+    if (typeof value === "string") return value[0] === "$" ? palette[value.slice(1)] : value;
+    if (Array.isArray(value)) return value.map((one) => coloured(one, palette));
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, coloured(one, palette)]));
+  }
+
+  function draw(page) {
+    for (const place of page.querySelectorAll(".chart")) {
+      if (place.closest("[data-choice][hidden]")) continue;
+      const figure = coloured(data.charts[place.dataset.chart], data.palettes[theme()]);
+      figure.layout.font.family = getComputedStyle(document.body).fontFamily;
+      if (figure.layout.height) place.style.height = figure.layout.height + "px";
+      Plotly.react(place, figure.data, figure.layout, { displayModeBar: false, responsive: true });
+    }
+  }
+
+  function show() {
+    const wanted = location.hash.slice(1);
+    const page = pages.find((one) => one.id === wanted) || pages[0];
+    for (const one of pages) one.hidden = one !== page;
+    for (const link of links) {
+      if (link.hash === "#" + page.id) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    document.title = page.dataset.title + " · " + root.dataset.title;
+    window.scrollTo({ top: 0, behavior: still ? "auto" : "instant" });
+    draw(page);
+  }
+
+  function choose(page, choice) {
+    for (const one of page.querySelectorAll("[data-choice]")) one.hidden = one.dataset.choice !== choice;
+    if (!page.hidden) draw(page);
+  }
+
+  for (const chooser of document.querySelectorAll(".chooser")) {
+    const page = chooser.closest(".page"), select = chooser.querySelector("select");
+    chooser.hidden = false;
+    choose(page, select.value);
+    select.addEventListener("change", () => choose(page, select.value));
+  }
+  function redraw() { pages.filter((page) => !page.hidden).forEach(draw); }
+  const button = document.getElementById("theme");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    root.dataset.theme = theme() === "dark" ? "light" : "dark";
+    redraw();
+  });
+  dark.addEventListener("change", redraw);
+  addEventListener("hashchange", show);
+  addEventListener("beforeprint", () => { printing = true; pages.forEach((page) => { page.hidden = false; draw(page); }); });
+  addEventListener("afterprint", () => { printing = false; show(); });
+  show();
+})();
