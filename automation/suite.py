@@ -57,7 +57,9 @@ def _prepare(parts: Sequence[str]) -> None:
         if subprocess.run(setup, cwd=ROOT, env=_environment(), check=False).returncode:  # noqa: S603
             raise FedError("the test tools could not be installed; see above")
     if _NEEDS_NETWORKS & set(parts):
-        system.require_packages()
+        system.require_packages(system.NETWORKS)
+    if "unit" in parts:
+        system.require_packages(system.POWER_BI)
 
 
 def _lint() -> bool:

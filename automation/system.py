@@ -1,4 +1,4 @@
-"""Programs and libraries of the operating system that the emulator's networks need, and how to get them.
+"""Programs and libraries of the operating system that something here needs, and how to get them.
 
 As root on Debian or Ubuntu what is missing is installed, and said; otherwise the command is printed.
 """
@@ -8,53 +8,77 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
 from automation.outcome import FedError
 
 LOCK_SECONDS = 300
 """How long to wait for another installation (a machine that has just started often has one going on)."""
 
-_PROGRAMS = {
-    "flock": "util-linux",
-    "ip": "iproute2",
-    "nft": "nftables",
-    "nsenter": "util-linux",
-    "setpriv": "util-linux",
-    "unshare": "util-linux",
-}
-_LIBRARIES = {"libnftables.so.1": "nftables"}
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What `who` needs: programs on PATH, libraries, files, each with its Debian package."""
+
+    who: str
+    programs: Mapping[str, str]
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
-def missing_packages() -> list[str]:
-    """Return the Debian packages of what the emulator's networks need and this machine lacks."""
-    programs = {package for name, package in _PROGRAMS.items() if not _program(name)}
-    return sorted(programs | {package for name, package in _LIBRARIES.items() if not _library(name)})
+NETWORKS: Final = Need(
+    who="the emulator's networks",
+    programs={
+        "flock": "util-linux",
+        "ip": "iproute2",
+        "nft": "nftables",
+        "nsenter": "util-linux",
+        "setpriv": "util-linux",
+        "unshare": "util-linux",
+    },
+    libraries={"libnftables.so.1": "nftables"},
+)
+POWER_BI: Final = Need(
+    who="the tests of the Power BI models (Microsoft's own parser is a .NET Framework program)",
+    programs={"mono": "mono-runtime", "mcs": "mono-mcs"},
+    files={"/usr/lib/mono/4.5/System.Data.dll": "libmono-cil-dev"},
+)
 
 
-def require_packages() -> None:
+def missing_packages(need: Need = NETWORKS) -> list[str]:
+    """Return the Debian packages of what is needed and this machine lacks."""
+    return sorted(
+        {package for name, package in need.programs.items() if not _program(name)}
+        | {package for name, package in need.libraries.items() if not _library(name)}
+        | {package for name, package in need.files.items() if not Path(name).exists()}
+    )
+
+
+def require_packages(need: Need = NETWORKS) -> None:
     """Make sure that everything is there; install what is missing where that may be done.
 
     Raises FedError with the command to run where it may not, or where it did not help.
     """
-    missing = missing_packages()
+    missing = missing_packages(need)
     if not missing:
         return
     if not can_install():
         raise FedError(
-            "the emulator's networks need packages of the operating system that are not there: "
+            f"packages of the operating system are not there that are needed by {need.who}: "
             f"{', '.join(missing)}\nMend: {cure(missing)}"
         )
-    print(
-        f"fed: installing packages that the emulator's networks need: {', '.join(missing)}", file=sys.stderr
-    )
+    print(f"fed: installing packages needed by {need.who}: {', '.join(missing)}", file=sys.stderr)
     apt = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", "--yes", "--quiet"]
     install = [*apt, "install", "--no-install-recommends", *missing]
     if _quietly(install):
         _quietly([*apt, "update"])
         if failure := _quietly(install):
             raise FedError(f"{' '.join(install)} failed:\n{failure}")
-    if left := missing_packages():
-        raise FedError(f"{', '.join(left)} installed, but what the emulator needs of them is still not there")
+    if left := missing_packages(need):
+        raise FedError(f"{', '.join(left)} installed, but what is needed of them is still not there")
 
 
 def can_install() -> bool:

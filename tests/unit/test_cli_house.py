@@ -90,7 +90,7 @@ class TestThePath:
 
 class TestPackagesOfTheSystem:
     def test_that_are_there_are_not_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(system, "missing_packages", list)
+        monkeypatch.setattr(system, "missing_packages", lambda need: [])
         monkeypatch.setattr(system, "_quietly", lambda command: pytest.fail("nothing to install"))
         system.require_packages()
 
@@ -104,7 +104,7 @@ class TestPackagesOfTheSystem:
             missing.clear()
             return ""
 
-        monkeypatch.setattr(system, "missing_packages", lambda: list(missing))
+        monkeypatch.setattr(system, "missing_packages", lambda need: list(missing))
         monkeypatch.setattr(system, "_quietly", quietly)
         monkeypatch.setattr("automation.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
         monkeypatch.setattr("automation.system.os.geteuid", lambda: 0)
@@ -113,11 +113,21 @@ class TestPackagesOfTheSystem:
         assert "nftables" in capsys.readouterr().err
 
     def test_are_asked_of_everybody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(system, "missing_packages", lambda: ["iproute2", "nftables"])
+        monkeypatch.setattr(system, "missing_packages", lambda need: ["iproute2", "nftables"])
         monkeypatch.setattr("automation.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
         monkeypatch.setattr("automation.system.os.geteuid", lambda: 1000)
         with pytest.raises(FedError, match="sudo apt-get install iproute2 nftables"):
             system.require_packages()
+
+    def test_are_those_of_what_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("automation.system.shutil.which", lambda name: None if name == "mcs" else name)
+        need = system.Need(
+            who="somebody",
+            programs=system.POWER_BI.programs,
+            libraries={"libnone.so.9": "libnone9"},
+            files={"/nowhere": "nowhere-dev", __file__: "here-dev"},
+        )
+        assert system.missing_packages(need) == ["libnone9", "mono-mcs", "nowhere-dev"]
 
 
 class TestTheSuite:
