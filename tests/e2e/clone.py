@@ -137,9 +137,9 @@ class Clone:
             return held
         return None
 
-    def processes(self) -> list[str]:
-        """Return the commands of the processes that run in this clone or were started for it."""
-        found = []
+    def processes(self) -> dict[int, str]:
+        """Return pid and command of each process that runs in this clone or was started for it."""
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 command, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
@@ -147,7 +147,7 @@ class Clone:
             except OSError:  # it has ended meanwhile
                 continue
             if where.is_relative_to(self.root) or str(self.root).encode() in command + environment:
-                found.append(command.replace(b"\0", b" ").decode())
+                found[int(process.name)] = command.replace(b"\0", b" ").decode()
         return found
 
     def destroy(self) -> None:
