@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,23 @@ class TestMembership:
         world.members = ["cleveland"]
         world.turn(10)
         assert allowed(world) == before
+
+    def test_one_that_was_revoked_as_it_left_enrols_anew_with_a_new_certificate(self, world: World) -> None:
+        world.turn(10)
+        before = allowed(world)
+        world.centre.commands.revoke(
+            {"hospital": "cleveland", "reason": "the hospital leaves the federation"}
+        )
+        world.members = []
+        world.turn(10)
+        shutil.rmtree(world.channel.folder)
+        shutil.rmtree(world.hospital_config.agent.parent)
+        world.stores.clear()
+        world.centre, world.hospital = world.new_centre(), world.new_hospital()
+        world.members = ["cleveland"]
+        world.turn(20)
+        assert list(allowed(world)) == ["cleveland"]
+        assert allowed(world) != before
 
     def test_where_approval_is_manual_a_person_must_say_so_again(self, tmp_path: Path) -> None:
         world = World(tmp_path, approval="manual")

@@ -133,6 +133,8 @@ class CentreAgent:
             say("member", hospital=name, back=name in known)
             if name in known and self._config.approval == "manual":
                 self._members.revoke(name, "it had left and came back")
+            elif name in known:
+                self._members.receive_back(name)
         for name in gone:
             say("member gone: its certificate is no longer accepted", hospital=name)
 

@@ -107,6 +107,12 @@ class Members:
             self.get(hospital)
             return self.change(hospital, status="revoked", granted=False, reason=reason)
 
+    def receive_back(self, hospital: str) -> None:
+        """Let a hospital that was revoked as it left ask again; the certificate it had stays refused."""
+        with self._lock:
+            if self.get(hospital).status == "revoked":
+                self.change(hospital, status="new", serial="", request_sha256="", granted=False, reason="")
+
     def locked(self, action: Callable[[], None]) -> None:
         """Run something while nobody else changes members."""
         with self._lock:
