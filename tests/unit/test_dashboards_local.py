@@ -1,0 +1,225 @@
+"""The local pages: what they show is what an independent computation gives, or says why it is not shown."""
+
+import json
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from automation.operate import curated, local_dashboards
+from automation.options import On
+from automation.outcome import QuestionError, RefusedError
+from dashboards.local import theme
+from dashboards.local.content import PAGES, pages
+from dashboards.local.cube import MEASURES, Cube, Number, TablesError
+from dashboards.local.render import render
+from dashboards.local.wording import formatted, shown
+from tests.unit import curation_world as world
+from tests.unit.curated_pages import files_of, tables_folder
+
+HUNGARY = "hungary"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tables_folder(tmp_path_factory.mktemp("curated"))
+
+
+@pytest.fixture(scope="module")
+def hospital(folder: Path) -> str:
+    return render(files_of(folder, HUNGARY), HUNGARY)
+
+
+@pytest.fixture(scope="module")
+def centre(folder: Path) -> str:
+    return render(files_of(folder, "centre"), "centre", mlflow="http://127.0.0.1:5000")
+
+
+class Reading(HTMLParser):
+    """A page as text: visual's id -> its table's rows by choice, and cards' numbers."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.rows: dict[str, list[list[str]]] = {}
+        self._visual, self._cell = "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        if tag == "article" and "visual" in str(given.get("class")).split():
+            self._visual = str(given["aria-labelledby"])
+            self.rows[self._visual] = []
+        if tag == "tr":
+            self.rows[self._visual].append([])
+        if tag in ("td", "th"):
+            self.rows[self._visual][-1].append("")
+            self._cell = True
+        if tag == "p" and str(given.get("class")).startswith("number"):
+            self.rows[self._visual].append([""])
+            self._cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th", "p"):
+            self._cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._cell and self._visual:
+            self.rows[self._visual][-1][-1] += data.strip()
+
+
+def charts(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    content: dict[str, Any] = json.loads(found[1])["charts"]
+    return content
+
+
+def series(chart: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {trace["name"]: dict(zip(trace["x"], trace["y"], strict=True)) for trace in chart["data"]}
+
+
+class TestFigures:
+    """Against the CSV files, with numpy alone."""
+
+    def test_own_statistics_are_those_of_the_own_file(self, hospital: str) -> None:
+        chol = world.patients(HUNGARY)["chol"]
+        known = chol[~np.isnan(chol)]
+        row = next(
+            row
+            for row in Reading(hospital).rows["compare-statistics"]
+            if row[:2] == ["Cholesterol", "Hungary"]
+        )
+        assert row[2:5] == [f"{len(known)}", f"{known.mean():.3f}", f"{known.std(ddof=1):.3f}"]
+        assert row[5] == f"{100 * (1 - len(known) / len(chol)):.1f} %"
+
+    def test_difference_is_in_deviations_of_all_patients_together(self, hospital: str) -> None:
+        everyone = np.concatenate([world.patients(name)["age"] for name in world.HOSPITALS])
+        expected = (world.patients(HUNGARY)["age"].mean() - everyone.mean()) / everyone.std(ddof=1)
+        chart = charts(hospital)["overview/differences/"]["data"][0]
+        assert dict(zip(chart["y"], chart["x"], strict=True))["Age"] == pytest.approx(expected, abs=0.02)
+
+    def test_histogram_is_that_of_the_own_file_where_the_hospital_lets_it_out(self, hospital: str) -> None:
+        age = world.patients(HUNGARY)["age"]
+        drawn = series(charts(hospital)["compare/shape/Age"])["Hungary"]
+        counts, edges = np.histogram(age, bins=10, range=(20, 90))
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
+            if count >= 30:
+                assert drawn[f"{low:g} to {high:g}"] == pytest.approx(count / len(age))
+
+    def test_auc_is_that_of_the_last_round(self, hospital: str, centre: str) -> None:
+        sent = world.everything()["runs"][1]["progress"]["history"]
+        final = sent[-1]["sites"]
+        assert Reading(hospital).rows["models-auc"] == [[f"{final[HUNGARY]['auc']:.3f}"]]
+        lines = series(charts(hospital)["models/rounds/"])["AUC"]
+        assert [lines[entry["round"]] for entry in sent] == [
+            pytest.approx(entry["sites"][HUNGARY]["auc"]) for entry in sent
+        ]
+        drawn = series(charts(centre)["overview/alone/"])
+        assert drawn["AUC"]["Cleveland"] == round(final["cleveland"]["auc"], 3)
+        assert drawn["AUC Own Data Only"]["VA Long Beach"] == round(final["va-long-beach"]["own_auc"], 3)
+
+    def test_cards_of_the_centre(self, centre: str) -> None:
+        rows = Reading(centre).rows
+        assert rows["overview-hospitals"] == [["3"]]
+        assert rows["overview-patients"] == [["800"]]  # 303 + 294 + 200, each to the nearest 5
+        assert rows["overview-jobs"] == [["2"]]
+
+
+class TestWithheld:
+    def test_says_less_than_k_or_hidden_and_why(self, centre: str) -> None:
+        assert '<span class="hidden-value" title="fewer than 10 patients">' in centre
+        assert "would give a hidden cell away" in centre
+        rows = Reading(centre).rows["statistics-statistics"]
+        withheld = {cell.partition("(")[0] for row in rows for cell in row if "(" in cell}
+        assert withheld == {"<10", "hidden"}
+
+    def test_chart_marks_it_and_tells_no_number(self, centre: str) -> None:
+        chart = charts(centre)["statistics/shape/Age"]
+        hungary = next(trace for trace in chart["data"] if trace["name"] == "Hungary")
+        marked = [
+            text
+            for shape, text in zip(hungary["marker"]["pattern"]["shape"], hungary["customdata"], strict=True)
+            if shape
+        ]
+        assert "<10 (fewer than 10 patients)" in marked
+        stubs = {
+            y for y, shape in zip(hungary["y"], hungary["marker"]["pattern"]["shape"], strict=True) if shape
+        }
+        assert len(stubs) == 1
+
+    def test_no_exact_number_of_another_hospital_is_anywhere_on_the_page(self, hospital: str) -> None:
+        ages = world.patients("cleveland")["age"]
+        for secret in (f"{ages.mean():.3f}", f"{ages.std(ddof=1):.3f}"):
+            assert secret not in re.sub(r"<script>.*?</script>", "", hospital, flags=re.DOTALL)
+
+
+class TestPages:
+    @pytest.mark.parametrize("audience", ["hospital", "centre"])
+    def test_are_those_of_the_description(self, folder: Path, audience: str) -> None:
+        party = HUNGARY if audience == "hospital" else "centre"
+        found = pages(Cube(files_of(folder, party)), audience)
+        assert [page.name for page in found] == [page["name"] for page in PAGES[audience]]
+        for page, described in zip(found, PAGES[audience], strict=True):
+            assert [one.title for one in page.visuals] == [one["title"] for one in described["visuals"]]
+
+    def test_every_measure_of_the_description_is_computed(self) -> None:
+        assert set(MEASURES) == set(PAGES["measures"])
+
+    def test_colours_are_the_themes(self, centre: str) -> None:
+        for colour in theme.THEME["dataColors"]:
+            assert colour in centre
+
+    def test_two_different_values_in_sight_are_no_value(self, folder: Path) -> None:
+        cube = Cube(files_of(folder, "centre"))
+        assert cube.measure("Mean", cube.rows["fact_statistics"]) == Number(None, "")
+
+    def test_tables_of_another_version_are_refused(self, folder: Path) -> None:
+        files = files_of(folder, HUNGARY)
+        with pytest.raises(TablesError, match="there is no dim_run"):
+            Cube({name: content for name, content in files.items() if name != "dim_run"})
+        with pytest.raises(TablesError, match="dim_run has other columns"):
+            Cube({**files, "dim_run": files["dim_site"]})
+
+    @pytest.mark.parametrize(
+        ("value", "form", "text"),
+        [
+            (1234.0, "#,##0", "1,234"),
+            (0.5, "#,##0.0##", "0.5"),
+            (54.4388, "#,##0.0##", "54.439"),
+            (0.0849, "0.0 %", "8.5 %"),
+            (-0.015, "+0.000;-0.000;0.000", "\N{MINUS SIGN}0.015"),
+            (0.02, "+0.000;-0.000;0.000", "+0.020"),
+            (0.0001, "+0.00;-0.00;0.00", "0.00"),
+        ],
+    )
+    def test_numbers_are_written_as_power_bi_writes_them(self, value: float, form: str, text: str) -> None:
+        assert formatted(value, form) == text
+
+    def test_nothing_is_said_of_why_where_nothing_is_withheld(self) -> None:
+        assert shown(Number(), "0", 10) == "\N{EN DASH}"
+
+
+class TestCommand:
+    def test_makes_a_page_from_a_folder(self, folder: Path, tmp_path: Path) -> None:
+        made = local_dashboards.make(
+            "dev", On.AZURE, parties=(HUNGARY,), source=str(folder / HUNGARY), folder=tmp_path, as_json=False
+        )
+        assert made == [tmp_path / "hungary.html"]
+        assert "<h1>" in made[0].read_text()
+
+    @pytest.mark.parametrize(("parties", "source"), [((), "."), (("a", "b"), "."), (("a",), "nowhere")])
+    def test_refuses_a_question_it_cannot_answer(
+        self, parties: tuple[str, ...], source: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(QuestionError, match="--from"):
+            local_dashboards.make(
+                "dev", On.AZURE, parties=parties, source=source, folder=tmp_path, as_json=False
+            )
+
+    def test_says_that_a_job_is_needed(self, tmp_path: Path) -> None:
+        with pytest.raises(RefusedError, match="fed train"):
+            curated.of_folder(tmp_path, HUNGARY)
