@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from automation import system
+from automation import browser, system
 from automation.setup import engine as prepared
 from automation.setup import packages
 from automation.setup.problem import ProblemError, run
@@ -51,6 +51,7 @@ def examine() -> list[Finding]:
         _sockets(),
         _emulator(),
         *_networks(),
+        _browser(),
     ]
 
 
@@ -178,3 +179,16 @@ def _networks() -> Iterator[Finding]:
         yield Finding(
             name=found.name, state=GOOD if found.good else BAD, detail=found.detail, cure=found.cure
         )
+
+
+def _browser() -> Finding:
+    """Look for the browser that the tests of the local dashboards need; people use their own."""
+    if (program := browser.find()) is not None:
+        return Finding(name="browser", state=GOOD, detail=f"{program}, for the tests of the local dashboards")
+    can_install = system.can_install()
+    return Finding(
+        name="browser",
+        state=NOTE,
+        detail="neither Chromium nor Chrome: the tests of the local dashboards need one",
+        cure="./fed test installs it" if can_install else system.cure(sorted(browser.NEED.programs.values())),
+    )
