@@ -10,7 +10,7 @@ from automation.outcome import QuestionError
 
 PANEL = "Look"
 
-app = typer.Typer(help="Show each party's dashboard.", invoke_without_command=True)
+app = typer.Typer(help="Show each party's dashboard, or publish it to Power BI.", invoke_without_command=True)
 
 StackName = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
@@ -49,3 +49,39 @@ def pages(
     )
     if show:
         local_dashboards.open_in_browser(made)
+
+
+@app.command()
+def publish(
+    stack: Annotated[str, typer.Argument(metavar="STACK", help="dev, mvp or prod.")],
+    on: Where = On.EMULATOR,
+) -> None:
+    """Publish each audience's dashboard into its own Power BI workspace, as the stack's file says."""
+    from automation.outcome import RefusedError  # noqa: PLC0415
+    from automation.powerbi import publish as powerbi  # noqa: PLC0415 slow
+    from automation.target import ROOT, open_target  # noqa: PLC0415 slow
+    from federation.stack_file import load_stack  # noqa: PLC0415
+
+    if on is not On.AZURE:
+        raise QuestionError(
+            "Power BI has no emulator: publish with --on azure. The same pages, here: ./fed dashboards --open"
+        )
+    settings = load_stack(ROOT, stack)
+    if not powerbi.publications(settings, ""):
+        print(f"{stack} publishes no dashboard: nobody in its file has one (docs/dashboards.md).")
+        return
+    deployed = open_target(stack, on).existing_stack()
+    outputs = deployed.outputs() if deployed else {}
+    if "centre" not in outputs:
+        raise RefusedError(
+            f"{stack} is not deployed: there are no tables to read. To deploy it: ./fed up {stack} --on azure"
+        )
+    from azure.identity import DefaultAzureCredential  # noqa: PLC0415 slow
+
+    credential = DefaultAzureCredential()
+    for publication in powerbi.publications(settings, outputs["centre"].value["storageUrl"]):
+        powerbi.publish(publication, stack, credential)
+        after = (
+            "and refreshed" if publication.dashboard.connection else "empty: no connection in its file yet"
+        )
+        print(f"{publication.party}: published to workspace {publication.dashboard.workspace}, {after}.")
