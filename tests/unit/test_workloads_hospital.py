@@ -266,6 +266,13 @@ class TestDesiredState:
 
 
 class TestEngine:
+    def test_a_client_that_was_stopped_for_a_fault_is_soon_reported_as_stopped(self, world: World) -> None:
+        world.turn(30)
+        (world.hospital_config.kit / "local" / "privacy.json").write_text("{}")
+        world.turn(45)
+        assert world.report()["state"] == "degraded"
+        assert world.report()["client"]["running"] == "stopped"
+
     def test_a_short_silence_is_reported(self, world: World) -> None:
         world.turn(10)
         world.client.reachable = False

@@ -254,6 +254,7 @@ class HospitalAgent:
             *self._troubles.values(),
             self.decision.reason,
             self._generation,
+            client.running if client else None,
             self._staging.faults,
             *self._staging.files.items(),
         )
