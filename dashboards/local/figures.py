@@ -45,35 +45,33 @@ def _columns(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str
     """Columns by category; the series are the second `by`, or the measures."""
     percent = visual.measures[0] == "Share of Patients"
     highest = max((one for line in lines for one in map(_value, line.numbers) if one), default=1.0)
-    stub = highest * 0.02
     traces: list[Figure] = []
     for name, points in _series(visual, lines):
-        hidden = [number.value is None for _, number in points]
-        traces.append(
-            {
-                "type": "bar",
-                "name": name,
-                "x": [str(words[0]) for words, _ in points],
-                "y": [
-                    stub if gone else _value(number) for gone, (_, number) in zip(hidden, points, strict=True)
-                ],
-                "marker": {
-                    "color": colours.get(name, "$0"),
-                    "pattern": {
-                        "shape": ["/" if gone else "" for gone in hidden],
-                        "fillmode": "replace",
-                        "solidity": 0.5,
-                        "size": 5,
-                    },
-                },
-                "customdata": [_hover(number, k, percent) for _, number in points],
-                "hovertemplate": "%{x}<br>%{fullData.name}: %{customdata}<extra></extra>",
+        values = [_value(number) for _, number in points]
+        column = {
+            "type": "bar",
+            "name": name,
+            "offsetgroup": name,
+            "x": [str(words[0]) for words, _ in points],
+            "customdata": [_hover(number, k, percent) for _, number in points],
+            "hovertemplate": "%{x}<br>%{fullData.name}: %{customdata}<extra></extra>",
+        }
+        colour = colours.get(name, "$0")
+        traces.append({**column, "y": values, "marker": {"color": colour}})
+        if any(number.reason for _, number in points if number.value is None):
+            # A hatched stub in place of each withheld number; one trace, because legends show the first mark.
+            stubs = [
+                highest * 0.02 if number.value is None and number.reason else None for _, number in points
+            ]
+            hatched = {
+                "color": colour,
+                "pattern": {"shape": "/", "fillmode": "replace", "solidity": 0.5, "size": 5},
             }
-        )
+            traces.append({**column, "y": stubs, "marker": hatched, "showlegend": False})
     axis: dict[str, Any] = {"tickformat": ".0%"} if percent else {}
     if not percent:
-        values = [value for line in lines for value in map(_value, line.numbers) if value is not None]
-        axis["range"] = [max(0.0, min(values, default=0.0) - 0.1), min(1.0, max(values, default=1.0) + 0.05)]
+        known = [value for line in lines for value in map(_value, line.numbers) if value is not None]
+        axis["range"] = [max(0.0, min(known, default=0.0) - 0.1), min(1.0, max(known, default=1.0) + 0.05)]
         for trace in traces:
             labels = ["" if "(" in text else text for text in trace["customdata"]]
             trace |= {"text": labels, "textposition": "outside", "cliponaxis": False}

@@ -7,7 +7,6 @@
   const pages = [...document.querySelectorAll(".page")];
   const links = [...document.querySelectorAll("nav a")];
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let printing = false;
   root.classList.add("scripted");
 
@@ -43,7 +42,7 @@
       else link.removeAttribute("aria-current");
     }
     document.title = page.dataset.title + " · " + root.dataset.title;
-    window.scrollTo({ top: 0, behavior: still ? "auto" : "instant" });
+    window.scrollTo(0, 0);
     draw(page);
   }
 

@@ -123,6 +123,17 @@ def test_keyboard_reaches_every_page(chromium: Browser, site: Path) -> None:
     page.close()
 
 
+@pytest.mark.parametrize("name", ["hospitals", "statistics"])
+def test_page_that_is_opened_by_its_address_begins_at_its_top(
+    chromium: Browser, site: Path, name: str
+) -> None:
+    page = chromium.new_page(viewport={"width": 1180, "height": 500})
+    page.goto(f"{site.as_uri()}/centre.html#{name}")
+    page.wait_for_timeout(100)
+    assert page.evaluate("scrollY") == 0
+    page.close()
+
+
 def test_choice_changes_chart_and_table(chromium: Browser, site: Path) -> None:
     page = chromium.new_page()
     page.goto(f"{site.as_uri()}/hungary.html#compare")
