@@ -24,14 +24,42 @@ class Measure:
     dax: str
 
 
-#: Not shown: Power BI would sort a histogram by height.
+#: Without it Power BI would sort a histogram by height.
 CELL_POSITION: Final = Measure(
     name="Cell Position",
     home="fact_histogram",
-    description="Position of a histogram's cell, by which charts are sorted",
+    description="position of a histogram's cell, by which charts are sorted",
     format="0",
     dax="MIN ( fact_histogram[cell] )",
 )
+
+
+def _why(table: str, name: str) -> Measure:
+    return Measure(
+        name=name,
+        home=table,
+        description="why a value of this row is withheld, or repeated from an earlier run",
+        format="@",
+        dax=f"""
+VAR Smallest = MAX ( dim_run[smallest_cell] )
+RETURN
+    CONCATENATEX (
+        FILTER ( VALUES ( {table}[reason] ), {table}[reason] <> "" ),
+        SUBSTITUTE ( {table}[reason], "k patients", Smallest & " patients" ),
+        "; "
+    )
+""".strip(),
+    )
+
+
+#: Fact -> the measure that says why there is no number: where Power BI shows nothing, the reason stands.
+WHY: Final[Mapping[str, Measure]] = {
+    "fact_statistics": _why("fact_statistics", "Why No Statistic"),
+    "fact_histogram": _why("fact_histogram", "Why No Cell"),
+    "fact_metric": _why("fact_metric", "Why No Metric"),
+}
+#: Measures that the models have beyond those of `pages.yaml`.
+OWN_MEASURES: Final = (CELL_POSITION, *WHY.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from dashboards.powerbi import layout
 from dashboards.powerbi.description import (
     CELL_POSITION,
     FOLDER,
+    WHY,
     Audience,
     Field,
     Measure,
@@ -48,9 +49,12 @@ _FILTERS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "latest": ("dim_run", "is_latest", "true", "latest run"),
     "final": ("fact_metric", "is_final", "true", "last round"),
 }
-_ROUNDING: Final = (
-    "Numbers of patients are rounded to the nearest 5. A value is withheld where it, or the difference to "
-    "another one, would describe a small group; nobody at the centre sees it either. The reasons:"
+_PRIVACY: Final = (
+    "No patient's data leave a hospital: only counts, means, deviations and histograms that its own policy "
+    "lets out. Of these, a number that stands for fewer than k patients is not shown, nor one from which it "
+    "could be worked out; k is the smallest group of the run's privacy policy.",
+    "Counts are rounded to the nearest 5. The federation's numbers are computed from what is shown of its "
+    "hospitals, and only where at least three contribute. Why a value is withheld:",
 )
 
 
@@ -159,8 +163,8 @@ def _shown(page: Page, visual: Visual, box: Box) -> Document:
     name = f"{page.name}-{visual.name}"
     if visual.kind == "text":
         reasons = [f"{reason}: {explanation}" for reason, explanation in REASONS.items() if reason]
-        body = _text([_ROUNDING, *reasons], 10)
-        return _container(name, box, body, f"{visual.title}: {_ROUNDING}", title=visual.title)
+        body = _text([*_PRIVACY, *reasons], 10)
+        return _container(name, box, body, f"{visual.title}: {_PRIVACY[0]}", title=visual.title)
     body = {
         "visualType": _TYPES[visual.kind],
         "query": _query(visual),
@@ -211,18 +215,20 @@ def _container(
 def _query(visual: Visual) -> Document:
     columns = [_column(field) for field in visual.by]
     values = [_measure(measure) for measure in visual.measures]
+    why = [_measure(WHY[home], label="Withheld") for home in _homes(visual) if home in WHY]
     match visual.kind:
         case "card":
             roles = {"Values": values}
         case "table":
-            roles = {"Values": [*columns, *values]}
+            shows_reason = any(field.column == "reason" for field in visual.by)
+            roles = {"Values": [*columns, *values, *([] if shows_reason else why)]}
         case "matrix":
             roles = {"Rows": columns[:1], "Columns": columns[1:], "Values": values}
         case "intervals":
             middle, low, high, *others = values
-            roles = {"Category": columns, "Y": [middle, *others], "Tooltips": [low, high]}
+            roles = {"Category": columns, "Y": [middle, *others], "Tooltips": [low, high, *why]}
         case _:
-            roles = {"Category": columns[:1], "Series": columns[1:], "Y": values}
+            roles = {"Category": columns[:1], "Series": columns[1:], "Y": values, "Tooltips": why}
     state = {role: {"projections": found} for role, found in roles.items() if found}
     for role in ("Category", "Rows"):
         if role in state:
@@ -232,7 +238,7 @@ def _query(visual: Visual) -> Document:
     order = columns[0]["field"]
     if visual.by[0].column == "cell_label":
         order = _measure_expression(CELL_POSITION)
-        state["Tooltips"] = {"projections": [_measure(CELL_POSITION)]}
+        state["Tooltips"]["projections"].append(_measure(CELL_POSITION))
     return {
         "queryState": state,
         "sortDefinition": {"sort": [{"field": order, "direction": "Ascending"}]},
@@ -323,12 +329,17 @@ def _column(field: Field, *, active: bool = False) -> Document:
     }
 
 
-def _measure(measure: Measure) -> Document:
+def _measure(measure: Measure, *, label: str = "") -> Document:
     return {
         "field": _measure_expression(measure),
         "queryRef": f"{MEASURES}.{measure.name}",
         "nativeQueryRef": measure.name,
+        **({"displayName": label} if label else {}),
     }
+
+
+def _homes(visual: Visual) -> list[str]:
+    return list(dict.fromkeys(measure.home for measure in visual.measures))
 
 
 def _measure_expression(measure: Measure) -> Document:

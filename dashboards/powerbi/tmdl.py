@@ -7,7 +7,7 @@ https://learn.microsoft.com/analysis-services/tmdl/tmdl-overview
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dashboards.powerbi.description import CELL_POSITION, Audience, Measure, measures
+from dashboards.powerbi.description import CELL_POSITION, OWN_MEASURES, Audience, Measure, measures
 from workloads.mlflow.curation.schema import TABLES, Column, Table
 
 COMPATIBILITY_LEVEL: Final = 1702
@@ -46,7 +46,7 @@ def files(audience: Audience) -> dict[str, str]:
         "expressions.tmdl": _text(_parameters(audience)),
         "relationships.tmdl": _text(_relationships()),
         **{f"tables/{table.name}.tmdl": _text(_table(table)) for table in TABLES.values()},
-        f"tables/{MEASURES}.tmdl": _text(_measures([*measures(audience).values(), CELL_POSITION])),
+        f"tables/{MEASURES}.tmdl": _text(_measures([*measures(audience).values(), *OWN_MEASURES])),
         f"roles/{_READERS}.tmdl": _text(_role()),
     }
 
