@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit import curation_world as world
+from workloads.jobs.statistics.statistics_job.descriptions import describe
 from workloads.mlflow.curation.__main__ import main
 from workloads.mlflow.curation.parquet import BrokenRowError, write
 from workloads.mlflow.curation.policy import Policy
@@ -118,6 +119,43 @@ class TestParties:
         access = rows(folder, "hungary", "access")
         assert {row["site_key"] for row in access} == {"federation", "hungary"}
         assert not rows(folder, "centre", "dim_site", is_own=True)
+
+
+class TestForeignJobs:
+    @pytest.mark.parametrize(
+        ("broken", "named"),
+        [
+            ({"statistics": {"features": [{"key": "age"}], "hospitals": {}}}, "missing"),
+            ({"statistics": {"features": describe(), "hospitals": {"hungary": {"age": 3}}}}, "TypeError"),
+            (
+                {"statistics": {"features": describe(), "hospitals": {"hungary": {"age": {"count": "x"}}}}},
+                "TypeError",
+            ),
+            ({"progress": None}, "AttributeError"),
+        ],
+    )
+    def test_job_that_wrote_something_else_is_left_out_and_named(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        broken: dict[str, Any],
+        named: str,
+    ) -> None:
+        good, bad = world.training_run(1, rounds=1), {**world.training_run(2, rounds=1), **broken}
+        (tmp_path / "request.json").write_text(json.dumps(world.request(good, bad)))
+        main(tmp_path)
+        answer = json.loads(capsys.readouterr().out)
+        assert named in answer["refused"][bad["id"]]
+        assert [row["run_key"] for row in rows(tmp_path / "tables", "centre", "dim_run")] == [good["id"]]
+
+    def test_job_with_metrics_of_its_own_has_a_place_in_operations(self, tmp_path: Path) -> None:
+        run = world.training_run(1, rounds=1)
+        for entry in run["progress"]["history"]:
+            entry["sites"] = {name: {"mse": 1.0} for name in entry["sites"]}
+        (tmp_path / "request.json").write_text(json.dumps(world.request(run)))
+        main(tmp_path)
+        metrics = rows(tmp_path / "tables", "centre", "fact_metric")
+        assert {row["metric"] for row in metrics} == {"seconds", "hospitals"}
 
 
 class TestWriter:

@@ -370,8 +370,11 @@ class TestJobs:
         world.turn(5)
         assert len(asked) == 1
 
-    def test_tables_that_could_not_be_made_are_made_later(self, world: World, centre: CentreAgent) -> None:
-        execute, answers = world.server.execution, [(1, ""), (0, "")]
+    def test_tables_that_could_not_be_made_are_made_later(
+        self, world: World, centre: CentreAgent, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        execute = world.server.execution
+        answers = [(1, '{"error": "BrokenRowError: twice"}\n'), (0, "")]
 
         def curate(name: str, command: list[str]) -> tuple[int, str]:
             if command[:3] != ["python3", "-m", "curation"]:
@@ -387,6 +390,7 @@ class TestJobs:
         job_id = centre.commands.submit({"job": "heart"})["id"]
         leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
         world.turn(10)
+        assert "the tables could not be made: BrokenRowError: twice" in capsys.readouterr().out
         assert (world.channel.folder / "curated/dim_run.parquet").is_file()
 
     def test_results_are_handed_on_once(self, world: World, centre: CentreAgent) -> None:

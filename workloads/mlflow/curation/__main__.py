@@ -1,11 +1,13 @@
 """`python -m curation FOLDER`: FOLDER/request.json -> FOLDER/tables/<party>/<table>.parquet.
 
-Prints `{"rows": {party: rows}, "refused": {job id: why it could not be read}}`.
+Prints `{"rows": {party: rows}, "refused": {job id: why it could not be read}}`, or `{"error": ...}` and ends
+with 1.
 """
 
 import json
 import shutil
 import sys
+import traceback
 from pathlib import Path
 
 from .parquet import write
@@ -28,4 +30,9 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except Exception as error:  # who asked sees this output alone
+        traceback.print_exc()
+        print(json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}))
+        sys.exit(1)

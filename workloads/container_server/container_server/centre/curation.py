@@ -80,9 +80,10 @@ class Curation:
         write_json(folder / "request.json", content)
         code, output = self._engine.execute(MLFLOW, ["python3", "-m", "curation", str(folder)])
         lines = [line for line in output.splitlines() if line.startswith("{")]
-        if code != 0 or not lines:
-            raise CurationError(f"making the tables ended with exit code {code}: see the log of {MLFLOW}")
-        answer = json.loads(lines[-1])
+        answer = json.loads(lines[-1]) if lines else {}
+        if code != 0 or "rows" not in answer:
+            reason = answer.get("error", f"exit code {code} without an answer")
+            raise CurationError(f"the tables could not be made: {reason}")
         for job_id, reason in answer["refused"].items():
             say("job left out of the tables", job_id=job_id, reason=reason)
         say("tables made", jobs=len(ended), rows=answer["rows"])
