@@ -98,7 +98,7 @@ def measures(audience: Audience) -> dict[str, Measure]:
     used = {
         measure.name for page in pages(audience) for visual in page.visuals for measure in visual.measures
     }
-    return {name: measure for name, measure in _measures().items() if name in used}
+    return {name: measure for name, measure in measures_by_name().items() if name in used}
 
 
 def pages(audience: Audience) -> tuple[Page, ...]:
@@ -119,7 +119,7 @@ def _visual(visual: Mapping[str, Any]) -> Visual:
         name=visual["name"],
         title=visual["title"],
         kind=visual["kind"],
-        measures=tuple(_measures()[name] for name in visual.get("measures", ())),
+        measures=tuple(measures_by_name()[name] for name in visual.get("measures", ())),
         by=tuple(_fields(visual.get("by", ()))),
         where=tuple(visual.get("where", "").split()),
     )
@@ -132,7 +132,8 @@ def _fields(names: Any) -> Iterator[Field]:
 
 
 @cache
-def _measures() -> dict[str, Measure]:
+def measures_by_name() -> dict[str, Measure]:
+    """Every measure of `pages.yaml`."""
     dax = _read("powerbi/dax.yaml")
     return {
         name: Measure(

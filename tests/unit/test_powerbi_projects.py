@@ -4,6 +4,7 @@ Power BI itself runs on Windows and in the cloud alone; these are Microsoft's ow
 query parser, and our rules. Each planted fault is one that somebody could make while editing.
 """
 
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,8 @@ import yaml
 
 from automation.outcome import FedError
 from automation.powerbi import gates, model_rules, report_rules, tools
-from dashboards.powerbi import project
+from dashboards.local import cube
+from dashboards.powerbi import description, project
 from dashboards.powerbi.description import AUDIENCES, FOLDER, OWN_MEASURES, Audience
 from workloads.mlflow.curation.schema import TABLES
 
@@ -319,3 +321,32 @@ def test_every_curated_table_is_in_both_models() -> None:
             path.stem for path in (project.folder(audience)).glob("*.SemanticModel/definition/tables/*.tmdl")
         }
         assert names == {*TABLES, "Measures"}
+
+
+SELECTED = re.compile(
+    r"CALCULATE \( SELECTEDVALUE \( (?P<table>\w+)\[(?P<column>\w+)\] \), "
+    r'(?P=table)\[(?P<key>\w+)\] = "(?P<is>\w+)" \)'
+)
+
+
+@pytest.mark.parametrize("measure", PAGES["measures"])
+def test_a_measure_that_picks_a_value_picks_the_one_that_the_local_pages_pick(measure: str) -> None:
+    """Nothing here computes DAX; what these measures pick out of a table can be read from them all the same."""
+    picks = SELECTED.fullmatch(description.measures_by_name()[measure].dax)
+    if picks is None:
+        assert measure in NOT_PICKED
+        return
+    table, key = TABLES[picks["table"]], picks["key"]
+    rows = [
+        {f"{table.name}.{key}": value, f"{table.name}.reason": ""}
+        | {f"{table.name}.{name}": f"{name} of {value}" for name in ("value", "low", "high")}
+        for value in table.column(key).values
+    ]
+    assert cube.MEASURES[measure](None, rows).value == f"{picks['column']} of {picks['is']}"
+
+
+NOT_PICKED = {
+    "Hospitals", "Patients", "Finished Jobs", "Failed Jobs", "Last Run", "Rounds Done", "Run Seconds",
+    "Shown Features", "Hidden Features", "Standardised Difference", "Share of Patients", "Hidden Cells",
+    "Metric Value", "AUC Gain",
+}  # fmt: skip
