@@ -105,10 +105,11 @@ class TestMembership:
         shutil.rmtree(world.channel.folder)
         shutil.rmtree(world.hospital_config.agent.parent)
         world.stores.clear()
-        world.centre, world.hospital = world.new_centre(), world.new_hospital()
+        world.hospital = world.new_hospital()
         world.members = ["cleveland"]
         world.turn(20)
         assert list(allowed(world)) == ["cleveland"]
+        assert world.state() is State.RUNNING
         assert allowed(world) != before
 
     def test_where_approval_is_manual_a_person_must_say_so_again(self, tmp_path: Path) -> None:

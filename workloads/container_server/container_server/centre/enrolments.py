@@ -91,6 +91,11 @@ class Enrolments:
             self._channels[hospital] = Channel(self._open(hospital), looking, reports, self._clock.now())
         return self._channels[hospital]
 
+    def reopen(self, hospital: str) -> None:
+        """Begin anew with a hospital that came, or came back: its container went with it and is empty."""
+        self._channels.pop(hospital, None)
+        self._members.forget_desired(hospital)
+
     def step(self) -> bool:
         """Look where it is due. True while somebody is waiting for a quick answer."""
         present = {name: member for name, member in self._members.all().items() if not member.left}

@@ -113,6 +113,10 @@ class Members:
             if self.get(hospital).status == "revoked":
                 self.change(hospital, status="new", serial="", request_sha256="", granted=False, reason="")
 
+    def forget_desired(self, hospital: str) -> None:
+        """Take note that a hospital's container is a new, empty one: its desired state is to be written."""
+        self.change(hospital, generation=0)
+
     def locked(self, action: Callable[[], None]) -> None:
         """Run something while nobody else changes members."""
         with self._lock:
