@@ -116,6 +116,8 @@ def namespaces(settings: Settings, party: Party) -> list[str]:
         found.append("Microsoft.ContainerRegistry")
         if settings.backup.enabled:
             found.append("Microsoft.DataProtection")
+        if party.gateway:
+            found.append("Microsoft.PowerPlatform")
     if settings.encryption.customer_managed_keys:
         found.append("Microsoft.KeyVault")
     return sorted(found)

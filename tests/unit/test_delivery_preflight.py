@@ -99,6 +99,9 @@ def test_what_only_some_parties_and_stacks_need_is_asked_of_them_alone() -> None
     assert "Microsoft.KeyVault" in namespaces(prod.settings, prod.hospitals[0])
     assert "Microsoft.DataProtection" in namespaces(prod.settings, prod.centre)
     assert "Microsoft.DataProtection" not in namespaces(prod.settings, prod.hospitals[0])
+    assert "Microsoft.PowerPlatform" in namespaces(prod.settings, prod.centre)
+    assert "Microsoft.PowerPlatform" not in namespaces(prod.settings, prod.hospitals[0])
+    assert "Microsoft.PowerPlatform" not in namespaces(dev.settings, dev.centre)
 
 
 def test_encryption_at_host_needs_its_feature_only_where_it_is_set() -> None:

@@ -331,7 +331,7 @@ SELECTED = re.compile(
 
 @pytest.mark.parametrize("measure", PAGES["measures"])
 def test_a_measure_that_picks_a_value_picks_the_one_that_the_local_pages_pick(measure: str) -> None:
-    """Nothing here computes DAX; what these measures pick out of a table can be read from them all the same."""
+    """Nothing here computes DAX; what these measures pick out of a table can be read from them all."""
     picks = SELECTED.fullmatch(description.measures_by_name()[measure].dax)
     if picks is None:
         assert measure in NOT_PICKED

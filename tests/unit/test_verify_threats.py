@@ -32,6 +32,7 @@ def test_each_attacker_says_what_remains() -> None:
         "A stolen kit",
         "A leaked state file",
         "An outsider",
+        "A reader of a dashboard",
         "A stolen operator account",
     ]
     assert all("**What remains.**" in s and "proven by" in s for s in sections)
