@@ -52,6 +52,7 @@ def examine() -> list[Finding]:
         _emulator(),
         *_networks(),
         _browser(),
+        _mono(),
     ]
 
 
@@ -191,4 +192,17 @@ def _browser() -> Finding:
         state=NOTE,
         detail="neither Chromium nor Chrome: the tests of the local dashboards need one",
         cure="./fed test installs it" if can_install else system.cure(sorted(browser.NEED.programs.values())),
+    )
+
+
+def _mono() -> Finding:
+    """Look for what the tests of the Power BI models need; nothing else here does."""
+    missing = system.missing_packages(system.POWER_BI)
+    if not missing:
+        return Finding(name="mono", state=GOOD, detail="there, for the tests of the Power BI models")
+    return Finding(
+        name="mono",
+        state=NOTE,
+        detail=f"packages are missing: {', '.join(missing)}; the tests of the Power BI models need them",
+        cure="./fed test installs them" if system.can_install() else system.cure(missing),
     )

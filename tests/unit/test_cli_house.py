@@ -209,6 +209,12 @@ class TestTheDoctor:
         (found,) = doctor._networks()
         assert found.state == doctor.BAD and "nftables" in found.cure
 
+    def test_takes_what_only_tests_need_for_no_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("automation.doctor.system.missing_packages", lambda need: ["mono-mcs"])
+        monkeypatch.setattr("automation.doctor.os.geteuid", lambda: 1000)
+        found = doctor._mono()
+        assert found.state == doctor.NOTE and "apt-get install mono-mcs" in found.cure
+
 
 def test_commits_are_checked_with_the_versions_that_the_suite_uses() -> None:
     pinned = dict(
