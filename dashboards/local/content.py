@@ -80,8 +80,9 @@ def _visual(cube: Cube, described: Mapping[str, Any], choose: str) -> Visual:
         for row in cube.rows[table]
         if all(FILTERS[word](row) for word in described.get("where", "").split())
     ]
-    # A matrix has what is chosen from as its rows, to be seen at once.
-    chosen = choose if rows and choose in rows[0] and described["kind"] != "matrix" else ""
+    # Charts follow the choice, and tables that have it as a column; a matrix has it as rows, all at once.
+    follows = described["kind"] in ("columns", "lines") or (described["kind"] == "table" and choose in by)
+    chosen = choose if follows and rows and choose in rows[0] else ""
     choices = [(str(words[0]), group) for words, group in _groups(rows, [chosen])] if chosen else [("", rows)]
     lines = {choice: _lines(cube, measures, by, group) for choice, group in choices}
     return Visual(visual.name, visual.title, visual.kind, measures, by, lines)
@@ -94,6 +95,8 @@ def _lines(cube: Cube, measures: Sequence[str], by: Sequence[str], rows: Sequenc
         Line(words, tuple(cube.measure(name, group) for name in measures))
         for words, group in _groups(rows, by)
     ]
+    if any(one.endswith(".reason") for one in by):  # numbers of what is withheld: nothing is no line
+        return [line for line in found if any(one.value for one in line.numbers)]
     return [line for line in found if any(one.value is not None or one.reason for one in line.numbers)]
 
 

@@ -133,7 +133,12 @@ def _lines(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, 
         )
     whole = visual.measures[0] == "Hospitals in Round"
     layout = {
-        "xaxis": {"title": {"text": "round", "font": {"size": 13}}, "dtick": 1, "showgrid": False},
+        "xaxis": {
+            "title": {"text": "round", "font": {"size": 13}},
+            "dtick": 1,
+            "showgrid": False,
+            "zeroline": False,
+        },
         "yaxis": {"rangemode": "tozero", **({"dtick": 1} if whole else {})}
         if visual.measures[0] in ("Hospitals in Round", "Seconds per Round")
         else {},

@@ -100,7 +100,9 @@ def render(files: Mapping[str, bytes], party: str, *, mlflow: str | None = None)
         cube=cube,
         run=_last_run(cube),
         mlflow=mlflow,
-        reasons=[(because(reason, cube.k), text) for reason, text in REASONS.items() if reason],
+        reasons=[
+            (because(reason, cube.k), because(text, cube.k)) for reason, text in REASONS.items() if reason
+        ],
         series=colours,
     )
 

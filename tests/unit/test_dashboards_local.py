@@ -133,6 +133,19 @@ class TestFigures:
         assert rows["overview-jobs"] == [["2"]]
 
 
+class TestChoice:
+    def test_is_followed_by_charts_and_by_tables_that_have_it_as_a_column(self, folder: Path) -> None:
+        by_page = {page.name: page for page in pages(Cube(files_of(folder, "centre")), "centre")}
+        shape, table = (
+            next(one for one in by_page["statistics"].visuals if one.name == name)
+            for name in ("shape", "statistics")
+        )
+        assert set(shape.lines) == set(table.lines) == set(by_page["statistics"].choices)
+        (versions,) = [one for one in by_page["models"].visuals if one.name == "versions"]
+        assert set(versions.lines) == {""}
+        assert all(number.value is not None for line in versions.lines[""] for number in line.numbers)
+
+
 class TestWithheld:
     def test_says_less_than_k_or_hidden_and_why(self, centre: str) -> None:
         assert '<span class="hidden-value" title="fewer than 10 patients">' in centre

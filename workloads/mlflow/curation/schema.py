@@ -112,7 +112,7 @@ REASONS: Final = MappingProxyType(
     {
         "": "shown",
         "withheld by the hospital": "its own policy did not let the value out",
-        "fewer than k patients": "k is smallest_cell of dim_run",
+        "fewer than k patients": "so few may point at persons",
         "fewer than k patients on one side": "an indicator, or a class, that nearly all or nearly none have",
         "would give a hidden cell away": "complementary: without it a hidden neighbour could be worked out",
         "too little changed since an earlier run": "the difference would describe fewer than k patients",
