@@ -22,10 +22,14 @@ def command(
     from automation.delivery import preflight  # noqa: PLC0415
     from automation.delivery.where import resource_manager  # noqa: PLC0415
     from emulator import paths  # noqa: PLC0415
+    from emulator.arm.tokens import TENANT_ID  # noqa: PLC0415
     from federation.parties import federation  # noqa: PLC0415
     from federation.stack_file import load_stack  # noqa: PLC0415
 
-    whole = federation(load_stack(paths.REPOSITORY, stack_name(stack, stack_option)))
+    settings = load_stack(paths.REPOSITORY, stack_name(stack, stack_option))
+    if on is On.EMULATOR:  # its one tenant stands for whichever the file names
+        settings = settings.model_copy(update={"tenant_id": TENANT_ID})
+    whole = federation(settings)
     arm = resource_manager(on)
     found = [
         one for party in whole.parties for one in preflight.missing(whole, party, preflight.ask(arm, party))

@@ -40,8 +40,6 @@ from infra.settings import DeliverySettings
 
 ROOT = paths.REPOSITORY
 STACK = "delivery"
-#: Only Azure and GitHub together can tell whether one is right.
-NOT_EMULATED = ["**FederatedIdentityCredential**"]
 #: A role that was just assigned opens the state within minutes.
 PATIENCE_SECONDS = 900.0
 PAUSE_SECONDS = 15.0
@@ -63,8 +61,6 @@ def bootstrap(on: On, *, yes: bool, say: Say) -> None:
     target = _target(on, settings.backend_url("infra") if moved else f"file://{here}")
     plan = _preview(target)
     show_plan.show(plan, as_json=False)
-    if on is On.EMULATOR:
-        say("without the federated credentials: only Azure and GitHub can tell whether those are right")
     if not yes:
         say("nothing was made; --yes makes it")
         return
@@ -125,7 +121,7 @@ def _preview(target: Target) -> Plan:
     stack = _stack(target)
 
     def run(on_event: OnEvent) -> PreviewResult:
-        return stack.preview(on_event=on_event, json=True, exclude=_left_out(target), color="never")
+        return stack.preview(on_event=on_event, json=True, color="never")
 
     result, record = operation.run(target, "previewing who may deploy", run)
     return read(target.name, target.on.value, json.loads(result.stdout), unchanged=record.unchanged())
@@ -135,14 +131,10 @@ def _up(target: Target) -> Mapping[str, Any]:
     stack = _stack(target)
 
     def run(on_event: OnEvent) -> UpResult:
-        return stack.up(on_event=on_event, exclude=_left_out(target), suppress_outputs=True, color="never")
+        return stack.up(on_event=on_event, suppress_outputs=True, color="never")
 
     result, _ = operation.run(target, "making who may deploy", run)
     return {name: output.value for name, output in result.outputs.items()}
-
-
-def _left_out(target: Target) -> list[str] | None:
-    return NOT_EMULATED if target.emulator else None
 
 
 def _local_backend() -> Path:

@@ -14,6 +14,8 @@ from automation.target import Target
 from emulator.control import Emulator
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
+from emulator.snapshots import Snapshots
+from federation.parties import CENTRE
 from workloads.data import heart_data
 
 DATA = "heart.csv"
@@ -42,10 +44,10 @@ def bring_up(target: Target, outputs: Mapping[str, Any]) -> None:
         return
     with stderr.status("starting networks, storage and machines"):
         fabric.wait_ready(_revision(target.emulator), READY_SECONDS)
-    if target.settings and not target.settings.images.build:
+    if missing := missing_images(target, fabric, outputs):
         stderr.print(
-            f"fed: {target.name} runs images that are promoted, not built; its VMs wait until they are there "
-            "(./fed images promote)."
+            f"fed: {target.name} runs images that are promoted, not built; its VMs wait for "
+            f"{', '.join(missing)} (./fed images promote {target.name} ..., then ./fed up {target.name})."
         )
         return
     began = time.monotonic()
@@ -62,6 +64,15 @@ def running_fabric(target: Target) -> Fabric:
     if fabric is None:
         raise RefusedError(f"no VM of {target.name} runs. To start them: ./fed up {target.name}")
     return fabric
+
+
+def missing_images(target: Target, fabric: Fabric, outputs: Mapping[str, Any]) -> list[str]:
+    """Return the images that the stack's file pins and its registry does not have."""
+    digests = target.settings.images.digests if target.settings else None
+    pinned = digests.model_dump(by_alias=True).items() if digests else ()
+    server = f"{str(outputs[CENTRE]['registry']).rpartition('/')[2]}.azurecr.io"
+    held = Snapshots(fabric.settings.images)
+    return [name for name, digest in sorted(pinned) if not held.has(f"{server}/{name}@{digest}")]
 
 
 def seed(fabric: Fabric, outputs: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,21 +1,22 @@
-"""Microsoft.Authorization: role assignments, the built-in roles, and management locks."""
+"""Microsoft.Authorization: role assignments, the built-in roles, permissions, and management locks."""
 
 from __future__ import annotations
 
 import re
 
 from emulator.arm import ids
-from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType
+from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType, as_stored
 from emulator.arm.context import Context, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import ASSIGNMENT, EFFECTIVE, LAG, scopes_above
 from emulator.arm.identities import principal_owner
 from emulator.arm.locks import LOCK
-from emulator.arm.messages import Request
+from emulator.arm.messages import Json, Request
 from emulator.arm.store import Row
 from emulator.arm.times import stamp
 from emulator.arm.tokens import TENANT_ID
 
+PERMISSIONS = "Microsoft.Authorization/permissions"
 DEFINITION = "Microsoft.Authorization/roleDefinitions"
 VERSIONS = ("2022-04-01", "2020-10-01-preview", "2018-01-01-preview", "2015-07-01")
 
@@ -193,6 +194,15 @@ def _missing_definition(name: str) -> ArmError:
     )
 
 
+# Permissions
+
+
+def _permissions(_: Context, path: ids.ResourceId, __: Request) -> list[Row]:
+    """Return what the caller may do: a deployer owns the subscriptions that it may use at all."""
+    body: Json = {"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []}
+    return [Row(id=f"{path.path}/own", type=PERMISSIONS, body=body, parent=path.scope)]
+
+
 # Locks
 
 
@@ -245,6 +255,20 @@ TYPES = (
         listing=_definitions,
         virtual=_definition_at,
         missing=_missing_definition,
+    ),
+    ResourceType(
+        name=PERMISSIONS,
+        versions=("2022-04-01", "2018-01-01-preview", "2015-07-01"),
+        level=Level.SCOPE,
+        place=Place.NONE,
+        tags=False,
+        schema=False,
+        provisioning=False,
+        creatable=False,
+        names=Names(pattern=r".+", maximum=128),
+        methods=frozenset({"GET"}),
+        listing=_permissions,
+        render=as_stored,
     ),
     ResourceType(
         name=LOCK,

@@ -187,6 +187,12 @@ class ResourceType:
         return self.name.partition("/")[2]
 
 
+def as_stored(_: Transaction, row: Row, answer: Json) -> None:
+    """Render a row without the id, name and type that ARM gives to resources."""
+    answer.clear()
+    answer.update(row.body)
+
+
 def values_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield (exact path, value) of each place of a body that a property path names, None left out."""
     yield from _walk(body, path.split("."), "")

@@ -1,24 +1,32 @@
-"""Microsoft.ContainerRegistry: registries."""
+"""Microsoft.ContainerRegistry: registries, and images that one takes from another."""
 
 from __future__ import annotations
 
+import re
+
+from emulator.arm import ids
 from emulator.arm.catalogue import Names, ResourceType, Unique
-from emulator.arm.context import Write
-from emulator.arm.errors import ArmError, bad_request, conflict
+from emulator.arm.context import Context, Deletion, Write
+from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.key_vault import key_at, may_wrap
-from emulator.arm.messages import Json
+from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.private_links import (
     connection_type,
     connections,
     disconnect_endpoints,
     render_connections,
 )
+from emulator.arm.operations import begin, pending_headers
+from emulator.arm.refusals import linked_authorization_failed, missing_resource
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
 
 REGISTRY = "Microsoft.ContainerRegistry/registries"
 VERSIONS = ("2023-01-01-preview", "2025-11-01", "2025-04-01", "2023-07-01")
 _SPACE = "registry"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+IMPORT_SECONDS = 30.0
+"""Seconds that an import typically takes."""
 _TIERS = ("Basic", "Standard", "Premium")
 _PREMIUM_POLICIES = ("retentionPolicy", "trustPolicy", "quarantinePolicy")
 """Policies whose status `enabled` only a Premium registry takes."""
@@ -152,6 +160,63 @@ def registry_of(tx: Transaction, login_server: str) -> Row | None:
     return tx.get(owner) if owner else None
 
 
+def _import_image(context: Context, row: Row, request: Request) -> Response:
+    """Take an image, named by digest, from another registry, also one that is closed; the digest stays.
+
+    https://learn.microsoft.com/rest/api/containerregistry/registries/import-image. Only what the platform
+    uses is served: a registry by its ARM id as the source, tags as the target.
+    """
+    body = request.body or {}
+    source, targets = body.get("source") or {}, body.get("targetTags") or []
+    repository, _, digest = str(source.get("sourceImage", "")).partition("@")
+    if not source.get("resourceId") or _DIGEST.fullmatch(digest) is None or len(targets) != 1:
+        raise bad_request(
+            "InvalidParameters",
+            "The emulator imports from a registry (source.resourceId) one image by digest "
+            "(source.sourceImage: repository@sha256:...) under one tag (targetTags).",
+        )
+    registry = _source(context, row, str(source["resourceId"]))
+    held = f"{registry.properties['loginServer']}/{repository}@{digest}"
+    if not context.images.has(held):
+        raise not_found("ManifestUnknown", f"manifest tagged by {digest!r} is not found: {held}")
+    target, _, tag = str(targets[0]).partition(":")
+    wanted = f"{row.properties['loginServer']}/{target}@{digest}"
+    tagged = row.hidden.setdefault("tags", {})
+    if f"{target}:{tag}" in tagged and body.get("mode", "NoForce") != "Force":
+        raise conflict(
+            "Conflict",
+            f"Tag {target}:{tag} already exists in target registry and Mode 'NoForce' passed. If you would "
+            "like to overwrite the tag, retry using Mode 'Force'.",
+        )
+    context.images.copy(held, wanted)
+    tagged[f"{target}:{tag}"] = digest
+    context.tx.put(row)
+    operation = begin(context, row, "POST", seconds=context.latency.seconds(IMPORT_SECONDS))
+    headers = pending_headers(request, context.type_of(row), row.key, operation, 0.0)
+    return Response(status=202, headers=headers)
+
+
+def _source(context: Context, row: Row, wanted: str) -> Row:
+    """Return the registry to import from; the caller must be allowed to read it."""
+    path = ids.parse(wanted)
+    if path is None or path.type.lower() != REGISTRY.lower() or path.is_collection:
+        raise bad_request("InvalidParameters", f"'{wanted}' is not the id of a registry.")
+    if not context.caller.may_use(path.subscription):
+        own = ids.parse(row.id)
+        assert own is not None  # noqa: S101 it is a resource's
+        raise linked_authorization_failed(
+            context.caller, context.type_of(row), own, f"{REGISTRY}/pull/read", path.path
+        )
+    found = context.tx.get(path.key)
+    if found is None:
+        raise missing_resource(path.path)
+    return found
+
+
+def _forget_images(deletion: Deletion) -> None:
+    deletion.context.images.forget_registry(str(deletion.row.properties["loginServer"]))
+
+
 TYPES = (
     ResourceType(
         name=REGISTRY,
@@ -186,8 +251,9 @@ TYPES = (
             }
         },
         check=(_check_sku, _check_policies, _check_encryption, _complete),
-        gone=(disconnect_endpoints,),
+        gone=(disconnect_endpoints, _forget_images),
         render=_render,
+        actions={"importImage": _import_image},
         seconds=(24, 10),
     ),
     connections(REGISTRY, VERSIONS),

@@ -14,6 +14,7 @@ from emulator.arm.messages import Json
 from emulator.arm.refusals import missing_parent
 from emulator.arm.store import Row, Transaction
 from emulator.arm.tokens import Caller
+from emulator.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Context:
     tx: Transaction
     caller: Caller
     catalogue: Catalogue
+    images: Snapshots
+    """What registries hold."""
     query: Mapping[str, str] = field(default_factory=dict)
     """The query of the request."""
     latency: Latency = field(default_factory=Latency)

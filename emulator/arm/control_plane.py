@@ -36,6 +36,7 @@ from emulator.arm.store import Row, Store
 from emulator.arm.tokens import Caller, Verifier, issue
 from emulator.arm.types import CATALOGUE
 from emulator.arm.writes import delete, put, render
+from emulator.snapshots import Snapshots
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ OPERATION_SEGMENTS = frozenset({"operations", "operationresults", "operationstat
 class ControlPlane:
     """An emulated Azure Resource Manager over one store.
 
+    The images that registries hold are in the folder ``images`` beside the store (emulator/snapshots.py).
     `key` signs and verifies bearer tokens; `latency` says how long writes take (default:
     FED_EMULATOR_LATENCY); `clock` returns seconds since 1970.
     """
@@ -60,6 +62,7 @@ class ControlPlane:
         catalogue: Catalogue = CATALOGUE,
     ) -> None:
         self.store = Store(store)
+        self._images = Snapshots(store.with_name("images"))
         self._key = key
         self._verify = Verifier(key)
         self._latency = Latency.from_environment() if latency is None else latency
@@ -110,6 +113,7 @@ class ControlPlane:
                 catalogue=self._catalogue,
                 query=query,
                 latency=self._latency,
+                images=self._images,
                 fabric_listens=self.store.is_followed(),
             )
 

@@ -1,16 +1,19 @@
-"""Microsoft.ManagedIdentity: user-assigned identities."""
+"""Microsoft.ManagedIdentity: user-assigned identities, and the outside tokens that may sign in as one."""
 
 from __future__ import annotations
 
 import uuid
 
-from emulator.arm.catalogue import Names, ResourceType
+from emulator.arm.catalogue import Level, Names, Place, ResourceType
 from emulator.arm.context import Write
+from emulator.arm.errors import bad_request, conflict
 from emulator.arm.identities import USER_ASSIGNED, register_principal
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
 from emulator.arm.tokens import TENANT_ID
 
+CREDENTIAL = f"{USER_ASSIGNED}/federatedIdentityCredentials"
+MOST_CREDENTIALS = 20
 VERSIONS = ("2023-01-31", "2024-11-30", "2018-11-30")
 
 
@@ -26,6 +29,27 @@ def _lower_group(_: Transaction, row: Row, answer: Json) -> None:
     answer["id"] = row.id.replace("/resourceGroups/", "/resourcegroups/")
 
 
+def _check_credential(write: Write) -> None:
+    """https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations."""
+    issuer, audiences = str(write.properties["issuer"]), write.properties["audiences"]
+    if not issuer.startswith("https://"):
+        raise bad_request("InvalidFederatedIdentityCredential", f"The issuer '{issuer}' is no https URL.")
+    if len(audiences) != 1:
+        raise bad_request("InvalidFederatedIdentityCredential", "Exactly one audience must be given.")
+    others = [row for row in write.tx.children(write.id.parent, CREDENTIAL) if row.key != write.id.key]
+    if len(others) >= MOST_CREDENTIALS:
+        raise conflict(
+            "FederatedIdentityCredentialsLimitExceeded",
+            f"An identity takes at most {MOST_CREDENTIALS} federated identity credentials.",
+        )
+    for other in others:
+        if all(other.properties[name] == write.properties[name] for name in ("issuer", "subject")):
+            raise conflict(
+                "IssuerSubjectCombinationAlreadyExists",
+                f"Issuer and subject of '{write.id.name}' are already those of '{other.name}'.",
+            )
+
+
 TYPES = (
     ResourceType(
         name=USER_ASSIGNED,
@@ -34,6 +58,18 @@ TYPES = (
         provisioning=False,
         check=(_enter_directory,),
         render=_lower_group,
+        seconds=(2, 2),
+    ),
+    ResourceType(
+        name=CREDENTIAL,
+        versions=VERSIONS,
+        level=Level.PARENT,
+        place=Place.NONE,
+        tags=False,
+        provisioning=False,
+        required=("properties.issuer", "properties.subject", "properties.audiences"),
+        names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=120),
+        check=(_check_credential,),
         seconds=(2, 2),
     ),
 )

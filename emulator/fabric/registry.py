@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from emulator.fabric.names import REGISTRY
 from emulator.fabric.roles import permits
 from emulator.fabric.tokens import REGISTRY as AUDIENCES
 from emulator.fabric.tokens import Identity, Issuer
+from emulator.snapshots import Snapshots
 
 PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -36,7 +36,7 @@ class RegistryDoor:
     def __init__(self, inventory: Callable[[], Inventory], issuer: Issuer, images: Path) -> None:
         self._inventory = inventory
         self._issuer = issuer
-        self._images = images
+        self._images = Snapshots(images)
 
     def application(self, registry: str | None) -> web.Application:
         """Return the listener of an endpoint of one registry (its key), or the public one (None)."""
@@ -105,7 +105,7 @@ class RegistryDoor:
             return refused
         repository, digest = request.match_info["repository"], request.match_info["digest"]
         reference = f"{registry.properties['loginServer']}/{repository}@{digest}"
-        if not self._pushed(reference, digest):
+        if not self._images.has(reference):
             return _error(404, "MANIFEST_UNKNOWN", f"manifest tagged by {digest!r} is not found")
         layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": _LAYER, "size": 0}
         body = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": [layer]}
@@ -144,11 +144,6 @@ class RegistryDoor:
         if repository:
             value += f',scope="repository:{repository}:pull"'
         return _error(401, "UNAUTHORIZED", _UNAUTHORIZED, {"Www-Authenticate": value})
-
-    def _pushed(self, reference: str, digest: str) -> bool:
-        """Say whether an image was pushed to this registry under this name, and is still there."""
-        note = self._images / digest.replace(":", "-") / "image.json"
-        return note.exists() and reference in json.loads(note.read_text())["references"]
 
     def _sign(self, claims: dict[str, Any], registry: Document, kind: str, **more: Any) -> str:
         who = Identity(

@@ -17,14 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from automation.delivery import preflight
-from automation.delivery.arm import Arm, Endpoint
 from automation.delivery.plan import Plan
-from emulator.arm.tokens import TENANT_ID
 from emulator.control import Emulator
-from emulator.credential import EmulatorCredential
-from federation.parties import federation
-from federation.stack_file import load_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "dev"
@@ -240,31 +234,6 @@ def test_a_hospital_leaves_with_everything_but_its_data_and_comes_back_to_them(
     assert clone.plan().changes == ()
 
 
-def test_preflight_reads_the_emulator_and_takes_no_missing_answer_for_a_good_one(
-    pull_request: tuple[Clone, Path],
-) -> None:
-    clone, _ = pull_request
-    emulator = Emulator.ensure(fed_home=clone.home)
-    arm = Arm(
-        Endpoint(
-            url=emulator.record.arm, credential=EmulatorCredential(clone.home), verify=emulator.ssl_context()
-        )
-    )
-    settings = load_stack(clone.root, STACK).model_copy(update={"tenant_id": TENANT_ID})
-    whole = federation(settings)
-    found = [
-        one for party in whole.parties for one in preflight.missing(whole, party, preflight.ask(arm, party))
-    ]
-    # The emulator has no quotas, sizes and permissions to ask for; everything else about it is ready.
-    unanswered = {
-        "the list of your permissions",
-        "the list of VM sizes",
-        "the quotas of VMs",
-        "the quotas of networks",
-    }
-    assert {one.what for one in found} <= unanswered
-
-
 def test_who_may_deploy_is_made_and_github_is_told_how(pull_request: tuple[Clone, Path]) -> None:
     clone, _ = pull_request
     made = clone.fed("bootstrap", "--yes")
@@ -272,3 +241,28 @@ def test_who_may_deploy_is_made_and_github_is_told_how(pull_request: tuple[Clone
     lines = made.stdout.splitlines()
     for environment in ("dev", "dev-plan", "mvp", "mvp-plan", "prod", "prod-plan"):
         assert sum(f"--env {environment} " in line for line in lines) == 2
+    identities = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    emulator = Emulator.ensure(fed_home=clone.home)
+    group = "/subscriptions/50000000-0000-4000-8000-000000000000"
+    made_here = emulator.arm("GET", f"{group}/providers/{identities}", api_version="2023-01-31").json()[
+        "value"
+    ]
+    credentials = [
+        credential["properties"]
+        for identity in made_here
+        for credential in emulator.arm(
+            "GET", f"{identity['id']}/federatedIdentityCredentials", api_version="2023-01-31"
+        ).json()["value"]
+    ]
+    assert sorted(credential["subject"].rpartition(":")[2] for credential in credentials) == sorted(
+        ("dev", "dev-plan", "mvp", "mvp-plan", "prod", "prod-plan")
+    )
+
+
+def test_nothing_is_missing_before_the_first_deployment_once_bootstrap_ran(
+    pull_request: tuple[Clone, Path],
+) -> None:
+    clone, _ = pull_request
+    looked = clone.fed("preflight", STACK, "--on", "emulator")
+    assert looked.returncode == 0, looked.stdout + looked.stderr
+    assert "Nothing is missing" in looked.stdout

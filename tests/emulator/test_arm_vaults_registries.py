@@ -1,10 +1,14 @@
 """Key vaults, their keys, and container registries: the rules that Azure would enforce."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.emulator.arm_client import GROUP, OTHER_GROUP, Arm
+from emulator.arm.messages import Response
+from emulator.arm.tokens import Caller
+from emulator.snapshots import Snapshots
+from tests.emulator.arm_client import GROUP, OTHER_GROUP, OTHER_SUBSCRIPTION, SUBSCRIPTION, Arm, said
 
 VAULTS = "providers/Microsoft.KeyVault/vaults"
 VAULT = f"{GROUP}/{VAULTS}/kv-one"
@@ -105,3 +109,53 @@ class TestRegistries:
             "keyVaultProperties": {"keyIdentifier": "https://kv-none.vault.azure.net/keys/party"},
         }
         assert arm.refusal(REGISTRY, registry(encryption=encryption)).startswith("KeyVaultKeyNotFound: ")
+
+
+DIGEST = f"sha256:{'a' * 64}"
+
+
+class TestImports:
+    """Two registries in two subscriptions; the first has an image."""
+
+    SOURCE = f"{OTHER_SUBSCRIPTION}/resourceGroups/rg/{REGISTRIES}/crdev"
+
+    @pytest.fixture
+    def images(self, arm: Arm, tmp_path: Path) -> Snapshots:
+        arm.put(f"{OTHER_SUBSCRIPTION}/resourceGroups/rg", {"location": "westeurope"})
+        arm.put(self.SOURCE, registry())
+        arm.put(REGISTRY, registry(publicNetworkAccess="Disabled"))
+        images = Snapshots(tmp_path / "images")
+        image = {"reference": f"crdev.azurecr.io/mlflow@{DIGEST}"}
+        images.keep(image, lambda folder: (folder / "Dockerfile").write_text("FROM scratch"))
+        return images
+
+    def order(self, image: str = f"mlflow@{DIGEST}", **more: Any) -> dict[str, Any]:
+        source = {"resourceId": self.SOURCE, "sourceImage": image}
+        return {"source": source, "targetTags": ["mlflow:released"], "mode": "NoForce", **more}
+
+    def ask(self, arm: Arm, body: dict[str, Any]) -> Response:
+        return arm("POST", f"{REGISTRY}/importImage", body, **{"api-version": "2023-01-01-preview"})
+
+    def test_a_closed_registry_takes_an_image_by_digest_and_once(self, arm: Arm, images: Snapshots) -> None:
+        taken = self.ask(arm, self.order())
+        assert taken.status == 202
+        assert arm.follow(taken).status in {200, 204}
+        assert images.has(f"crone.azurecr.io/mlflow@{DIGEST}")
+        assert said(self.ask(arm, self.order())).startswith("Conflict: Tag mlflow:released already exists")
+        assert self.ask(arm, self.order(mode="Force")).status == 202
+
+    def test_what_the_source_does_not_have_is_refused(self, arm: Arm, images: Snapshots) -> None:
+        other = f"mlflow@sha256:{'b' * 64}"
+        assert said(self.ask(arm, self.order(other))).startswith("ManifestUnknown: ")
+        assert said(self.ask(arm, self.order("mlflow:latest"))).startswith("InvalidParameters: ")
+
+    def test_whoever_imports_must_be_allowed_to_read_the_source(self, arm: Arm, images: Snapshots) -> None:
+        mine = arm.as_caller(Caller(subscriptions=frozenset({SUBSCRIPTION.rpartition("/")[2]})))
+        assert said(self.ask(mine, self.order())).startswith("LinkedAuthorizationFailed: ")
+        assert not images.has(f"crone.azurecr.io/mlflow@{DIGEST}")
+
+    def test_images_go_with_their_registry_and_stay_with_the_other(self, arm: Arm, images: Snapshots) -> None:
+        self.ask(arm, self.order())
+        arm.delete(self.SOURCE)
+        assert not images.has(f"crdev.azurecr.io/mlflow@{DIGEST}")
+        assert images.has(f"crone.azurecr.io/mlflow@{DIGEST}")

@@ -1,5 +1,5 @@
-"""Microsoft.Compute: disks and their encryption, virtual machines and their extensions."""
+"""Microsoft.Compute: disks and their encryption, virtual machines, their extensions, sizes and quotas."""
 
-from emulator.arm.compute import disks, encryption_sets, extensions, machines
+from emulator.arm.compute import capacity, disks, encryption_sets, extensions, machines
 
-TYPES = (*disks.TYPES, *encryption_sets.TYPES, *machines.TYPES, *extensions.TYPES)
+TYPES = (*disks.TYPES, *encryption_sets.TYPES, *machines.TYPES, *extensions.TYPES, *capacity.TYPES)

@@ -6,6 +6,7 @@ from emulator.arm.network import (
     peerings,
     private_dns,
     private_endpoints,
+    quotas,
     security_groups,
     virtual_networks,
     watchers,
@@ -22,4 +23,5 @@ TYPES = (
     *zone_groups.TYPES,
     *private_dns.TYPES,
     *watchers.TYPES,
+    *quotas.TYPES,
 )

@@ -82,6 +82,11 @@ ROOTS: dict[str, tuple[str, str, frozenset[str]]] = {
     "Microsoft.KeyVault/vaults": ("keyvault", "Vault", TRACKED | {"properties"}),
     "Microsoft.KeyVault/vaults/keys": ("keyvault", "Key", frozenset({"properties", "tags"})),
     "Microsoft.ManagedIdentity/userAssignedIdentities": ("managedidentity", "UserAssignedIdentity", TRACKED),
+    "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials": (
+        "managedidentity",
+        "FederatedIdentityCredential",
+        frozenset(),
+    ),
     "Microsoft.Network/natGateways": ("network", "NatGateway", TRACKED | {"sku", "zones"}),
     "Microsoft.Network/networkInterfaces": ("network", "NetworkInterface", TRACKED | {"extendedLocation"}),
     "Microsoft.Network/networkSecurityGroups": ("network", "NetworkSecurityGroup", TRACKED),
@@ -134,6 +139,7 @@ PATH_PARAMETERS = frozenset(
     privateEndpointName privateDnsZoneGroupName publicIpAddressName virtualNetworkName subnetName
     virtualNetworkPeeringName privateZoneName recordType relativeRecordSetName virtualNetworkLinkName
     workspaceName accountName blobServicesName containerName managementPolicyName
+    federatedIdentityCredentialResourceName
     """.split()  # noqa: SIM905
 )
 """Arguments of a resource that its path carries."""

@@ -10,9 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import threading
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,25 +19,21 @@ from emulator.plugins.docker.context import BuildContext, ContextError
 from emulator.plugins.docker.registry import Registries
 from emulator.plugins.package import Checked, Difference, Failure, Found, Package, ProviderError, Resource
 from emulator.plugins.wire import UNKNOWN, Properties, has_unknown
+from emulator.snapshots import Snapshots
 
 IMAGE = "docker:index/image:Image"
 PLATFORM = "linux/amd64"
 
-_snapshots = threading.Lock()
-
 
 class Docker(Package):
-    """The package `docker`.
-
-    `images` holds the snapshots: ``sha256-<hex>/`` with ``context/``, ``Dockerfile`` and ``image.json``.
-    """
+    """The package `docker`; `images` is the folder of the snapshots."""
 
     name = "docker"
     version = version("pulumi-docker")
 
     def __init__(self, directory: Path, registries: Registries, images: Path) -> None:
         super().__init__(directory)
-        self._registries, self._images = registries, images
+        self._registries, self._snapshots = registries, Snapshots(images)
 
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
         """Refuse what cannot be built or pushed; add the digest of the context."""
@@ -92,18 +85,9 @@ class Docker(Package):
 
     def delete(self, resource: Resource, inputs: Properties, outputs: Properties) -> None:
         """Forget the push, and the snapshot with the last push of it."""
-        reference = outputs.get("repoDigest") or outputs["imageName"]
+        reference = _reference(resource, outputs)
         self._registries.forget(reference)
-        folder = self._images / f"sha256-{reference.rpartition(':')[2]}"
-        with _snapshots:
-            if not folder.exists():
-                return
-            image = json.loads((folder / "image.json").read_text())
-            image["references"] = [known for known in image["references"] if known != reference]
-            if image["references"]:
-                _write(folder / "image.json", image)
-            else:
-                shutil.rmtree(folder)
+        self._snapshots.forget(reference)
 
     def read(self, resource: Resource, inputs: Properties, outputs: Properties) -> Found:
         """Say whether the snapshot is still there; an image cannot be imported."""
@@ -111,8 +95,7 @@ class Docker(Package):
             raise ProviderError(
                 f"{resource.id}: the emulated docker provider cannot import an image; build it."
             )
-        digest = str(outputs.get("repoDigest", resource.id)).rpartition(":")[2]
-        if not (self._images / f"sha256-{digest}" / "image.json").exists():
+        if not self._snapshots.has(_reference(resource, outputs)):
             return Found()
         return Found(id=resource.id, outputs=outputs, inputs=inputs)
 
@@ -146,29 +129,10 @@ class Docker(Package):
             "platform": build.get("platform", PLATFORM),
             "target": build.get("target"),
         }
-        with _snapshots:
-            self._snapshot(context, image)
+        self._snapshots.keep(image, lambda folder: context.copy(folder / "context"))
         if not inputs.get("skipPush"):
             self._registries.record(reference, image)
         return digest
-
-    def _snapshot(self, context: BuildContext, image: Json) -> None:
-        """Keep the context under the image's digest, in one step, and note one more push of it."""
-        folder = self._images / image["folder"]
-        if folder.exists():
-            known = json.loads((folder / "image.json").read_text())
-            known["references"] = sorted({*known["references"], image["reference"]})
-            _write(folder / "image.json", known)
-            return
-        self._images.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=self._images, prefix=".unfinished-"))
-        try:
-            context.copy(unfinished / "context")
-            _write(unfinished / "image.json", image | {"references": [image["reference"]]})
-            unfinished.rename(folder)
-        except BaseException:
-            shutil.rmtree(unfinished)
-            raise
 
 
 def _judge(inputs: Properties) -> list[Failure]:
@@ -222,7 +186,5 @@ def _repository(name: str) -> str:
     return f"{server}{slash}{path.partition(':')[0]}"
 
 
-def _write(file: Path, image: Json) -> None:
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(image, indent=2) + "\n")
-    temporary.rename(file)
+def _reference(resource: Resource, outputs: Properties) -> str:
+    return str(outputs.get("repoDigest") or f"{_repository(outputs['imageName'])}@{resource.id}")

@@ -40,6 +40,18 @@ SHAPES = (
         replaces="location",
     ),
     Shape(
+        pulumi_type="azure-native:managedidentity:FederatedIdentityCredential",
+        path=group_path(
+            "Microsoft.ManagedIdentity/userAssignedIdentities/{resourceName}"
+            "/federatedIdentityCredentials/{federatedIdentityCredentialResourceName}"
+        ),
+        version="2023-01-31",
+        inputs="audiences issuer subject",
+        layout=flat("id", "name", "type", "systemData"),
+        name=Name(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=120),
+        required="audiences issuer subject",
+    ),
+    Shape(
         pulumi_type="azure-native:resources:ResourceGroup",
         path="/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}",
         version="2024-03-01",

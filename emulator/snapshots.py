@@ -1,0 +1,91 @@
+"""The images of one emulator: a folder each, by digest, with what it was built from and who refers to it.
+
+``sha256-<hex>/`` holds ``context/``, ``Dockerfile`` and ``image.json``, whose ``references`` are the names
+(``server/repository@sha256:<hex>``) under which registries have it. The daemon alone writes; whoever runs
+machines reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from emulator.arm.messages import Json
+
+_writing = threading.Lock()
+
+
+class Snapshots:
+    """The images below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def has(self, reference: str) -> bool:
+        """Say whether a registry has an image under this name."""
+        note = self._place(reference) / "image.json"
+        return note.exists() and reference in json.loads(note.read_text())["references"]
+
+    def keep(self, image: Json, make: Callable[[Path], None]) -> None:
+        """Note one more name, ``image["reference"]``, of an image; `make` fills its folder once."""
+        folder = self._place(image["reference"])
+        with _writing:
+            if folder.exists():
+                self._add(folder, image["reference"])
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            unfinished = self._folder / f".unfinished-{os.urandom(8).hex()}"
+            try:
+                unfinished.mkdir()
+                make(unfinished)
+                _write(unfinished / "image.json", image | {"references": [image["reference"]]})
+                unfinished.rename(folder)
+            except BaseException:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+
+    def copy(self, source: str, target: str) -> None:
+        """Give an image that a registry has a name at another one (or another name)."""
+        with _writing:
+            self._add(self._place(source), target)
+
+    def forget(self, reference: str) -> None:
+        """Take a name away, and with the last one the image."""
+        with _writing:
+            self._drop(self._place(reference), lambda known: known == reference)
+
+    def forget_registry(self, server: str) -> None:
+        """Take away all names at a registry."""
+        with _writing:
+            for folder in self._folder.glob("sha256-*"):
+                self._drop(folder, lambda known: known.startswith(f"{server}/"))
+
+    def _place(self, reference: str) -> Path:
+        return self._folder / reference.rpartition("@")[2].replace(":", "-")
+
+    @staticmethod
+    def _add(folder: Path, reference: str) -> None:
+        image = json.loads((folder / "image.json").read_text())
+        image["references"] = sorted({*image["references"], reference})
+        _write(folder / "image.json", image)
+
+    @staticmethod
+    def _drop(folder: Path, gone: Callable[[str], bool]) -> None:
+        if not folder.exists():
+            return
+        image = json.loads((folder / "image.json").read_text())
+        image["references"] = [known for known in image["references"] if not gone(known)]
+        if image["references"]:
+            _write(folder / "image.json", image)
+        else:
+            shutil.rmtree(folder)
+
+
+def _write(file: Path, image: Json) -> None:
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(json.dumps(image, indent=2))
+    temporary.replace(file)
