@@ -13,9 +13,10 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from emulator.arm.messages import Json
 
+Json = dict[str, Any]
 _writing = threading.Lock()
 
 
