@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-
 Json = dict[str, Any]
 _writing = threading.Lock()
 
