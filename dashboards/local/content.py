@@ -80,9 +80,8 @@ def _visual(cube: Cube, described: Mapping[str, Any], choose: str) -> Visual:
         for row in cube.rows[table]
         if all(FILTERS[word](row) for word in described.get("where", "").split())
     ]
-    # Charts follow the choice, and tables that have it as a column; a matrix has it as rows, all at once.
-    follows = described["kind"] in ("columns", "lines") or (described["kind"] == "table" and choose in by)
-    chosen = choose if follows and rows and choose in rows[0] else ""
+    follows = described.get("follows", True) and rows and choose in rows[0]
+    chosen = choose if follows else ""
     choices = [(str(words[0]), group) for words, group in _groups(rows, [chosen])] if chosen else [("", rows)]
     lines = {choice: _lines(cube, measures, by, group) for choice, group in choices}
     return Visual(visual.name, visual.title, visual.kind, measures, by, lines)

@@ -73,7 +73,10 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Visual:
-    """One visual; `where` are words of `pages.yaml` (own, latest, ...)."""
+    """One visual; `where` are words of `pages.yaml` (own, latest, ...).
+
+    `follows`: it shows what a reader chooses on its page; else everything whatever is chosen.
+    """
 
     name: str
     title: str
@@ -81,6 +84,7 @@ class Visual:
     measures: tuple[Measure, ...]
     by: tuple[Field, ...]
     where: tuple[str, ...]
+    follows: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +126,7 @@ def _visual(visual: Mapping[str, Any]) -> Visual:
         measures=tuple(measures_by_name()[name] for name in visual.get("measures", ())),
         by=tuple(_fields(visual.get("by", ()))),
         where=tuple(visual.get("where", "").split()),
+        follows=bool(visual.get("follows", True)),
     )
 
 

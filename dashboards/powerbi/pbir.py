@@ -86,11 +86,27 @@ def documents(audience: Audience) -> dict[str, Document]:
                 "displayOption": "FitToPage",
                 "height": layout.HEIGHT,
                 "width": layout.WIDTH,
+                **_interactions(page),
             },
         )
         for document in _visuals(page):
             found[f"{folder}/visuals/{document['name']}/visual.json"] = document
     return found
+
+
+def _interactions(page: Page) -> Document:
+    """Keeps the page's choices from the visuals that do not follow them."""
+    kept = [
+        {"source": _choice_name(page, field), "target": f"{page.name}-{visual.name}", "type": "NoFilter"}
+        for field in page.choose
+        for visual in page.visuals
+        if not visual.follows
+    ]
+    return {"visualInteractions": kept} if kept else {}
+
+
+def _choice_name(page: Page, field: Field) -> str:
+    return f"{page.name}-{field.column.replace('_', '-')}"
 
 
 def _report() -> Document:
@@ -154,9 +170,7 @@ def _choice(page: Page, field: Field) -> Document:
             "header": _properties(show="true", text=_quoted(field.label)),
         },
     }
-    return _container(
-        f"{page.name}-{field.column.replace('_', '-')}", layout.choice(), visual, f"Choose: {field.label}"
-    )
+    return _container(_choice_name(page, field), layout.choice(), visual, f"Choose: {field.label}")
 
 
 def _shown(page: Page, visual: Visual, box: Box) -> Document:

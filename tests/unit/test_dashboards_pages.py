@@ -1,5 +1,6 @@
 """The description of the pages names only what exists: columns of the curated tables and measures."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,13 @@ class TestPages:
         for page in PAGES[audience]:
             names = [visual["name"] for visual in page["visuals"]]
             assert len(names) == len(set(names))
+
+    @pytest.mark.parametrize("audience", AUDIENCES)
+    def test_choices_reach_what_follows_them_and_nothing_else_in_power_bi_too(self, audience: str) -> None:
+        report = Path("dashboards", audience, f"{audience.capitalize()}.Report", "definition", "pages")
+        for page in PAGES[audience]:
+            content = json.loads((report / page["name"] / "page.json").read_text())
+            kept = {(one["target"], one["type"]) for one in content.get("visualInteractions", ())}
+            apart = [visual["name"] for visual in page["visuals"] if not visual.get("follows", True)]
+            assert kept == {(f"{page['name']}-{name}", "NoFilter") for name in apart}
+            assert not apart or page["choose"]
