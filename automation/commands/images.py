@@ -1,5 +1,6 @@
 """`fed images`: which images a stack runs, by digest, and how the next stack gets the same."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,52 @@ import typer
 from automation.options import Json, On, Where
 
 PANEL = "Deliver"
-app = typer.Typer(help="List, build and promote the images of a stack, by digest.", no_args_is_help=True)
+app = typer.Typer(help="List, build, try and promote images, by digest.", invoke_without_command=True)
+
+
+class Engine(StrEnum):
+    """What runs containers."""
+
+    DOCKER = "docker"
+
+
+class Role(StrEnum):
+    """Whose VM."""
+
+    CENTRE = "centre"
+    HOSPITAL = "hospital"
+
 
 Stack = Annotated[str, typer.Argument(metavar="STACK", help="dev, mvp or prod.")]
 Listed = Annotated[Path, typer.Argument(metavar="FILE", help="What `fed images list STACK --json` wrote.")]
+
+
+@app.callback()
+def try_images(
+    context: typer.Context,
+    engine: Annotated[
+        Engine | None,
+        typer.Option("--engine", help="Build the images and run a VM's compose file, with a real engine."),
+    ] = None,
+    role: Annotated[Role, typer.Option("--role", help="Whose VM, for --engine.")] = Role.CENTRE,
+) -> None:
+    """List, build, try and promote images, by digest."""
+    if context.invoked_subcommand is not None:
+        return
+    if engine is None:
+        print(context.get_help())
+        return
+    from rich.table import Table  # noqa: PLC0415
+
+    from automation.delivery import real_engine  # noqa: PLC0415
+    from automation.output import show  # noqa: PLC0415
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("container", "image", "size", "result"):
+        table.add_column(heading, overflow="fold")
+    for tried in real_engine.run(role.value):
+        table.add_row(tried.name, f"local/{tried.name}", f"{tried.size / 1e6:.0f} MB", tried.result)
+    show(table)
 
 
 @app.command("list")

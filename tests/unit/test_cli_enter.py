@@ -1,0 +1,32 @@
+"""`fed shell` and `fed open`: what they refuse, in words."""
+
+import pytest
+
+from automation.operate import enter, machines
+from automation.operate.emulated import running_fabric
+from automation.options import On
+from automation.outcome import QuestionError, RefusedError
+
+OUTPUTS = {"centre": {"vm": "/c/vm"}, "hospitals": {"hungary": {"vm": "/h/vm"}}}
+
+
+def test_a_party_is_found_by_its_name_or_the_others_are_named() -> None:
+    assert machines.of(OUTPUTS, "centre") == "/c/vm"
+    assert machines.of(OUTPUTS, "hungary") == "/h/vm"
+    with pytest.raises(QuestionError, match="basel is no party of this stack: it has centre, hungary"):
+        machines.of(OUTPUTS, "basel")
+
+
+def test_on_azure_nobody_gets_into_a_vm() -> None:
+    with pytest.raises(QuestionError, match="nobody can open a connection to a VM"):
+        enter.shell("dev", On.AZURE, "hungary", None, None)
+    with pytest.raises(QuestionError, match="run command"):
+        enter.open_page("dev", On.AZURE, "mlflow", 0)
+
+
+def test_where_no_vm_runs_the_command_that_starts_them_is_named() -> None:
+    class Nothing:
+        emulator, name = None, "dev"
+
+    with pytest.raises(RefusedError, match="fed up dev"):
+        running_fabric(Nothing())  # type: ignore[arg-type]
