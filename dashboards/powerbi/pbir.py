@@ -22,7 +22,7 @@ from dashboards.powerbi.description import (
 )
 from dashboards.powerbi.layout import Box
 from dashboards.powerbi.tmdl import MEASURES
-from workloads.mlflow.curation.schema import REASONS
+from workloads.mlflow.curation.schema import REASONS, TABLES
 
 Document = dict[str, Any]
 
@@ -170,7 +170,14 @@ def _choice(page: Page, field: Field) -> Document:
             "header": _properties(show="true", text=_quoted(field.label)),
         },
     }
-    return _container(_choice_name(page, field), layout.choice(), visual, f"Choose: {field.label}")
+    name = _choice_name(page, field)
+    document = _container(name, layout.choice(), visual, f"Choose: {field.label}")
+    followers = [shown.where for shown in page.visuals if shown.follows and shown.measures]
+    # Of a fact, only what the followers have can be chosen; a dimension is not filtered by its facts.
+    if TABLES[field.table].refers_to and followers:
+        common = [word for word in followers[0] if all(word in where for where in followers)]
+        document["filterConfig"] = {"filters": [_filter(f"{name}-{word}", word) for word in common]}
+    return document
 
 
 def _shown(page: Page, visual: Visual, box: Box) -> Document:

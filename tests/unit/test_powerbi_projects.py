@@ -107,6 +107,14 @@ class TestWhatIsCommitted:
             }
             assert choices == {tuple(name.split(".")) for name in page.get("choose", ())}
 
+    def test_only_metrics_that_the_chart_has_can_be_chosen(self) -> None:
+        shown = report_rules.visuals(Project(project.folder("centre"), "centre").report)
+        (choice,) = [visual for visual in shown if (visual.page, visual.kind) == ("models", "slicer")]
+        assert {field[1:] for field in report_rules.fields(choice.document["filterConfig"])} == {
+            ("dim_site", "kind")
+        }
+        assert "'federation'" in str(choice.document["filterConfig"])
+
     def test_measures_say_what_they_are_in_the_words_of_the_description(self, committed: Project) -> None:
         (table,) = [table for table in committed.model()["tables"] if table["name"] == "Measures"]
         for measure in table["measures"]:
