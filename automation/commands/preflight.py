@@ -19,16 +19,19 @@ def command(
 
     import typer  # noqa: PLC0415
 
-    from automation.delivery import preflight  # noqa: PLC0415
+    from automation.delivery import placeholders, preflight  # noqa: PLC0415
     from automation.delivery.where import resource_manager  # noqa: PLC0415
     from emulator import paths  # noqa: PLC0415
     from emulator.arm.tokens import TENANT_ID  # noqa: PLC0415
     from federation.parties import federation  # noqa: PLC0415
     from federation.stack_file import load_stack  # noqa: PLC0415
 
-    settings = load_stack(paths.REPOSITORY, stack_name(stack, stack_option))
+    name = stack_name(stack, stack_option)
+    settings = load_stack(paths.REPOSITORY, name)
     if on is On.EMULATOR:  # its one tenant stands for whichever the file names
         settings = settings.model_copy(update={"tenant_id": TENANT_ID})
+    else:
+        placeholders.refuse(paths.REPOSITORY, f"Pulumi.{name}.yaml")
     whole = federation(settings)
     arm = resource_manager(on)
     found = [

@@ -23,6 +23,7 @@ from pulumi.automation import (
 )
 
 from automation import operation, show_plan
+from automation.delivery import placeholders
 from automation.delivery.arm import Arm
 from automation.delivery.github import GitHub
 from automation.delivery.github_setup import commands
@@ -52,9 +53,13 @@ def bootstrap(on: On, *, yes: bool, say: Say) -> None:
 
     Raises:
         SettingsError: when `infra/Pulumi.delivery.yaml` or a stack file is wrong.
+        QuestionError: on Azure, when a file still holds a placeholder.
         FedError: when it cannot be made, or its state cannot be moved.
     """
     settings = read_settings()
+    if on is On.AZURE:
+        stacks = [f"Pulumi.{environment}.yaml" for environment in settings.environments]
+        placeholders.refuse(ROOT, STACK_FILE, placeholders.CODEOWNERS, *stacks)
     delivery_settings.subscriptions(ROOT, settings.environments)
     here = _local_backend()
     moved = on is On.AZURE and not here.exists() and _account_exists(settings, resource_manager(on))

