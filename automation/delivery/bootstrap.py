@@ -75,7 +75,7 @@ def bootstrap(on: On, *, yes: bool, say: Say) -> None:
             _move_state(target, settings, say)
             shutil.rmtree(here)
         _make_stacks(settings, say)
-    say("now let GitHub in (docs/runbook.md, step 4):")
+    say("now let GitHub in (docs/production.md, step 6):")
     for command in commands(settings, outputs["clientIds"]):
         print(command)
 
