@@ -269,7 +269,7 @@ AGAINST_REPORT_RULES: dict[str, Fault] = {
     "a visual beside the page": (GAIN, '"x": 24', '"x": 1000', "outside the page"),
     "an overlap": (GAIN, '"x": 24', '"x": 60', "overlaps overview/overview-differences"),
     "a jumping tab order": (GAIN, '"tabOrder": 5000', '"tabOrder": 500', "not the reading order"),
-    "a default name": (GAIN, '"overview-gain"', '"a1b2c3d4e5f6a7b8c9d0"', "says nothing"),
+    "a default name": (GAIN, '"overview-gain"', '"VisualContainer1"', "says nothing"),
     "a default page name": (ABOUT, '"About"', '"Page 4"', "no name of its own"),
     "a page to scroll": (ABOUT, "720", "1440", "1280 x 1440"),
     "rows to take away": (
