@@ -1,5 +1,6 @@
 """Runs an operation of the engine: shows it, and turns its end into words."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -14,6 +15,14 @@ from automation.view import shown, stderr
 from policies.rule import Level
 
 T = TypeVar("T")
+
+_PROTECTED = re.compile(r"(resource )?\"\S+\"\s+cannot be deleted\s+because it is protected\..*", re.DOTALL)
+"""Pulumi's words, which go on to say how to take the protection away."""
+_KEPT = (
+    "this change would delete it, and it holds data that no deployment can make again, so it is protected. "
+    "If a hospital is to leave: ./fed hospital remove NAME, which keeps its data. Else put back what the "
+    "change took out of the stack file or the program"
+)
 
 
 def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[T, Record]:
@@ -59,7 +68,7 @@ def stderr_of(error: CommandError) -> str:
 
 def _failure(doing: str, record: Record, error: CommandError) -> str:
     found = record.errors() or [stderr_of(error) or str(error)]
-    lines = "\n".join(f"- {text}" for text in found)
+    lines = "\n".join(f"- {_PROTECTED.sub(_KEPT, text)}" for text in found)
     return f"{doing} failed{_changes(record)}:\n{lines}"
 
 

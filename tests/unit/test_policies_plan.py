@@ -14,7 +14,7 @@ from verify_deployment import exported
 
 from automation import operation
 from automation.events import Record
-from automation.outcome import RefusedError
+from automation.outcome import FedError, RefusedError
 from automation.policy_pack import PACK, UNKNOWN_IN_JSON, Violation, broken_by, refusal, told
 from policies.check import RULES
 from policies.rule import Level
@@ -125,6 +125,29 @@ def event(rule: str, level: str) -> EngineEvent:
             },
         }
     )
+
+
+class TestAProtectedResource:
+    def test_is_told_with_the_way_to_let_a_hospital_leave(self) -> None:
+        target: Any = SimpleNamespace(
+            name="prod", hospitals=HOSPITALS, engine=SimpleNamespace(interrupted=False)
+        )
+        urn = "urn:pulumi:prod::fed::azure-native:storage:BlobContainer::container-fed-prod-hungary-data"
+        said = (
+            f'Preview failed: resource "{urn}" cannot be deleted\nbecause it is protected. To unprotect the '
+            "resource, either remove the `protect` flag from the resource in your Pulumi program"
+        )
+
+        def engine(on_event: Callable[[EngineEvent], None]) -> str:
+            diagnostic = {"urn": urn, "message": said, "severity": "error", "color": "never"}
+            on_event(EngineEvent.from_json({"sequence": 1, "timestamp": 1, "diagnosticEvent": diagnostic}))
+            raise CommandError(CommandResult(stdout="", stderr="", code=1))
+
+        with pytest.raises(FedError) as failure:
+            operation.run(target, "previewing prod", engine)
+        assert "container-fed-prod-hungary-data (azure-native:storage:BlobContainer): " in str(failure.value)
+        assert "./fed hospital remove NAME, which keeps its data" in str(failure.value)
+        assert "remove the `protect` flag" not in str(failure.value)
 
 
 class TestThePackOfADeployment:
