@@ -162,6 +162,7 @@ class TestKit:
         assert policy["default_scope"] == "hospital"
         resources = json.loads((world.hospital_config.kit / "local/resources.json").read_text())
         assert resources["allow_log_streaming"] is False
+        assert resources["client"]["communication_timeout"] <= 30  # else a cut costs minutes
         assert "site_log_streamer" not in [part["id"] for part in resources["components"]]
 
     def test_a_damaged_manifest_means_enrolling_again(self, world: World) -> None:

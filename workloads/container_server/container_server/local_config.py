@@ -8,6 +8,10 @@ from typing import Any
 
 from container_server.files import empty, write_bytes
 
+ANSWERED_WITHIN_SECONDS = 30
+"""A client's request that the server has not answered after so long is made again. NVFlare waits for five
+minutes: a hospital whose network fails for a moment would sit out the rest of a job."""
+
 _POLICY = Path(__file__).with_name("policy")
 
 
@@ -16,6 +20,7 @@ def install_hospital_kit(assembled: Path, kit: Path) -> None:
     local = assembled / "local"
     resources = _read(local / "resources.json.default")
     resources["allow_log_streaming"] = False
+    resources.setdefault("client", {})["communication_timeout"] = ANSWERED_WITHIN_SECONDS
     resources["components"] = [
         component for component in resources["components"] if component["id"] != "site_log_streamer"
     ]
