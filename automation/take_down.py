@@ -19,6 +19,7 @@ from automation.target import Target
 from automation.view import sentence, stderr
 from emulator.control import Emulator, stacks
 from emulator.fabric.control import Fabric
+from federation.naming import PROJECT
 
 CAREFUL = "prod"
 """The stack that nobody takes down by pressing a key."""
@@ -135,10 +136,17 @@ def _ask(target: Target, *, yes: bool, confirm: str | None) -> None:
             raise RefusedError("nothing was deleted")
 
 
+def _is_federation(stack: str) -> bool:
+    return stack.startswith(f"{PROJECT}/")
+
+
 def _remove_emulator(emulator: Emulator) -> None:
-    """End the emulator and remove its files, unless a stack has resources on it or is being changed."""
-    folder = backend(emulator)
-    if any(stacks(folder).values()) or living(emulator):
+    """End the emulator and remove its files, unless a stack has resources on it or is being changed.
+
+    What `fed bootstrap` rehearsed there is no stack that anybody would take down, so it goes along.
+    """
+    resources = {name: count for name, count in stacks(backend(emulator)).items() if _is_federation(name)}
+    if any(resources.values()) or living(emulator):
         return
     if fabric := Fabric.running(emulator):
         fabric.stop()

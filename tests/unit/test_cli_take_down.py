@@ -1,17 +1,19 @@
 """What a teardown takes along and what it leaves: a hospital's data go only by the hospital's name."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from verify_deployment import exported
 
-from automation import hospital_data
+from automation import hospital_data, take_down
 from automation.hospital_data import kept, without
 from automation.operate import emulated
 from automation.outcome import QuestionError, RefusedError
 from automation.parties import name_of, type_of
+from emulator.control import Emulator
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
 from workloads.data import heart_data
@@ -127,3 +129,26 @@ class TestOnTheEmulator:
 
         with pytest.raises(RefusedError, match=r"--delete-data cleveland --delete-data hungary"):
             kept(here, state(), ())
+
+
+@pytest.mark.parametrize(
+    ("left", "goes"),
+    [
+        ({"fed-delivery/delivery": 40, "fed/dev": 0}, True),
+        ({"fed-delivery/delivery": 0, "fed/mvp": 9}, False),
+    ],
+)
+def test_the_emulator_goes_with_the_last_federation_and_a_rehearsed_bootstrap_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: dict[str, int], goes: bool
+) -> None:
+    gone: list[Path] = []
+    monkeypatch.setattr(take_down, "backend", lambda _: tmp_path)
+    monkeypatch.setattr(take_down, "stacks", lambda _: left)
+    monkeypatch.setattr(take_down, "living", lambda _: [])
+    monkeypatch.setattr(Fabric, "running", lambda _: None)
+    monkeypatch.setattr(Emulator, "destroy", lambda home, **_: gone.append(home))
+    emulator: Any = SimpleNamespace(home=tmp_path / "home")
+
+    take_down._remove_emulator(emulator)
+
+    assert gone == ([emulator.home] if goes else [])
