@@ -1,6 +1,7 @@
 """Takes a stack down: what would be lost, who says so, and nothing left behind."""
 
 import contextlib
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -63,6 +64,7 @@ def down(target: Target, *, yes: bool, confirm: str | None, delete_data: Collect
         if target.emulator and not kept:
             target.workspace.remove_stack(target.name, preserve_config=True)
     if target.emulator:
+        _remove_pages(target.emulator, target.name)
         _remove_emulator(target.emulator)
     but = f" but for the data of {', '.join(sorted(kept))}" if kept else ""
     stderr.print(f"fed: {target.name} is down{but}" if stack else f"fed: {target.name} was not up")
@@ -138,6 +140,15 @@ def _ask(target: Target, *, yes: bool, confirm: str | None) -> None:
 
 def _is_federation(stack: str) -> bool:
     return stack.startswith(f"{PROJECT}/")
+
+
+def _remove_pages(emulator: Emulator, stack: str) -> None:
+    """Remove the dashboards that were made of a stack where `fed dashboards` puts them by itself."""
+    folder = emulator.home / "dashboards"
+    if (folder / stack).exists():
+        shutil.rmtree(folder / stack)
+    with contextlib.suppress(OSError):  # another stack's are there
+        folder.rmdir()
 
 
 def _remove_emulator(emulator: Emulator) -> None:
