@@ -34,7 +34,9 @@ class Router:
         self._numbers = numbers
         self._plan = Plan(chains={}, sets={}, tags=frozenset())
         self._attached: dict[str, Port] = {}
-        self._rising: dict[str, Namespace] = {}
+        self._rising: dict[str, tuple[tuple[Namespace, str], ...]] = {
+            INTERNET: ((self.namespace, INTERNET), (internet, f"r{number}"))
+        }
         first = 4 * number
         here, there = f"169.254.2.{first + 1}", f"169.254.2.{first + 2}"
         _quiet(self.namespace)
@@ -71,9 +73,9 @@ class Router:
     def settled(self) -> bool:
         """Say whether every link carries packets; it takes long while the kernel removes old namespaces."""
         self._rising = {
-            port: namespace
-            for port, namespace in self._rising.items()
-            if not (self.namespace.running(interface(port)) and namespace.running("eth0"))
+            link: ends
+            for link, ends in self._rising.items()
+            if not all(namespace.running(device) for namespace, device in ends)
         }
         return not self._rising
 
@@ -130,7 +132,7 @@ class Router:
             self.namespace.ip(commands)
         for port in ports:
             namespaces[port.id].ip(_inside(port))
-            self._rising[port.id] = namespaces[port.id]
+            self._rising[port.id] = (self.namespace, interface(port.id)), (namespaces[port.id], "eth0")
 
 
 def new_port_namespace(port: Port) -> Namespace:

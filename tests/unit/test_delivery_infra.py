@@ -1,5 +1,6 @@
 """Who may deploy: each identity is for exactly one GitHub environment, and may do no more than its part."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ import yaml
 from components.roles import ROLES as GIVEN_BY_THE_PROGRAM
 from federation.violations import SettingsError
 from infra import settings as delivery_settings
-from infra.program import STACK_FILE, deploy
+from infra.program import deploy
 from infra.roles import ROLES
+from infra.settings import STACK_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / STACK_FILE).read_text())["config"]
@@ -58,6 +60,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
     text = (ROOT / STACK_FILE).read_text().replace("administrators: []", f"administrators: [{GROUP}]")
     (root / STACK_FILE).write_text(text)
     recorder = Recorder()
+    asyncio.set_event_loop(asyncio.new_event_loop())
     pulumi.runtime.set_mocks(recorder, project="fed-delivery", stack="delivery", preview=False)
 
     @pulumi.runtime.test
@@ -110,6 +113,7 @@ def test_the_writing_identity_reaches_its_own_stack_alone(graph: Recorder, stack
     }
     wanted.add(("Storage Blob Data Contributor", state(stack)))
     wanted.add(("Contributor" if stack == "dev" else "Reader", f"/id/{SETTINGS.registry}"))
+    wanted |= {("Reader", f"/id/id-fed-{stack}"), ("Reader", f"/id/id-fed-{stack}-plan")}
     assert assignments(graph, f"principal of id-fed-{stack}") == wanted
 
 
