@@ -72,6 +72,7 @@ class Namespace:
                 setns(here, CLONE_NEWNET)
         finally:
             os.close(here)
+        self.sysctl("net.ipv4.ip_forward", "0")  # a new one does what the machine does: where Docker runs, 1
 
     @property
     def path(self) -> str:
