@@ -371,6 +371,71 @@ class TestJobs:
         world.turn(5)
         assert len(asked) == 1
 
+    def test_one_hospital_that_takes_no_tables_holds_up_no_other(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        world.members = ["austin", "cleveland"]
+        world.turn(10)
+        centre._members.change("austin", status="approved", serial="ab")
+        world.store("client-austin").failure = StorageUnreachableError("there is a lease on the blob")
+        self._with_tables(world, "austin")
+        world.turn(10)
+        assert (world.channel.folder / "curated/dim_run.parquet").is_file()
+        assert not (world.store("client-austin").folder / "curated").exists()
+
+    def test_hospital_that_comes_back_to_an_empty_container_gets_its_tables_again(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        self._with_tables(world)
+        world.turn(10)
+        world.members = []
+        world.turn(10)
+        shutil.rmtree(world.channel.folder / "curated")
+        world.members = ["cleveland"]
+        world.turn(20)
+        assert (world.channel.folder / "curated/dim_run.parquet").is_file()
+
+    @pytest.mark.parametrize("place", ["tables/cleveland/dim_run.parquet", "tables/cleveland", "tables"])
+    def test_link_that_mlflows_container_lays_to_a_key_is_not_followed(
+        self, world: World, centre: CentreAgent, place: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = "tables/cleveland/dim_run.parquet"
+        outside, link = world.centre_config.agent / "keys", world.centre_config.curation / place
+        (outside / file).parent.mkdir(parents=True)
+        (outside / file).write_text("a key")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(outside / place)
+        self._with_tables(world, make=False)
+        world.turn(10)
+        assert "cleveland: its tables cannot be read" in capsys.readouterr().out
+        assert not (world.channel.folder / "curated").exists()
+
+    @pytest.mark.parametrize("output", ["{", '{"rows": {}, "refused": []}', '{"rows": {}}', "[]"])
+    def test_answer_that_is_none_does_not_end_the_service(
+        self, world: World, centre: CentreAgent, output: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._with_tables(world, output=output)
+        world.turn(10)
+        assert "the tables could not be made: exit code 0 without an answer" in capsys.readouterr().out
+
+    def _with_tables(
+        self, world: World, *more: str, make: bool = True, output: str = '{"rows": {}, "refused": {}}'
+    ) -> None:
+        """A job ends, and MLflow's container makes tables of it."""
+        execute = world.server.execution
+
+        def curate(name: str, command: list[str]) -> tuple[int, str]:
+            if command[:3] != ["python3", "-m", "curation"]:
+                return execute(name, command)
+            for party in ("centre", "cleveland", *more) if make else ():
+                (Path(command[3]) / "tables" / party).mkdir(parents=True, exist_ok=True)
+                (Path(command[3]) / "tables" / party / "dim_run.parquet").touch()
+            return 0, output
+
+        world.server.execution = curate
+        job_id = world.centre.commands.submit({"job": "heart"})["id"]
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+
     def test_tables_that_could_not_be_made_are_made_later(
         self, world: World, centre: CentreAgent, capsys: pytest.CaptureFixture[str]
     ) -> None:

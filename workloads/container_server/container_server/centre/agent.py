@@ -131,6 +131,7 @@ class CentreAgent:
         came, gone = self._members.follow(members(self._user_data))
         for name in came:
             self._enrolments.reopen(name)
+            self._curation.forget(name)
             say("member", hospital=name, back=name in known)
             if name in known and self._config.approval == "manual":
                 self._members.revoke(name, "it had left and came back")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from container_server.centre.curation import MLFLOW
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import SERVER, Job, Jobs
 from container_server.centre.members import Member, Members
@@ -12,7 +13,6 @@ from container_server.control import Handler
 from container_server.engine import ContainerState, Engine, Running
 from container_server.files import read_json
 
-MLFLOW = "mlflow"
 HEARD_WITHIN_SECONDS = 30.0
 """A registered hospital is heard every 4 seconds; the server notes it in steps of 5."""
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")

@@ -6,7 +6,7 @@ libraries for it and no way to the hospitals' containers; this service has that 
 """
 
 import json
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from container_server.centre.enrolments import Enrolments
@@ -15,7 +15,7 @@ from container_server.centre.members import Members
 from container_server.config import Config
 from container_server.engine import Engine, Running
 from container_server.errors import TransientError
-from container_server.files import read_json, write_json
+from container_server.files import read_folder, read_json, write_json
 from container_server.log import say
 from container_server.storage import BlobStore
 
@@ -65,10 +65,13 @@ class Curation:
                 raise CurationError("MLflow's container, in which the tables are made, does not run")
             self._make(ended)
             self._remember({"basis": basis, "delivered": []})
-        for party in (CENTRE, *hospitals):
-            if party not in self._done["delivered"]:
-                self._deliver(party)
-                self._remember({**self._done, "delivered": [*self._done["delivered"], party]})
+        self._hand_on([party for party in (CENTRE, *hospitals) if party not in self._done["delivered"]])
+
+    def forget(self, hospital: str) -> None:
+        """Take note that a hospital's container is a new, empty one: it gets the tables again."""
+        if hospital in self._done.get("delivered", ()):
+            delivered = [party for party in self._done["delivered"] if party != hospital]
+            self._remember({**self._done, "delivered": delivered})
 
     def _make(self, ended: list[Job]) -> None:
         folder = self._config.curation
@@ -79,12 +82,12 @@ class Curation:
         }
         write_json(folder / "request.json", content)
         code, output = self._engine.execute(MLFLOW, ["python3", "-m", "curation", str(folder)])
-        lines = [line for line in output.splitlines() if line.startswith("{")]
-        answer = json.loads(lines[-1]) if lines else {}
-        if code != 0 or "rows" not in answer:
+        answer = _answer(output)
+        refused = answer.get("refused")
+        if code != 0 or "rows" not in answer or not isinstance(refused, dict):
             reason = answer.get("error", f"exit code {code} without an answer")
             raise CurationError(f"the tables could not be made: {reason}")
-        for job_id, reason in answer["refused"].items():
+        for job_id, reason in refused.items():
             say("job left out of the tables", job_id=job_id, reason=reason)
         say("tables made", jobs=len(ended), rows=answer["rows"])
 
@@ -105,18 +108,45 @@ class Curation:
             "statistics": read_json(results / "centre" / "statistics.json"),
         }
 
+    def _hand_on(self, parties: Iterable[str]) -> None:
+        """To each of these parties its tables; one that cannot be reached holds up no other."""
+        failed = []
+        for party in parties:
+            try:
+                self._deliver(party)
+            except TransientError as error:
+                failed.append(f"{party}: {error}")
+            else:
+                self._remember({**self._done, "delivered": [*self._done["delivered"], party]})
+        if failed:
+            raise CurationError("tables not handed on to " + "; ".join(failed))
+
     def _deliver(self, party: str) -> None:
         store = self._store if party == CENTRE else self._enrolments.channel(party).store
-        for path in sorted(self._tables(party)):
-            store.write(f"curated/{path.name}", path.read_bytes())
+        for name, content in self._tables(party).items():
+            store.write(f"curated/{name}", content)
         say("tables handed on", party=party)
 
-    def _tables(self, party: str) -> list[Path]:
-        found = list((self._config.curation / "tables" / party).glob("*.parquet"))
+    def _tables(self, party: str) -> dict[str, bytes]:
+        """MLflow's container writes them: a link that it laid to this service's keys must not be followed."""
+        try:
+            found = read_folder(self._config.curation, "tables", party)
+        except OSError as error:
+            raise CurationError(f"its tables cannot be read: {error}") from error
         if not found:
-            raise CurationError(f"no tables were made for {party}")
+            raise CurationError("no tables were made for it")
         return found
 
     def _remember(self, content: dict[str, Any]) -> None:
         self._done = content
         write_json(self._memory, content)
+
+
+def _answer(output: str) -> dict[str, Any]:
+    """The JSON object that the curation printed last, empty where it printed none."""
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    try:
+        answer: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return answer
