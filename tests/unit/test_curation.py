@@ -120,18 +120,96 @@ class TestParties:
         assert {row["site_key"] for row in access} == {"federation", "hungary"}
         assert not rows(folder, "centre", "dim_site", is_own=True)
 
+    def test_of_two_hospitals_neither_learns_how_many_patients_the_other_has(self, tmp_path: Path) -> None:
+        two = {name: world.published(world.patients(name)) for name in ("cleveland", "hungary")}
+        content = world.request(world.statistics_run(1, two), hospitals=tuple(two))
+        (tmp_path / "request.json").write_text(json.dumps(content))
+        main(tmp_path)
+        found = {row["site_key"]: row["patients"] for row in rows(tmp_path / "tables", "hungary", "dim_site")}
+        assert found == {
+            "federation": None,
+            "cleveland": None,
+            "hungary": len(world.patients("hungary")["age"]),
+        }
+
+
+class TestNewDescriptions:
+    """A later release describes features otherwise; the tables are still made of all jobs."""
+
+    def test_same_patients_in_other_cells_are_not_shown(self, tmp_path: Path) -> None:
+        described = describe()
+        for feature in described:
+            if feature["key"] == "age":
+                feature["cells"] = 5
+        later = self._published()
+        for hospital in later.values():
+            hospital["age"]["histogram"] = [[20.0, 90.0, 0.0]] * 5
+        found = self._curated(tmp_path, described, later)
+        assert {row["reason"] for row in found["fact_histogram"]} == {
+            "too little changed since an earlier run"
+        }
+        assert {row["suppressed"] for row in found["fact_statistics"]} == {False}
+
+    def test_feature_that_is_new_in_a_column_is_not_shown(self, tmp_path: Path) -> None:
+        described, later = describe(), self._published()
+        described.append({**next(one for one in described if one["key"] == "sex"), "key": "sex=2"})
+        for hospital in later.values():
+            hospital["sex=2"] = hospital["sex"]
+        found = self._curated(tmp_path, described, later, feature="sex=2")
+        assert {row["value"] for row in found["fact_statistics"] if row["statistic"] != "missing"} == {None}
+
+    def _published(self) -> dict[str, dict[str, Any]]:
+        return {name: world.published(world.patients(name)) for name in world.HOSPITALS}
+
+    def _curated(
+        self, folder: Path, described: Rows, later: dict[str, Any], feature: str = "age"
+    ) -> dict[str, Rows]:
+        """What the centre sees of a feature of one hospital in the second of two jobs."""
+        second = world.statistics_run(2, later)
+        second["statistics"]["features"] = described
+        content = world.request(world.statistics_run(1, self._published()), second)
+        (folder / "request.json").write_text(json.dumps(content))
+        main(folder)
+        where = {"run_key": second["id"], "feature_key": feature, "site_key": "cleveland"}
+        return {
+            name: rows(folder / "tables", "centre", name, **where)
+            for name in ("fact_statistics", "fact_histogram")
+        }
+
+
+def sent_by_hungary(**numbers: dict[str, Any]) -> dict[str, Any]:
+    """A statistics job in which one hospital sent these numbers."""
+    return {"statistics": {"features": describe(), "hospitals": {"hungary": numbers}}}
+
+
+def measured_by_hungary(**metrics: float) -> dict[str, Any]:
+    """A training job in which one hospital measured this."""
+    return {"progress": {"history": [{"round": 0, "sites": {"hungary": metrics}}]}}
+
 
 class TestForeignJobs:
     @pytest.mark.parametrize(
         ("broken", "named"),
         [
             ({"statistics": {"features": [{"key": "age"}], "hospitals": {}}}, "missing"),
-            ({"statistics": {"features": describe(), "hospitals": {"hungary": {"age": 3}}}}, "TypeError"),
+            (
+                {"statistics": {"features": describe(), "hospitals": {"hungary": {"age": 3}}}},
+                "AttributeError",
+            ),
             (
                 {"statistics": {"features": describe(), "hospitals": {"hungary": {"age": {"count": "x"}}}}},
                 "TypeError",
             ),
             ({"progress": None}, "AttributeError"),
+            (sent_by_hungary(sex={"count": 100, "sum": 200, "stddev": 1}), "200 of 100 patients"),
+            (sent_by_hungary(age={"count": 100, "sum": 5000, "stddev": float("nan")}), "of no patients"),
+            (sent_by_hungary(age={"count": 1e300, "sum": 1, "stddev": 1}), "of no patients"),
+            (sent_by_hungary(age={"count": 100, "sum": 1, "stddev": -1}), "of no patients"),
+            (measured_by_hungary(auc=2.0), "auc of hungary"),
+            (measured_by_hungary(loss=float("inf")), "loss of hungary"),
+            ({"progress": {"history": [{"round": 1, "sites": {}}] * 2}}, "told twice"),
+            ({"statistics": {"features": [describe()[0]] * 2, "hospitals": {}}}, "described twice"),
+            ({"statistics": {"features": [{**describe()[0], "kind": "x"}], "hospitals": {}}}, "kind 'x'"),
         ],
     )
     def test_job_that_wrote_something_else_is_left_out_and_named(
@@ -147,6 +225,14 @@ class TestForeignJobs:
         answer = json.loads(capsys.readouterr().out)
         assert named in answer["refused"][bad["id"]]
         assert [row["run_key"] for row in rows(tmp_path / "tables", "centre", "dim_run")] == [good["id"]]
+
+    def test_run_with_a_round_on_few_patients_shows_no_round(self, tmp_path: Path) -> None:
+        run = world.training_run(1, rounds=2)
+        run["progress"]["history"][0]["sites"]["hungary"]["n_test"] = 3.0
+        (tmp_path / "request.json").write_text(json.dumps(world.request(run)))
+        main(tmp_path)
+        found = rows(tmp_path / "tables", "centre", "fact_metric", site_key="hungary")
+        assert {(row["value"], row["reason"]) for row in found} == {(None, "fewer than k patients")}
 
     def test_job_with_metrics_of_its_own_has_a_place_in_operations(self, tmp_path: Path) -> None:
         run = world.training_run(1, rounds=1)

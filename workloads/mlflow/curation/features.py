@@ -38,8 +38,17 @@ class Feature:
 
     @classmethod
     def read(cls, described: Sequence[Mapping[str, Any]]) -> "list[Feature]":
-        """Those of one run, in the job's order. Raises TypeError where a field lacks or is unknown."""
-        return [cls(**fields) for fields in described]
+        """Those of one run, in the job's order.
+
+        Raises TypeError where a field lacks or is unknown, ValueError where one is wrong or stands twice.
+        """
+        found = [cls(**fields) for fields in described]
+        if len({feature.key for feature in found}) < len(found):
+            raise ValueError("a feature is described twice")
+        for feature in found:
+            if feature.kind not in ("number", "indicator") or feature.cells < 1:
+                raise ValueError(f"{feature.key}: kind {feature.kind!r}, {feature.cells} cells")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

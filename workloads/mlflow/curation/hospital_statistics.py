@@ -6,7 +6,7 @@ rest add up to all patients. A run that differs from an earlier one by few patie
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 from . import policy as rules
@@ -44,8 +44,8 @@ class HospitalStatistics:
 
     def __init__(self, policy: Policy):
         self._policy = policy
-        self._columns: dict[str, list[tuple[Column, dict[str, Described]]]] = {}
-        self._histograms: dict[str, list[tuple[tuple[float, ...], tuple[Cell, ...]]]] = {}
+        self._columns: dict[str, list[tuple[Column, dict[str, tuple[Feature, Described]]]]] = {}
+        self._histograms: dict[str, list[tuple[Feature, tuple[float, ...], tuple[Cell, ...]]]] = {}
 
     def judge(self, features: Sequence[Feature], published: Published) -> dict[str, Described]:
         """Feature -> what is shown of it."""
@@ -60,12 +60,12 @@ class HospitalStatistics:
         earlier = self._columns.setdefault(name, [])
         for before, shown in earlier:
             if before == column:
-                return shown
+                return _again(features, shown)
         if any(self._too_close(column, before) for before, _ in earlier):
-            return {key: one.repeated() for key, one in earlier[-1][1].items()}
+            return {key: one.repeated() for key, one in _again(features, earlier[-1][1]).items()}
         reasons = rules.hide(column.counts, column.rest, self._policy)
         shown = {one.key: self._described(one, published.get(one.key), column, reasons) for one in features}
-        earlier.append((column, shown))
+        earlier.append((column, {one.key: (one, shown[one.key]) for one in features}))
         return shown
 
     def _too_close(self, now: Column, before: Column) -> bool:
@@ -99,14 +99,31 @@ class HospitalStatistics:
         counts = [float(count) for _, _, count in entry["histogram"]]
         table = (entry["count"], *counts)
         earlier = self._histograms.setdefault(feature.key, [])
-        for before, shown in earlier:
-            if before == table:
+        for described, before, shown in earlier:
+            if before == table and described.grid == feature.grid:
                 return shown
-        if any(rules.changed_too_little(table, before, self._policy) for before, _ in earlier):
-            return repeated_cells(earlier[-1][1])
+        if any(described.grid != feature.grid for described, _, _ in earlier):
+            # The same patients in other cells: where two grids differ, a few patients stand alone.
+            return hidden_cells(feature, rules.CHANGED)
+        if any(rules.changed_too_little(table, before, self._policy) for _, before, _ in earlier):
+            return repeated_cells(earlier[-1][2])
         shown = _cells(feature, counts, entry["count"], base, self._policy)
-        earlier.append((table, shown))
+        earlier.append((feature, table, shown))
         return shown
+
+
+def _again(
+    features: Sequence[Feature], shown: Mapping[str, tuple[Feature, Described]]
+) -> dict[str, Described]:
+    """What was shown before, of features as a later job describes them: nothing of new ones or new cells."""
+    found = {}
+    for feature in features:
+        before, described = shown.get(feature.key, (feature, hidden(feature, rules.CHANGED)))
+        same = before.grid == feature.grid
+        found[feature.key] = (
+            described if same else replace(described, cells=hidden_cells(feature, rules.CHANGED))
+        )
+    return found
 
 
 def column_of(features: Sequence[Feature], published: Published) -> Column:

@@ -15,6 +15,8 @@ Sent = Mapping[str, float]
 COUNTS = ("n_train", "n_test")
 RATES = ("accuracy", "own_accuracy")
 """Shares of test patients: with their number they tell how many were classified wrongly."""
+SHARES = ("auc", "accuracy", "brier", "own_auc", "own_accuracy", "own_brier", "prevalence")
+"""What lies between 0 and 1."""
 PATIENT_MEANS = ("accuracy", "brier", "loss", "calibration_in_the_large")
 """Means over test patients: weighted by them they hold for the federation."""
 _Z = 1.96
@@ -38,25 +40,26 @@ class HospitalMetrics:
         self._shown: list[tuple[float, ...]] = []
 
     def judge(self, rounds: Sequence[Sent]) -> list[dict[str, Measured]]:
-        """One run: what is shown of each round."""
-        if not rounds:
-            return []
-        reason = self._reason(rounds[-1])
-        return [self._round(sent, reason) for sent in rounds]
+        """One run: what is shown of each round. Where one round may not be seen, none is."""
+        shown = list(self._shown)
+        for sent in rounds:
+            if reason := self._reason(sent, shown):
+                return [self._round(one, reason) for one in rounds]
+            if (table := _table(sent)) not in shown:
+                shown.append(table)
+        self._shown = shown
+        return [self._round(sent, "") for sent in rounds]
 
-    def _reason(self, sent: Sent) -> str:
-        """Why nothing of this run may be seen, or nothing."""
+    def _reason(self, sent: Sent, shown: Sequence[tuple[float, ...]]) -> str:
+        """Why nothing of this round may be seen, or nothing."""
         train, test = sent.get("n_train", 0.0), sent.get("n_test", 0.0)
         if train < self._policy.k or test < self._policy.k:
             return rules.FEW
         ill = sent.get("prevalence")
         if ill is not None and round(min(ill, 1 - ill) * test) < self._policy.k:
             return rules.ONE_SIDE
-        positive = round((ill or 0.0) * (train + test))
-        table = (train + test, train, test, positive, train + test - positive)
-        if any(rules.changed_too_little(table, before, self._policy) for before in self._shown):
+        if any(rules.changed_too_little(_table(sent), before, self._policy) for before in shown):
             return rules.CHANGED
-        self._shown.append(table)
         return ""
 
     def _round(self, sent: Sent, reason: str) -> dict[str, Measured]:
@@ -78,6 +81,13 @@ class HospitalMetrics:
         decimals = SITE_METRICS[name].decimals
         low, high = interval(name, round(value, decimals), patients, sent.get("prevalence"))
         return Measured(Value(round(value, decimals)), patients, low, high)
+
+
+def _table(sent: Sent) -> tuple[float, ...]:
+    """For comparison with another round: all patients, then the parts."""
+    train, test = sent["n_train"], sent["n_test"]
+    positive = round(sent.get("prevalence", 0.0) * (train + test))
+    return (train + test, train, test, positive, train + test - positive)
 
 
 def own(sent: Sent) -> dict[str, Measured]:

@@ -1,7 +1,6 @@
 """What the centre's container server hands over: the jobs that ended, oldest first, and who takes part."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from .features import Feature
+from .metrics import SHARES, Sent
 from .policy import Policy
+from .schema import SITE_METRICS
+
+LARGEST = 1e12
+"""No number of patients, and no sum of what is measured of them, is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,6 @@ class Run:
         """One of the request's `runs`. Raises KeyError, TypeError or ValueError for other content."""
         progress, statistics = content["progress"], content.get("statistics") or {}
         features = Feature.read(statistics.get("features") or [])
-        cells = {feature.key: feature.cells for feature in features}
         gates = (progress.get("gates") or {}).get("verdicts")
         version = progress.get("model_version")
         return cls(
@@ -59,10 +62,10 @@ class Run:
             gates="-" if not gates else "passed" if progress["gates"]["passed"] else "failed",
             code=content["code"],
             parameters=progress.get("parameters") or {},
-            history=progress.get("history") or [],
+            history=_rounds(progress.get("history") or []),
             features=features,
             published={
-                hospital: {key: _checked(key, entry, cells) for key, entry in published.items()}
+                hospital: {key: _checked(key, entry, features) for key, entry in published.items()}
                 for hospital, published in (statistics.get("hospitals") or {}).items()
             },
         )
@@ -98,16 +101,40 @@ class Request:
         )
 
 
-def _checked(key: str, entry: Mapping[str, Any], cells: Mapping[str, int]) -> Mapping[str, Any]:
-    """One feature's statistics. Raises TypeError or ValueError where numbers or cells are wrong."""
-    for name in ("count", "sum", "stddev"):
-        if name in entry and not math.isfinite(entry[name]):
-            raise ValueError(f"{name} of {key} is {entry[name]}")
-    if key in cells and "histogram" in entry:
-        counts = [count for _, _, count in entry["histogram"]]
-        if len(counts) != cells[key] or not all(count >= 0 for count in counts):
-            raise ValueError(f"the histogram of {key} has {len(counts)} cells, described are {cells[key]}")
+def _checked(key: str, entry: Mapping[str, Any], features: Sequence[Feature]) -> Mapping[str, Any]:
+    """One feature's statistics. Raises TypeError or ValueError where no patients can have such numbers.
+
+    Hospitals send them: what is wrong in one of them must not keep everybody's tables from being made.
+    """
+    count, total, deviation = (entry.get(name, 0.0) for name in ("count", "sum", "stddev"))
+    if not (0 <= count <= LARGEST and abs(total) <= LARGEST and 0 <= deviation <= LARGEST):
+        raise ValueError(f"{key}: count {count}, sum {total} and stddev {deviation} are of no patients")
+    indicators = {one.key for one in features if one.kind == "indicator"} | {one.missing for one in features}
+    if key in indicators and not 0 <= total <= count:
+        raise ValueError(f"{key}: {total} of {count} patients have it")
+    cells = next((one.cells for one in features if one.key == key), None)
+    if cells is not None and "histogram" in entry:
+        counts = [number for _, _, number in entry["histogram"]]
+        if len(counts) != cells or not all(0 <= number <= LARGEST for number in counts):
+            raise ValueError(f"the histogram of {key} has {len(counts)} cells, described are {cells}")
     return entry
+
+
+def _rounds(history: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The rounds of a run. Raises KeyError, TypeError or ValueError where no patients measure like that."""
+    if len({int(entry["round"]) for entry in history}) < len(history):
+        raise ValueError("a round is told twice")
+    for entry in history:
+        for hospital, sent in entry["sites"].items():
+            _measured(hospital, sent)
+    return history
+
+
+def _measured(hospital: str, sent: Sent) -> None:
+    for name in SITE_METRICS:
+        value = sent.get(name, 0.0)
+        if not abs(value) <= LARGEST or (name in SHARES and not 0 <= value <= 1):
+            raise ValueError(f"{name} of {hospital} is {value}")
 
 
 def moment(seconds: float) -> datetime:

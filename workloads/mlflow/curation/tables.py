@@ -113,14 +113,14 @@ def _sites(request: Request, curated: list[Curated], party: str) -> Iterator[Row
 
 
 def _patients(curated: list[Curated], party: str) -> dict[str, int]:
-    """Patients by hospital, as far as the newest statistics show them."""
+    """Patients by hospital, as far as the newest statistics show them to `party`."""
     found: dict[str, int] = {}
     for one in curated:
-        for site, described in one.shown.items():
-            features = one.own[site] if site == party else described
-            counts = [value for entry in features.values() if (value := entry.statistics["count"].value)]
-            if counts:
-                found[site] = round(max(counts))
+        newest: dict[str, int] = {}
+        for site, _, described, _ in _views(one, party):
+            if count := described.statistics["count"].value:
+                newest[site] = max(round(count), newest.get(site, 0))
+        found |= newest
     return found
 
 
