@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pulumi import RunError
 
@@ -632,14 +632,16 @@ class TestTheFile:
             load_stack(tmp_path, "dev")
 
 
+RESERVED = {"centre", "server", "client", "data", "hospital", "federation"}
 names = st.from_regex(r"[a-z](-?[a-z0-9]){0,40}", fullmatch=True)
 
 
 @given(names)
+@example("federation")
 def test_a_hospital_name_is_taken_exactly_when_it_is_short_enough(name: str) -> None:
     config = copy.deepcopy(_DEV)
     config["fed:hospitals"] = {name: _DEV["fed:hospitals"]["cleveland"]}
-    if len(name) <= HOSPITAL_NAME_LENGTH and name not in {"centre", "server", "client", "data", "hospital"}:
+    if len(name) <= HOSPITAL_NAME_LENGTH and name not in RESERVED:
         assert list(load("dev", config).hospitals) == [name]
     else:
         assert {v.key for v in violations("dev", config)} == {f"fed:hospitals.{name}"}
