@@ -26,9 +26,9 @@ from components.private_storage import Entrance, PrivateStorage, PrivateStorageA
 from components.registry import Registry, RegistryArgs
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
+from federation.naming import SERVER_CONTAINER
 from federation.parties import CentreParty
 
-SERVER_CONTAINER: Final = "server"
 #: https://learn.microsoft.com/data-integration/vnet/create-data-gateways
 POWER_BI_GATEWAY: Final = "Microsoft.PowerPlatform/vnetaccesslinks"
 

@@ -11,7 +11,7 @@ import pulumi
 from pulumi_azure_native import authorization
 
 from components.context import Context
-from federation.intent import CURATED, Grant
+from federation.intent import CURATED_ONLY, Grant
 from federation.naming import role_assignment_name
 from federation.parties import Party
 
@@ -24,15 +24,6 @@ ROLES: Final = {
     "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
     "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
 }
-
-
-#: A reader of tables reads nothing else, and lists nothing: without a blob there is no path to compare.
-#: https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples#example-read-blobs-with-a-path
-CURATED_ONLY: Final = (
-    "((!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'})) OR "
-    "(@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] "
-    f"StringLike '{CURATED}*'))"
-)
 
 
 def grant_role(

@@ -11,7 +11,7 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
-from federation.naming import client_container
+from federation.naming import SERVER_CONTAINER, client_container
 from federation.parties import CentreParty, Federation, HospitalParty, Party
 
 #: Azure's service tag for every address outside private and peered ranges.
@@ -23,6 +23,13 @@ METADATA_ADDRESS: Final = "169.254.169.254"
 
 #: Where the tables of dashboards lie in a container.
 CURATED: Final = "curated/"
+#: A reader of tables reads nothing else, and lists nothing: without a blob there is no path to compare.
+#: https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples#example-read-blobs-with-a-path
+CURATED_ONLY: Final = (
+    "((!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'})) OR "
+    "(@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] "
+    f"StringLike '{CURATED}*'))"
+)
 
 Protocol = Literal["Tcp", "Udp"]
 Access = Literal["nsg", "platform"]
@@ -215,9 +222,9 @@ def _common_flows(party: Party, source: Place) -> Iterator[Flow]:
 
 
 def _centre_grants(centre: CentreParty) -> Iterator[Grant]:
-    yield _contributor(centre.name, centre.name, "server", "the server's own state, jobs and results")
+    yield _contributor(centre.name, centre.name, SERVER_CONTAINER, "the server's own state, jobs and results")
     yield _puller(centre.name, centre.name)
-    yield from _dashboard_grants(centre, centre, "server")
+    yield from _dashboard_grants(centre, centre, SERVER_CONTAINER)
 
 
 def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[Grant]:

@@ -99,6 +99,10 @@ def unique_name(kind: str, stack: str, party: str, suffix: str, part: str = "") 
     return _valid(head[: rule.longest - len(part) - len(suffix)] + part + suffix, rule)
 
 
+SERVER_CONTAINER: Final = "server"
+"""The centre's own container: its state, jobs, results and tables."""
+
+
 def client_container(hospital: str) -> str:
     """The container at the centre through which one hospital and the centre talk."""
     return _valid(f"client-{hospital}", _CONTAINER)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from federation.intent import CURATED
+from federation.intent import CURATED_ONLY
 from policies.planned import UNKNOWN, Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
 from policies.storage import accounts_with_containers
@@ -17,7 +17,6 @@ REGISTRY = "azure-native:containerregistry:Registry"
 BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
-TABLES_ONLY = f"blobs:path] StringLike '{CURATED}*'"
 
 SCOPES = {
     BLOB_READER: ("blobservices/default/containers",),
@@ -77,7 +76,7 @@ def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
     role, condition = at(assignment.props, "roleDefinitionId"), at(assignment.props, "condition")
     if role is not UNKNOWN and not str(role).lower().endswith(BLOB_READER):
         yield f"a group is given {role}, it may be a reader of blobs only"
-    if condition is not UNKNOWN and TABLES_ONLY not in str(condition):
+    if condition is not UNKNOWN and condition != CURATED_ONLY:
         yield "a group may read the whole container: condition does not limit it to its tables"
 
 

@@ -17,6 +17,8 @@ import httpx
 from automation.outcome import FedError, RefusedError
 from automation.target import Target
 from emulator.fabric.control import Fabric
+from federation.intent import CURATED
+from federation.naming import SERVER_CONTAINER, client_container
 from federation.parties import CENTRE
 from workloads.mlflow.curation.schema import TABLES
 
@@ -33,7 +35,7 @@ def of_target(target: Target, outputs: Mapping[str, Any], party: str) -> Files:
     """The tables of a party of a deployed stack. Raises RefusedError where there are none yet."""
     if target.emulator is None:
         account = str(outputs[CENTRE]["storageAccount"]).rsplit("/", 1)[-1]
-        container = "server" if party == CENTRE else f"client-{party}"
+        container = SERVER_CONTAINER if party == CENTRE else client_container(party)
         return of_url(f"https://{account}.blob.core.windows.net/{container}", party)
     fabric = Fabric.running(target.emulator)
     if fabric is None:
@@ -62,7 +64,7 @@ def of_url(container: str, party: str) -> Files:
         for table in TABLES:
             name = f"{table}.parquet"
             try:
-                answer = client.get(f"{container}/curated/{quote(name)}")
+                answer = client.get(f"{container}/{CURATED}{quote(name)}")
             except httpx.TransportError as error:
                 raise FedError(
                     f"{container} cannot be reached ({error}): it has a private endpoint only, so this must"

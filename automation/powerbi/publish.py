@@ -21,7 +21,7 @@ from azure.core.credentials import TokenCredential
 from automation.outcome import FedError
 from dashboards.powerbi import project
 from dashboards.powerbi.description import Audience
-from federation.naming import client_container
+from federation.naming import SERVER_CONTAINER, client_container
 from federation.parties import CENTRE, Party, federation
 from federation.settings import Dashboard, Settings
 
@@ -30,8 +30,6 @@ POWER_BI: Final = "https://api.powerbi.com/v1.0/myorg"
 POWER_BI_SCOPE: Final = "https://analysis.windows.net/powerbi/api/.default"
 REFRESH_AT: Final = "05:00"
 """When dashboards are refreshed, UTC."""
-
-_SERVER: Final = "server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,7 @@ def publications(settings: Settings, storage_url: str) -> list[Publication]:
             party=party.name,
             audience="centre" if party.name == CENTRE else "hospital",
             dashboard=party.dashboard,
-            container=_SERVER if party.name == CENTRE else client_container(party.name),
+            container=SERVER_CONTAINER if party.name == CENTRE else client_container(party.name),
             storage_url=storage_url,
         )
         for party in found

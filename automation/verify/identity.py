@@ -23,8 +23,7 @@ from automation.verify.roles import (
     SNAPSHOT_CONTRIBUTOR,
     Role,
 )
-from components.roles import CURATED_ONLY
-from federation.intent import Intent
+from federation.intent import CURATED_ONLY, Intent
 
 PROOF = "identity"
 REGISTRY = "registry"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import policies.check  # noqa: F401 fills RULES
-from components.roles import CURATED_ONLY
+from federation.intent import CURATED_ONLY
 from policies.planned import UNKNOWN, Planned
 from policies.rule import RULES, Level, Rule
 
@@ -363,6 +363,13 @@ BREAKS: list[tuple[str, str, Props, str, Any]] = [
     ("role-for-machines", "authorization:RoleAssignment", ROLE, "principalType", "User"),
     ("role-for-machines", "authorization:RoleAssignment", ROLE, "principalType", "Group"),
     ("role-for-machines", "authorization:RoleAssignment", READERS, "condition", None),
+    (
+        "role-for-machines",
+        "authorization:RoleAssignment",
+        READERS,
+        "condition",
+        f"{CURATED_ONLY} OR (1 == 1)",
+    ),
     ("role-for-machines", "authorization:RoleAssignment", READERS, "roleDefinitionId", _CONTRIBUTOR),
     ("lock-blocks-deletion", "authorization:ManagementLockByScope", LOCK, "level", "ReadOnly"),
 ]
