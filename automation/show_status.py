@@ -36,5 +36,5 @@ def _health(target: Target, outputs: Mapping[str, Any]) -> Mapping[str, Any] | N
     try:
         return federation.read(target, outputs)
     except (FedError, RefusedError, QuestionError) as silent:
-        stderr.print(f"fed: the centre does not say how the federation is doing: {silent}")
+        stderr.print(f"fed: the centre does not say how the federation is doing: {silent}", markup=False)
         return None

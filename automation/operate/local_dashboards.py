@@ -38,7 +38,7 @@ def make(
         except TablesError as wrong:
             raise FedError(f"{party}'s tables are not of this version: {wrong}. Run a job again") from wrong
         path = where / f"{party}.html"
-        path.write_text(page)
+        path.write_text(page, encoding="utf-8")
         pages.append(path)
     if as_json:
         show_json({"stack": stack, "on": on, "pages": {path.stem: str(path) for path in pages}})
@@ -69,7 +69,7 @@ def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated
         except RefusedError as none_yet:
             if parties or party == CENTRE:
                 raise
-            stderr.print(f"fed: {none_yet}")
+            stderr.print(f"fed: {none_yet}", markup=False)
     return found
 
 

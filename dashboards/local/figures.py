@@ -4,6 +4,8 @@ The page's script puts in the colours, so that light, dark and print are one fig
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html import escape
 from typing import Any
 
 from dashboards.local.content import Line, Visual
@@ -19,6 +21,8 @@ _PALE = "$pale"
 
 def figure(visual: Visual, lines: Sequence[Line], form: str, k: int, colours: Mapping[str, str]) -> Figure:
     """The chart of a visual of kind columns, bars, lines or intervals. `colours`: series -> colour."""
+    # Plotly reads tags in texts, links above all: names come from jobs and are only to be read.
+    lines = [replace(line, words=tuple(map(_plain, line.words))) for line in lines]
     draw = {"columns": _columns, "bars": _bars, "lines": _lines, "intervals": _intervals}[visual.kind]
     traces, layout = draw(visual, lines, k, colours)
     axis = {"gridcolor": "$grid", "zerolinecolor": "$grid", "linecolor": "$grid", "automargin": True}
@@ -202,6 +206,10 @@ def _hover(number: Number, k: int, percent: bool) -> str:
     if value is None:
         return f"{withheld(number.reason, k)} ({because(number.reason, k)})" if number.reason else "none"
     return f"{value:.1%}" if percent else f"{value:.3f}"
+
+
+def _plain(word: Any) -> Any:
+    return escape(word, quote=False) if isinstance(word, str) else word
 
 
 def _value(number: Number) -> float | None:

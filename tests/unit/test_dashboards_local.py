@@ -86,6 +86,24 @@ def series(chart: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def test_names_are_read_and_never_obeyed(tmp_path: Path) -> None:
+    """By the browser in tables, nor by plotly, which makes links of texts, in charts."""
+    name = '<a href="https://example.org">x</a></script>'
+    content = world.everything()
+    for run in content["runs"]:
+        run["job"] = name if run["job"] == "heart" else run["job"]
+    for feature in content["runs"][0]["statistics"]["features"]:
+        feature["label"] = name if feature["key"] == "age" else feature["label"]
+    folder = tables_folder(tmp_path, content)
+    for party in ("centre", HUNGARY):
+        page = render(files_of(folder, party), party)
+        written = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+        assert "example.org" in written
+        assert '<a href="https' not in written
+        assert "x</a></script>" not in written
+        assert "<a" not in json.dumps(list(charts(page).values()))
+
+
 class TestFigures:
     """Against the CSV files, with numpy alone."""
 
