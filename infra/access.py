@@ -15,7 +15,8 @@ import pulumi
 from pulumi_azure_native import authorization, managedidentity
 
 from federation.naming import PROJECT, role_assignment_name
-from infra.roles import CONDITION_VERSION, condition, definition_id
+from infra.rights import Part, identity_name, rights
+from infra.roles import CONDITION_VERSION, definition_id
 from infra.settings import DeliverySettings
 from infra.state import Store
 
@@ -51,8 +52,8 @@ class EnvironmentAccess(pulumi.ComponentResource):
         self._args = args
         self._names: dict[managedidentity.UserAssignedIdentity, str] = {}
         environment, settings = args.environment, args.settings
-        self.plan = self._identity(f"{environment}-plan")
-        self.up = self._identity(environment)
+        self.plan = self._identity("plan")
+        self.up = self._identity("up")
 
         state = _Where(
             f"state of {environment}", args.store.containers[environment].id, settings.subscription_id
@@ -63,23 +64,25 @@ class EnvironmentAccess(pulumi.ComponentResource):
         released = _Where("released images", args.store.registry.id, settings.subscription_id)
         self._role(self.up, "Contributor" if environment == "dev" else "Reader", released)
 
-        # Of the two roles that may assign roles only the first may also lock, as prod does (Azure:
-        # lock-resources).
-        grantor = (
-            "User Access Administrator"
-            if environment == "prod"
-            else "Role Based Access Control Administrator"
-        )
-        for party, subscription in args.subscriptions.items():
-            where = _Where(f"{environment} {party}", f"/subscriptions/{subscription}", subscription)
-            self._role(self.plan, "Reader", where)
-            self._role(self.up, "Contributor", where)
-            self._role(self.up, grantor, where, conditioned=True)
+        # `./fed verify` compares who holds rights on the subscriptions with who these two are.
+        for identity in (self.plan, self.up):
+            self._role(
+                self.up, "Reader", _Where(self._names[identity], identity.id, settings.subscription_id)
+            )
+
+        for right in rights(environment, args.subscriptions):
+            self._role(
+                self.plan if right.part == "plan" else self.up,
+                right.role,
+                _Where(right.where, f"/subscriptions/{right.subscription}", right.subscription),
+                condition=right.condition,
+            )
         self.register_outputs({"plan": self.plan.client_id, "up": self.up.client_id})
 
-    def _identity(self, github_environment: str) -> managedidentity.UserAssignedIdentity:
+    def _identity(self, part: Part) -> managedidentity.UserAssignedIdentity:
         settings, store = self._args.settings, self._args.store
-        name = f"id-{PROJECT}-{github_environment}"
+        name = identity_name(self._args.environment, part)
+        github_environment = name.removeprefix(f"id-{PROJECT}-")
         identity = managedidentity.UserAssignedIdentity(
             name,
             resource_name_=name,
@@ -107,7 +110,7 @@ class EnvironmentAccess(pulumi.ComponentResource):
         role: str,
         where: _Where,
         *,
-        conditioned: bool = False,
+        condition: str | None = None,
     ) -> None:
         who = self._names[principal]
         authorization.RoleAssignment(
@@ -117,7 +120,7 @@ class EnvironmentAccess(pulumi.ComponentResource):
             principal_id=principal.principal_id,
             principal_type="ServicePrincipal",
             role_definition_id=definition_id(where.subscription, role),
-            condition=condition() if conditioned else None,
-            condition_version=CONDITION_VERSION if conditioned else None,
+            condition=condition,
+            condition_version=CONDITION_VERSION if condition else None,
             opts=pulumi.ResourceOptions(parent=self, provider=self._args.providers[where.subscription]),
         )

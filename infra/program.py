@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pulumi
-import yaml
 from pulumi_azure_native import Provider
 
 from federation.aliases import drop_type_aliases
@@ -11,12 +10,10 @@ from infra import settings as delivery_settings
 from infra.access import AccessArgs, EnvironmentAccess
 from infra.state import Store, StoreArgs
 
-STACK_FILE = "infra/Pulumi.delivery.yaml"
-
 
 def deploy(root: Path) -> None:
     """Plan everything; raises SettingsError before anything is planned when a setting is wrong."""
-    settings = delivery_settings.load(yaml.safe_load((root / STACK_FILE).read_text())["config"])
+    settings = delivery_settings.read(root)
     parties = delivery_settings.subscriptions(root, settings.environments)
     drop_type_aliases()
     everywhere = {settings.subscription_id, *(one for named in parties.values() for one in named.values())}

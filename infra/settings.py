@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import AfterValidator, Field
 
 from federation.draft import examine
@@ -15,6 +16,7 @@ from federation.values import Guid, Region, wrong
 from federation.violations import SettingsError, Violation
 
 NAMESPACE = "fed-delivery"
+STACK_FILE = "infra/Pulumi.delivery.yaml"
 
 
 def _account(value: str) -> str:
@@ -90,12 +92,19 @@ class DeliverySettings(Section):
             f"/providers/Microsoft.ContainerRegistry/registries/{self.registry}"
         )
 
+    def identity_id(self, name: str) -> str:
+        """The ARM id of one of the deploying identities."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
+        )
+
     def backend_url(self, environment: str) -> str:
         """The PULUMI_BACKEND_URL of one environment's state."""
         return f"azblob://{environment}?storage_account={self.state_account}"
 
 
-def load(config: Mapping[str, Any], *, source: str = "infra/Pulumi.delivery.yaml") -> DeliverySettings:
+def load(config: Mapping[str, Any], *, source: str = STACK_FILE) -> DeliverySettings:
     """The settings from a stack's configuration; raises SettingsError with every mistake."""
     prefix = f"{NAMESPACE}:"
     raw = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
@@ -104,6 +113,11 @@ def load(config: Mapping[str, Any], *, source: str = "infra/Pulumi.delivery.yaml
     if found:
         raise SettingsError(source, found)
     return DeliverySettings.model_validate(raw)
+
+
+def read(root: Path) -> DeliverySettings:
+    """The settings in the stack file below `root`; raises SettingsError with every mistake."""
+    return load(yaml.safe_load((root / STACK_FILE).read_text())["config"])
 
 
 def subscriptions(root: Path, environments: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 The program is `infra/`. Its own state has to live somewhere before the state account exists: the first run
 keeps it in a file of this clone and moves it into the account that it made; every later run finds it there.
+A later run also looks at what exists: a right that somebody changed is given again as it was.
 """
 
 import json
@@ -12,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pulumi.automation import (
     CommandError,
     LocalWorkspace,
@@ -36,8 +36,7 @@ from automation.target import Target, azure_environment, emulator_environment
 from emulator import paths
 from emulator.control import Emulator
 from infra import settings as delivery_settings
-from infra.program import STACK_FILE
-from infra.settings import DeliverySettings
+from infra.settings import STACK_FILE, DeliverySettings
 
 ROOT = paths.REPOSITORY
 STACK = "delivery"
@@ -56,7 +55,7 @@ def bootstrap(on: On, *, yes: bool, say: Say) -> None:
         QuestionError: on Azure, when a file still holds a placeholder.
         FedError: when it cannot be made, or its state cannot be moved.
     """
-    settings = read_settings()
+    settings = delivery_settings.read(ROOT)
     if on is On.AZURE:
         stacks = [f"Pulumi.{environment}.yaml" for environment in settings.environments]
         placeholders.refuse(ROOT, STACK_FILE, placeholders.CODEOWNERS, *stacks)
@@ -82,15 +81,10 @@ def bootstrap(on: On, *, yes: bool, say: Say) -> None:
 
 def subject_prefix(say: Say) -> None:
     """Print what the subjects of the repository's tokens begin with, and whether the settings say so."""
-    found, said = GitHub.from_environment().subject_prefix(), read_settings().subject_prefix
+    found, said = GitHub.from_environment().subject_prefix(), delivery_settings.read(ROOT).subject_prefix
     print(found)
     if found != said:
         say(f"{STACK_FILE} says {said}: write fed-delivery:subjectPrefix: {found}")
-
-
-def read_settings() -> DeliverySettings:
-    """The settings of delivery; raises SettingsError with every mistake."""
-    return delivery_settings.load(yaml.safe_load((ROOT / STACK_FILE).read_text())["config"])
 
 
 def _target(on: On, backend_url: str) -> Target:
@@ -126,7 +120,7 @@ def _preview(target: Target) -> Plan:
     stack = _stack(target)
 
     def run(on_event: OnEvent) -> PreviewResult:
-        return stack.preview(on_event=on_event, json=True, color="never")
+        return stack.preview(refresh=True, on_event=on_event, json=True, color="never")
 
     result, record = operation.run(target, "previewing who may deploy", run)
     return read(target.name, target.on.value, json.loads(result.stdout), unchanged=record.unchanged())
@@ -136,7 +130,7 @@ def _up(target: Target) -> Mapping[str, Any]:
     stack = _stack(target)
 
     def run(on_event: OnEvent) -> UpResult:
-        return stack.up(on_event=on_event, suppress_outputs=True, color="never")
+        return stack.up(refresh=True, on_event=on_event, suppress_outputs=True, color="never")
 
     result, _ = operation.run(target, "making who may deploy", run)
     return {name: output.value for name, output in result.outputs.items()}

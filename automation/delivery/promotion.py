@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from automation.delivery.arm import Arm
 from automation.delivery.images import Images, from_reference, import_image, registry_of
 from automation.delivery.stack_file import StackFile
@@ -18,7 +16,6 @@ from emulator import paths
 from federation.parties import federation
 from federation.stack_file import load_stack
 from infra import settings as delivery_settings
-from infra.program import STACK_FILE
 
 BUILT = "docker:index/image:Image"
 PLATFORM = "linux/amd64"
@@ -49,8 +46,7 @@ def stack_registry(stack: str, arm: Arm) -> tuple[str, str] | None:
 
 def released() -> str:
     """The ARM id of the registry of released images."""
-    config = yaml.safe_load((paths.REPOSITORY / STACK_FILE).read_text())["config"]
-    return delivery_settings.load(config).registry_id
+    return delivery_settings.read(paths.REPOSITORY).registry_id
 
 
 def source_registry(stack: str, on: On, arm: Arm) -> str:

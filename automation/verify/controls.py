@@ -75,6 +75,7 @@ CONTROLS: Final = (
                 "grants",
                 "access",
                 "known-roles",
+                "deployers",
                 "own-identity",
                 "role-narrow",
                 "role-for-machines",

@@ -39,7 +39,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "fronts": [asdict(front) for front in shown.services.fronts],
         "access": list(access(outcome)),
         "names": list(names(outcome)),
-        "operators": list(shown.access.operators),
+        "operators": list(shown.deployment.operators),
     }
 
 

@@ -17,7 +17,6 @@ from automation.verify.roles import (
     BY_NAME,
     CRYPTO_USER,
     DISK_READER,
-    MANAGE,
     READ_TABLES,
     ROLES,
     SNAPSHOT_CONTRIBUTOR,
@@ -78,16 +77,11 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """All cells in which anything is intended or possible, and the differences.
-
-    ``operators`` are the rights over whole subscriptions of people and deployers: outside the program, which
-    cannot exist without them, and outside what it can promise.
-    """
+    """All cells in which anything is intended or possible, and the differences."""
 
     principals: tuple[Principal, ...]
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
-    operators: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default_factory=tuple)
 
 
@@ -106,7 +100,6 @@ class _Computation:
         self._targets = tuple(self._read_targets())
         self._held: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._others: list[Finding] = []
-        self._operators: list[str] = []
 
     def run(self) -> Access:
         for assignment in self._all.of("authorization:RoleAssignment"):
@@ -116,7 +109,6 @@ class _Computation:
             principals=tuple(self._principals.values()),
             targets=self._targets,
             cells=cells,
-            operators=tuple(self._operators),
             findings=(*self._others, *self._attachments(), *self._differences(cells)),
         )
 
@@ -167,23 +159,18 @@ class _Computation:
         scope, role = key_of(str(assignment.at("scope"))), ROLES.get(guid)
         holder = str(assignment.at("principalId")).lower()
         label = f"role assignment {assignment.name} ({role.name if role else guid} on {scope})"
-        data_role = role is not None and bool(role.blobs) and MANAGE not in role.blobs
-        if "/resourcegroups/" not in scope and holder not in self._principals and not data_role:
-            self._operators.append(
-                f"{self._name(holder)}: {role.name if role else f'role {guid}'} on {scope}"
-            )
-            return
         if role is None:
             self._others.append(_unknown_role(label, self._name(holder)))
             return
-        reached = [t for t in self._targets if _within(t.id, scope)]
-        for target in reached:
+        opens = False
+        for target in (t for t in self._targets if _within(t.id, scope)):
             actions = role.images if target.resource == REGISTRY else role.blobs
             if assignment.at("condition") == CURATED_ONLY and role.name == BLOB_READER:
                 actions = frozenset({READ_TABLES})
+            opens = opens or bool(actions)
             for action in actions:
                 self._held[holder, target.id][action].add(label)
-        if not reached and not self._is_support(role, holder, scope):
+        if not opens and not self._is_support(role, holder, scope):
             self._others.append(_beyond_intent(label, self._name(holder), scope))
 
     def _is_support(self, role: Role, holder: str, scope: str) -> bool:

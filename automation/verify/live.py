@@ -6,13 +6,16 @@ state is asked for by id. Works on Azure and on the emulator: only the client di
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from automation.verify import operators
 from automation.verify.finding import Finding, Kind
 from automation.verify.resources import AZURE, Deployment, Resource, VerifyError, checksum, key_of
 from emulator.plugins.azure_native import shapes
 from emulator.plugins.azure_native.shape import Shape
 from federation.parties import Federation
+from infra.rights import Right
 
 PROOF = "live"
 _READERS = 8
@@ -70,6 +73,14 @@ class Answer(Protocol):
         """Azure's code and message."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Deployers:
+    """The identities that deploy: their rights, and the ARM id of each by its name."""
+
+    rights: Sequence[Right]
+    identity_id: Callable[[str], str]
+
+
 class Client(Protocol):
     """Resource Manager, as one identity sees it."""
 
@@ -77,9 +88,12 @@ class Client(Protocol):
         """GET one resource or list."""
 
 
-def read(client: Client, state: Deployment, federation: Federation) -> Deployment:
+def read(
+    client: Client, state: Deployment, federation: Federation, deployers: Deployers | None = None
+) -> Deployment:
     """Read what exists now in the subscriptions of a federation.
 
+    ``deployers`` are the identities that deploy; None where nobody says who they are.
     Raises VerifyError when Resource Manager refuses to show something: an answer with gaps proves nothing.
     """
     reader = _Reader(client, state)
@@ -93,19 +107,29 @@ def read(client: Client, state: Deployment, federation: Federation) -> Deploymen
         found += _all(pool, reader.others, [(s, seen | reader.interfaces) for s in subscriptions])
     everything = {r.key: r for r in found}
     resources = {k: r for k, r in sorted(everything.items()) if not _is_azures(r, everything)}
+    over = operators.judge(
+        list(resources.values()),
+        deployers.rights if deployers else (),
+        lambda name: reader.principal(deployers.identity_id(name)) if deployers else None,
+        {party.subscription_id.lower(): party.name for party in federation.parties},
+    )
+    resources = {k: r for k, r in resources.items() if k not in over.accepted}
     return Deployment(
         stack=state.stack,
         source="Resource Manager",
         checksum=checksum([[r.id, r.props] for r in resources.values()]),
         resources=tuple(resources.values()),
         live=True,
+        operators=over.operators,
+        misgiven=over.findings,
     )
 
 
 def drift(state: Deployment, live: Deployment) -> list[Finding]:
     """Return what exists and is not in the state, and what the state says and is not there."""
     return [
-        *(_stranger(r) for r in live.resources if not r.urn and not _written_by_endpoint(r)),
+        *live.misgiven.values(),
+        *(_stranger(r) for r in live.resources if _is_strange(r) and r.key not in live.misgiven),
         *(_gone(r) for r in state.resources if r.key not in live.by_key),
     ]
 
@@ -149,6 +173,11 @@ class _Reader:
             if key not in seen and key not in self._state.by_key and kind.lower() not in _AZURES_OWN:
                 yield Resource(type=AZURE + kind, id=entry["id"], urn="", props=entry)
 
+    def principal(self, identity_id: str) -> str | None:
+        """Return the principal id of a managed identity, None where there is none."""
+        body = self._get(identity_id, _shape("managedidentity:UserAssignedIdentity").version)
+        return str(body["properties"]["principalId"]) if body else None
+
     def _members(self, path: str, shape: Shape) -> Iterator[Resource]:
         for body in self._list(path, shape.version):
             if (body.get("properties") or {}).get("privateEndpoint"):
@@ -178,8 +207,8 @@ class _Reader:
         if answer.status >= 400:
             raise VerifyError(
                 f"Resource Manager does not show {path}: {answer.error}. What it hides could be open, so "
-                "nothing is proven. Sign in as someone who may read each party's subscription (role Reader), "
-                "or look at the state alone: --no-live"
+                "nothing is proven. Sign in as someone who may read each party's subscription and the "
+                "deploying identities (role Reader), or look at the state alone: --no-live"
             )
         return answer.body
 
@@ -217,9 +246,9 @@ def _is_azures(resource: Resource, everything: Mapping[str, Resource]) -> bool:
     )
 
 
-def _written_by_endpoint(resource: Resource) -> bool:
-    """Say whether a record was written by the zone group of an endpoint."""
-    return "created by private endpoint" in str(resource.at("metadata.creator"))
+def _is_strange(resource: Resource) -> bool:
+    """Say whether neither the program nor the zone group of an endpoint, which writes records, made it."""
+    return not resource.urn and "created by private endpoint" not in str(resource.at("metadata.creator"))
 
 
 def _stranger(resource: Resource) -> Finding:

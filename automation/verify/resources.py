@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from automation.verify.finding import Finding
+
 AZURE: Final = "azure-native:"
 
 
@@ -69,7 +71,10 @@ class Resource:
 class Deployment:
     """All Azure resources of a stack, where they were read, and the checksum of what was read.
 
-    ``live`` says that they were read from Resource Manager, strangers' resources included.
+    ``live`` says that they were read from Resource Manager, strangers' resources included. ``operators`` are
+    the rights of people and deployers over whole subscriptions, in words, and no resources: the program
+    cannot exist without them and promises nothing about them. ``misgiven`` are the other rights there, by
+    their key.
     """
 
     stack: str
@@ -77,6 +82,8 @@ class Deployment:
     checksum: str
     resources: tuple[Resource, ...]
     live: bool = False
+    operators: tuple[str, ...] = ()
+    misgiven: Mapping[str, Finding] = field(default_factory=dict)
 
     @cached_property
     def by_key(self) -> dict[str, Resource]:

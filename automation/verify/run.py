@@ -22,9 +22,11 @@ class Sources:
     """Where to look beside the state; None where nobody looks.
 
     ``client`` is Resource Manager, ``prober`` opens connections, ``inside`` acts from within the machines.
+    ``deployers`` are who may deploy.
     """
 
     client: live.Client | None = None
+    deployers: live.Deployers | None = None
     prober: packets.Prober | None = None
     inside: Callable[[Verification], Inside] | None = None
 
@@ -76,7 +78,10 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
     now = None
     if sources.client is not None:
         client = sources.client
-        now = timed("live", lambda: verify(live.read(client, state.deployment, federation), federation))
+        now = timed(
+            "live",
+            lambda: verify(live.read(client, state.deployment, federation, sources.deployers), federation),
+        )
         findings |= dict.fromkeys(_news(state, now))
         findings |= dict.fromkeys(live.drift(state.deployment, now.deployment))
     seen = now or state

@@ -22,6 +22,7 @@ def tables(outcome: Outcome) -> RenderableType:
         _table("Who may do what with whose data", ("who", "what"), found["access"]),
         _table("Who resolves which name to where", ("who", "name"), found["names"]),
         *(_finding(f) for f in outcome.findings),
+        *_unproven(found["operators"]),
         Text(sentence(found), style="bold green" if outcome.holds else "bold red"),
     )
 
@@ -49,6 +50,13 @@ def _table(title: str, keys: Sequence[str], rows: Iterable[dict[str, Any]]) -> T
     for row in shown:
         table.add_row(*(row[c] for c in columns), style="" if row["agrees"] else "bold red")
     return table
+
+
+def _unproven(operators: Sequence[str]) -> list[Text]:
+    if not operators:
+        return []
+    return [Text("\nWhat this does not prove: what those do who hold rights over a whole subscription."),
+            *(Text(f"    {who}") for who in operators)]  # fmt: skip
 
 
 def _finding(finding: Finding) -> Text:

@@ -4,24 +4,38 @@ from functools import partial
 
 from automation.operate import machines
 from automation.outcome import FedError
-from automation.target import Target
+from automation.target import ROOT, Target
 from automation.verify import probes
+from automation.verify.live import Deployers
 from automation.verify.packets import Prober
 from automation.verify.run import Sources
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
+from infra import settings as delivery_settings
+from infra.rights import rights
 
 
 def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sources:
     """Return what to look at.
 
-    Raises FedError when packets are wanted and this machine cannot send any.
+    Raises FedError when packets are wanted and this machine cannot send any, SettingsError when the settings
+    of delivery, which say who may deploy, are wrong.
     """
     arm = target.arm() if live or inside else None
     return Sources(
         client=arm if live else None,
+        deployers=_deployers() if live else None,
         prober=_prober(target) if packets else None,
         inside=(lambda seen: probes.look(seen, partial(machines.run, arm))) if inside and arm else None,
+    )
+
+
+def _deployers() -> Deployers:
+    settings = delivery_settings.read(ROOT)
+    parties = delivery_settings.subscriptions(ROOT, settings.environments)
+    return Deployers(
+        rights=[right for environment, named in parties.items() for right in rights(environment, named)],
+        identity_id=settings.identity_id,
     )
 
 

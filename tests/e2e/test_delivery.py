@@ -19,10 +19,13 @@ import yaml
 
 from automation.delivery.plan import Plan
 from emulator.control import Emulator
+from infra.roles import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "dev"
 SUBSCRIPTION = "20000000-0000-4000-8000-00000000cafe"
+ASSIGNMENTS = "/providers/Microsoft.Authorization/roleAssignments"
+PERSON = "deadbeef-0000-4000-8000-000000000000"
 LAUNCHER = """\
 #!/bin/sh
 # The clone's launcher, without the preparation that this machine has done.
@@ -266,3 +269,103 @@ def test_nothing_is_missing_before_the_first_deployment_once_bootstrap_ran(
     looked = clone.fed("preflight", STACK, "--on", "emulator")
     assert looked.returncode == 0, looked.stdout + looked.stderr
     assert "Nothing is missing" in looked.stdout
+
+
+def verified(clone: Clone, code: int) -> dict[str, Any]:
+    done = clone.fed("verify", STACK, "--no-packets", "--no-inside", "--json")
+    assert done.returncode == code, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def rights_of_the_deployer(emulator: Emulator) -> dict[str, dict[str, Any]]:
+    """What Resource Manager says of the writing identity's roles on the new hospital, by the role's GUID."""
+    listed = emulator.arm("GET", f"/subscriptions/{SUBSCRIPTION}{ASSIGNMENTS}", api_version="2022-04-01")
+    found = {
+        one["properties"]["roleDefinitionId"].rsplit("/", 1)[-1]: one
+        for one in listed.json()["value"]
+        if one["properties"]["scope"] == f"/subscriptions/{SUBSCRIPTION}"
+    }
+    return {name: found[guid] for name, guid in ROLES.items() if guid in found}
+
+
+def test_verify_expects_what_bootstrap_gives_and_lists_it(pull_request: tuple[Clone, Path]) -> None:
+    clone, _ = pull_request
+    emulator = Emulator.ensure(fed_home=clone.home)
+    assert set(rights_of_the_deployer(emulator)) == {
+        "Contributor",
+        "Reader",
+        "Role Based Access Control Administrator",
+    }
+    everywhere = "centre, hungary, switzerland"
+    assert verified(clone, 0)["operators"] == [
+        f"id-fed-dev: Contributor on {everywhere}",
+        f"id-fed-dev: Role Based Access Control Administrator on {everywhere}",
+        f"id-fed-dev-plan: Reader on {everywhere}",
+    ]
+
+
+def given(emulator: Emulator, name: str, role: str, **properties: Any) -> str:
+    """Give a role on the new hospital's whole subscription behind the program's back; return its id."""
+    scope = f"/subscriptions/{SUBSCRIPTION}"
+    definition = f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
+    arm_id = f"{scope}{ASSIGNMENTS}/{name}"
+    body = {"properties": {"roleDefinitionId": definition, **properties}}
+    emulator.arm("PUT", arm_id, api_version="2022-04-01", body=body).raise_for_status()
+    return arm_id
+
+
+def test_a_persons_right_is_listed_and_one_that_opens_data_is_found(
+    pull_request: tuple[Clone, Path],
+) -> None:
+    clone, _ = pull_request
+    emulator = Emulator.ensure(fed_home=clone.home)
+    person = {"principalId": PERSON, "principalType": "User"}
+    runs = given(emulator, "00000000-0000-4000-8000-000000000001", "Contributor", **person)
+    assert f"user {PERSON}: Contributor on switzerland" in verified(clone, 0)["operators"]
+
+    reads = given(emulator, "00000000-0000-4000-8000-000000000002", "Storage Blob Data Reader", **person)
+    found = verified(clone, 1)["findings"]
+    assert any(f["rule"] == "deployers" and "Storage Blob Data Reader" in f["culprit"] for f in found)
+    assert any(f["rule"] == "grants" and "may list, read data of switzerland" in f["what"] for f in found)
+
+    for made in (runs, reads):
+        emulator.arm("DELETE", made, api_version="2022-04-01").raise_for_status()
+    assert verified(clone, 0)["holds"]
+
+
+def test_another_principals_copy_is_found(pull_request: tuple[Clone, Path]) -> None:
+    clone, _ = pull_request
+    emulator = Emulator.ensure(fed_home=clone.home)
+    shown = emulator.arm(
+        "GET",
+        "/subscriptions/50000000-0000-4000-8000-000000000000/resourceGroups/rg-fed-delivery/providers/"
+        "Microsoft.ManagedIdentity/userAssignedIdentities/id-fed-prod",
+        api_version="2023-01-31",
+    ).json()
+    other = {"principalId": shown["properties"]["principalId"], "principalType": "ServicePrincipal"}
+    copy = given(emulator, "00000000-0000-4000-8000-000000000003", "Contributor", **other)
+    found = [f for f in verified(clone, 1)["findings"] if f["rule"] == "deployers"]
+    emulator.arm("DELETE", copy, api_version="2022-04-01").raise_for_status()
+
+    assert [f["culprit"].split(" (")[0] for f in found] == [f"role assignment {copy.rsplit('/', 1)[-1]}"]
+    assert "delete the role assignment" in found[0]["mend"]
+
+
+def test_a_right_without_its_condition_is_found_and_bootstrap_gives_it_back(
+    pull_request: tuple[Clone, Path],
+) -> None:
+    clone, _ = pull_request
+    emulator = Emulator.ensure(fed_home=clone.home)
+    role = "Role Based Access Control Administrator"
+    right = rights_of_the_deployer(emulator)[role]
+    principal = {name: right["properties"][name] for name in ("principalId", "principalType")}
+    given(emulator, right["name"], role, **principal)
+
+    (found,) = [f for f in verified(clone, 1)["findings"] if f["rule"] == "deployers"]
+    assert right["name"] in found["culprit"]
+    assert "it has no condition" in found["culprit"]
+
+    made = clone.fed("bootstrap", "--yes")
+    assert made.returncode == 0, made.stderr
+    assert verified(clone, 0)["holds"]

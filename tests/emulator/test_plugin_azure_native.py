@@ -348,6 +348,17 @@ class TestRead:
         ]
         assert set(azure.diff(seen, made.inputs).diffs) == {"tags", "subnets"}
 
+    def test_what_was_taken_away_behind_the_engine_s_back_leaves_the_inputs(
+        self, azure: Provider, emulation: Emulated, group: Deployed
+    ) -> None:
+        made = network(azure, tags={"a": "b"})
+        live = emulation.arm.get(made.id)
+        del live["tags"]
+        emulation.arm.put(made.id, live)
+        seen = azure.refresh(made)
+        assert "tags" not in seen.inputs
+        assert set(azure.diff(seen, made.inputs).diffs) == {"tags"}
+
     def test_what_belongs_to_others_is_no_drift(self, azure: Provider, group: Deployed) -> None:
         made = network(azure)
         azure.deploy(

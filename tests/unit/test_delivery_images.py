@@ -17,7 +17,7 @@ from automation.options import On
 from automation.outcome import FedError, QuestionError, RefusedError
 from components.boot import IMAGES
 from emulator import paths
-from infra.program import STACK_FILE
+from infra.settings import STACK_FILE
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 ROOT = Path(__file__).resolve().parents[2]

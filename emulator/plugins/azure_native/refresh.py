@@ -11,14 +11,14 @@ from emulator.plugins.wire import Properties, without
 def drifted_inputs(
     shape: Shape, inputs: Properties, old_outputs: Properties, new_outputs: Properties
 ) -> Properties:
-    """Return the inputs with every difference between two sets of outputs applied to them.
+    """Return the inputs with every difference between two sets of outputs applied to them, removals included.
 
     What Azure fills in is in both, hence no difference; lists that the program leaves to Azure are ignored.
     """
     ignored = {path.removeprefix("properties.") for path in shape.kept} - inputs.keys()
     before = without(shape.to_inputs(old_outputs), ignored)
     after = without(shape.to_inputs(new_outputs), ignored)
-    return inputs | _merge(inputs, before, after, shape)
+    return _merge(inputs, before, after, shape)
 
 
 def _merge(inputs: Properties, before: Properties, after: Properties, shape: Shape) -> Properties:
