@@ -23,6 +23,11 @@ from federation.parties import Party
 WATCHER_GROUP: Final = "NetworkWatcherRG"
 
 
+def watcher_name(region: str) -> str:
+    """The name that Azure gives a region's watcher."""
+    return f"NetworkWatcher_{region}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FlowLogsArgs:
     """The network to record, and where the records' account goes."""
@@ -93,7 +98,7 @@ class FlowLogs(pulumi.ComponentResource):
         return network.FlowLog(
             context.names.of("flow"),
             flow_log_name=context.names.of("flow"),
-            network_watcher_name=f"NetworkWatcher_{context.location}",
+            network_watcher_name=watcher_name(context.location),
             resource_group_name=WATCHER_GROUP,
             location=context.location,
             target_resource_id=args.network_id,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from automation.delivery.arm import Answer, Arm
+from components.flow_logs import WATCHER_GROUP, watcher_name
 from federation.parties import CentreParty, Federation, Party
 from federation.settings import Settings
 
@@ -246,19 +247,35 @@ class _Check:
     def watcher(self) -> Iterator[Missing]:
         if not self.settings.network.flow_logs:
             return
-        regions = {
-            str(entry.get("location", "")).lower() for entry in self.answers.watchers.body.get("value", [])
-        }
-        if self.party.location not in regions:
-            yield self._lacks(
-                f"Network Watcher in {self.party.location}",
-                "flow logs belong to it, and Azure makes one by itself only when the first network is made "
-                "and nobody opted out",
-                self._az(
-                    f"network watcher configure --locations {self.party.location} --enabled true "
-                    "--resource-group NetworkWatcherRG"
-                ),
-            )
+        region = self.party.location
+        name = watcher_name(region)
+        found = [
+            str(entry["id"])
+            for entry in self.answers.watchers.body.get("value", [])
+            if str(entry.get("location", "")).lower() == region
+        ]
+        wanted = f"/{WATCHER_GROUP}/providers/Microsoft.Network/networkWatchers/{name}".lower()
+        if any(one.lower().endswith(wanted) for one in found):
+            return
+        others = [f"az resource delete --ids {one}" for one in found]
+        yield self._lacks(
+            f"Network Watcher {WATCHER_GROUP}/{name}",
+            f"flow logs are written below it, and Azure takes one in a region: there is {found[0]} instead, "
+            "whose own flow logs go with it"
+            if found
+            else "flow logs are written below it, and Azure makes it by itself only after the region's first "
+            "network, which may be too late for the first deployment, and never where somebody opted out",
+            "; ".join(
+                (
+                    *others,
+                    self._az(f"group create --name {WATCHER_GROUP} --location {region}"),
+                    self._az(
+                        f"resource create --resource-group {WATCHER_GROUP} --name {name} --location {region} "
+                        "--resource-type Microsoft.Network/networkWatchers --properties '{}'"
+                    ),
+                )
+            ),
+        )
 
     def _size(self) -> Mapping[str, Any] | None:
         for entry in self.answers.sizes.body.get("value", []):

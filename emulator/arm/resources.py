@@ -18,6 +18,11 @@ from emulator.arm.tokens import TENANT_ID
 from emulator.arm.writes import delete, render
 
 RESOURCE_GROUP = "Microsoft.Resources/resourceGroups"
+WITHOUT_TYPES = ("Microsoft.PowerPlatform",)
+"""Providers of which nothing is made here: a subnet is delegated to one of their services.
+
+https://learn.microsoft.com/data-integration/vnet/create-data-gateways
+"""
 VERSIONS = ("2024-03-01", "2025-04-01", "2025-03-01", "2024-11-01", "2024-07-01", "2022-09-01", "2021-04-01")
 
 TYPES = (
@@ -170,7 +175,7 @@ def _location(subscription: str, name: str) -> Json:
 
 
 def _namespaces(context: Context) -> list[str]:
-    return sorted({type_.namespace for type_ in context.catalogue})
+    return sorted({*(type_.namespace for type_ in context.catalogue), *WITHOUT_TYPES})
 
 
 def _known(context: Context, namespace: str) -> str:

@@ -272,6 +272,10 @@ class TestSubscriptions:
         provider = arm.get(f"{SUBSCRIPTION}/providers/Microsoft.Network")
         assert provider["registrationState"] == "Registered"
         assert "virtualNetworks" in [one["resourceType"] for one in provider["resourceTypes"]]
+        delegated = arm.get(f"{SUBSCRIPTION}/providers/Microsoft.PowerPlatform")
+        assert (delegated["registrationState"], delegated["resourceTypes"]) == ("Registered", [])
+        listed = arm.get(f"{SUBSCRIPTION}/providers")["value"]
+        assert "Microsoft.PowerPlatform" in {one["namespace"] for one in listed}
         feature = "Microsoft.Features/providers/Microsoft.Compute/features/EncryptionAtHost"
         state = arm.get(f"{SUBSCRIPTION}/providers/{feature}")["properties"]["state"]
         assert state == "Registered"

@@ -44,6 +44,11 @@ def size(name: str, family: str, cores: int, **more: Any) -> dict[str, Any]:
     return {**entry, "capabilities": capabilities, "restrictions": [], **more}
 
 
+def watcher(group: str, name: str, location: str = "westeurope") -> dict[str, Any]:
+    kind = "providers/Microsoft.Network/networkWatchers"
+    return {"id": f"/subscriptions/s/resourceGroups/{group}/{kind}/{name}", "location": location}
+
+
 def fit(whole: Federation, party: Party) -> Answers:
     """What Azure says of a subscription in which everything is ready."""
     registered = (
@@ -54,7 +59,7 @@ def fit(whole: Federation, party: Party) -> Answers:
         providers=ok(*registered),
         feature=ok(properties={"state": "Registered"}),
         permissions=ok({"actions": ["*"], "notActions": []}),
-        watchers=ok({"name": "NetworkWatcher_westeurope", "location": "westeurope"}),
+        watchers=ok(watcher("NetworkWatcherRG", "NetworkWatcher_westeurope")),
         compute_usages=ok(usage("cores", 0, 10), usage("standardFamily", 0, 10)),
         network_usages=ok(usage("PublicIPAddresses", 0, 10)),
         sizes=ok(size(party.vm_size, "standardFamily", 4)),
@@ -161,9 +166,22 @@ def test_two_roles_together_allow_what_neither_does_alone() -> None:
 
 
 def test_flow_logs_need_a_network_watcher_in_the_region() -> None:
-    elsewhere = ok({"name": "NetworkWatcher_northeurope", "location": "northeurope"})
-    assert "az network watcher configure --locations westeurope" in look("prod", watchers=elsewhere)[0].mend
+    elsewhere = ok(watcher("NetworkWatcherRG", "NetworkWatcher_northeurope", "northeurope"))
+    mend = look("prod", watchers=elsewhere)[0].mend
+    assert mend.startswith("az group create --name NetworkWatcherRG --location westeurope --subscription ")
+    assert "--resource-group NetworkWatcherRG --name NetworkWatcher_westeurope" in mend
     assert look("dev", watchers=elsewhere) == []
+
+
+def test_a_watcher_that_the_flow_logs_do_not_name_is_in_their_way() -> None:
+    """Older releases of Azure's command line make `westeurope-watcher`; the program names Azure's own."""
+    lower = ok(watcher("networkwatcherrg", "networkwatcher_westeurope"))
+    assert look("prod", watchers=lower) == []
+    other = watcher("NetworkWatcherRG", "westeurope-watcher")
+    (found,) = look("prod", watchers=ok(other))
+    assert found.what == "Network Watcher NetworkWatcherRG/NetworkWatcher_westeurope"
+    assert other["id"] in found.why
+    assert found.mend.startswith(f"az resource delete --ids {other['id']}; az group create ")
 
 
 @pytest.mark.parametrize(
