@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from federation.naming import PROJECT, role_assignment_name
+from federation.parties import CENTRE
 from infra.roles import condition
 
 #: `plan` previews, `up` deploys.
@@ -46,12 +47,12 @@ def rights(environment: str, subscriptions: Mapping[str, str]) -> Iterator[Right
     grantor = (
         "User Access Administrator" if environment == "prod" else "Role Based Access Control Administrator"
     )
-    parts: tuple[tuple[Part, str, str | None], ...] = (
-        ("plan", "Reader", None),
-        ("up", "Contributor", None),
-        ("up", grantor, condition()),
-    )
     for party, subscription in subscriptions.items():
+        parts: tuple[tuple[Part, str, str | None], ...] = (
+            ("plan", "Reader", None),
+            ("up", "Contributor", None),
+            ("up", grantor, condition(groups=party == CENTRE)),
+        )
         for part, role, limit in parts:
             yield Right(
                 identity=identity_name(environment, part),

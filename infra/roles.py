@@ -29,17 +29,20 @@ def definition_id(subscription: str, role: str) -> str:
     return f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
 
 
-def condition() -> str:
+def condition(*, groups: bool) -> str:
     """The condition on the right to assign roles: the program's own roles only, to service principals only.
 
-    The one exception: a group may read blobs, because people's dashboards are refreshed in their name.
+    With `groups` there is one exception: a group may read blobs, because people's dashboards are refreshed in
+    their name. All dashboards' tables lie at the centre; a hospital's data are for no group.
 
     It cannot name a scope: within its subscription the deployer may choose where.
     """
     roles = ", ".join(sorted(DELEGABLE.values()))
+    kinds = {"ServicePrincipal": roles} | ({"Group": _BLOB_READER} if groups else {})
     return " AND ".join(
         f"((!(ActionMatches{{'Microsoft.Authorization/roleAssignments/{action}'}})) OR "
-        f"({_given(source, roles, 'ServicePrincipal')}) OR ({_given(source, _BLOB_READER, 'Group')}))"
+        + " OR ".join(f"({_given(source, allowed, kind)})" for kind, allowed in kinds.items())
+        + ")"
         for action, source in (("write", "Request"), ("delete", "Resource"))
     )
 
