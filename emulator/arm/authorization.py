@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from emulator.arm import ids
-from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType, as_stored
+from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType, listed
 from emulator.arm.context import Context, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import ASSIGNMENT, EFFECTIVE, LAG, scopes_above
@@ -256,20 +256,7 @@ TYPES = (
         virtual=_definition_at,
         missing=_missing_definition,
     ),
-    ResourceType(
-        name=PERMISSIONS,
-        versions=("2022-04-01", "2018-01-01-preview", "2015-07-01"),
-        level=Level.SCOPE,
-        place=Place.NONE,
-        tags=False,
-        schema=False,
-        provisioning=False,
-        creatable=False,
-        names=Names(pattern=r".+", maximum=128),
-        methods=frozenset({"GET"}),
-        listing=_permissions,
-        render=as_stored,
-    ),
+    listed(PERMISSIONS, ("2022-04-01", "2018-01-01-preview", "2015-07-01"), _permissions, level=Level.SCOPE),
     ResourceType(
         name=LOCK,
         versions=("2020-05-01", "2016-09-01"),

@@ -193,6 +193,26 @@ def as_stored(_: Transaction, row: Row, answer: Json) -> None:
     answer.update(row.body)
 
 
+def listed(
+    name: str, versions: tuple[str, ...], listing: Listing, *, level: Level = Level.SUBSCRIPTION
+) -> ResourceType:
+    """A type that can only be listed: its rows are worked out, not stored, and are no resources."""
+    return ResourceType(
+        name=name,
+        versions=versions,
+        level=level,
+        place=Place.NONE,
+        tags=False,
+        schema=False,
+        provisioning=False,
+        creatable=False,
+        names=Names(pattern=r".+", maximum=128),
+        methods=frozenset({"GET"}),
+        listing=listing,
+        render=as_stored,
+    )
+
+
 def values_at(body: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield (exact path, value) of each place of a body that a property path names, None left out."""
     yield from _walk(body, path.split("."), "")

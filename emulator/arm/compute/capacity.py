@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from emulator.arm.catalogue import Level, Names, Place, ResourceType, as_stored
+from emulator.arm.catalogue import listed
 from emulator.arm.compute.common import MACHINE
 from emulator.arm.context import Context
 from emulator.arm.ids import ResourceId
@@ -93,20 +93,4 @@ def usage(path: ResourceId, type_: str, *, quota: str, title: str, used: int, li
     return Row(id=f"{path.path}/{quota}", type=type_, body=body, parent=path.scope)
 
 
-TYPES = tuple(
-    ResourceType(
-        name=name,
-        versions=versions,
-        level=Level.SUBSCRIPTION,
-        place=Place.NONE,
-        tags=False,
-        schema=False,
-        provisioning=False,
-        creatable=False,
-        names=Names(pattern=r".+", maximum=128),
-        methods=frozenset({"GET"}),
-        listing=listing,
-        render=as_stored,
-    )
-    for name, versions, listing in ((SKUS, SKU_VERSIONS, _skus), (USAGES, USAGE_VERSIONS, _usages))
-)
+TYPES = (listed(SKUS, SKU_VERSIONS, _skus), listed(USAGES, USAGE_VERSIONS, _usages))

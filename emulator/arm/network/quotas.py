@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.arm.catalogue import Level, Names, Place, ResourceType, as_stored
+from emulator.arm.catalogue import listed
 from emulator.arm.compute.capacity import usage
 from emulator.arm.context import Context
 from emulator.arm.ids import ResourceId
@@ -33,19 +33,4 @@ def _usages(context: Context, path: ResourceId, _: Request) -> list[Row]:
     return found
 
 
-TYPES = (
-    ResourceType(
-        name=USAGES,
-        versions=VERSIONS,
-        level=Level.SUBSCRIPTION,
-        place=Place.NONE,
-        tags=False,
-        schema=False,
-        provisioning=False,
-        creatable=False,
-        names=Names(pattern=r".+", maximum=128),
-        methods=frozenset({"GET"}),
-        listing=_usages,
-        render=as_stored,
-    ),
-)
+TYPES = (listed(USAGES, VERSIONS, _usages),)
