@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from automation.operate.machines import Centre
 from automation.outcome import FedError, RefusedError
@@ -106,7 +107,7 @@ def _wait_until_registered(centre: Centre, hospitals: set[str]) -> None:
             if not missing:
                 return
             words = "; ".join(f"{name}: {why}" for name, why in missing.items())
-            status.update(f"hospitals enrol: {words}")
+            status.update(escape(f"hospitals enrol: {words}"))  # hospitals say why
             if time.monotonic() > deadline:
                 raise FedError(f"not every hospital is registered after {READY_SECONDS:.0f} s: {words}")
             time.sleep(_POLL_SECONDS)
