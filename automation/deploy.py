@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from pulumi.automation import OnEvent, PreviewResult, UpResult
+from pulumi.automation import OnEvent, PreviewResult, Stack, UpResult
 
 from automation import holders, operation, show_plan
 from automation.delivery.plan import Plan
@@ -15,9 +15,11 @@ from automation.delivery.plan import read as read_plan
 from automation.half_made import clear, roll_back
 from automation.operation import warn
 from automation.outcome import QuestionError, RefusedError
+from automation.parties import SHARED, name_of, party_of, type_of
 from automation.policy_pack import PACK, broken_by, refusal
 from automation.target import Target
 from automation.view import sentence, stderr
+from federation.parties import CENTRE
 
 
 def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
@@ -25,9 +27,11 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
 
     With `ask` the plan is shown first and a person decides. On Azure it is made in any case, since only a
     plan shows what several resources together break before anything is changed.
-    Raises RefusedError when a person declines or a rule of `policies/` is broken.
+    Raises RefusedError when a person declines, a rule of `policies/` is broken, or a hospital whose data are
+    protected is no longer in the settings.
     """
     stack = target.stack()
+    refuse_forgotten(target, stack)
     killed = holders.recover(target, stack)
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
     plan = preview(target) if ask or target.emulator is None else None
@@ -52,6 +56,28 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
         clear(target.emulator, stack, left)
     stderr.print(f"fed: {target.name}: {sentence(record)}")
     return {name: output.value for name, output in result.outputs.items()}
+
+
+def refuse_forgotten(target: Target, stack: Stack) -> None:
+    """Refuse to go on when the settings lack a hospital of which the state holds something protected.
+
+    The engine would say so, too, but where no plan is made first, in the middle of its changes.
+    """
+    known = {CENTRE, SHARED, *target.hospitals}
+    kept: dict[str, list[str]] = {}
+    for resource in (stack.export_stack().deployment or {}).get("resources") or ():
+        urn = resource["urn"]
+        party = party_of(target.name, urn, resource.get("provider", ""), target.hospitals)
+        if resource.get("protect") and party not in known:
+            kept.setdefault(party, []).append(f"  - {name_of(urn)} ({type_of(urn)})")
+    if kept:
+        told = "\n".join(f"{party}:\n" + "\n".join(lines) for party, lines in kept.items())
+        raise RefusedError(
+            f"Pulumi.{target.name}.yaml no longer names a hospital. These resources of it hold data that no "
+            f"deployment can make again, so they are protected:\n{told}\n"
+            "If the hospital is to leave, put its entry back and say ./fed hospital remove NAME, which keeps "
+            "its data. Nothing was deployed."
+        )
 
 
 def preview(target: Target) -> Plan:
