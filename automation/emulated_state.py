@@ -42,9 +42,14 @@ class Holder:
     since: str
 
     @property
+    def is_here(self) -> bool:
+        """Whether that engine was started on this machine, by its present name."""
+        return self.host == socket.gethostname()
+
+    @property
     def lives(self) -> bool:
         """Whether that engine may still be at work; one on another machine cannot be judged."""
-        return self.host != socket.gethostname() or _is_engine(self.pid)
+        return not self.is_here or _is_engine(self.pid)
 
 
 def backend(emulator: Emulator) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pulumi.automation import Deployment, Stack
 
-from automation.emulated_state import locks
+from automation.emulated_state import Holder, locks
 from automation.outcome import FedError
 from automation.parties import name_of, type_of
 from automation.target import Target
@@ -33,12 +33,21 @@ def refuse_held(target: Target) -> bool:
     if living:
         raise FedError(
             f"the stack {target.name} is held by another run: process {living.pid} of {living.user} on "
-            f"{living.host}, since {living.since}. Wait for it, or interrupt it there; nothing was changed."
+            f"{living.host}, since {living.since}. {_way_out(target.name, living)} Nothing was changed."
         )
     if held:
         stderr.print(f"fed: the last run of {target.name} was killed; going on from there")
         target.stack().cancel()
     return bool(held)
+
+
+def _way_out(stack: str, holder: Holder) -> str:
+    if holder.is_here:
+        return "Wait for it, or interrupt it there."
+    return (
+        f"Wait for it, or interrupt it there. If there is no {holder.host} any more (a container gets a new "
+        f'name at each start), free the stack: eval "$(./fed env)"; pulumi cancel {stack} --yes.'
+    )
 
 
 def recover(target: Target, stack: Stack) -> bool:

@@ -42,6 +42,11 @@ def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[
             result = operation(record.add)
     except ConcurrentUpdateError as error:
         refuse_held(target)
+        if target.emulator:  # nobody holds it now: whoever did has ended since the engine looked
+            raise FedError(
+                f"another run held the stack {target.name} and has ended meanwhile. Nothing was changed; run "
+                "this again."
+            ) from error
         raise FedError(f"somebody else holds the stack {target.name}: {stderr_of(error)}") from error
     except CommandError as error:
         if target.engine.interrupted:

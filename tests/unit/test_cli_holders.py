@@ -11,9 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pulumi.automation import Deployment
+from pulumi.automation import ConcurrentUpdateError, Deployment
+from pulumi.automation._cmd import CommandResult
 
-from automation import half_made, holders
+from automation import half_made, holders, operation
 from automation.emulated_state import deployment, mend
 from automation.half_made import HalfMade
 from automation.outcome import FedError
@@ -104,8 +105,23 @@ class TestALock:
 
     def test_of_another_machine_is_left_alone(self, tmp_path: Path) -> None:
         lock(tmp_path, os.getpid(), host="elsewhere")
-        with pytest.raises(FedError, match="elsewhere"):
+        with pytest.raises(FedError, match="elsewhere") as refused:
             holders.refuse_held(target(tmp_path, Stack({})))
+        assert "If there is no elsewhere any more" in str(refused.value)
+        assert "pulumi cancel dev --yes" in str(refused.value)
+
+    def test_that_was_given_back_since_the_engine_looked_names_no_process(self, tmp_path: Path) -> None:
+        """The engine's own words would name a process that a person no longer finds."""
+
+        def engine(_: object) -> None:
+            said = "error: the stack is currently locked by 1 lock(s): created by ada@here (pid 7)"
+            raise ConcurrentUpdateError(CommandResult(stdout="", stderr=said, code=1))
+
+        place = target(tmp_path, Stack({}))
+        place.hospitals, place.engine = (), SimpleNamespace(interrupted=False)
+        with pytest.raises(FedError, match="has ended meanwhile") as refused:
+            operation.run(place, "deploying dev", engine)
+        assert "pid 7" not in str(refused.value)
 
 
 class TestAStateWithPendingOperations:
