@@ -21,6 +21,7 @@ from federation.azure_facts import REGIONS, RESERVED_ADMIN_NAMES, VM_SIZES
 #: characters, `client-<name>` below the 63 of a blob container, and names stay readable in a table.
 HOSPITAL_NAME_LENGTH: Final = 24
 #: The parties' own words: a hospital of that name could not be told from the part of the platform it names.
+PARTY_NAME: Final = re.compile(r"[a-z](-?[a-z0-9])*")
 RESERVED_PARTY_NAMES: Final = frozenset({"centre", "server", "client", "data", "hospital", "federation"})
 #: RFC 1918. Anything else may be somebody's address on the internet.
 PRIVATE_RANGES: Final = tuple(IPv4Network(r) for r in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -89,7 +90,7 @@ def _hospital_name(value: str) -> str:
             "endpoints 64, blob containers 63, vaults 24)",
             f"use at most {HOSPITAL_NAME_LENGTH} characters",
         )
-    if not re.fullmatch(r"[a-z](-?[a-z0-9])*", value):
+    if not PARTY_NAME.fullmatch(value):
         raise wrong(
             "it becomes part of blob container, DNS and certificate names: Azure or NVFlare would refuse "
             "them",

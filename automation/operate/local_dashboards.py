@@ -16,6 +16,7 @@ from dashboards.local.cube import TablesError
 from dashboards.local.render import render
 from emulator import paths
 from federation.parties import CENTRE
+from federation.values import PARTY_NAME
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -77,6 +78,8 @@ def _given(source: str, parties: tuple[str, ...]) -> dict[str, curated.Files]:
     if len(parties) != 1:
         raise QuestionError("--from holds the tables of one party: say whose with --party NAME")
     party = parties[0]
+    if not PARTY_NAME.fullmatch(party):
+        raise QuestionError(f"--party {party}, with --from: no party has such a name")
     if source.startswith("https://"):
         return {party: curated.of_url(source.rstrip("/"), party)}
     if not Path(source).is_dir():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workloads.mlflow.curation.schema import FEDERATION, TABLES
@@ -39,7 +40,10 @@ class Cube:
             raise TablesError(f"there is no {', '.join(missing)}")
         tables: dict[str, list[dict[str, Any]]] = {}
         for name, table in TABLES.items():
-            tables[name] = pq.read_table(io.BytesIO(files[name])).to_pylist()
+            try:
+                tables[name] = pq.read_table(io.BytesIO(files[name])).to_pylist()
+            except pa.ArrowInvalid as broken:
+                raise TablesError(f"{name} is no Parquet file: {broken}") from broken
             columns = {column.name for column in table.columns}
             if tables[name] and set(tables[name][0]) != columns:
                 raise TablesError(f"{name} has other columns than this version's: {sorted(tables[name][0])}")

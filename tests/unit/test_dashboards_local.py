@@ -219,6 +219,8 @@ class TestPages:
             Cube({name: content for name, content in files.items() if name != "dim_run"})
         with pytest.raises(TablesError, match="dim_run has other columns"):
             Cube({**files, "dim_run": files["dim_site"]})
+        with pytest.raises(TablesError, match="dim_run is no Parquet file"):
+            Cube({**files, "dim_run": b"half a file"})
 
     @pytest.mark.parametrize(
         ("value", "form", "text"),
@@ -247,7 +249,7 @@ class TestCommand:
         assert made == [tmp_path / "hungary.html"]
         assert "<h1>" in made[0].read_text()
 
-    @pytest.mark.parametrize(("parties", "source"), [((), "."), (("a", "b"), "."), (("a",), "nowhere")])
+    @pytest.mark.parametrize(("parties", "source"), [((), "."), (("a", "b"), "."), (("a",), "nowhere"), (("../a",), ".")])
     def test_refuses_a_question_it_cannot_answer(
         self, parties: tuple[str, ...], source: str, tmp_path: Path
     ) -> None:

@@ -137,6 +137,10 @@ class Machine:
         if self._init is not None:
             await self._init.kill()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for container in self.containers.values():
+            if not container.tried.is_set():  # somebody waits for a start that will not come
+                container.error = f"machine {self.name} is off"
+                container.tried.set()
         for bridge in self._bridges.values():
             bridge.close()
         self._bridges.clear()
