@@ -249,7 +249,9 @@ class TestCommand:
         assert made == [tmp_path / "hungary.html"]
         assert "<h1>" in made[0].read_text()
 
-    @pytest.mark.parametrize(("parties", "source"), [((), "."), (("a", "b"), "."), (("a",), "nowhere"), (("../a",), ".")])
+    @pytest.mark.parametrize(
+        ("parties", "source"), [((), "."), (("a", "b"), "."), (("a",), "nowhere"), (("../a",), ".")]
+    )
     def test_refuses_a_question_it_cannot_answer(
         self, parties: tuple[str, ...], source: str, tmp_path: Path
     ) -> None:
