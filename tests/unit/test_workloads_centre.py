@@ -5,6 +5,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -370,6 +371,10 @@ class TestJobs:
         world.centre = world.new_centre()
         world.turn(5)
         assert len(asked) == 1
+        world.centre_config = replace(world.centre_config, curation_image="with stricter rules")
+        world.centre = world.new_centre()
+        world.turn(5)
+        assert len(asked) == 2
 
     def test_one_hospital_that_takes_no_tables_holds_up_no_other(
         self, world: World, centre: CentreAgent

@@ -39,6 +39,8 @@ class Config:
     """What MLflow's container shares with this one, and nothing but the making of tables lies in."""
     smallest_cell: int
     """Fewest patients that a number in the dashboards' tables may stand for."""
+    curation_image: str
+    """The image whose rules make those tables: with another they are made anew."""
     server_work: Path
     """The server's volume (`work`) as its own container sees it."""
 
@@ -88,6 +90,7 @@ class Config:
             work=root / "work",
             data=root / "data",
             curation=root / "curation",
+            curation_image=environment.get("FED_CURATION_IMAGE", "unknown"),
             smallest_cell=int(environment.get("FED_SMALLEST_CELL", "10")),
             server_work=Path(environment.get("FED_SERVER_WORK", "/var/lib/fl")),
         )

@@ -28,7 +28,7 @@ class CurationError(TransientError):
 
 
 class Curation:
-    """Remembers, in `memory`, for which jobs and members tables were made, and to whom they were handed."""
+    """Remembers, in `memory`, from what tables were made, and to whom they were handed."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Curation:
             "jobs": sorted(job.job_id for job in ended),
             "hospitals": sorted(self._members.all()),
             "smallest_cell": self._config.smallest_cell,
+            "image": self._config.curation_image,
         }
         if not ended:
             return
