@@ -29,7 +29,10 @@ def make(
     Raises QuestionError for a party that the stack does not have, RefusedError where there are no tables yet.
     """
     where = folder or paths.home() / "dashboards" / stack
-    where.mkdir(parents=True, exist_ok=True)
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+    except OSError as refused:
+        raise QuestionError(f"the pages cannot be written to {where}: {refused.strerror}") from refused
     files = _given(source, parties) if source else _deployed(stack, on, parties)
     pages = []
     for party, tables in files.items():

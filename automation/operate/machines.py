@@ -6,15 +6,19 @@ https://learn.microsoft.com/azure/virtual-machines/linux/run-command. The same o
 import json
 import re
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from automation.delivery.arm import Arm
+from automation.delivery.arm import Answer, Arm
 from automation.outcome import Code, FedError, QuestionError, RefusedError
 from federation.parties import CENTRE
 
 COMPUTE = "2024-11-01"
+BUSY_SECONDS = 120.0
+"""How long to wait while a VM runs somebody else's command: it takes one at a time."""
+_PAUSE_SECONDS = 0.5
 _PARTS = re.compile(r"\[stdout\]\n(?P<stdout>.*)\n\[stderr\]\n(?P<stderr>.*)", re.DOTALL)
 _EXIT = re.compile(r"\n?fed-exit:(\d+)\s*$")
 
@@ -40,8 +44,12 @@ def run(arm: Arm, machine: str, command: list[str]) -> Ran:
     """Run a command as root on a VM (an ARM id). Raises FedError when the VM does not take it."""
     # Azure tells the script's output and not its exit code, so the script says it itself.
     script = [shlex.join(command), "printf '\\nfed-exit:%s\\n' $?"]
-    answer = arm.post(f"{machine}/runCommand", COMPUTE, {"commandId": "RunShellScript", "script": script})
+    answer = _in_turn(arm, machine, {"commandId": "RunShellScript", "script": script})
     name = machine.rsplit("/", 1)[-1]
+    if answer.status == 404:
+        raise FedError(
+            f"{name} is not there: the stack was taken down or changed meanwhile. What is there: ./fed status"
+        )
     if answer.is_error:
         raise FedError(f"{name} does not take commands: {answer.error}")
     # The result itself, or within the status of the operation that was followed.
@@ -58,6 +66,16 @@ def run(arm: Arm, machine: str, command: list[str]) -> Ran:
         said = (found["stderr"] or stdout).strip()[-500:]
         raise FedError(f"{name}: the command did not end: {said or 'no output'}")
     return Ran(int(code[1]), stdout[: code.start()], found["stderr"])
+
+
+def _in_turn(arm: Arm, machine: str, body: Mapping[str, Any]) -> Answer:
+    """Give a VM a command as soon as it has done what it is doing."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        answer = arm.post(f"{machine}/runCommand", COMPUTE, body)
+        if (answer.body.get("error") or {}).get("code") != "Conflict" or time.monotonic() > until:
+            return answer
+        time.sleep(_PAUSE_SECONDS)
 
 
 class Centre:

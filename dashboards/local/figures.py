@@ -75,7 +75,7 @@ def _columns(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str
     axis: dict[str, Any] = {"tickformat": ".0%"} if percent else {}
     if not percent:
         known = [value for line in lines for value in map(_value, line.numbers) if value is not None]
-        axis["range"] = [max(0.0, min(known, default=0.0) - 0.1), min(1.0, max(known, default=1.0) + 0.05)]
+        axis["range"] = [min([0.0, *known]), 1.1 * max(known, default=1.0)]
         for trace in traces:
             labels = ["" if "(" in text else text for text in trace["customdata"]]
             trace |= {"text": labels, "textposition": "outside", "cliponaxis": False}
@@ -115,7 +115,10 @@ def _bars(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, s
     layout = {
         "shapes": marks,
         "height": max(220, 60 + 24 * len(known)),
-        "xaxis": {"title": {"text": "deviations of the federation", "font": {"size": 13}}, "zeroline": True},
+        "xaxis": {
+            "title": {"text": "standard deviations from the federation's mean", "font": {"size": 13}},
+            "zeroline": True,
+        },
     }
     return [trace], layout
 

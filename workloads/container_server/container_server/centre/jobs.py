@@ -103,7 +103,7 @@ class Jobs:
         matches = [entry for entry in self._ids() if job_id and entry.startswith(job_id)]
         if len(matches) != 1:
             problem = "no job has" if not matches else f"{len(matches)} jobs have ids beginning with"
-            raise UnknownJobError(f"{problem} {job_id!r}: see `fedctl jobs`")
+            raise UnknownJobError(f"{problem} {job_id!r}: see the list of jobs")
         return self._read(matches[0])
 
     def all(self) -> list[Job]:
