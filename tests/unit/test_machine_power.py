@@ -25,9 +25,7 @@ async def test_a_start_that_waits_for_its_image_ends_with_the_power(tmp_path: Pa
         await asyncio.Event().wait()
 
     network: Any = None
-    place = Place(
-        files=tmp_path / "files", disk=None, logs=tmp_path / "logs", volatile=tmp_path / "volatile"
-    )
+    place = Place(files=tmp_path / "files", disk=None, logs=tmp_path / "logs", volatile=tmp_path / "volatile")
     machine = Machine(
         "one", place=place, network=network, pull=pull, authority=tmp_path / "ca", rootless=False
     )
