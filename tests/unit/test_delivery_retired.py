@@ -130,6 +130,6 @@ def test_preflight_looks_at_every_resource_provider_that_the_program_uses(
             shape = shapes.find(one.typ)
             if shape and one.provider.endswith(f"-{party.name}"):
                 used.update(re.findall(r"/providers/(Microsoft\.\w+)/", shape.path))
-                for delegation in one.inputs.get("delegations", ()):
-                    used.add(delegation["serviceName"].split("/")[0])
+                for subnet in one.inputs.get("subnets", ()):
+                    used.update(each["serviceName"].split("/")[0] for each in subnet.get("delegations") or ())
         assert used == set(namespaces(whole.settings, party)), party.name
