@@ -354,7 +354,8 @@ def wait_for_end_of_reader(pipe: int) -> None:
     """Return when nobody reads a pipe any more: an engine that was killed says nothing, its pipes close."""
     closed = select.poll()
     closed.register(pipe, 0)  # an error is always reported
-    closed.poll()
+    while not closed.poll(200):  # milliseconds: a signal that comes just before it would not end it
+        pass
 
 
 def leave(_signal: int = 0, _frame: FrameType | None = None) -> None:
