@@ -43,10 +43,10 @@ def attempt(address, port):
 if sys.argv[1:2] == ["probe"]:
     print(*(attempt(*target.split(":")) for target in sys.argv[2:]))
 elif sys.argv[1:2] == ["health"]:
-    sys.exit(not pathlib.Path("/work/healthy").exists())
+    sys.exit(not pathlib.Path("/volume/healthy").exists())
 else:
     print("started as", os.getuid(), os.environ["PARTY"], flush=True)
-    count = pathlib.Path("/work/starts")
+    count = pathlib.Path("/volume/starts")
     count.write_text(str(int(count.read_text()) + 1 if count.exists() else 1))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
     http.server.ThreadingHTTPServer.request_queue_size = 500
@@ -73,7 +73,7 @@ services:
     group_add: ["10002"]
     environment: {{PARTY: {party}}}
     volumes:
-      - {{type: bind, source: /var/lib/fed/worker, target: /work}}
+      - {{type: bind, source: /var/lib/fed/worker, target: /volume}}
       - {{type: bind, source: /var/run/docker.sock, target: /var/run/docker.sock}}
   client:
     image: {image}
@@ -84,7 +84,7 @@ services:
     read_only: true
     environment: {{PARTY: {party}}}
     volumes:
-      - {{type: bind, source: /var/lib/fed/client, target: /work}}
+      - {{type: bind, source: /var/lib/fed/client, target: /volume}}
 networks:
   client:
     driver: bridge
@@ -366,7 +366,7 @@ class TestIsolation:
             "privileges": [line.split()[1] for line in status if line.startswith("NoNewPrivs")],
             "processes": len(glob.glob("/proc/[0-9]*")),
             "refused": [refused(path) for path in CLOSED],
-            "allowed": not refused("/work/x"),
+            "allowed": not refused("/volume/x"),
             "seen": [path for path in HIDDEN if os.path.exists(path)],
         }))
         """
@@ -384,7 +384,7 @@ class TestIsolation:
         for way_out in (
             ["nsenter", "--target", "1", "--net"],
             ["unshare", "--mount"],
-            ["mount", "-t", "tmpfs", "x", "/work"],
+            ["mount", "-t", "tmpfs", "x", "/volume"],
         ):
             assert federation.fabric.exec("vm-one", [*way_out, "true"], container="worker").code != 0
 
