@@ -192,7 +192,7 @@ class EngineApi:
         seconds = float(request.query.get("t", STOP_SECONDS))
         match action:
             case "start":
-                if container.status in {"running", "restarting"}:
+                if container.started:
                     return web.Response(status=304)
                 await self._machine.start(container)
             case "stop":

@@ -85,6 +85,11 @@ class Container:
         """Whether its program runs."""
         return self.status == "running"
 
+    @property
+    def started(self) -> bool:
+        """Whether it runs, or is about to run again by its restart policy."""
+        return self.status in {"running", "restarting"}
+
 
 class Machine:
     """A machine with the power on, from `boot` until `off`."""
@@ -188,7 +193,7 @@ class Machine:
             await self._start(container)
 
     async def _start(self, container: Container) -> None:
-        if container.status in {"running", "restarting"}:
+        if container.started:
             return
         container.wanted = True
         container.tried.clear()
