@@ -6,7 +6,7 @@ by user data, so that a new hospital neither replaces nor restarts it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import pulumi
 import pulumi_docker as docker
@@ -26,11 +26,9 @@ from components.private_storage import Entrance, PrivateStorage, PrivateStorageA
 from components.registry import Registry, RegistryArgs
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
+from federation.azure_facts import POWER_BI_GATEWAY
 from federation.naming import SERVER_CONTAINER
 from federation.parties import CentreParty
-
-#: https://learn.microsoft.com/data-integration/vnet/create-data-gateways
-POWER_BI_GATEWAY: Final = "Microsoft.PowerPlatform/vnetaccesslinks"
 
 
 @dataclass(frozen=True, kw_only=True)

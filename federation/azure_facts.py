@@ -9,6 +9,9 @@ from typing import Final, Literal
 
 #: https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#networking-limits
 PEERINGS_PER_NETWORK: Final = 500
+#: Power BI's VNet data gateway, as a subnet is delegated to it:
+#: https://learn.microsoft.com/data-integration/vnet/create-data-gateways
+POWER_BI_GATEWAY: Final = "Microsoft.PowerPlatform/vnetaccesslinks"
 
 
 @dataclass(frozen=True, kw_only=True)

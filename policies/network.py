@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from federation.azure_facts import POWER_BI_GATEWAY
 from policies.addresses import is_internal
 from policies.planned import Planned, at, contains_unknown, each
 from policies.rule import Fault, demand, demand_empty, demand_set, rule, stack_rule
@@ -28,9 +29,6 @@ DNS_RECORD = "azure-native:privatedns:PrivateRecordSet"
 
 HUB = "centre"
 """The party whose network is the hub."""
-
-GATEWAY = "Microsoft.PowerPlatform/vnetaccesslinks"
-"""Power BI's VNet data gateway, the one service that a subnet of the hub may be delegated to."""
 
 ANYWHERE = {"*", "0.0.0.0/0", "::/0", "any", "internet"}
 PLATFORM_TAGS = {"azuremonitor", "azureresourcemanager", "azureactivedirectory", "azureplatformdns"}
@@ -105,7 +103,7 @@ def subnets_are_closed(vnet: Planned) -> Iterator[str]:
             yield f"subnet {name}: {fault}"
         for delegation in each(subnet, "delegations"):
             service = at(delegation, "serviceName")
-            if service != GATEWAY or vnet.party != HUB:
+            if service != POWER_BI_GATEWAY or vnet.party != HUB:
                 yield f"subnet {name} is delegated to {service}"
 
 
