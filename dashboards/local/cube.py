@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from workloads.mlflow.curation import policy as rules
 from workloads.mlflow.curation.schema import FEDERATION, TABLES
 
 Row = Mapping[str, Any]
@@ -132,7 +133,7 @@ def _difference(cube: Cube, rows: Sequence[Row]) -> Number:
         return Number(None, here.reason)
     centre, spread = together.pop(), deviation.pop()
     if centre is None or not spread:
-        return Number(None, here.reason or "fewer than 3 hospitals contribute")
+        return Number(None, here.reason or rules.FEW_HOSPITALS)
     return Number((value - centre) / spread)
 
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from dashboards.local.cube import Number
+from workloads.mlflow.curation import policy as rules
 
-FEW = ("fewer than k patients", "fewer than k patients on one side")
+FEW = (rules.FEW, rules.ONE_SIDE)
 HIDDEN = "hidden"
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"

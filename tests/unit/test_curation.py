@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from federation.values import SMALLEST_CELLS
 from tests.unit import curation_world as world
 from workloads.jobs.statistics.statistics_job.descriptions import describe
 from workloads.mlflow.curation.__main__ import main
 from workloads.mlflow.curation.parquet import BrokenRowError, write
-from workloads.mlflow.curation.policy import Policy
+from workloads.mlflow.curation.policy import LEAST_K, Policy
 from workloads.mlflow.curation.schema import DIM_SITE, TABLES
 
 Rows = list[dict[str, Any]]
@@ -277,3 +278,6 @@ class TestWriter:
     def test_a_smallest_cell_below_five_is_refused(self, k: int) -> None:
         with pytest.raises(ValueError, match="may point at a person"):
             Policy(k)
+
+    def test_the_smallest_cell_that_settings_allow_is_the_least_of_the_rules(self) -> None:
+        assert SMALLEST_CELLS[0] == LEAST_K

@@ -22,7 +22,7 @@ ONE_SIDE: Final = "fewer than k patients on one side"
 COMPLEMENT: Final = "would give a hidden cell away"
 CHANGED: Final = "too little changed since an earlier run"
 REPEATED: Final = "as in an earlier run: fewer than k patients differ"
-FEW_HOSPITALS: Final = "fewer than 3 hospitals contribute"
+FEW_HOSPITALS: Final = f"fewer than {MINIMUM_HOSPITALS} hospitals contribute"
 HIDDEN_PART: Final = "a hospital's value is hidden"
 
 

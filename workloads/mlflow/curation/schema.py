@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from . import policy as rules
+
 Kind = Literal["string", "int64", "double", "boolean", "dateTime"]
 """Types by the names that tabular models use; `dateTime` is in UTC, to the millisecond."""
 
@@ -111,14 +113,14 @@ FEDERATION_METRICS: Final = MappingProxyType(
 REASONS: Final = MappingProxyType(
     {
         "": "shown",
-        "withheld by the hospital": "its own policy did not let the value out",
-        "fewer than k patients": "so few may point at persons",
-        "fewer than k patients on one side": "an indicator, or a class, that nearly all or nearly none have",
-        "would give a hidden cell away": "complementary: without it a hidden neighbour could be worked out",
-        "too little changed since an earlier run": "the difference would describe fewer than k patients",
-        "as in an earlier run: fewer than k patients differ": "shown, and repeated from that run",
-        "fewer than 3 hospitals contribute": "with two, each could work the other out",
-        "a hospital's value is hidden": "a total of the others would give it away",
+        rules.WITHHELD: "its own policy did not let the value out",
+        rules.FEW: "so few may point at persons",
+        rules.ONE_SIDE: "an indicator, or a class, that nearly all or nearly none have",
+        rules.COMPLEMENT: "complementary: without it a hidden neighbour could be worked out",
+        rules.CHANGED: "the difference would describe fewer than k patients",
+        rules.REPEATED: "shown, and repeated from that run",
+        rules.FEW_HOSPITALS: "with two, each could work the other out",
+        rules.HIDDEN_PART: "a total of the others would give it away",
     }
 )
 """Reason -> explanation. In texts for people, k is the number itself."""
