@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import typer
@@ -31,10 +31,11 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     protected is no longer in the settings.
     """
     stack = target.stack()
-    refuse_forgotten(target, stack)
+    before = _resources(stack)
+    refuse_forgotten(target, before)
     killed = holders.recover(target, stack)
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
-    plan = preview(target) if ask or target.emulator is None else None
+    plan = _plan(target, stack, before) if ask or target.emulator is None else None
     if plan and ask:
         stderr.print(show_plan.render(plan))
         if plan.changes:
@@ -58,14 +59,14 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     return {name: output.value for name, output in result.outputs.items()}
 
 
-def refuse_forgotten(target: Target, stack: Stack) -> None:
+def refuse_forgotten(target: Target, resources: Iterable[Mapping[str, Any]]) -> None:
     """Refuse to go on when the settings lack a hospital of which the state holds something protected.
 
     The engine would say so, too, but where no plan is made first, in the middle of its changes.
     """
     known = {CENTRE, SHARED, *target.hospitals}
     kept: dict[str, list[str]] = {}
-    for resource in (stack.export_stack().deployment or {}).get("resources") or ():
+    for resource in resources:
         urn = resource["urn"]
         party = party_of(target.name, urn, resource.get("provider", ""), target.hospitals)
         if resource.get("protect") and party not in known:
@@ -84,19 +85,28 @@ def preview(target: Target) -> Plan:
     """Return what `up` would change; raise RefusedError when that breaks a mandatory rule of `policies/`."""
     stack = target.stack()
     holders.recover(target, stack)
+    return _plan(target, stack, _resources(stack))
+
+
+def _plan(target: Target, stack: Stack, before: Iterable[Mapping[str, Any]]) -> Plan:
+    """Plan a deployment over these resources in the state and judge it; raises as `preview`."""
 
     def run(on_event: OnEvent) -> PreviewResult:
         return stack.preview(on_event=on_event, json=True, color="never")
 
     result, record = operation.run(target, f"previewing {target.name}", run)
     document = json.loads(result.stdout)
-    before = (stack.export_stack().deployment or {}).get("resources") or ()
     violations = broken_by(target.name, before, document, target.hospitals)
     warn(violations)
     if refused := refusal(violations):
         raise RefusedError(f"{refused}\nNothing was deployed.")
     place: Place = "emulator" if target.emulator else "azure"
     return read_plan(target.name, place, document, unchanged=record.unchanged())
+
+
+def _resources(stack: Stack) -> list[Mapping[str, Any]]:
+    """Return what a stack's state holds; on Azure this asks the backend."""
+    return (stack.export_stack().deployment or {}).get("resources") or []
 
 
 def outputs(target: Target) -> Mapping[str, Any]:

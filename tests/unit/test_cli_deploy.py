@@ -20,9 +20,7 @@ def resource(party: str, *, protect: bool) -> dict[str, Any]:
 
 def refuse(*resources: dict[str, Any]) -> None:
     target: Any = SimpleNamespace(name="prod", hospitals=("hungary",))
-    state = SimpleNamespace(deployment={"resources": list(resources)})
-    stack: Any = SimpleNamespace(export_stack=lambda: state)
-    deploy.refuse_forgotten(target, stack)
+    deploy.refuse_forgotten(target, resources)
 
 
 def test_a_hospital_with_protected_data_cannot_be_forgotten() -> None:
