@@ -1,4 +1,4 @@
-"""Prints what a command answers: a table for people, JSON for programs."""
+"""Prints what a command answers, a table for people or JSON for programs, and says the rest on `stderr`."""
 
 import json
 from typing import Any
@@ -7,6 +7,9 @@ from rich.console import Console, RenderableType
 
 _WIDE = 160
 """Columns for a table that goes to a file or a pipe, where nothing needs to be folded."""
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+"""For sentences: each stays one line, which the terminal folds."""
 
 
 def show(renderable: RenderableType) -> None:

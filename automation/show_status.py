@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-
 from automation import status
 from automation.operate import health as federation
 from automation.outcome import FedError, QuestionError, RefusedError
 from automation.output import show as show_table
-from automation.output import show_json, width
+from automation.output import show_json, stderr, width
 from automation.target import Target
-
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show(target: Target, outputs: Mapping[str, Any], *, health: bool, as_json: bool) -> None:

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 import httpx
 
+from automation.operate.emulated import running_fabric
+from automation.operate.machines import vm_name
 from automation.outcome import FedError, RefusedError
 from automation.target import Target
-from emulator.fabric.control import Fabric
 from federation.intent import CURATED
 from federation.naming import SERVER_CONTAINER, client_container
 from federation.parties import CENTRE
@@ -34,14 +35,9 @@ Files = dict[str, bytes]
 def of_target(target: Target, outputs: Mapping[str, Any], party: str) -> Files:
     """The tables of a party of a deployed stack. Raises RefusedError where there are none yet."""
     if target.emulator is None:
-        account = str(outputs[CENTRE]["storageAccount"]).rsplit("/", 1)[-1]
         container = SERVER_CONTAINER if party == CENTRE else client_container(party)
-        return of_url(f"https://{account}.blob.core.windows.net/{container}", party)
-    fabric = Fabric.running(target.emulator)
-    if fabric is None:
-        raise RefusedError(f"no machine of {target.name} runs. To start them: ./fed up {target.name}")
-    vm = (outputs[CENTRE] if party == CENTRE else outputs["hospitals"][party])["vm"]
-    ran = fabric.exec(str(vm).rsplit("/", 1)[-1], READ, container="container-server")
+        return of_url(f"{outputs[CENTRE]['storageUrl']}/{container}", party)
+    ran = running_fabric(target).exec(vm_name(outputs, party), READ, container="container-server")
     if ran.code:
         raise FedError(f"{party}'s VM could not read its tables: {ran.stderr.strip()[-500:]}")
     found = {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}

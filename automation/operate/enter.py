@@ -6,20 +6,17 @@ import webbrowser
 from contextlib import suppress
 from typing import NoReturn
 
-from rich.console import Console
-
 from automation import deploy
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
 from automation.options import On
 from automation.outcome import QuestionError
+from automation.output import stderr
 from automation.target import Target, open_target
 from federation.parties import CENTRE
 
 PORTS = {"mlflow": 5000}
 """Where a page is served on the loopback of the centre's VM (workloads/mlflow)."""
-
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def shell(stack: str, on: On, party: str, container: str | None, script: str | None) -> NoReturn:
@@ -29,16 +26,16 @@ def shell(stack: str, on: On, party: str, container: str | None, script: str | N
     runs, FabricError for a container that is not there.
     """
     target = _emulated(stack, on)
-    machine = machines.of(deploy.outputs(target), party)
+    machine = machines.vm_name(deploy.outputs(target), party)
     words = ("sh", "-c", script) if script else ("bash", "-l")
-    entered = running_fabric(target).command(machine.rsplit("/", 1)[-1], words, container)
+    entered = running_fabric(target).command(machine, words, container)
     os.execvp(entered[0], entered)  # noqa: S606 the terminal becomes the shell's
 
 
 def open_page(stack: str, on: On, page: str, port: int) -> None:
     """Lead a port of this machine's loopback to a page of the centre's VM until Ctrl-C; raises as `shell`."""
     target = _emulated(stack, on)
-    machine = machines.of(deploy.outputs(target), CENTRE).rsplit("/", 1)[-1]
+    machine = machines.vm_name(deploy.outputs(target), CENTRE)
     fabric = running_fabric(target)
     try:
         with fabric.forward(machine, PORTS[page], port) as local:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from automation.operate.machines import Centre
+from automation.operate.machines import Centre, vm_name
 from automation.target import Target
 from emulator.fabric.control import Fabric
 from federation.parties import CENTRE
@@ -75,13 +75,12 @@ def _of_fabric(target: Target, outputs: Mapping[str, Any]) -> dict[str, dict[str
     fabric = Fabric.running(target.emulator) if target.emulator else None
     if fabric is None:
         return {}
-    machines = fabric.status()["machines"]
-    parties = {CENTRE: outputs[CENTRE], **outputs["hospitals"]}
-    names = {party: str(found["vm"]).rpartition("/")[2] for party, found in parties.items()}
+    running = fabric.status()["machines"]
+    names = {party: vm_name(outputs, party) for party in (CENTRE, *outputs["hospitals"])}
     return {
-        party: {one["name"]: _words(one) for one in machines[name]["containers"]}
+        party: {one["name"]: _words(one) for one in running[name]["containers"]}
         for party, name in names.items()
-        if name in machines
+        if name in running
     }
 
 

@@ -3,22 +3,18 @@
 import webbrowser
 from pathlib import Path
 
-from rich.console import Console
-
 from automation import deploy
 from automation.operate import curated
 from automation.operate.enter import PORTS
 from automation.options import On
 from automation.outcome import FedError, QuestionError, RefusedError
-from automation.output import show_json
+from automation.output import show_json, stderr
 from automation.target import open_target
 from dashboards.local.cube import TablesError
 from dashboards.local.render import render
 from emulator import paths
 from federation.parties import CENTRE
 from federation.values import PARTY_NAME
-
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def make(

@@ -18,7 +18,8 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
     Raises QuestionError for a party that the stack does not have, RefusedError when nothing runs.
     """
     target = open_target(stack, on, check=False)
-    machine = machines.of(deploy.outputs(target), party)
+    outputs = deploy.outputs(target)
+    machine = machines.of(outputs, party)
     if target.emulator is None:
         if follow:
             raise QuestionError("--follow needs the emulator: Azure's run command only answers when it ends")
@@ -26,6 +27,6 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
             machines.run(target.arm(), machine, ["docker", "logs", "--tail", LINES, container]).stdout
         )
         return
-    for piece in running_fabric(target).logs(machine.rsplit("/", 1)[-1], container, follow=follow):
+    for piece in running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow):
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()

@@ -40,6 +40,11 @@ def of(outputs: Mapping[str, Any], party: str) -> str:
     return str(parties[party]["vm"])
 
 
+def vm_name(outputs: Mapping[str, Any], party: str) -> str:
+    """Return the name of a party's VM, by which the emulator knows it; raises as `of`."""
+    return of(outputs, party).rsplit("/", 1)[-1]
+
+
 def run(arm: Arm, machine: str, command: list[str]) -> Ran:
     """Run a command as root on a VM (an ARM id). Raises FedError when the VM does not take it."""
     # Azure tells the script's output and not its exit code, so the script says it itself.

@@ -2,16 +2,12 @@
 
 import sys
 
-from rich.console import Console
-
 from automation import deploy
 from automation.operate import reference, training
 from automation.operate.machines import Centre
 from automation.options import On
-from automation.output import show, show_json
+from automation.output import show, show_json, stderr
 from automation.target import open_target
-
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def train(
