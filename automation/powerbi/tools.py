@@ -18,7 +18,7 @@ from typing import Final
 from automation import system
 from automation.outcome import FedError
 from emulator import paths
-from emulator.fabric.azurite import NODE_PACKAGE, uv
+from emulator.fabric.node import FromPyPI, clean_install, npm, uv
 
 FOLDER: Final = Path(__file__).with_name("tools")
 OLDEST_NODE: Final = 20
@@ -75,8 +75,7 @@ def _npm_packages() -> Path:
     def build(folder: Path) -> None:
         for file in (manifest, lock):
             shutil.copy(file, folder)
-        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
-        _run([*_npm(), "ci", *options])
+        _run(clean_install(_npm(), folder))
 
     return _installed("npm", [manifest, lock], build)
 
@@ -89,25 +88,15 @@ def _node() -> str:
         version = _run([found, "--version"]).strip().removeprefix("v")
         if int(version.partition(".")[0]) >= OLDEST_NODE:
             return found
-    folder = paths.cache() / "node" / NODE_PACKAGE.partition("==")[2]
-    if not (folder / "complete").exists():
-        target = ["--python", sys.executable, "--target", str(folder)]
-        _run([uv(), "pip", "install", "--quiet", *target, NODE_PACKAGE])
-        (folder / "complete").touch()
-    return str(next(folder.rglob("bin/node")))
+    node = FromPyPI(paths.cache())
+    if not node.installed:
+        _run(node.install())
+        node.finished()
+    return node.program
 
 
 def _npm() -> list[str]:
-    node = _node()
-    own = next(Path(node).parents[1].rglob("npm/bin/npm-cli.js"), None)
-    if own is not None:
-        return [node, str(own)]
-    npm = shutil.which("npm")
-    if npm is None:
-        raise FedError(
-            f"{node} is there, but not npm, which installs Microsoft's report validator: install npm"
-        )
-    return [npm]
+    return npm(_node())
 
 
 def _installed(name: str, sources: Sequence[Path], build: Callable[[Path], None]) -> Path:

