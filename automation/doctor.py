@@ -184,25 +184,23 @@ def _networks() -> Iterator[Finding]:
 
 def _browser() -> Finding:
     """Look for the browser that the tests of the local dashboards need; people use their own."""
-    if (program := browser.find()) is not None:
-        return Finding(name="browser", state=GOOD, detail=f"{program}, for the tests of the local dashboards")
-    can_install = system.can_install()
-    return Finding(
-        name="browser",
-        state=NOTE,
-        detail="neither Chromium nor Chrome: the tests of the local dashboards need one",
-        cure="./fed test installs it" if can_install else system.cure(sorted(browser.NEED.programs.values())),
-    )
+    program = browser.find()
+    missing = [] if program else sorted(browser.NEED.programs.values())
+    return _for_tests("browser", "the local dashboards", missing, str(program))
 
 
 def _mono() -> Finding:
     """Look for what the tests of the Power BI models need; nothing else here does."""
-    missing = system.missing_packages(system.POWER_BI)
+    return _for_tests("mono", "the Power BI models", system.missing_packages(system.POWER_BI), "there")
+
+
+def _for_tests(name: str, of: str, missing: list[str], found: str) -> Finding:
+    """Judge what only tests of something need, by its packages that are missing: no fault, to know."""
     if not missing:
-        return Finding(name="mono", state=GOOD, detail="there, for the tests of the Power BI models")
+        return Finding(name=name, state=GOOD, detail=f"{found}, for the tests of {of}")
     return Finding(
-        name="mono",
+        name=name,
         state=NOTE,
-        detail=f"packages are missing: {', '.join(missing)}; the tests of the Power BI models need them",
+        detail=f"packages are missing: {', '.join(missing)}; the tests of {of} need them",
         cure="./fed test installs them" if system.can_install() else system.cure(missing),
     )
