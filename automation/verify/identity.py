@@ -21,6 +21,7 @@ from automation.verify.roles import (
     ROLES,
     SNAPSHOT_CONTRIBUTOR,
     Role,
+    role_guid,
 )
 from federation.intent import CURATED_ONLY, Intent
 
@@ -155,7 +156,7 @@ class _Computation:
             )
 
     def _assign(self, assignment: Resource) -> None:
-        guid = str(assignment.at("roleDefinitionId")).lower().rsplit("/", 1)[-1]
+        guid = role_guid(assignment)
         scope, role = key_of(str(assignment.at("scope"))), ROLES.get(guid)
         holder = str(assignment.at("principalId")).lower()
         label = f"role assignment {assignment.name} ({role.name if role else guid} on {scope})"

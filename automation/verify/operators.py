@@ -14,7 +14,7 @@ from typing import Final
 
 from automation.verify.finding import Finding, Kind
 from automation.verify.resources import AZURE, Resource, key_of, subscription_of
-from automation.verify.roles import ROLES
+from automation.verify.roles import ROLES, role_guid
 from infra.rights import Right
 from infra.roles import CONDITION_VERSION
 from infra.roles import ROLES as GIVEN
@@ -89,17 +89,13 @@ def _is_whole(scope: str) -> bool:
     return not subscription_of(scope) or scope.count("/") == 2
 
 
-def _guid(assignment: Resource) -> str:
-    return str(assignment.at("roleDefinitionId")).lower().rsplit("/", 1)[-1]
-
-
 def _role(assignment: Resource) -> str:
-    role = ROLES.get(_guid(assignment))
-    return role.name if role else f"role {_guid(assignment)}"
+    role = ROLES.get(role_guid(assignment))
+    return role.name if role else f"role {role_guid(assignment)}"
 
 
 def _is_a_persons(assignment: Resource) -> bool:
-    role = ROLES.get(_guid(assignment))
+    role = ROLES.get(role_guid(assignment))
     return assignment.at("principalType") in _PEOPLE and role is not None and role.manages
 
 
@@ -108,7 +104,7 @@ def _differences(assignment: Resource, right: Right, principal: str | None) -> I
         yield f"there is no identity {right.identity}"
     elif str(assignment.at("principalId")).lower() != principal.lower():
         yield f"its principal is {assignment.at('principalId')}, not {principal} ({right.identity})"
-    if _guid(assignment) != GIVEN[right.role]:
+    if role_guid(assignment) != GIVEN[right.role]:
         yield f"its role is {_role(assignment)}, not {right.role}"
     if _scope(assignment) != key_of(f"/subscriptions/{right.subscription}"):
         yield f"its scope is {_scope(assignment)}, not /subscriptions/{right.subscription}"

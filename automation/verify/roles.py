@@ -6,6 +6,8 @@ https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 from dataclasses import dataclass
 from typing import Final
 
+from automation.verify.resources import Resource
+
 LIST, READ, WRITE, DELETE = "list", "read", "write", "delete"
 READ_TABLES = "read the dashboard's tables in"
 PULL, PUSH = "pull", "push"
@@ -77,3 +79,8 @@ ROLES: Final = {
 """By GUID, lower case."""
 
 BY_NAME: Final = {role.name: role for role in ROLES.values()}
+
+
+def role_guid(assignment: Resource) -> str:
+    """Return the id by which an assignment names its role, as ROLES has it."""
+    return str(assignment.at("roleDefinitionId")).lower().rsplit("/", 1)[-1]
