@@ -30,7 +30,8 @@ def command(  # noqa: PLR0917 typer reads the order
 ) -> None:
     """Train a model over the hospitals' private data and show what it is worth; Ctrl-C only stops watching.
 
-    What the job needs from another job (the statistics, for `heart`) is run first.
+    What the job needs from another job (the statistics, for `heart`) is run first; the job itself is
+    submitted by this command when that has ended, so stopping it before leaves the job unsubmitted.
     """
     from automation.operate import session  # noqa: PLC0415 slow
 

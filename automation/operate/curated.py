@@ -40,7 +40,10 @@ def of_target(target: Target, outputs: Mapping[str, Any], party: str) -> Files:
     ran = running_fabric(target).exec(vm_name(outputs, party), READ, container="container-server")
     if ran.code:
         raise FedError(f"{party}'s VM could not read its tables: {ran.stderr.strip()[-500:]}")
-    found = {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}
+    try:
+        found = {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise FedError(f"{party}'s VM answered with something else than tables ({error})") from error
     return _tables(found, party)
 
 

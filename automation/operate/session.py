@@ -29,7 +29,7 @@ def train(
         job_id = str(centre.ask("resume", resume)["id"])
     else:
         for needed in training.prerequisites(job):
-            training.check(_watch(centre, training.submit(centre, needed, None, ())))
+            training.check(_watch(centre, training.submit(centre, needed, None, ()), wanted_by=job))
         job_id = training.submit(centre, job, rounds, parameters)
     answer = _watch(centre, job_id)
     if as_json:
@@ -62,8 +62,11 @@ def _centre(stack: str, on: On) -> Centre:
     return Centre.of(target.arm(), deploy.outputs(target))
 
 
-def _watch(centre: Centre, job_id: str) -> training.Answer:
-    """Follow a job to its end, showing each change; Ctrl-C leaves it running."""
+def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> training.Answer:
+    """Follow a job to its end, showing each change; Ctrl-C leaves it running.
+
+    `wanted_by` is the job that is to be submitted when this one has ended.
+    """
     said, answer = "", {}  # type: tuple[str, training.Answer]
     try:
         with stderr.status(f"job {job_id[:8]}") as status:
@@ -75,6 +78,10 @@ def _watch(centre: Centre, job_id: str) -> training.Answer:
                 said = sentence
     except KeyboardInterrupt:
         stderr.print(f"fed: job {job_id} goes on. To watch it again: ./fed train --follow {job_id}")
+        if wanted_by:
+            stderr.print(
+                f"fed: {wanted_by}, which needs it, was not submitted. To run both: ./fed train again"
+            )
         sys.exit(130)
     if stderr.is_terminal:
         stderr.print(f"fed: {said}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from container_server.engine import EXEC_OUTPUT_LIMIT
 
 from federation.values import SMALLEST_CELLS
 from tests.unit import curation_world as world
@@ -225,7 +226,20 @@ class TestForeignJobs:
         main(tmp_path)
         answer = json.loads(capsys.readouterr().out)
         assert named in answer["refused"][bad["id"]]
+        assert answer["left_out"] == 1
         assert [row["run_key"] for row in rows(tmp_path / "tables", "centre", "dim_run")] == [good["id"]]
+
+    def test_answer_stays_short_however_many_jobs_are_left_out(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        bad = [{**world.training_run(number, rounds=1), "progress": "x" * 500} for number in range(1, 301)]
+        (tmp_path / "request.json").write_text(json.dumps(world.request(*bad)))
+        main(tmp_path)
+        printed = capsys.readouterr().out
+        answer = json.loads(printed)
+        assert answer["left_out"] == 300
+        assert bad[0]["id"] in answer["refused"]
+        assert len(printed) < EXEC_OUTPUT_LIMIT
 
     def test_run_with_a_round_on_few_patients_shows_no_round(self, tmp_path: Path) -> None:
         run = world.training_run(1, rounds=2)

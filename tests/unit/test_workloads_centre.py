@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,6 +127,23 @@ class TestMembership:
         world.centre.commands.approve({"hospital": "cleveland"})
         assert list(allowed(world)) == ["cleveland"]
 
+    def test_one_that_comes_back_is_greeted_though_the_service_was_killed_meanwhile(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.turn(10)
+        world.members = []
+        world.turn(10)
+        shutil.rmtree(world.channel.folder)
+        world.stores.clear()
+        world.members = ["cleveland"]
+        with monkeypatch.context() as killed:
+            killed.setattr(Members, "take_in", lambda *_, **__: sys.exit("killed"))
+            with pytest.raises(SystemExit):
+                world.turn(10)
+        world.centre = world.new_centre()
+        world.turn(10)
+        assert (world.channel.folder / "desired.json").is_file()
+
     def test_metadata_that_fails_or_lies_removes_nobody(self, world: World) -> None:
         world.turn(10)
         before = allowed(world)
@@ -230,7 +248,7 @@ class TestCertificates:
 
     def test_a_state_file_survives(self, tmp_path: Path) -> None:
         first = Members(tmp_path / "members.json", tmp_path / "allowed.json")
-        first.follow(["cleveland"])
+        first.take_in("cleveland", manual=False)
         first.change("cleveland", status="approved", serial="ab")
         again = Members(tmp_path / "members.json", tmp_path / "allowed.json")
         assert again.get("cleveland").admitted
@@ -472,6 +490,24 @@ class TestJobs:
         world.centre = world.new_centre()
         world.turn(5)
         assert not [call for call in world.store("server").calls if call.startswith("write")]
+
+    def test_results_reach_a_hospital_that_could_not_be_reached_at_first(
+        self, world: World, centre: CentreAgent, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        world.turn(10)
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        results = world.centre_config.work / "jobs" / job_id / "results"
+        (results / "global").mkdir(parents=True)
+        (results / "global/model.json").write_text("{}")
+        world.channel.failure = StorageUnreachableError("no route")
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        world.turn(10)
+        assert "results not handed on to cleveland: no route" in capsys.readouterr().out
+        assert (world.store("server").folder / "results" / job_id / "results/global/model.json").is_file()
+        world.centre = world.new_centre()
+        world.channel.failure = None
+        world.turn(10)
+        assert (world.channel.folder / "results" / job_id / "model.json").is_file()
 
     @pytest.mark.parametrize(
         ("nvflare", "progress", "expected"),

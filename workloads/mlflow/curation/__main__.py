@@ -1,7 +1,7 @@
 """`python -m curation FOLDER`: FOLDER/request.json -> FOLDER/tables/<party>/<table>.parquet.
 
-Prints `{"rows": {party: rows}, "refused": {job id: why it could not be read}}`, or `{"error": ...}` and ends
-with 1.
+Prints `{"rows": {party: rows}, "left_out": jobs, "refused": {job id: why it could not be read}}`, or
+`{"error": ...}` and ends with 1.
 """
 
 import json
@@ -15,6 +15,12 @@ from .request import Request
 from .schema import TABLES
 from .tables import curate
 
+MOST_REASONS = 100
+REASON_LENGTH = 200
+"""Of the jobs left out the first of the request (the newest) are told, and why in short: who asked reads
+64 KiB.
+"""
+
 
 def main(folder: Path) -> None:
     """Read, curate, write; an older answer is removed first."""
@@ -26,7 +32,9 @@ def main(folder: Path) -> None:
         for name, rows in contents.items():
             write(TABLES[name], rows, out / party / f"{name}.parquet")
     counts = {party: sum(map(len, contents.values())) for party, contents in tables.items()}
-    print(json.dumps({"rows": counts, "refused": dict(request.refused)}))
+    newest = list(request.refused.items())[:MOST_REASONS]
+    told = {job_id: reason[:REASON_LENGTH] for job_id, reason in newest}
+    print(json.dumps({"rows": counts, "left_out": len(request.refused), "refused": told}))
 
 
 if __name__ == "__main__":

@@ -127,17 +127,15 @@ class CentreAgent:
         say("server started")
 
     def _follow_members(self) -> None:
-        known = set(self._members.all())
-        came, gone = self._members.follow(members(self._user_data))
+        came, gone = self._members.compare(members(self._user_data))
         for name in came:
             self._enrolments.reopen(name)
             self._curation.forget(name)
-            say("member", hospital=name, back=name in known)
-            if name in known and self._config.approval == "manual":
-                self._members.revoke(name, "it had left and came back")
-            elif name in known:
-                self._members.receive_back(name)
+            # Last, and in one step: whoever is killed before it does all this again.
+            back = self._members.take_in(name, manual=self._config.approval == "manual")
+            say("member", hospital=name, back=back)
         for name in gone:
+            self._members.let_go(name)
             say("member gone: its certificate is no longer accepted", hospital=name)
 
     def _hand_results_on(self) -> None:

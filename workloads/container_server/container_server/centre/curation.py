@@ -90,7 +90,7 @@ class Curation:
             raise CurationError(f"the tables could not be made: {reason}")
         for job_id, reason in refused.items():
             say("job left out of the tables", job_id=job_id, reason=reason)
-        say("tables made", jobs=len(ended), rows=answer["rows"])
+        say("tables made", jobs=len(ended), left_out=answer.get("left_out"), rows=answer["rows"])
 
     def _site(self, name: str) -> dict[str, Any]:
         report = self._enrolments.channel(name).report

@@ -15,31 +15,56 @@ from container_server.files import read_json, write_json
 from container_server.log import say
 from container_server.storage import BlobStore
 
+CENTRE = "centre"
+
 
 class Distribution:
-    """Remembers, in `memory`, which job was handed to whom."""
+    """Remembers, in `memory`, to whom each job that ended is still to be handed."""
 
     def __init__(self, store: BlobStore, jobs: Jobs, enrolments: Enrolments, memory: Path):
         self._store = store
         self._jobs = jobs
         self._enrolments = enrolments
         self._memory = memory
-        self._done: dict[str, list[str]] = read_json(memory) or {}
+        self._owed: dict[str, list[str]] = read_json(memory) or {}
 
     def step(self, hospitals: Iterable[str]) -> None:
-        """Hand on what ended. Raises TransientError when the centre's own container cannot be reached."""
+        """Hand on what ended to those who were members then. One that cannot be reached holds up no other.
+
+        Raises TransientError when somebody has to be tried again.
+        """
         names = sorted(hospitals)
+        failed: dict[str, str] = {}
         for job in self._jobs.all():
-            if job.over and "centre" not in self._done.get(job.job_id, []):
+            if job.over and job.job_id not in self._owed:
+                self._owe(job, [CENTRE, *names])
+            for party in self._owed.get(job.job_id, ()):
+                if party not in failed and party in {CENTRE, *names}:
+                    self._try(job, party, failed)
+        if failed:
+            raise TransientError(
+                "; ".join(f"results not handed on to {name}: {failed[name]}" for name in failed)
+            )
+
+    def _try(self, job: Job, party: str, failed: dict[str, str]) -> None:
+        try:
+            if party == CENTRE:
                 self._to_centre(job)
-                for name in names:
-                    self._to_hospital(job, name)
+            else:
+                self._to_hospital(job, party)
+        except TransientError as error:
+            failed[party] = str(error)
+        else:
+            self._owe(job, [other for other in self._owed[job.job_id] if other != party])
+
+    def _owe(self, job: Job, parties: list[str]) -> None:
+        self._owed[job.job_id] = parties
+        write_json(self._memory, self._owed)
 
     def _to_centre(self, job: Job) -> None:
         folder = self._jobs.folder / job.job_id
         for path in sorted(folder.rglob("*.json")) + sorted(folder.glob("results/**/*.npy")):
             self._store.write(f"results/{job.job_id}/{path.relative_to(folder)}", path.read_bytes())
-        self._note(job, "centre")
         say("results stored", job=job.name, job_id=job.job_id, state=job.state)
 
     def _to_hospital(self, job: Job, hospital: str) -> None:
@@ -48,15 +73,6 @@ class Distribution:
         own = results / "hospitals" / f"{hospital}.json"
         if own.is_file():
             files["hospital.json"] = own
-        try:
-            for name, path in files.items():
-                store = self._enrolments.channel(hospital).store
-                store.write(f"results/{job.job_id}/{name}", path.read_bytes())
-        except TransientError as error:
-            say("results not delivered", job_id=job.job_id, hospital=hospital, reason=str(error))
-            return
-        self._note(job, hospital)
-
-    def _note(self, job: Job, receiver: str) -> None:
-        self._done.setdefault(job.job_id, []).append(receiver)
-        write_json(self._memory, self._done)
+        store = self._enrolments.channel(hospital).store
+        for name, path in files.items():
+            store.write(f"results/{job.job_id}/{name}", path.read_bytes())

@@ -94,7 +94,6 @@ class Enrolments:
     def reopen(self, hospital: str) -> None:
         """Begin anew with a hospital that came, or came back: its container went with it and is empty."""
         self._channels.pop(hospital, None)
-        self._members.forget_desired(hospital)
 
     def step(self) -> bool:
         """Look where it is due. True while somebody is waiting for a quick answer."""

@@ -77,19 +77,33 @@ class Members:
             self._save()
             return self._members[hospital]
 
-    def follow(self, listed: Iterable[str]) -> tuple[list[str], list[str]]:
-        """Take the list of members as it is now: returns who came (or came back) and who left."""
+    def compare(self, listed: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Compare the list of members with what is known: who came (or came back), and who left."""
         with self._lock:
-            names = set(listed)
             present = {name for name, member in self._members.items() if not member.left}
-            came, gone = sorted(names - present), sorted(present - names)
-            for name in came:
-                self._members[name] = replace(self._members.get(name, Member()), left=False)
-            for name in gone:
-                self._members[name] = replace(self._members[name], left=True)
-            if came or gone:
-                self._save()
-            return came, gone
+            return sorted(set(listed) - present), sorted(present - set(listed))
+
+    def take_in(self, hospital: str, *, manual: bool) -> bool:
+        """Take in a hospital that came; say whether it came back.
+
+        Its container is a new, empty one, so its desired state is to be written. One that comes back is
+        admitted with the certificate it has; where approval is manual, a person must say so again. One that
+        was revoked as it left asks anew, and the certificate it had stays refused.
+        """
+        with self._lock:
+            known = self._members.get(hospital)
+            member = replace(known or Member(), left=False, generation=0)
+            if known and manual:
+                member = replace(member, status="revoked", granted=False, reason="it had left and came back")
+            elif member.status == "revoked":
+                member = replace(member, status="new", serial="", request_sha256="", granted=False, reason="")
+            self._members[hospital] = member
+            self._save()
+            return known is not None
+
+    def let_go(self, hospital: str) -> None:
+        """Take note that a hospital left."""
+        self.change(hospital, left=True)
 
     def approve(self, hospital: str) -> Member:
         """An operator's yes: the waiting request is signed, a revoked hospital may enrol again."""
@@ -106,16 +120,6 @@ class Members:
         with self._lock:
             self.get(hospital)
             return self.change(hospital, status="revoked", granted=False, reason=reason)
-
-    def receive_back(self, hospital: str) -> None:
-        """Let a hospital that was revoked as it left ask again; the certificate it had stays refused."""
-        with self._lock:
-            if self.get(hospital).status == "revoked":
-                self.change(hospital, status="new", serial="", request_sha256="", granted=False, reason="")
-
-    def forget_desired(self, hospital: str) -> None:
-        """Take note that a hospital's container is a new, empty one: its desired state is to be written."""
-        self.change(hospital, generation=0)
 
     def locked(self, action: Callable[[], None]) -> None:
         """Run something while nobody else changes members."""
