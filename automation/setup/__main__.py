@@ -1,4 +1,4 @@
-"""Make ``.venv`` and the engine ready: ``python -m automation.setup [--no-engine] [--dev]``.
+"""Make ``.venv`` and the engine ready: ``python -m automation.setup [--no-engine] [--dev] [--machines]``.
 
 Exit codes: 0 ready, 3 something is missing that only a person can mend, 130 interrupted.
 """
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from automation.setup import engine, packages
-from automation.setup.problem import ProblemError
+from automation.setup.problem import ProblemError, run
 from automation.setup.progress import Progress
 from engine import build
 
 PACKAGES_USUALLY = "5 to 60 seconds"
+MACHINES_USUALLY = "1 to 3 minutes beside the engine"
 
 
 def main() -> int:
@@ -25,12 +26,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="automation.setup", description=__doc__.partition("\n")[0])
     parser.add_argument("--no-engine", action="store_true", help="prepare the packages only")
     parser.add_argument("--dev", action="store_true", help="also install what the tests need")
+    parser.add_argument(
+        "--machines", action="store_true", help="while an engine is made, also what the emulated machines run"
+    )
     wanted = parser.parse_args()
     try:
         if platform.system() != "Linux":
             raise ProblemError(f"fed runs on Linux, not on {platform.system()}: use a VM or WSL 2")
         _lock_clone()
-        _prepare(dev=wanted.dev, with_engine=not wanted.no_engine)
+        _prepare(dev=wanted.dev, with_engine=not wanted.no_engine, with_machines=wanted.machines)
     except ProblemError as error:
         _end(3, str(error))
     except KeyboardInterrupt:
@@ -54,8 +58,8 @@ def _lock_clone() -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
-def _prepare(*, dev: bool, with_engine: bool) -> None:
-    """Run the two preparations beside each other."""
+def _prepare(*, dev: bool, with_engine: bool, with_machines: bool) -> None:
+    """Run the preparations beside each other."""
 
     def make_packages() -> None:
         if not packages.is_ready(dev=dev):
@@ -66,13 +70,26 @@ def _prepare(*, dev: bool, with_engine: bool) -> None:
         with progress.task("engine", build.USUALLY) as task:
             return engine.prepare(task, installing)
 
+    def make_machines() -> None:
+        installing.result()
+        with progress.task("machines", MACHINES_USUALLY) as task:
+            task.say("installing what they run")
+            try:
+                run(["nice", packages.VENV / "bin" / "python", "-P", "-m", "automation.ahead"])
+                task.say("what they run is installed")
+            except ProblemError as error:
+                task.say(f"left to the deployment: {str(error).splitlines()[-1]}")
+
     found = engine.chosen()
     pool = ThreadPoolExecutor()
     with Progress() as progress:
         installing = pool.submit(make_packages)
         building = pool.submit(make_engine) if with_engine and not found else None
+        ahead = pool.submit(make_machines) if with_machines and building else None
         installing.result()
         found = building.result() if building else found
+        if ahead:
+            ahead.result()
     if found:
         engine.write_stamp(found)
 

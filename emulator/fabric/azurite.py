@@ -1,22 +1,17 @@
 """Azurite, the one blob store behind all emulated accounts.
 
-Installed on first use from the committed lock file, into the cache that clones share. It runs on the
-sandbox's own loopback, where only the front door reaches it, and knows every account (`any-account.cjs`).
-What it holds follows ARM: containers are made when they are first used, and removed when ARM has them no
-more.
+Installed on first use (`installed`). It runs on the sandbox's own loopback, where only the front door reaches
+it, and knows every account (`any-account.cjs`). What it holds follows ARM: containers are made when they are
+first used, and removed when ARM has them no more.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import json
 import logging
-import os
-import shutil
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -24,13 +19,13 @@ from xml.etree import ElementTree
 import aiohttp
 
 from emulator.arm import certificates
+from emulator.fabric import installed
 from emulator.fabric.errands import Errands
 from emulator.fabric.errors import FabricError
-from emulator.fabric.node import FromPyPI, clean_install, npm
 from emulator.fabric.settings import Settings
 from emulator.fabric.tokens import Identity, Issuer
 
-_FILES = Path(__file__).with_name("azurite")
+_ANY_ACCOUNT = installed.AZURITE_LOCK.with_name("any-account.cjs")
 _PORT = 10000
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -195,7 +190,7 @@ class Azurite:
         )
         with (self._settings.state / "azurite.log").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *(node, "--require", str(_FILES / "any-account.cjs")),
+                *(node, "--require", str(_ANY_ACCOUNT)),
                 "node_modules/azurite/dist/src/blob/main.js",
                 *("--blobHost", "127.0.0.1", "--blobPort", str(_PORT), "--location", str(location)),
                 *("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--oauth", "basic"),
@@ -233,44 +228,10 @@ class Azurite:
         return True
 
     async def _install(self) -> tuple[Path, str]:
-        """Return the folder that Azurite is installed in, and the Node.js to run it with."""
-        cache = self._settings.cache
-        node = shutil.which("node")
-        if node is None:
-            node = await self._install_node(cache)
-        lock = (_FILES / "package-lock.json").read_bytes()
-        folder = cache / "azurite" / hashlib.sha256(lock).hexdigest()[:16]
-        if not (folder / "complete").exists():
-            unfinished = folder.with_name(f"{folder.name}.{os.urandom(4).hex()}")
-            unfinished.mkdir(parents=True)
-            unfinished.chmod(0o755)
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(_FILES / name, unfinished)
-            log.info("installing Azurite into %s", folder)
-            try:
-                await self._errands.run(
-                    clean_install(npm(node), unfinished),
-                    self._settings.state / "azurite.log",
-                    "install Azurite from its npm packages",
-                )
-                (unfinished / "complete").touch()
-                with contextlib.suppress(OSError):  # another clone was first
-                    unfinished.rename(folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-        return folder, node
+        async def run(argv: Sequence[str], what: str) -> None:
+            await self._errands.run(argv, self._settings.state / "azurite.log", what)
 
-    async def _install_node(self, cache: Path) -> str:
-        node = FromPyPI(cache)
-        if not node.installed:
-            log.info("installing Node.js into %s", cache)
-            await self._errands.run(
-                node.install(),
-                self._settings.state / "azurite.log",
-                "install Node.js from PyPI (this machine has no node)",
-            )
-            node.finished()
-        return node.program
+        return await installed.azurite(self._settings.cache, run)
 
     async def _admin(self, method: str, account: str, container: str) -> int:
         """Send a request of the fabric's own on a container; return the status."""

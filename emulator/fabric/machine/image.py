@@ -1,25 +1,20 @@
 """Makes an image of a pushed build context, without an engine: its files, and a venv from its requirements.
 
-A venv is made once for each content of a requirements file and shared by all images and clones through the
-cache. It is relocatable, so that containers see it at /opt/venv while it lies elsewhere.
+The venv lies in the cache, shared by all images and clones (`installed`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shlex
-import shutil
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.fabric import installed
 from emulator.fabric.errands import Errands
 from emulator.fabric.errors import FabricError
 from emulator.fabric.machine import dockerfile
 from emulator.fabric.machine.dockerfile import ImageConfig
-
-_MADE = ".complete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +32,7 @@ class Images:
 
     def __init__(self, snapshots: Path, cache: Path, errands: Errands, log: Path) -> None:
         self._snapshots = snapshots
-        self._venvs = cache / "venvs"
+        self._cache = cache
         self._errands = errands
         self._log = log
         self._made: dict[str, Image] = {}
@@ -66,39 +61,7 @@ class Images:
         )
 
     async def _venv(self, requirements: Path) -> Path:
-        python = f"{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]} {sys.base_prefix}"
-        mark = hashlib.sha256(requirements.read_bytes() + python.encode()).hexdigest()[:20]
-        venv = self._venvs / mark
-        if not (venv / _MADE).exists():
-            self._venvs.mkdir(parents=True, exist_ok=True)
-            await self._errands.run(
-                ["flock", str(self._venvs / f"{mark}.lock"), "sh", "-ec", _script(venv, requirements)],
-                self._log,
-                f"make the Python environment of {requirements}",
-            )
-        return venv
+        async def run(argv: Sequence[str], what: str) -> None:
+            await self._errands.run(argv, self._log, what)
 
-
-def _script(venv: Path, requirements: Path) -> str:
-    uv = Path(sys.executable).with_name("uv")
-    command = str(uv) if uv.exists() else shutil.which("uv")
-    if command is None:
-        raise FabricError("uv is missing: the images' Python environments cannot be made. Run ./fed doctor.")
-    words = {
-        "uv": command,
-        "new": f"{venv}.new",
-        "venv": str(venv),
-        "python": str(Path(sys.base_prefix) / "bin" / "python3"),
-        "requirements": str(requirements),
-        "made": f"{venv}/{_MADE}",
-    }
-    quoted = {name: shlex.quote(word) for name, word in words.items()}
-    return (
-        "test -e {made} && exit 0\n"
-        "rm -rf {new} {venv}\n"
-        "{uv} venv --quiet --relocatable --python {python} {new}\n"
-        "{uv} pip install --quiet --compile-bytecode --require-hashes --python {new}/bin/python "
-        "-r {requirements}\n"
-        "mv {new} {venv}\n"
-        "touch {made}\n"
-    ).format(**quoted)
+        return await installed.python_environment(self._cache, requirements, run)
