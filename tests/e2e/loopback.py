@@ -4,9 +4,10 @@ The container servers run here, on threads; storage is a folder; each "container
 image's own code in a virtual environment made from the image's pinned requirements.
 """
 
+import asyncio
 import base64
 import contextlib
-import hashlib
+import functools
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,28 +29,27 @@ from container_server.engine import ContainerState, Running
 from container_server.hospital.agent import HospitalAgent
 from container_server.nvflare_cli import Nvflare
 
+from emulator import paths
+from emulator.fabric import installed
 from tests.unit.workloads_fakes import FolderStore
 from workloads.data import heart_data
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fed" / "venvs"
 PATIENCE = 300.0
 """Seconds after which something that should happen is taken not to: many times what a quiet machine needs."""
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 
 
+@functools.cache
 def environment_of(image: str) -> Path:
-    """The virtual environment of an image's requirements, made once a version; its bin folder."""
+    """The virtual environment of an image's requirements, which the fabric uses too; its bin folder."""
+
+    async def run(argv: Sequence[str], what: str) -> None:
+        process = await asyncio.create_subprocess_exec(*argv)
+        assert await process.wait() == 0, f"could not {what}"
+
     requirements = WORKLOADS / image / "requirements.txt"
-    folder = CACHE / f"{image}-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]}"
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
-        install = ["uv", "pip", "install", "-q", "--require-hashes", "--compile-bytecode"]
-        python = str(folder / "bin" / "python")
-        subprocess.run([*install, "-p", python, "-r", str(requirements)], check=True)
-        (folder / "complete").touch()
-    return folder / "bin"
+    return asyncio.run(installed.python_environment(paths.cache(), requirements, run)) / "bin"
 
 
 def free_port() -> int:

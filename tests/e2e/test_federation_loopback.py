@@ -207,31 +207,10 @@ class TestFaults:
         federation.wait(f"round {after}", lambda: federation.fedctl("job", id=job_id)["round"] >= after)
         return job_id
 
-    def test_a_job_survives_the_servers_death_by_being_resumed(
-        self, federation: Federation, statistics: Any
-    ) -> None:
-        job_id = self.started(federation, rounds=30, after=4)
-        assert federation.centre is not None
-        federation.centre.engine.kill("fl-server")
-        assert federation.fedctl("status")["registered"] == 0
-        federation.wait_registered(3)
-        lost = federation.wait_job(job_id)
-        assert lost["state"] == "failed"
-        assert "the server stopped" in lost["reason"]
-        federation.wait(
-            "MLflow knows",
-            lambda: {run["info"]["status"] for run in runs_of(federation, "heart", job_id)} == {"FAILED"},
-        )
-        resumed = federation.fedctl("resume", id=job_id)
-        assert resumed["round"] == lost["round"]
-        finished = federation.wait_job(resumed["id"])
-        assert (finished["state"], finished["resumed_from"]) == ("finished", job_id)
-        assert len(finished["seconds"]) == 30 - lost["round"] + 1
-
     def test_a_client_that_dies_costs_rounds_but_not_the_job(
         self, federation: Federation, statistics: Any
     ) -> None:
-        job_id = self.started(federation, rounds=9, after=3)
+        job_id = self.started(federation, rounds=5, after=2)
         federation.hospitals["hungary"].engine.kill("fl-client")
         finished = federation.wait_job(job_id)
         assert finished["state"] == "finished"
