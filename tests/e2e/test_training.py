@@ -351,7 +351,7 @@ class TestFaults:
     def test_hospitals_that_are_cut_off_or_die_cost_rounds_but_not_the_job(
         self, federation: Federation, trained: Trained
     ) -> None:
-        """More rounds than this needs, so the job is stopped in the end; one that ends so is run on loopback."""
+        """More rounds than this needs, so it is stopped at the end; on loopback such a job goes to its end."""
         del trained
         job = federation.submit(rounds=200, after=1)
 
@@ -367,9 +367,7 @@ class TestFaults:
         cut = federation.fabric.inside(federation.machine("va-long-beach"), ["nft", "-f", "-"])
         subprocess.run(cut, input=CUT, text=True, check=True)
         try:
-            wait_until(
-                lambda: len(missed("va-long-beach")) >= 2, "two rounds without the one that is cut off"
-            )
+            wait_until(lambda: len(missed("va-long-beach")) >= 2, "two rounds without the one cut off")
         finally:
             subprocess.run(cut, input="delete table ip cut", text=True, check=True)
         wait_until(lambda: takes_part("va-long-beach"), "the hospital that was cut off takes part again")
