@@ -351,7 +351,7 @@ class TestFaults:
     def test_hospitals_that_are_cut_off_or_die_cost_rounds_but_not_the_job(
         self, federation: Federation, trained: Trained
     ) -> None:
-        """More rounds than this needs, so it is stopped at the end; on loopback such a job goes to its end."""
+        """More rounds than this needs, so it is stopped at last; on loopback such a job goes to its end."""
         del trained
         job = federation.submit(rounds=200, after=1)
 
