@@ -118,7 +118,7 @@ def _files() -> list[str]:
 
 def _pytest(tests: Sequence[str], workers: int, keyword: str | None) -> bool:
     """Run pytest; its own summary is the last thing printed."""
-    options = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
+    options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"] if workers > 1 else []
     if keyword:
         options += ["-k", keyword]
     present = [test for test in tests if Path(ROOT, test.partition("::")[0]).exists()]

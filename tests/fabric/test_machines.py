@@ -179,6 +179,17 @@ class Federation:
 
         return reason(self.cloud.wait_for_health(machine(party), reason, 40))
 
+    def starts(self, party: str) -> int:
+        """How often the worker of a machine has started, as it counted on the data disk."""
+        return int(self.run(party, "cat /var/lib/fed/worker/starts"))
+
+    def wait_for_starts(self, party: str, count: int) -> None:
+        """Wait until the worker has started so often, and not more often."""
+        deadline = time.monotonic() + 30
+        while self.starts(party) < count and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert self.starts(party) == count
+
     def run(self, party: str, script: str) -> str:
         """Run a script in a machine, which must succeed."""
         ran = self.fabric.run(f"vm-{party}", script)
@@ -400,14 +411,13 @@ class TestIsolation:
 
 class TestPower:
     def test_restart_policies_bring_containers_back(self, federation: Federation) -> None:
-        before = int(federation.run("one", "cat /var/lib/fed/worker/starts"))
+        before = federation.starts("one")
         federation.run("one", "docker kill worker")
         federation.cloud.wait_for_health(
             machine("one"), lambda health: health["containers"][0]["restarts"] > 0
         )
         federation.container(machine("one"), "worker", "running")
-        time.sleep(0.3)
-        assert int(federation.run("one", "cat /var/lib/fed/worker/starts")) == before + 1
+        federation.wait_for_starts("one", before + 1)
         federation.run("one", "docker stop worker")
         assert federation.container(machine("one"), "worker", "exited")["exitCode"] == 3
         federation.run("one", "docker start worker")
@@ -416,6 +426,7 @@ class TestPower:
     def test_power_goes_off_and_on_and_the_disk_stays(self, federation: Federation) -> None:
         cloud, fabric = federation.cloud, federation.fabric
         federation.run("two", "echo kept > /var/lib/fed/worker/note")
+        starts = federation.starts("two")
         cloud.power(machine("two"), "deallocated")
         fabric.wait_ready(cloud.revision)
         with pytest.raises(FabricError, match="no machine vm-two is running"):
@@ -424,12 +435,11 @@ class TestPower:
         fabric.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
         assert federation.run("two", "cat /var/lib/fed/worker/note") == "kept\n"
-        starts = int(federation.run("two", "cat /var/lib/fed/worker/starts"))
+        federation.wait_for_starts("two", starts + 1)
         cloud.power(machine("two"), "restart")
         fabric.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
-        time.sleep(0.3)
-        assert int(federation.run("two", "cat /var/lib/fed/worker/starts")) == starts + 1
+        federation.wait_for_starts("two", starts + 2)
 
     def test_a_container_joins_its_network_again_though_the_one_before_lingers(
         self, federation: Federation
