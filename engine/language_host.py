@@ -334,10 +334,21 @@ def serve(arguments: list[str]) -> None:
     for ended_by in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ended_by, leave)
     server.start()
+    if not shows_debug_messages(os.getppid()):
+        log.debug = lambda *_, **__: None  # type: ignore[assignment]
     gc.disable()  # one program, then the process ends: looking for garbage only takes time
     print(port, flush=True)
     wait_for_end_of_reader(sys.stdout.fileno())
     leave()
+
+
+def shows_debug_messages(engine: int) -> bool:
+    """Tell whether an engine was started with ``--debug``.
+
+    Otherwise it drops the SDK's debug messages, for each of which the program would wait: several a resource.
+    """
+    words = Path(f"/proc/{engine}/cmdline").read_bytes().split(b"\0")
+    return b"--debug" in words or b"-d" in words
 
 
 def beside(name: str) -> Any:
