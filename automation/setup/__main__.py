@@ -18,7 +18,7 @@ from automation.setup.progress import Progress
 from engine import build
 
 PACKAGES_USUALLY = "5 to 60 seconds"
-MACHINES_USUALLY = "1 to 3 minutes beside the engine"
+MACHINES_USUALLY = "1 to 4 minutes beside the engine"
 
 
 def main() -> int:
