@@ -78,7 +78,7 @@ def _prepare(*, dev: bool, with_engine: bool, with_machines: bool) -> None:
                 run(["nice", packages.VENV / "bin" / "python", "-P", "-m", "automation.ahead"])
                 task.say("what they run is installed")
             except ProblemError as error:
-                task.say(f"left to the deployment: {str(error).splitlines()[-1]}")
+                task.say(f"left to the deployment: {str(error).splitlines()[-1].strip()}")
 
     found = engine.chosen()
     pool = ThreadPoolExecutor()

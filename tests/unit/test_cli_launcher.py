@@ -45,6 +45,9 @@ class Clone:
             copy(ROOT / part, target)
         (self.root / "automation" / "__init__.py").touch()
         (self.root / "automation" / "__main__.py").write_text("import sys; print('ran', *sys.argv[1:])")
+        (self.root / "automation" / "ahead.py").write_text(
+            "import os, sys; sys.exit(os.environ.get('AHEAD'))"
+        )
         (self.root / "requirements.txt").write_text("one==1\n")
         (self.root / "requirements-dev.txt").write_text("one==1\ntwo==2\n")
         self.log = folder / "uv.log"
@@ -117,6 +120,27 @@ class TestFirstUse:
         done = clone.run("up", "--help", GOPROXY="off")
         assert (done.returncode, done.stdout) == (0, "ran up --help\n")
         assert "engine" not in done.stderr
+
+    @pytest.mark.parametrize(
+        ("words", "made"),
+        [
+            (["up"], True),
+            (["up", "mvp"], True),
+            (["up", "--no-machines"], False),
+            (["up", "--on", "azure"], False),
+            (["up", "--on=azure"], False),
+            (["preview"], False),
+        ],
+    )
+    def test_what_machines_run_is_made_beside_the_engine_for_those_who_run_some(
+        self, clone: Clone, words: list[str], made: bool
+    ) -> None:
+        assert ("machines: what they run is installed" in clone.run(*words).stderr) is made
+
+    def test_what_could_not_be_made_ahead_is_told_and_stops_nothing(self, clone: Clone) -> None:
+        done = clone.run("up", AHEAD="no such index")
+        assert (done.returncode, done.stdout) == (0, "ran up\n")
+        assert "machines: left to the deployment: no such index" in done.stderr
 
 
 class TestRepair:
