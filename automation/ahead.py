@@ -5,11 +5,13 @@ Without it the same is made a minute later, when it is asked for; so a failure h
 
 import asyncio
 import importlib
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
-from automation import system
+from automation import search_path, system
 from automation.outcome import FedError
 from emulator import paths
 from emulator.fabric import installed
@@ -22,32 +24,56 @@ IMPORTED = ("automation.deploy", "components.hospital_tenant", "components.centr
 
 
 def main() -> int:
-    """Install and compile; return 1 with a reason on standard error when something cannot be had."""
+    """Install and compile; return 1 with the reasons on standard error when something cannot be had."""
+    search_path.extend()
     try:
-        system.require_packages(system.NETWORKS)
-        asyncio.run(_install())
-    except (FedError, FabricError) as error:
-        print(error, file=sys.stderr)
+        failures = asyncio.run(_install())
+    except asyncio.CancelledError:
         return 1
     sys.meta_path.insert(0, lazy_sdk.Finder())
     for module in IMPORTED:
         importlib.import_module(module)
-    return 0
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return int(bool(failures))
 
 
-async def _install() -> None:
+async def _install() -> list[BaseException]:
+    """Install everything at once; return why what is missing could not be had."""
+    if me := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     environments = sorted(IMAGES.glob("*/requirements.txt"))
-    await asyncio.gather(
+    ended = await asyncio.gather(
+        asyncio.to_thread(_packages_of_the_system),
         installed.azurite(paths.cache(), _run),
         *(installed.python_environment(paths.cache(), file, _run) for file in environments),
+        return_exceptions=True,
     )
+    failures = [outcome for outcome in ended if isinstance(outcome, BaseException)]
+    if unforeseen := [each for each in failures if not isinstance(each, FedError | FabricError)]:
+        raise unforeseen[0]
+    return failures
+
+
+def _packages_of_the_system() -> None:
+    if system.can_install():
+        system.require_packages(system.NETWORKS)
 
 
 async def _run(argv: Sequence[str], what: str) -> None:
+    """Run a command in a group of its own, which ends with this process."""
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        *argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
-    said, _ = await process.communicate()
+    try:
+        said, _ = await process.communicate()
+    except asyncio.CancelledError:
+        os.killpg(process.pid, signal.SIGTERM)
+        raise
     if process.returncode:
         raise FabricError(f"could not {what} ({argv[0]} ended with {process.returncode}):\n{said.decode()}")
 

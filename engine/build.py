@@ -56,7 +56,7 @@ def build(target: Path, task: Task) -> None:
         "GOWORK": "off",
         "GOTOOLCHAIN": "local",
         "CGO_ENABLED": "0",
-        "GOGC": "400",  # the compiler's own: memory for time
+        "GOGC": "400",  # go, compile and link collect their garbage later: memory for time
     }
     total = _fetch_modules(go, env, task)
     with tempfile.TemporaryDirectory(dir=work) as folder:

@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import queue
+import re
 import runpy
 import select
 import shutil
@@ -343,12 +344,15 @@ def serve(arguments: list[str]) -> None:
 
 
 def shows_debug_messages(engine: int) -> bool:
-    """Tell whether an engine was started with ``--debug``.
+    """Tell whether an engine was started with ``--debug`` or ``--verbose``, whatever their spelling.
 
     Otherwise it drops the SDK's debug messages, for each of which the program would wait: several a resource.
     """
-    words = Path(f"/proc/{engine}/cmdline").read_bytes().split(b"\0")
-    return b"--debug" in words or b"-d" in words
+    try:
+        words = Path(f"/proc/{engine}/cmdline").read_text().split("\0")
+    except OSError:  # it has just ended
+        return True
+    return any(re.fullmatch(r"--debug(=.*)?|--verbose(=.*)?|-[a-zA-Z]*[dv].*", word) for word in words)
 
 
 def beside(name: str) -> Any:

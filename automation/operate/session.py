@@ -79,9 +79,7 @@ def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> trainin
     except KeyboardInterrupt:
         stderr.print(f"fed: job {job_id} goes on. To watch it again: ./fed train --follow {job_id}")
         if wanted_by:
-            stderr.print(
-                f"fed: {wanted_by}, which needs it, was not submitted. To run both: ./fed train again"
-            )
+            stderr.print(f"fed: {wanted_by}, which needs it, was not submitted: say it again to run both")
         sys.exit(130)
     if stderr.is_terminal:
         stderr.print(f"fed: {said}")

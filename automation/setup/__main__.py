@@ -8,7 +8,7 @@ import fcntl
 import os
 import platform
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,7 +27,9 @@ def main() -> int:
     parser.add_argument("--no-engine", action="store_true", help="prepare the packages only")
     parser.add_argument("--dev", action="store_true", help="also install what the tests need")
     parser.add_argument(
-        "--machines", action="store_true", help="while an engine is made, also what the emulated machines run"
+        "--machines",
+        action="store_true",
+        help="beside a build of the engine, also what emulated machines run",
     )
     wanted = parser.parse_args()
     try:
@@ -43,7 +45,7 @@ def main() -> int:
 
 
 def _end(code: int, message: str) -> NoReturn:
-    """End at once, without waiting for threads: the kernel ends the commands that they started."""
+    """End at once, without waiting for threads: the kernel asks the commands that they started to end."""
     print(f"fed: {message}", file=sys.stderr, flush=True)
     os._exit(code)
 
@@ -68,7 +70,11 @@ def _prepare(*, dev: bool, with_engine: bool, with_machines: bool) -> None:
 
     def make_engine() -> Path:
         with progress.task("engine", build.USUALLY) as task:
-            return engine.prepare(task, installing)
+            return engine.prepare(task, installing, begin_machines)
+
+    def begin_machines() -> None:
+        if with_machines:
+            ahead.append(pool.submit(make_machines))
 
     def make_machines() -> None:
         installing.result()
@@ -82,14 +88,14 @@ def _prepare(*, dev: bool, with_engine: bool, with_machines: bool) -> None:
 
     found = engine.chosen()
     pool = ThreadPoolExecutor()
+    ahead: list[Future[None]] = []
     with Progress() as progress:
         installing = pool.submit(make_packages)
         building = pool.submit(make_engine) if with_engine and not found else None
-        ahead = pool.submit(make_machines) if with_machines and building else None
         installing.result()
         found = building.result() if building else found
-        if ahead:
-            ahead.result()
+        for preparation in ahead:
+            preparation.result()
     if found:
         engine.write_stamp(found)
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,11 +48,12 @@ def cached(version: str) -> Path | None:
     return engine if os.access(engine, os.X_OK) else None
 
 
-def prepare(task: Task, packages: Future[None]) -> Path:
+def prepare(task: Task, packages: Future[None], while_it_is_built: Callable[[], None] = lambda: None) -> Path:
     """Return the engine's executable, after fetching or building it where there is none.
 
-    `packages` ends when ``.venv`` can be used: the official installer is part of it. Raises ProblemError that
-    tells every way that was tried and why it failed.
+    `packages` ends when ``.venv`` can be used: the official installer is part of it. `while_it_is_built` is
+    called before a build from source, which takes minutes. Raises ProblemError that tells every way that was
+    tried and why it failed.
     """
     tried: list[str] = []
     version = build.pinned_version()
@@ -68,6 +69,7 @@ def prepare(task: Task, packages: Future[None]) -> Path:
             return target
         if (failure := _download(target, version, task, packages)) is not None:
             tried.append(f"the official release ({_RELEASES}): {failure}")
+            while_it_is_built()
             try:
                 build.build(target, task)
             except ProblemError as error:

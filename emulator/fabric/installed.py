@@ -6,10 +6,8 @@ the commands depends on where the caller lives, so it says how.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
 import shlex
 import shutil
 import sys
@@ -23,7 +21,7 @@ Run = Callable[[Sequence[str], str], Awaitable[None]]
 
 AZURITE_LOCK = Path(__file__).with_name("azurite") / "package-lock.json"
 
-_NO_TESTS = r"[/\\]tests?[/\\]"
+_NO_TESTS = r"/site-packages/.*/tests?/"
 """Packages' own tests: a quarter of the source, which no container imports."""
 
 log = logging.getLogger(__name__)
@@ -37,65 +35,60 @@ async def python_environment(cache: Path, requirements: Path, run: Run) -> Path:
     """
     python = f"{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]} {sys.base_prefix}"
     mark = hashlib.sha256(requirements.read_bytes() + python.encode()).hexdigest()[:20]
-    venv = cache / "venvs" / mark
-    complete = venv / ".complete"
-    if not complete.exists():
-        venv.parent.mkdir(parents=True, exist_ok=True)
-        await run(
-            ["flock", f"{venv}.lock", "sh", "-ec", _script(venv, complete, requirements)],
-            f"make the Python environment of {requirements}",
-        )
-    return venv
+    interpreter = str(Path(sys.base_prefix) / "bin" / "python3")
+    script = (
+        f'{_word(uv())} venv --quiet --relocatable --python {_word(interpreter)} "$new"\n'
+        f'{_word(uv())} pip install --quiet --require-hashes --python "$new/bin/python"'
+        f" -r {_word(requirements)}\n"
+        # A file that is no Python of this version (a template, say) makes it end with 1.
+        f'"$new/bin/python" -m compileall -qq -j 0 -x {_word(_NO_TESTS)} "$new/lib" || test $? = 1\n'
+    )
+    return await _once(cache / "venvs" / mark, script, run, f"make the Python environment of {requirements}")
 
 
 async def azurite(cache: Path, run: Run) -> tuple[Path, str]:
     """Return the folder that Azurite is installed in, and the Node.js to run it with."""
     node = shutil.which("node") or await _node(cache, run)
     folder = cache / "azurite" / hashlib.sha256(AZURITE_LOCK.read_bytes()).hexdigest()[:16]
-    if not (folder / "complete").exists():
-        unfinished = folder.with_name(f"{folder.name}.{os.urandom(4).hex()}")
-        unfinished.mkdir(parents=True)
-        unfinished.chmod(0o755)
-        for file in (AZURITE_LOCK, AZURITE_LOCK.with_name("package.json")):
-            shutil.copy(file, unfinished)
-        log.info("installing Azurite into %s", folder)
-        try:
-            await run(clean_install(npm(node), unfinished), "install Azurite from its npm packages")
-            (unfinished / "complete").touch()
-            with contextlib.suppress(OSError):  # another clone was first
-                unfinished.rename(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    return folder, node
+    install = clean_install(npm(node), Path())
+    script = (
+        'mkdir -m 755 "$new"\n'
+        f'cp {_word(AZURITE_LOCK)} {_word(AZURITE_LOCK.with_name("package.json"))} "$new"\n'
+        f'cd "$new"\n{shlex.join(install)}\n'
+    )
+    return await _once(folder, script, run, "install Azurite from its npm packages"), node
 
 
 async def _node(cache: Path, run: Run) -> str:
     node = FromPyPI(cache)
     if not node.installed:
-        log.info("installing Node.js into %s", cache)
-        await run(node.install(), "install Node.js from PyPI (this machine has no node)")
+        node.folder.parent.mkdir(parents=True, exist_ok=True)
+        command = ["flock", f"{node.folder}.lock", *node.install()]
+        await run(command, "install Node.js from PyPI (this machine has no node)")
         node.finished()
     return node.program
 
 
-def _script(venv: Path, complete: Path, requirements: Path) -> str:
-    words = {
-        "uv": uv(),
-        "new": f"{venv}.new",
-        "venv": str(venv),
-        "python": str(Path(sys.base_prefix) / "bin" / "python3"),
-        "requirements": str(requirements),
-        "complete": str(complete),
-        "tests": _NO_TESTS,
-    }
-    quoted = {name: shlex.quote(word) for name, word in words.items()}
-    return (
-        "test -e {complete} && exit 0\n"
-        "rm -rf {new} {venv}\n"
-        "{uv} venv --quiet --relocatable --python {python} {new}\n"
-        "{uv} pip install --quiet --require-hashes --python {new}/bin/python -r {requirements}\n"
-        # A file that is no Python of this version (a template, say) makes it end with 1.
-        "{new}/bin/python -m compileall -q -j 0 -x {tests} {new}/lib > /dev/null || test $? = 1\n"
-        "mv {new} {venv}\n"
-        "touch {complete}\n"
-    ).format(**quoted)
+async def _once(folder: Path, script: str, run: Run, what: str) -> Path:
+    """Let a script fill ``$new``, once for all clones, and return the folder that it becomes.
+
+    One process at a time does it; what a killed one left is removed by the next.
+    """
+    complete = folder / ".complete"
+    if not complete.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        whole = (
+            f"complete={_word(complete)}\nfolder={_word(folder)}\nnew={_word(folder)}.new\n"
+            'test -e "$complete" && exit 0\n'
+            'rm -rf "$new" "$folder"\n'
+            f"{script}"
+            'mv "$new" "$folder"\n'
+            'touch "$complete"\n'
+        )
+        log.info("making %s", folder)
+        await run(["flock", f"{folder}.lock", "sh", "-ec", whole], what)
+    return folder
+
+
+def _word(value: Path | str) -> str:
+    return shlex.quote(str(value))

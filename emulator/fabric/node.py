@@ -19,7 +19,7 @@ class FromPyPI:
     """The pinned Node.js below a cache; `installed` says whether it is there."""
 
     def __init__(self, cache: Path) -> None:
-        self._folder = cache / "node" / _PACKAGE.partition("==")[2]
+        self.folder = cache / "node" / _PACKAGE.partition("==")[2]
 
     @property
     def installed(self) -> bool:
@@ -29,11 +29,11 @@ class FromPyPI:
     @property
     def program(self) -> str:
         """The program of one that is installed."""
-        return str(next(self._folder.rglob("bin/node")))
+        return str(next(self.folder.rglob("bin/node")))
 
     def install(self) -> list[str]:
         """Return the command that installs it; `finished` takes note of its success."""
-        target = ["--python", sys.executable, "--target", str(self._folder)]
+        target = ["--python", sys.executable, "--target", str(self.folder)]
         return [uv(), "pip", "install", "--quiet", *target, _PACKAGE]
 
     def finished(self) -> None:
@@ -42,7 +42,7 @@ class FromPyPI:
 
     @property
     def _complete(self) -> Path:
-        return self._folder / "complete"
+        return self.folder / "complete"
 
 
 def npm(node: str) -> list[str]:
@@ -62,9 +62,9 @@ def clean_install(npm_command: Sequence[str], folder: Path) -> list[str]:
 
 
 def uv() -> str:
-    """Return the package installer: on PATH, or beside this Python; raise FabricError without one."""
+    """Return the package installer: beside this Python, or on PATH; raise FabricError without one."""
     beside = Path(sys.executable).with_name("uv")
-    found = shutil.which("uv") or (str(beside) if beside.exists() else None)
+    found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
-        raise FabricError(f"uv is missing, which installs packages: {sys.executable} -m pip install uv")
+        raise FabricError("uv is missing, which installs packages. Run ./fed doctor.")
     return found

@@ -207,6 +207,21 @@ class TestFaults:
         federation.wait(f"round {after}", lambda: federation.fedctl("job", id=job_id)["round"] >= after)
         return job_id
 
+    def test_a_job_survives_the_servers_death_by_being_resumed(
+        self, federation: Federation, statistics: Any
+    ) -> None:
+        job_id = self.started(federation, rounds=6, after=2)
+        assert federation.centre is not None
+        federation.centre.engine.kill("fl-server")
+        assert federation.fedctl("status")["registered"] == 0
+        federation.wait_registered(3)
+        lost = federation.wait_job(job_id)
+        assert lost["state"] == "failed"
+        assert "the server stopped" in lost["reason"]
+        finished = federation.wait_job(federation.fedctl("resume", id=job_id)["id"])
+        assert (finished["state"], finished["resumed_from"]) == ("finished", job_id)
+        assert len(finished["seconds"]) == 6 - lost["round"] + 1
+
     def test_a_client_that_dies_costs_rounds_but_not_the_job(
         self, federation: Federation, statistics: Any
     ) -> None:

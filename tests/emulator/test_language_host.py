@@ -180,18 +180,28 @@ class TestPrograms:
         assert done.returncode == 0, done.stdout
         assert json.loads(stack("stack", "output", "seen", "--json").stdout) == ["beside", "hello", "s"]
 
-    @pytest.mark.parametrize(("options", "shown"), [((), False), (("--debug",), True), (("-d",), True)])
+    @pytest.mark.parametrize(
+        ("options", "shown"),
+        [
+            ([], False),
+            (["--diff"], False),
+            (["--debug"], True),
+            (["--debug=true"], True),
+            (["-d"], True),
+            (["--logtostderr", "-v=9"], True),
+        ],
+    )
     def test_debug_messages_are_sent_to_an_engine_that_shows_them(
         self,
         project: Path,
         stack: Callable[..., "subprocess.CompletedProcess[str]"],
-        options: tuple[str, ...],
+        options: list[str],
         shown: bool,
     ) -> None:
         (project / "__main__.py").write_text("import pulumi\npulumi.log.debug('sent ' + 'it')\n")
         done = stack("preview", *options)
         assert done.returncode == 0, done.stdout
-        assert ("sent it" in done.stdout) is shown
+        assert ("sent it" in done.stdout + done.stderr) is shown
 
     @pytest.mark.parametrize(
         ("ending", "words", "unwanted"),

@@ -181,7 +181,7 @@ class Federation:
 
     def starts(self, party: str) -> int:
         """How often the worker of a machine has started, as it counted on the data disk."""
-        return int(self.run(party, "cat /var/lib/fed/worker/starts"))
+        return int(self.run(party, "cat /var/lib/fed/worker/starts") or 0)  # empty while it is written
 
     def wait_for_starts(self, party: str, count: int) -> None:
         """Wait until the worker has started so often, and not more often."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from emulator import paths
+from tests.unit.test_cli_engine import FAKE_GO
 
 ROOT = paths.REPOSITORY
 PARTS = (
@@ -69,6 +70,16 @@ class Clone:
             "FED_PYTHON": sys.executable,
         }
 
+    def without_engine(self) -> None:
+        """Let there be no engine yet, and no way to get one but to build it, with a Go that only pretends."""
+        next(self.root.parent.glob("cache/fed/engine/*/pulumi")).unlink()
+        setup = self.root / "automation" / "setup" / "engine.py"
+        setup.write_text(setup.read_text().replace("https://get.pulumi.com", "http://127.0.0.1:9"))
+        go = self.root.parent / "bin" / "go"
+        go.write_text(FAKE_GO)
+        go.chmod(stat.S_IRWXU)
+        self.environment["GO_LOG"] = str(self.root.parent / "go.log")
+
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [self.root / "fed", *arguments],
@@ -122,22 +133,32 @@ class TestFirstUse:
         assert "engine" not in done.stderr
 
     @pytest.mark.parametrize(
-        ("words", "made"),
+        ("words", "machines", "made"),
         [
-            (["up"], True),
-            (["up", "mvp"], True),
-            (["up", "--no-machines"], False),
-            (["up", "--on", "azure"], False),
-            (["up", "--on=azure"], False),
-            (["preview"], False),
+            (["up"], "", True),
+            (["up", "mvp"], "1", True),
+            (["up"], "false", False),
+            (["up"], "0", False),
+            (["up", "--no-machines"], "", False),
+            (["up", "--on", "azure"], "", False),
+            (["up", "--on=azure"], "", False),
+            (["preview"], "", False),
         ],
     )
     def test_what_machines_run_is_made_beside_the_engine_for_those_who_run_some(
-        self, clone: Clone, words: list[str], made: bool
+        self, clone: Clone, words: list[str], machines: str, made: bool
     ) -> None:
-        assert ("machines: what they run is installed" in clone.run(*words).stderr) is made
+        clone.without_engine()
+        done = clone.run(*words, FED_MACHINES=machines)
+        assert (done.returncode, done.stdout) == (0, f"ran {' '.join(words)}\n")
+        assert "engine: 3.274.1 in" in done.stderr
+        assert ("machines: what they run is installed" in done.stderr) is made
+
+    def test_nothing_is_made_ahead_where_nobody_waits_for_a_build(self, clone: Clone) -> None:
+        assert "machines:" not in clone.run("up").stderr
 
     def test_what_could_not_be_made_ahead_is_told_and_stops_nothing(self, clone: Clone) -> None:
+        clone.without_engine()
         done = clone.run("up", AHEAD="no such index")
         assert (done.returncode, done.stdout) == (0, "ran up\n")
         assert "machines: left to the deployment: no such index" in done.stderr

@@ -232,7 +232,9 @@ class TestForeignJobs:
     def test_answer_stays_short_however_many_jobs_are_left_out(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        bad = [{**world.training_run(number, rounds=1), "progress": "x" * 500} for number in range(1, 301)]
+        kind = [{**describe()[0], "kind": "é\n" * 500}]
+        broken = {**world.training_run(1, rounds=1), "statistics": {"features": kind, "hospitals": {}}}
+        bad = [{**broken, "id": f"{number:08x}-0000-4000-8000-000000000000"} for number in range(300)]
         (tmp_path / "request.json").write_text(json.dumps(world.request(*bad)))
         main(tmp_path)
         printed = capsys.readouterr().out

@@ -33,8 +33,13 @@ def main(folder: Path) -> None:
             write(TABLES[name], rows, out / party / f"{name}.parquet")
     counts = {party: sum(map(len, contents.values())) for party, contents in tables.items()}
     newest = list(request.refused.items())[:MOST_REASONS]
-    told = {job_id: reason[:REASON_LENGTH] for job_id, reason in newest}
+    told = {job_id: _plain(reason[:REASON_LENGTH]) for job_id, reason in newest}
     print(json.dumps({"rows": counts, "left_out": len(request.refused), "refused": told}))
+
+
+def _plain(text: str) -> str:
+    """Return a text that JSON does not make longer: it may hold what a hospital sent."""
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
 
 
 if __name__ == "__main__":

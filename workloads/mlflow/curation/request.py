@@ -1,4 +1,4 @@
-"""What the centre's container server hands over: the jobs that ended, oldest first, and who takes part."""
+"""What the centre's container server hands over: the jobs that ended, newest first, and who takes part."""
 
 import json
 from collections.abc import Mapping, Sequence

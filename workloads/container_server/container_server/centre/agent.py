@@ -51,7 +51,7 @@ class CentreAgent:
         own = open_container("server")
         self._inbox = Inbox(own, self._jobs, config.work / "inbox")
         self._distribution = Distribution(
-            own, self._jobs, self._enrolments, config.agent / "distributed.json"
+            own, self._jobs, self._enrolments, clock, config.agent / "owed.json"
         )
         self._curation = Curation(
             config=config,

@@ -8,8 +8,10 @@ results/global/ and, as hospital.json, the hospital's own numbers. No hospital g
 from collections.abc import Iterable
 from pathlib import Path
 
+from container_server.cadence import Cadence
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import Job, Jobs
+from container_server.clock import Clock
 from container_server.errors import TransientError
 from container_server.files import read_json, write_json
 from container_server.log import say
@@ -21,40 +23,43 @@ CENTRE = "centre"
 class Distribution:
     """Remembers, in `memory`, to whom each job that ended is still to be handed."""
 
-    def __init__(self, store: BlobStore, jobs: Jobs, enrolments: Enrolments, memory: Path):
+    def __init__(self, store: BlobStore, jobs: Jobs, enrolments: Enrolments, clock: Clock, memory: Path):
         self._store = store
         self._jobs = jobs
         self._enrolments = enrolments
+        self._clock = clock
         self._memory = memory
         self._owed: dict[str, list[str]] = read_json(memory) or {}
+        self._tries: dict[str, Cadence] = {}
 
     def step(self, hospitals: Iterable[str]) -> None:
-        """Hand on what ended to those who were members then. One that cannot be reached holds up no other.
+        """Hand on what ended to those who were members then.
 
-        Raises TransientError when somebody has to be tried again.
+        Whoever cannot be reached is tried again, ever more slowly, and holds up nobody else.
         """
         names = sorted(hospitals)
-        failed: dict[str, str] = {}
         for job in self._jobs.all():
             if job.over and job.job_id not in self._owed:
                 self._owe(job, [CENTRE, *names])
             for party in self._owed.get(job.job_id, ()):
-                if party not in failed and party in {CENTRE, *names}:
-                    self._try(job, party, failed)
-        if failed:
-            raise TransientError(
-                "; ".join(f"results not handed on to {name}: {failed[name]}" for name in failed)
-            )
+                if party in {CENTRE, *names} and self._cadence(party).due():
+                    self._try(job, party)
 
-    def _try(self, job: Job, party: str, failed: dict[str, str]) -> None:
+    def _cadence(self, party: str) -> Cadence:
+        return self._tries.setdefault(party, Cadence(self._clock, interval=0.0))
+
+    def _try(self, job: Job, party: str) -> None:
         try:
             if party == CENTRE:
                 self._to_centre(job)
             else:
                 self._to_hospital(job, party)
         except TransientError as error:
-            failed[party] = str(error)
+            if not self._cadence(party).failing:
+                say("results not handed on", job_id=job.job_id, party=party, reason=str(error))
+            self._cadence(party).failed()
         else:
+            self._cadence(party).succeeded()
             self._owe(job, [other for other in self._owed[job.job_id] if other != party])
 
     def _owe(self, job: Job, parties: list[str]) -> None:
