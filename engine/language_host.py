@@ -336,7 +336,7 @@ def serve(arguments: list[str]) -> None:
         signal.signal(ended_by, leave)
     server.start()
     if not shows_debug_messages(os.getppid()):
-        log.debug = lambda *_, **__: None  # type: ignore[assignment]
+        log.debug = lambda *_, **__: None
     gc.disable()  # one program, then the process ends: looking for garbage only takes time
     print(port, flush=True)
     wait_for_end_of_reader(sys.stdout.fileno())
