@@ -65,8 +65,8 @@ def living(emulator: Emulator) -> list[Holder]:
 def locks(emulator: Emulator, stack: str) -> list[Holder]:
     """Return the engines that a stack (``*`` for all) says it is held by, dead ones included."""
     found = []
-    folder = backend(emulator) / ".pulumi" / "locks" / "organization" / PROJECT
-    for file in sorted(folder.glob(f"{stack}/*.json")):
+    folder = backend(emulator) / ".pulumi" / "locks" / "organization"
+    for file in sorted(folder.glob(f"*/{stack}/*.json")):  # of the federation or of the delivery program
         try:
             lock = json.loads(file.read_text())
         except (FileNotFoundError, ValueError):

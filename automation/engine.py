@@ -47,18 +47,12 @@ class Engine(PulumiCommand):
         on_error: OnOutput | None = None,
     ) -> CommandResult:
         """Run a Pulumi command; raise CommandError when it fails."""
-        process = subprocess.Popen(  # noqa: S603 no shell
-            [self.command, *args, "--non-interactive"],
-            cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            process_group=0,
-        )
-        with process, self._interrupts_reach(process):
+        # Where interrupts are handled, the engine starts with the default for them, even where a shell that
+        # put `fed` into the background made it ignore them.
+        with self._interrupts_handled() as running, self._started(args, cwd, additional_env) as process:
+            running.append(process)
+            if self.interrupted:
+                process.send_signal(signal.SIGINT)
             assert process.stdout and process.stderr  # noqa: S101 both are pipes
             output: list[str] = []
             errors: list[str] = []
@@ -76,20 +70,39 @@ class Engine(PulumiCommand):
             raise create_command_error(result)
         return result
 
+    def _started(
+        self, args: list[str], cwd: str, additional_env: Mapping[str, str]
+    ) -> "subprocess.Popen[str]":
+        return subprocess.Popen(  # noqa: S603 no shell
+            [self.command, *args, "--non-interactive"],
+            cwd=cwd,
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+
     @contextmanager
-    def _interrupts_reach(self, process: subprocess.Popen[str]) -> Iterator[None]:
+    def _interrupts_handled(self) -> Iterator[list["subprocess.Popen[str]"]]:
+        """Pass interrupts on to the processes of the list that is returned."""
+        running: list[subprocess.Popen[str]] = []
+
         def forward(number: int, frame: FrameType | None) -> None:
             if not self.interrupted:
                 self.interrupted = True
                 self.on_interrupt()
-            process.send_signal(signal.SIGINT)
+            for process in running:
+                process.send_signal(signal.SIGINT)
 
         if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread hears of signals
+            yield running  # only the main thread hears of signals
             return
         before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            yield running
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

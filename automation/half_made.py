@@ -98,6 +98,7 @@ def _arm(emulator: Emulator) -> httpx.Client:
         headers={"Authorization": f"Bearer {token}"},
         verify=emulator.ssl_context(),
         timeout=_PATIENCE,
+        trust_env=False,
     )
 
 

@@ -23,7 +23,7 @@ from emulator import paths
 _NOT_THERE_YET = "creating"
 
 
-def refuse_held(target: Target) -> bool:
+def refuse_held(target: Target, stack: Stack | None = None) -> bool:
     """Raise FedError when an engine that lives holds the emulated stack; free it from one that was killed.
 
     Returns whether there was one to free it from.
@@ -37,7 +37,7 @@ def refuse_held(target: Target) -> bool:
         )
     if held:
         stderr.print(f"fed: the last run of {target.name} was killed; going on from there")
-        target.stack().cancel()
+        (stack or target.stack()).cancel()
     return bool(held)
 
 
@@ -58,7 +58,7 @@ def recover(target: Target, stack: Stack) -> bool:
     """
     killed = False
     if target.emulator:
-        killed = refuse_held(target) or _mark(target).exists()
+        killed = refuse_held(target, stack) or _mark(target).exists()
     state = stack.export_stack()
     content = dict(state.deployment or {})
     pending: list[dict[str, Any]] = content.pop("pending_operations", None) or []

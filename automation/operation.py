@@ -54,6 +54,10 @@ def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[
         if refused := refusal(record.violations):
             raise RefusedError(f"{refused}\n{doing} stopped there{_changes(record)}.") from error
         raise FedError(_failure(doing, record, error)) from error
+    if target.engine.interrupted:  # too late for the engine, but what would follow must not begin
+        raise FedError(
+            f"{doing} was interrupted when it had done everything; run it again to go on from there."
+        )
     warn(record.violations)
     for warning in record.warnings():
         stderr.print(f"warning: {warning}", style="yellow", markup=False)

@@ -44,6 +44,11 @@ def down(target: Target, *, yes: bool, confirm: str | None, delete_data: Collect
     declined.
     """
     stack = target.existing_stack()
+    if stack is None and delete_data:
+        raise QuestionError(
+            f"--delete-data names {', '.join(sorted(delete_data))}, but {target.name} is not up on "
+            f"{target.on}: no hospital has data there"
+        )
     kept: Mapping[str, str] = {}
     if stack:
         killed = holders.recover(target, stack)

@@ -84,6 +84,7 @@ class Target:
                 url=self.emulator.record.arm,
                 credential=EmulatorCredential(self.emulator.home),
                 verify=context,
+                proxies=False,
             )
         )
 

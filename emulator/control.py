@@ -159,7 +159,9 @@ class Emulator:
         from emulator.credential import EmulatorCredential  # noqa: PLC0415
 
         token = EmulatorCredential(self.home).get_token("https://management.azure.com/.default").token
-        with httpx.Client(verify=self.ssl_context(), base_url=self.record.arm, timeout=60) as client:
+        with httpx.Client(
+            verify=self.ssl_context(), base_url=self.record.arm, timeout=60, trust_env=False
+        ) as client:
             return client.request(
                 method,
                 path,

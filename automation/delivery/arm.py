@@ -28,6 +28,8 @@ class Endpoint:
     url: str
     credential: TokenCredential
     verify: ssl.SSLContext | bool = True
+    proxies: bool = True
+    """Whether the proxies that the environment names lead there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,9 @@ class Arm:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._client = httpx.Client(base_url=endpoint.url, verify=endpoint.verify, timeout=60)
+        self._client = httpx.Client(
+            base_url=endpoint.url, verify=endpoint.verify, timeout=60, trust_env=endpoint.proxies
+        )
 
     def get(self, path: str, version: str, **query: str) -> Answer:
         """GET one resource, or a list with all its pages in ``value``."""

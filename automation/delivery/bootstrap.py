@@ -22,7 +22,7 @@ from pulumi.automation import (
     UpResult,
 )
 
-from automation import operation, show_plan
+from automation import holders, operation, show_plan
 from automation.delivery import placeholders
 from automation.delivery.arm import Arm
 from automation.delivery.github import GitHub
@@ -63,6 +63,7 @@ def bootstrap(on: On, *, yes: bool, say: Say) -> None:
     here = _local_backend()
     moved = on is On.AZURE and not here.exists() and _account_exists(settings, resource_manager(on))
     target = _target(on, settings.backend_url("infra") if moved else f"file://{here}")
+    holders.recover(target, _stack(target))
     plan = _preview(target)
     show_plan.show(plan, as_json=False)
     if not yes:
@@ -132,7 +133,8 @@ def _up(target: Target) -> Mapping[str, Any]:
     def run(on_event: OnEvent) -> UpResult:
         return stack.up(refresh=True, on_event=on_event, suppress_outputs=True, color="never")
 
-    result, _ = operation.run(target, "making who may deploy", run)
+    with holders.marked(target):
+        result, _ = operation.run(target, "making who may deploy", run)
     return {name: output.value for name, output in result.outputs.items()}
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 
 from infra.settings import DeliverySettings
 
+BRANCH = "main"
+"""The only branch that may deploy."""
 RELEASE_TEAM = "<id of your release team: gh api orgs/<owner>/teams/<team> --jq .id>"
 
 
@@ -27,7 +29,11 @@ def commands(settings: DeliverySettings, client_ids: Mapping[str, str]) -> Itera
         stack = environment.removesuffix("-plan")
         rules = json.dumps(_rules(environment))
         url = f"repos/{settings.repository}/environments/{environment}"
+        rules = rules.replace(json.dumps(RELEASE_TEAM), RELEASE_TEAM)  # GitHub wants a number there
         yield f"gh api --method PUT {shlex.quote(url)} --input - <<< {shlex.quote(rules)}"
+        if not environment.endswith("-plan"):
+            policies = shlex.quote(f"{url}/deployment-branch-policies")
+            yield f"gh api --method POST {policies} -f name={BRANCH}"
         for name, value in (
             ("AZURE_CLIENT_ID", client_id),
             ("PULUMI_BACKEND_URL", settings.backend_url(stack)),
@@ -38,8 +44,9 @@ def commands(settings: DeliverySettings, client_ids: Mapping[str, str]) -> Itera
 def _rules(environment: str) -> dict[str, object]:
     if environment.endswith("-plan"):
         return {"deployment_branch_policy": None}
-    protected = {"protected_branches": True, "custom_branch_policies": False}
+    # "protected_branches" would let every branch deploy where branches are protected by rulesets alone.
+    named = {"protected_branches": False, "custom_branch_policies": True}
     if environment == "dev":
-        return {"deployment_branch_policy": protected}
+        return {"deployment_branch_policy": named}
     reviewers = [{"type": "Team", "id": RELEASE_TEAM}]
-    return {"deployment_branch_policy": protected, "reviewers": reviewers, "prevent_self_review": True}
+    return {"deployment_branch_policy": named, "reviewers": reviewers, "prevent_self_review": True}

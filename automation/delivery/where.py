@@ -22,5 +22,6 @@ def resource_manager(on: On) -> Arm:
             url=emulator.record.arm,
             credential=EmulatorCredential(emulator.home),
             verify=emulator.ssl_context(),
+            proxies=False,
         )
     )

@@ -840,7 +840,7 @@ class TestEnd:
         assert before is not None
         everything = descendants(before.pid)
         assert len(everything) > 10
-        starts = int(federation.run("one", "cat /var/lib/fed/worker/starts"))
+        starts = federation.starts("one")
         os.kill(before.pid, signal.SIGKILL)
         deadline = time.monotonic() + 5
         while any(map(record.start_time, everything)) and time.monotonic() < deadline:
@@ -852,8 +852,7 @@ class TestEnd:
         federation.fabric.wait_ready(federation.cloud.revision)
         for party in ("hub", "one", "two"):
             federation.container(machine(party), "worker", "running")
-        time.sleep(0.3)
-        assert int(federation.run("one", "cat /var/lib/fed/worker/starts")) == starts + 1
+        federation.wait_for_starts("one", starts + 1)
 
     def test_a_stopped_one_leaves_its_files_and_nothing_else(self, federation: Federation) -> None:
         running = Fabric.running()
@@ -866,7 +865,10 @@ class TestEnd:
 
 
 def descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:  # it has just ended
+        return []
     return [*children, *(each for child in children for each in descendants(child))]
 
 

@@ -64,8 +64,8 @@ def target(tmp_path: Path, stack: Stack, *, emulated: bool = True) -> Any:
     return SimpleNamespace(name="dev", emulator=emulator, stack=lambda: stack)
 
 
-def lock(tmp_path: Path, pid: int, host: str | None = None) -> None:
-    folder = tmp_path / ".pulumi" / "locks" / "organization" / "fed" / "dev"
+def lock(tmp_path: Path, pid: int, host: str | None = None, project: str = "fed") -> None:
+    folder = tmp_path / ".pulumi" / "locks" / "organization" / project / "dev"
     folder.mkdir(parents=True)
     content = {
         "pid": pid,
@@ -102,6 +102,13 @@ class TestALock:
         stack = Stack({})
         holders.refuse_held(target(tmp_path, stack))
         assert stack.cancelled
+
+    def test_of_the_delivery_program_is_freed_on_the_stack_that_is_given(self, tmp_path: Path) -> None:
+        lock(tmp_path, 2**22 - 1, project="fed-delivery")
+        stack: Any = Stack({})
+        place = target(tmp_path, Stack({}))
+        assert holders.recover(place, stack)
+        assert stack.cancelled and not place.stack().cancelled
 
     def test_of_another_machine_is_left_alone(self, tmp_path: Path) -> None:
         lock(tmp_path, os.getpid(), host="elsewhere")

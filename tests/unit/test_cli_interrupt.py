@@ -7,9 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from automation import operation
+from automation.outcome import FedError
 from emulator import paths
 
 ENGINE = """#!/bin/bash
@@ -29,10 +33,17 @@ try:
 except Exception as error:
     print(type(error).__name__, engine.interrupted)
 """
+IN_BACKGROUND = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""A shell without job control lets what it puts into the background ignore SIGINT."""
 
 
-@pytest.mark.parametrize("interrupts", [1, 2])
-def test_an_interrupt_is_passed_on_and_the_engine_is_waited_for(tmp_path: Path, interrupts: int) -> None:
+@pytest.mark.parametrize(
+    ("interrupts", "background", "sent"),
+    [(1, False, signal.SIGINT), (2, False, signal.SIGINT), (1, True, signal.SIGTERM)],
+)
+def test_an_interrupt_is_passed_on_and_the_engine_is_waited_for(
+    tmp_path: Path, interrupts: int, background: bool, sent: signal.Signals
+) -> None:
     script = tmp_path / "pulumi"
     script.write_text(ENGINE)
     script.chmod(stat.S_IRWXU)
@@ -45,7 +56,7 @@ def test_an_interrupt_is_passed_on_and_the_engine_is_waited_for(tmp_path: Path, 
         "NEEDS": str(interrupts),
     }
     caller = subprocess.Popen(
-        [sys.executable, "-P", "-c", CALLER],
+        [*(IN_BACKGROUND if background else ()), sys.executable, "-P", "-c", CALLER],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -56,10 +67,21 @@ def test_an_interrupt_is_passed_on_and_the_engine_is_waited_for(tmp_path: Path, 
         assert time.monotonic() < deadline
         time.sleep(0.01)
     for count in range(1, interrupts + 1):
-        os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: to the whole group of the command
+        os.killpg(caller.pid, sent)  # as a terminal does: to the whole group of the command
         while not log.exists() or log.read_text().count("polite") < count:
             assert time.monotonic() < deadline
             time.sleep(0.01)
     output, _ = caller.communicate(timeout=30)
     assert output.splitlines() == ["told", "CommandError True"]
     assert log.read_text().splitlines() == ["polite"] * interrupts + ["recorded"]
+
+
+def test_nothing_follows_an_operation_that_had_ended_before_the_interrupt_reached_it() -> None:
+    target: Any = SimpleNamespace(name="dev", hospitals=(), emulator=None, engine=SimpleNamespace())
+
+    def preview(_: object) -> str:
+        target.engine.interrupted = True
+        return "the plan"
+
+    with pytest.raises(FedError, match="previewing was interrupted"):
+        operation.run(target, "previewing", preview)
