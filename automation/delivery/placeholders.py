@@ -42,7 +42,12 @@ def refuse(root: Path, *files: str) -> None:
 
 def left(root: Path, file: str) -> list[str]:
     """Return a line for each placeholder in a file: where it is, what it says, what to write there."""
-    text = (root / file).read_text()
+    try:
+        text = (root / file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionError(
+            f"{file} cannot be read ({error}), so nobody can tell whether a placeholder is left in it"
+        ) from error
     entries = _owners(text) if file == CODEOWNERS else _values(YAML(typ="safe").load(text)["config"], "")
     return [
         f"{file}: {key} is {value}: write {wanted}"

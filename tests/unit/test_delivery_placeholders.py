@@ -61,3 +61,12 @@ def test_what_was_replaced_is_named_no_more(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {fed:contacts: [operations@example.org]}\n")
     with pytest.raises(QuestionError, match=r"fed:contacts is operations@example.org: write an address"):
         refuse(tmp_path, CODEOWNERS, "Pulumi.dev.yaml")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / ".github").mkdir()
+        (tmp_path / CODEOWNERS).write_bytes(content)
+    with pytest.raises(QuestionError, match="CODEOWNERS cannot be read"):
+        left(tmp_path, CODEOWNERS)
