@@ -1,5 +1,6 @@
 """Reads a stack file without Pulumi, so that `./fed` can refuse one before anything starts."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,24 @@ from ruamel.yaml.error import YAMLError
 from federation.settings import Settings, load
 from federation.violations import NOT_SET, SettingsError, Violation
 
+#: Pulumi takes these characters, and 100 of them.
+STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
 
 def stack_file(root: Path, stack: str) -> Path:
-    """Where the settings of `stack` stand."""
+    """Where the settings of `stack` stand; raises SettingsError when no stack can have that name."""
+    if not STACK_NAME.fullmatch(stack):
+        raise SettingsError(
+            "the stack's name",
+            [
+                Violation(
+                    key="STACK",
+                    value=stack,
+                    consequence="no stack can have this name: Pulumi would refuse it",
+                    mend=f"use one of the stacks {_known(root)}",
+                )
+            ],
+        )
     return root / f"Pulumi.{stack}.yaml"
 
 
@@ -25,11 +41,15 @@ def load_stack(root: Path, stack: str) -> Settings:
     return load(stack, _config(path), source=path.name)
 
 
+def _known(root: Path) -> str:
+    """The stacks that have a file."""
+    return ", ".join(sorted(file.name.split(".")[1] for file in root.glob("Pulumi.*.yaml")))
+
+
 def _config(path: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
-        others = sorted(file.name.split(".")[1] for file in path.parent.glob("Pulumi.*.yaml"))
         raise SettingsError(
             path.name,
             [
@@ -37,7 +57,19 @@ def _config(path: Path) -> dict[str, Any]:
                     key=path.name,
                     value=NOT_SET,
                     consequence=f"there is no such file in {path.parent}: nothing says what to deploy",
-                    mend=f"use one of the stacks {', '.join(others)}, or copy the nearest file",
+                    mend=f"use one of the stacks {_known(path.parent)}, or copy the nearest file",
+                )
+            ],
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            path.name,
+            [
+                Violation(
+                    key=path.name,
+                    value=str(error.strerror),
+                    consequence="the file cannot be read: nothing says what to deploy",
+                    mend="put a readable file there",
                 )
             ],
         ) from None

@@ -1,6 +1,8 @@
 """A stack file is edited as a person would: what the edit is not about stays byte for byte."""
 
 import difflib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from automation.delivery.address_space import next_free
 from automation.delivery.stack_file import StackFile
 from automation.outcome import QuestionError
 from federation.settings import Settings
+from federation.stack_file import load_stack
 from federation.violations import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +147,147 @@ def test_braces_are_refused_before_anything_is_changed(tmp_path: Path) -> None:
     file = edited("config:\n  fed:hospitals: {cleveland: {subscriptionId: 1}}\n", tmp_path)
     with pytest.raises(QuestionError, match=r"in braces.*by hand"):
         file.add_hospital("switzerland", SWITZERLAND)
+
+
+IN_BRACES = """\
+config:
+  fed:hospitals:
+    hungary: { subscriptionId: a, addressSpace: b, retired: left }
+    "quoted": { subscriptionId: c }
+    switzerland: &entry
+      retired: left
+    austria: *entry
+"""
+
+
+@pytest.mark.parametrize("name", ["hungary", "switzerland"])
+def test_an_edit_that_would_change_anything_else_is_refused(name: str, tmp_path: Path) -> None:
+    file = edited(IN_BRACES, tmp_path)
+    with pytest.raises(QuestionError, match=rf"Pulumi\.dev\.yaml: fed:hospitals\.{name}.*braces"):
+        file.unset_of_hospital(name, "retired")
+    with pytest.raises(QuestionError, match=r"line by line"):
+        file.set_of_hospital(name, "retired", "leaving")
+    assert file.text == file.path.read_text() == IN_BRACES
+
+
+@pytest.mark.parametrize(
+    "digests",
+    [
+        "{ mlflow: sha256:0 }",
+        "\n      'mlflow': sha256:0",
+        "\n      mlflow:\n        sha256:0",
+        "\n      mlflow: >-\n        sha256:0",
+    ],
+)
+def test_digests_that_cannot_be_pinned_are_refused(digests: str, tmp_path: Path) -> None:
+    text = f"config:\n  fed:images:\n    digests: {digests}\n"
+    file = edited(text, tmp_path)
+    with pytest.raises(QuestionError, match=r"fed:images\.digests\.mlflow.*Nothing was written"):
+        file.pin({"mlflow": DIGESTS["mlflow"]})
+    assert file.text == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x", "1\n    y: 2"),
+        ("x", "1 # none"),
+        ("x", "{a: 1}"),
+        ("x: 1\n    y", "1"),
+        ("true", "1"),
+        ("x", "a:"),
+    ],
+)
+def test_what_yaml_would_read_otherwise_is_not_written(name: str, value: str, tmp_path: Path) -> None:
+    file = edited(COMMENTED, tmp_path)
+    with pytest.raises(QuestionError):
+        file.add_hospital(name, {"subscriptionId": value})
+    assert file.text == COMMENTED
+
+
+def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.dev.yaml"
+    before = (ROOT / path.name).read_bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(before)
+    file = StackFile(path)
+    file.add_hospital("switzerland", SWITZERLAND)
+    file.set_of_hospital("switzerland", "vmSize", "Standard_D2s_v5")
+    file.save()
+    assert path.read_bytes().startswith(before)
+    assert path.read_bytes().count(b"\n") == path.read_bytes().count(b"\r\n") == before.count(b"\n") + 4
+
+
+def test_what_another_command_wrote_is_not_lost(tmp_path: Path) -> None:
+    first, second = stack_file("dev", tmp_path), StackFile(tmp_path / "Pulumi.dev.yaml")
+    before = first.text
+    first.add_hospital("switzerland", SWITZERLAND)
+    second.add_hospital("austria", {**SWITZERLAND, "addressSpace": "10.201.0.0/27"})
+    first.save()
+    with pytest.raises(QuestionError, match=r"changed by somebody else"):
+        second.save()
+    assert second.put_back(before) is False
+    assert first.path.read_text() == first.text
+    assert first.put_back(before) is True
+    assert first.path.read_text() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["Pulumi.dev.yaml"]
+
+
+def test_of_many_commands_at_once_none_is_lost(tmp_path: Path) -> None:
+    path = stack_file("dev", tmp_path).path
+
+    def add(number: int) -> None:
+        while True:
+            file = StackFile(path)
+            entry = {
+                "subscriptionId": f"20000000-0000-4000-8000-0000000001{number:02}",
+                "addressSpace": f"10.200.{number}.0/27",
+            }
+            file.add_hospital(f"h{number}", entry)
+            try:
+                return file.save()
+            except QuestionError:
+                continue
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(add, range(6)))
+    assert {f"h{number}" for number in range(6)} < set(StackFile(path).settings().hospitals)
+
+
+@pytest.mark.parametrize(
+    ("text", "ask"),
+    [
+        ("fed:images: foo", StackFile.digests),
+        ("fed:images: {digests: [a, b]}", StackFile.digests),
+        ("fed:images: foo", lambda file: file.pin(DIGESTS)),
+        ("fed:hospitals: 5", lambda file: file.has_hospital("a")),
+        ("fed:hospitals: 5", lambda file: file.add_hospital("a", SWITZERLAND)),
+        ("fed:hospitals: [a]", lambda file: file.remove_hospital("a")),
+    ],
+)
+def test_what_is_no_group_is_refused(text: str, ask: Callable[[StackFile], object], tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match=r"Pulumi\.dev\.yaml: .* is no group of settings"):
+        ask(edited(f"config:\n  {text}\n", tmp_path))
+
+
+def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.dev.yaml"
+    path.write_bytes(b"config: \xff")
+    with pytest.raises(QuestionError, match=r"Pulumi\.dev\.yaml is not UTF-8"):
+        StackFile(path)
+    with pytest.raises(SettingsError, match=r"Pulumi\.dev\.yaml"):
+        load_stack(tmp_path, "dev")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(QuestionError, match=r"Pulumi\.dev\.yaml cannot be read: Is a directory"):
+        StackFile(path)
+    with pytest.raises(SettingsError, match=r"Is a directory"):
+        load_stack(tmp_path, "dev")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "../dev", "", "a\nb"])
+def test_what_no_stack_can_be_called_is_said(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"no stack can have this name[^\0]*dev, mvp, prod"):
+        load_stack(ROOT, name)
 
 
 def test_an_edit_that_the_settings_refuse_is_not_written(tmp_path: Path) -> None:
