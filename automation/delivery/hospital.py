@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from automation import deploy, show_plan
 from automation.delivery.address_space import next_free
 from automation.delivery.plan import Plan
@@ -20,6 +22,8 @@ from automation.outcome import FedError, QuestionError, RefusedError
 from automation.target import Target, open_target
 from emulator import paths
 from federation.parties import CENTRE
+from federation.stack_file import stack_file
+from federation.values import Cidr, Guid, HospitalName, Region
 
 Say = Callable[[str], None]
 
@@ -46,10 +50,15 @@ def add(
     On the emulator `machines` says whether to run its VM, too, until it is registered at the centre.
 
     Raises:
-        QuestionError: when a new one comes without a subscription, or a known one with another.
+        QuestionError: when a new one comes without a subscription, a known one with another, or an argument
+        is none that the settings take.
         SettingsError: when the settings refuse it; the file is then as it was.
         RefusedError: when the plan touches others, and so was not deployed.
     """
+    name = _checked("NAME", HospitalName, name)
+    subscription = subscription and _checked("--subscription", Guid, subscription)
+    address_space = address_space and _checked("--address-space", Cidr, address_space)
+    location = location and _checked("--location", Region, location)
     file = _stack_file(stack)
     if file.has_hospital(name):
         _go_on_with(file, name, subscription, address_space)
@@ -166,7 +175,20 @@ def list_hospitals(target: Target) -> list[dict[str, str]]:
 
 
 def _stack_file(stack: str) -> StackFile:
-    return StackFile(paths.REPOSITORY / f"Pulumi.{stack}.yaml")
+    return StackFile(stack_file(paths.REPOSITORY, stack))
+
+
+def _checked(argument: str, kind: Any, value: str) -> str:
+    """An argument as the settings take it; raises QuestionError when they would refuse it."""
+    try:
+        return str(TypeAdapter(kind).validate_python(value))
+    except ValidationError as error:
+        detail = error.errors()[0]
+        context = detail.get("ctx", {})
+        raise QuestionError(
+            f"{argument} {value!r}: {context.get('consequence', detail['msg'])}. Nothing was changed. "
+            f"Mend: {context.get('mend', 'give another value')}."
+        ) from None
 
 
 def _is_member(target: Target, name: str) -> bool:
@@ -208,13 +230,18 @@ def _go_on_with(file: StackFile, name: str, subscription: str | None, address_sp
 @contextmanager
 def _edited(file: StackFile, say: Say) -> Iterator[None]:
     """Write the file; put it back when the plan cannot be made."""
-    before = file.path.read_text()
+    before = file.saved
     file.save()
     try:
         yield
     except BaseException:
-        file.path.write_text(before)
-        say(f"{file.path.name} is as it was.")
+        if file.put_back(before):
+            say(f"{file.path.name} is as it was.")
+        else:
+            say(
+                f"{file.path.name} was changed by somebody else meanwhile, so it was not put back: it still "
+                "holds what this command wrote. Take that out by hand."
+            )
         raise
 
 

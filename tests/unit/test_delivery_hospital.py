@@ -171,12 +171,49 @@ def test_a_plan_that_cannot_be_made_leaves_the_file_as_it_was(
     assert (clone / "Pulumi.dev.yaml").read_text() == (ROOT / "Pulumi.dev.yaml").read_text()
 
 
+def test_a_file_that_somebody_else_changed_meanwhile_is_not_put_back(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clone / "Pulumi.dev.yaml"
+
+    def fail(_: object) -> Plan:
+        path.write_text(path.read_text() + "# mine\n")
+        raise FedError("no Azure login")
+
+    monkeypatch.setattr(deploy, "preview", fail)
+    with pytest.raises(FedError, match="no Azure login"):
+        add("switzerland", yes=True, subscription=NEW)
+    assert path.read_text().endswith("10.10.4.0/27\n# mine\n")
+
+
+def test_who_left_and_stands_in_braces_keeps_its_entry(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = planning(monkeypatch, "centre", "hungary")
+    path = clone / "Pulumi.dev.yaml"
+    before, _, rest = path.read_text().partition("    hungary:")
+    entry = (
+        "{ subscriptionId: 20000000-0000-4000-8000-000000000002, addressSpace: 10.10.2.0/27, retired: left }"
+    )
+    text = f"{before}    hungary: {entry}\n    va-long-beach:{rest.partition('va-long-beach:')[2]}"
+    path.write_text(text)
+    with pytest.raises(QuestionError, match=r"Pulumi\.dev\.yaml: fed:hospitals\.hungary .*braces"):
+        add("hungary", yes=True)
+    assert (path.read_text(), deployed) == (text, [])
+
+
 @pytest.mark.parametrize(
     ("name", "given", "text"),
     [
         ("switzerland", {}, "name its subscription"),
         ("hungary", {"subscription": NEW}, "which cannot change"),
         ("hungary", {"address_space": "10.99.0.0/27"}, "which cannot change"),
+        ("a:\n    b", {"subscription": NEW}, "^NAME .*lower-case letters"),
+        ("switzerland", {"subscription": f"{NEW}\n      vmSize: x"}, "^--subscription .*GUID"),
+        (
+            "switzerland",
+            {"subscription": NEW, "address_space": "10.99.0.0/27 # x"},
+            "^--address-space .*VNet",
+        ),
+        ("switzerland", {"subscription": NEW, "location": "a\nb"}, "^--location .*region"),
     ],
 )
 def test_a_wrong_question_changes_nothing(clone: Path, name: str, given: dict[str, str], text: str) -> None:
