@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from automation.delivery.arm import Arm
 from automation.outcome import FedError, QuestionError
+from components.boot import IMAGES
 
 API_VERSION = "2023-01-01-preview"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -41,12 +42,27 @@ class Images(BaseModel):
 def read(path: Path) -> Images:
     """Read what `./fed images list --json` wrote; raises QuestionError when it is something else."""
     try:
-        return Images.model_validate(json.loads(path.read_text()))
+        found = Images.model_validate(json.loads(path.read_text()))
     except (OSError, ValueError, ValidationError) as error:
         raise QuestionError(
             f"{path} is not what `./fed images list STACK --json` writes ({error}): nobody would know which "
             "digests to promote."
         ) from error
+    _require_all(found.images, path)
+    return found
+
+
+def _require_all(images: Mapping[str, str], path: Path) -> None:
+    """Refuse a file that leaves an image out, names another, or names one by anything but its digest."""
+    wrong = sorted(set(images) ^ set(IMAGES)) or [
+        name for name, digest in sorted(images.items()) if not DIGEST.fullmatch(digest)
+    ]
+    if wrong:
+        raise QuestionError(
+            f"{path} does not name exactly the images {', '.join(sorted(IMAGES))}, each with its digest "
+            f"(wrong: {', '.join(wrong)}): what is left out would be neither scanned nor promoted. Write it "
+            "anew with `./fed images list STACK --json`."
+        )
 
 
 def from_reference(reference: str) -> tuple[str, str, str]:

@@ -8,13 +8,13 @@ from typing import Any
 from automation.delivery.arm import Arm
 from automation.delivery.images import Images, from_reference, import_image, registry_of
 from automation.delivery.stack_file import StackFile
-from automation.delivery.steps import BEFORE, check_same_pins, git_commit
+from automation.delivery.steps import BEFORE, git_commit
 from automation.options import On
-from automation.outcome import FedError, QuestionError
+from automation.outcome import FedError, QuestionError, RefusedError
 from components.boot import IMAGES
 from emulator import paths
 from federation.parties import federation
-from federation.stack_file import load_stack
+from federation.stack_file import load_stack, stack_file
 from infra import settings as delivery_settings
 
 BUILT = "docker:index/image:Image"
@@ -32,7 +32,7 @@ def images_of(stack: str, arm: Arm, exported: Mapping[str, Any]) -> Images:
         raise FedError(
             f"{stack} has no registry yet, so it runs no image: deploy it first (./fed up {stack})."
         )
-    digests = StackFile(paths.REPOSITORY / f"Pulumi.{stack}.yaml").digests() or _built(exported)
+    digests = StackFile(stack_file(paths.REPOSITORY, stack)).digests() or _built(exported)
     if not digests:
         raise FedError(f"{stack} neither pins nor built an image: nothing could be promoted.")
     return Images(stack=stack, registry=found[0], login_server=found[1], images=digests, commit=git_commit())
@@ -64,6 +64,7 @@ def pin(stack: str, digests: Mapping[str, str]) -> StackFile:
 
     Raises:
         QuestionError: when an image is missing or unknown, or the stack builds its own.
+        RefusedError: when prod would pin what mvp does not.
     """
     if set(digests) != set(IMAGES):
         raise QuestionError(
@@ -72,16 +73,35 @@ def pin(stack: str, digests: Mapping[str, str]) -> StackFile:
         )
     if stack not in BEFORE:
         raise QuestionError(f"{stack} builds its images itself; pinned are those of {' and '.join(BEFORE)}.")
-    file = StackFile(paths.REPOSITORY / f"Pulumi.{stack}.yaml")
+    require_tried(stack, digests)
+    file = StackFile(stack_file(paths.REPOSITORY, stack))
     file.pin(digests)
     file.settings()
     return file
 
 
+def require_tried(stack: str, digests: Mapping[str, str]) -> None:
+    """Refuse digests for prod that mvp does not pin: prod runs exactly what ran in mvp."""
+    if stack != "prod":
+        return
+    before = BEFORE[stack]
+    tried = StackFile(stack_file(paths.REPOSITORY, before)).digests()
+    different = sorted(name for name in {*digests, *tried} if digests.get(name) != tried.get(name))
+    if different:
+        raise RefusedError(
+            f"{stack} would run other images than {before} pins ({', '.join(different)}): what never ran in "
+            f"{before} would run in {stack}. Nothing was imported or written. `./fed images promote {stack} "
+            f"--from {before}` brings the same digests."
+        )
+
+
 def bring(stack: str, digests: Mapping[str, str], on: On, arm: Arm, say: Callable[[str], None]) -> None:
-    """Import `digests` into the registry of `stack`, as far as they are not there."""
-    if stack == "prod":
-        check_same_pins(stack)
+    """Import `digests` into the registry of `stack`, as far as they are not there.
+
+    Raises:
+        RefusedError: when they are for prod, and mvp does not pin the same.
+    """
+    require_tried(stack, digests)
     target = stack_registry(stack, arm)
     if target is None:
         say(f"{stack} has no registry yet: nothing to import before its first deployment.")
@@ -118,7 +138,14 @@ def build(name: str) -> None:
 
 def save(images: Images, folder: Path) -> None:
     """Pull images by digest and write each as ``<name>.tar``, in which it is called ``local/<name>``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()  # docker runs in the clone, which need not be the caller's folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QuestionError(
+            f"--into {folder} cannot be made a folder ({error.strerror}), so no image could be saved. Name "
+            "another."
+        ) from None
     for name in sorted(images.images):
         _docker(["pull", images.reference(name)])
         _docker(["tag", images.reference(name), f"local/{name}"])

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
+from typer.testing import CliRunner
 
+from automation.commands.images import app
 from automation.delivery import images, promotion
 from automation.delivery.arm import Arm, Endpoint
+from automation.delivery.stack_file import StackFile
 from automation.options import On
 from automation.outcome import FedError, QuestionError, RefusedError
 from components.boot import IMAGES
@@ -168,12 +171,24 @@ def test_what_is_listed_can_be_read_back(tmp_path: Path) -> None:
         stack="dev",
         registry=SOURCE,
         login_server="crsource.azurecr.io",
-        images={"mlflow": DIGEST},
+        images=PINS,
         commit="abc",
     )
     (tmp_path / "images.json").write_text(json.dumps(json.loads(listed.model_dump_json())))
     assert images.read(tmp_path / "images.json") == listed
-    assert listed.reference("mlflow") == f"crsource.azurecr.io/mlflow@{DIGEST}"
+    assert listed.reference("mlflow") == f"crsource.azurecr.io/mlflow@{PINS['mlflow']}"
+
+
+@pytest.mark.parametrize(
+    "named", [{}, {"mlflow": DIGEST}, {**dict.fromkeys(IMAGES, DIGEST), "mlflow": "latest"}]
+)
+def test_a_file_that_leaves_an_image_or_its_digest_out_is_refused(
+    named: dict[str, str], tmp_path: Path
+) -> None:
+    listed = images.Images(stack="dev", registry=SOURCE, login_server="cr.azurecr.io", images=named)
+    (tmp_path / "images.json").write_text(listed.model_dump_json())
+    with pytest.raises(QuestionError, match=r"does not name exactly the images.*mlflow"):
+        images.read(tmp_path / "images.json")
 
 
 @pytest.fixture
@@ -213,7 +228,8 @@ def test_before_the_first_deployment_there_is_nothing_to_import_into(clone: Path
 
 
 def test_prod_imports_nothing_that_mvp_does_not_pin(clone: Path) -> None:
-    promotion.pin("prod", PINS).save()
+    with pytest.raises(RefusedError, match="never ran in mvp"):
+        promotion.pin("prod", PINS)
     with azure(azure_with_registries) as (arm, stub), pytest.raises(RefusedError, match="never ran in mvp"):
         promotion.bring("prod", PINS, On.AZURE, arm, lambda _: None)
     assert stub.asked == []
@@ -221,6 +237,17 @@ def test_prod_imports_nothing_that_mvp_does_not_pin(clone: Path) -> None:
     with azure(azure_with_registries) as (arm, stub):
         promotion.bring("prod", PINS, On.AZURE, arm, lambda _: None)
     assert len(stub.calls("POST")) == len(IMAGES)
+
+
+def test_prod_gets_what_mvp_pins_by_the_command(clone: Path) -> None:
+    promotion.pin("mvp", PINS).save()
+    promoting = ["promote", "prod", "--from", "mvp", "--on", "azure"]
+    with azure(azure_with_registries) as (arm, stub), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("automation.delivery.where.resource_manager", lambda _: arm)
+        done = CliRunner().invoke(app, promoting, catch_exceptions=False)
+    assert "Pinned in Pulumi.prod.yaml" in done.output
+    assert len(stub.calls("POST")) == len(IMAGES)
+    assert StackFile(clone / "Pulumi.prod.yaml").digests() == PINS
 
 
 @pytest.mark.parametrize(
@@ -274,6 +301,13 @@ def test_images_are_built_and_saved_with_docker_by_digest(
         f"tag cr.azurecr.io/mlflow@{DIGEST} local/mlflow",
         f"save --output {tmp_path}/out/mlflow.tar local/mlflow",
     ]
+    calls.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    promotion.save(listed, Path("out"))
+    assert f"save --output {tmp_path}/elsewhere/out/mlflow.tar local/mlflow" in calls.read_text()
+    with pytest.raises(QuestionError, match=r"calls cannot be made a folder"):
+        promotion.save(listed, calls)
     docker.write_text("#!/bin/sh\nexit 7\n")
     with pytest.raises(FedError, match="ended with 7"):
         promotion.build("fl-server")
