@@ -1,6 +1,7 @@
 """Which stacks a change reaches, from the paths of its files; and whether its branch is named as agreed."""
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 from automation.outcome import RefusedError
@@ -54,11 +55,12 @@ def check_branch(name: str) -> None:
         return
     what = re.sub(r"^features?[/_-]", "", name.lower())
     words = re.sub(r"[^a-z0-9]+", "-", what).strip("-") or "what-it-does"
+    quoted = shlex.quote(name)
     raise RefusedError(
         f"The branch is named `{name}`; here they are named feature-<what>, in small letters, digits and "
         "dashes, so that a list of branches tells work from everything else. Rename it and open the pull "
         "request again:\n\n"
-        f"  git branch -m {name} feature-{words}\n"
+        f"  git branch -m {quoted} feature-{words}\n"
         f"  git push origin -u feature-{words}\n"
-        f"  git push origin --delete {name}"
+        f"  git push origin --delete {quoted}"
     )

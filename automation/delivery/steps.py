@@ -14,7 +14,7 @@ from automation.delivery.github import GitHub
 from automation.delivery.intent_difference import Intended, intended
 from automation.delivery.plan import Plan
 from automation.delivery.stack_file import StackFile
-from automation.outcome import QuestionError, RefusedError
+from automation.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from federation.rules import STACKS
 from federation.stack_file import load_stack
@@ -28,8 +28,21 @@ BEFORE = {"mvp": "dev", "prod": "mvp"}
 
 
 def affected_stacks(base: str, head: str) -> list[str]:
-    """The stacks that the commits of `head` since it left `base` can reach."""
-    return affected.stacks(_git("diff", "--name-only", f"{base}...{head}").splitlines(), STACKS)
+    """The stacks that the commits of `head` since it left `base` can reach.
+
+    A file that was renamed counts at both its paths: what moved out of a deployment has left it.
+
+    Raises:
+        QuestionError: when git does not know one of the two, or one is empty.
+    """
+    for option, commit in (("--base", base), ("--head", head)):
+        if not commit.strip():
+            raise QuestionError(
+                f"{option} is empty, which git would take for HEAD, so that nothing would differ and no "
+                f"stack would be previewed. Name a commit: {option} origin/main."
+            )
+    changed = _git("diff", "--no-renames", "--name-only", "-z", "--end-of-options", f"{base}...{head}", "--")
+    return affected.stacks(filter(None, changed.split("\0")), STACKS)
 
 
 def write_intent(stack: str, out: Path) -> None:
@@ -40,8 +53,14 @@ def write_intent(stack: str, out: Path) -> None:
 def show(text: str) -> None:
     """Add Markdown to the run's summary; outside a run nothing happens."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a") as stream:
-            stream.write(f"{text}\n")
+        try:
+            with Path(summary).open("a", encoding="utf-8") as stream:
+                stream.write(f"{text}\n")
+        except OSError as error:
+            raise FedError(
+                f"The run's summary, {summary}, cannot be written: {error.strerror}. Nobody would see "
+                "what was found. GITHUB_STEP_SUMMARY names the file; outside a run unset it."
+            ) from error
 
 
 def keep_plan(plan: Plan, out: Path) -> None:
@@ -169,6 +188,7 @@ def _git(*arguments: str) -> str:
         cwd=paths.REPOSITORY,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         check=False,
     )
     if done.returncode:
@@ -183,8 +203,14 @@ def _run() -> str | None:
 
 
 def _write(path: Path, content: BaseModel) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content.model_dump_json(indent=2) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise QuestionError(
+            f"{path} cannot be written: {error.strerror}. The next step would not find it; name a file in a "
+            "folder that you may write to."
+        ) from error
 
 
 def _read(path: Path, model: type[Model]) -> Model:

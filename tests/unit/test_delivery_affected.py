@@ -1,9 +1,15 @@
 """A change is previewed on the stacks that it can reach, and on no other; branches are named as agreed."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from automation.delivery import steps
 from automation.delivery.affected import check_branch, stacks
-from automation.outcome import RefusedError
+from automation.outcome import QuestionError, RefusedError
+from emulator import paths
 
 ALL = ("dev", "mvp", "prod")
 
@@ -53,3 +59,57 @@ def test_another_name_is_refused_with_the_commands_that_mend_it(name: str, propo
     with pytest.raises(RefusedError) as refusal:
         check_branch(name)
     assert f"git push origin -u {proposed}\n" in str(refusal.value)
+
+
+def test_the_commands_can_be_pasted_whatever_the_branch_is_called() -> None:
+    with pytest.raises(RefusedError) as refusal:
+        check_branch("x;$(id)")
+    assert "git branch -m 'x;$(id)' feature-x-id\n" in str(refusal.value)
+    assert "git push origin --delete 'x;$(id)'" in str(refusal.value)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit, in place of this one."""
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    (tmp_path / "components").mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "components" / "central_node.py").write_text("node = 1\n" * 20)
+    git("init", "--quiet", "--initial-branch", "main")
+    commit()
+    return tmp_path
+
+
+def git(*arguments: str) -> None:
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *who, *arguments], cwd=paths.REPOSITORY, check=True)
+
+
+def commit() -> None:
+    git("add", ".")
+    git("commit", "--quiet", "-m", "a change")
+
+
+def test_a_file_that_moves_out_of_a_deployment_reaches_every_stack(repository: Path) -> None:
+    git("mv", "components/central_node.py", "docs/")
+    commit()
+    assert steps.affected_stacks("HEAD~1", "HEAD") == list(ALL)
+
+
+def test_a_path_that_git_would_quote_is_read_as_it_is(repository: Path) -> None:
+    (repository / "docs" / "Zürich\n.md").write_text("x")
+    (repository / "docs" / os.fsdecode(b"latin-\xfc.md")).write_text("x")
+    commit()
+    assert steps.affected_stacks("HEAD~1", "HEAD") == []
+
+
+@pytest.mark.parametrize(("base", "head"), [("", "HEAD"), (" ", "HEAD"), ("HEAD", "")])
+def test_an_empty_commit_is_refused_and_not_taken_for_head(repository: Path, base: str, head: str) -> None:
+    with pytest.raises(QuestionError, match="is empty"):
+        steps.affected_stacks(base, head)
+
+
+@pytest.mark.parametrize("base", ["nowhere", "--stat", "0" * 40])
+def test_a_commit_that_git_does_not_know_is_refused(repository: Path, base: str) -> None:
+    with pytest.raises(QuestionError, match="git diff"):
+        steps.affected_stacks(base, "HEAD")

@@ -183,6 +183,13 @@ def workflows_hold_no_logic(texts: Files) -> Iterator[str]:
             yield f"{where}: logic belongs into ./fed, where it is tested"
 
 
+def a_command_that_fails_fails_its_step(texts: Files) -> Iterator[str]:
+    """`echo "x=$(command)"` ends well whatever becomes of the command."""
+    for where, run in runs(texts):
+        if re.search(r"\becho\b[^|;&\n]*\$\(", run):
+            yield f'{where}: `{run.strip()}` hides a failure; write `x=$(command) && echo "x=$x"`'
+
+
 def checkouts_keep_no_credential(texts: Files) -> Iterator[str]:
     for where, step in steps(texts):
         checkout = str(step.get("uses", "")).startswith("actions/checkout@")
@@ -215,6 +222,7 @@ RULES: tuple[Rule, ...] = (
     one_writer_per_stack,
     a_cancelled_run_reaches_the_engine,
     workflows_hold_no_logic,
+    a_command_that_fails_fails_its_step,
     checkouts_keep_no_credential,
     prod_comes_after_mvp,
 )
@@ -281,6 +289,10 @@ FAULTS: dict[str, tuple[Rule, str, str, str]] = {
         workflows_hold_no_logic, "workflows/promote.yml",
         'exec ./fed ci promotable "$GITHUB_SHA" --upto "$UPTO"',
         '|\n          a=1\n          b=2\n          c=3'),
+    "a failure that becomes an empty output": (
+        a_command_that_fails_fails_its_step, "workflows/nightly.yml",
+        'commit=$(./fed ci deployed "$STACK") && echo "commit=$commit"',
+        'echo "commit=$(./fed ci deployed "$STACK")"'),
     "a checkout that can push": (
         checkouts_keep_no_credential, "workflows/checks.yml", "persist-credentials: false", "fetch-depth: 1"),
     "prod before mvp": (
