@@ -67,10 +67,11 @@ def plan(
     from automation import show_plan  # noqa: PLC0415
     from automation.delivery import planning  # noqa: PLC0415
 
+    approved = planning.read_approved(expect, out) if expect is not None else None
     found = planning.plan(stack, on, out, drift=drift)
     show_plan.show(found, as_json=as_json)
-    if expect is not None:
-        planning.require_approved(found, expect)
+    if approved is not None:
+        planning.require_approved(found, approved)
     raise typer.Exit(planning.exit_code(found, drift=drift))
 
 

@@ -147,7 +147,7 @@ def _diagnostics(preview: Mapping[str, Any], severities: set[str]) -> tuple[str,
 
 
 def _lines(plan: Plan) -> set[str]:
-    return {
+    return {f"of {plan.stack} on {plan.target}"} | {
         f"{change.kind} {change.type} {change.name}"
         + (f" ({', '.join(change.properties)})" if change.properties else "")
         for change in plan.changes

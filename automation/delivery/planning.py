@@ -11,7 +11,7 @@ from automation import deploy, operation
 from automation.delivery.plan import Plan, read
 from automation.delivery.steps import keep_plan, read_plan
 from automation.options import On
-from automation.outcome import Code, FedError, RefusedError
+from automation.outcome import Code, FedError, QuestionError, RefusedError
 from automation.target import Target, open_target
 from federation.violations import SettingsError
 
@@ -28,19 +28,34 @@ def plan(name: str, on: On, out: Path, *, drift: bool) -> Plan:
         target = open_target(name, on)
         found = _refreshed(target) if drift else deploy.preview(target)
     except (FedError, SettingsError) as error:
-        keep_plan(Plan(stack=name, target=on.value, errors=(str(error),)), out)
+        _keep_failure(Plan(stack=name, target=on.value, errors=(str(error),)), out, error)
         raise
     keep_plan(found, out)
     return found
 
 
-def require_approved(found: Plan, approved: Path) -> None:
+def read_approved(expect: Path, out: Path) -> Plan:
+    """The plan that a person approved; to be read before the new one is written.
+
+    Raises:
+        QuestionError: when the file is no plan, or the new plan would be written over it.
+    """
+    approved = read_plan(expect)
+    if out.exists() and out.samefile(expect):
+        raise QuestionError(
+            f"--out and --expect are one file, {expect}: the new plan would replace the approved one, and "
+            "nobody could tell any more what was approved. Give --out another name."
+        )
+    return approved
+
+
+def require_approved(found: Plan, approved: Plan) -> None:
     """Refuse a plan that is not, line by line, the one that a person approved.
 
     Raises:
         RefusedError: with the lines that differ.
     """
-    differences = read_plan(approved).differences(found)
+    differences = approved.differences(found)
     if differences:
         raise RefusedError(
             f"The plan of {found.stack} differs from what was approved, so nothing was deployed. Something "
@@ -63,6 +78,14 @@ def unlock(name: str, on: On) -> None:
 def exit_code(found: Plan, *, drift: bool) -> Code:
     """What a plan means for the step: drift is a no, a change that was asked for is not."""
     return Code.NO if drift and found.changes else Code.DONE
+
+
+def _keep_failure(failed: Plan, out: Path, why: Exception) -> None:
+    """Keep what a failed preview said; where that fails too, tell both."""
+    try:
+        keep_plan(failed, out)
+    except FedError as unwritten:
+        raise FedError(f"{why}\n{unwritten}") from why
 
 
 def _refreshed(target: Target) -> Plan:
