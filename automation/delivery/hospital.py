@@ -55,10 +55,10 @@ def add(
         SettingsError: when the settings refuse it; the file is then as it was.
         RefusedError: when the plan touches others, and so was not deployed.
     """
-    name = _checked("NAME", HospitalName, name)
-    subscription = subscription and _checked("--subscription", Guid, subscription)
-    address_space = address_space and _checked("--address-space", Cidr, address_space)
-    location = location and _checked("--location", Region, location)
+    _checked("NAME", HospitalName, name)
+    subscription = _checked("--subscription", Guid, subscription)
+    address_space = _checked("--address-space", Cidr, address_space)
+    location = _checked("--location", Region, location)
     file = _stack_file(stack)
     if file.has_hospital(name):
         _go_on_with(file, name, subscription, address_space)
@@ -178,8 +178,10 @@ def _stack_file(stack: str) -> StackFile:
     return StackFile(stack_file(paths.REPOSITORY, stack))
 
 
-def _checked(argument: str, kind: Any, value: str) -> str:
-    """An argument as the settings take it; raises QuestionError when they would refuse it."""
+def _checked(argument: str, kind: Any, value: str | None) -> str | None:
+    """An argument as the settings take it, when given; raises QuestionError when they would refuse it."""
+    if value is None:
+        return None
     try:
         return str(TypeAdapter(kind).validate_python(value))
     except ValidationError as error:

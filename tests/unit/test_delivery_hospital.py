@@ -213,6 +213,8 @@ def test_who_left_and_stands_in_braces_keeps_its_entry(clone: Path, monkeypatch:
             {"subscription": NEW, "address_space": "10.99.0.0/27 # x"},
             "^--address-space .*VNet",
         ),
+        ("switzerland", {"subscription": ""}, "^--subscription .*GUID"),
+        ("switzerland", {"subscription": NEW, "address_space": ""}, "^--address-space .*VNet"),
         ("switzerland", {"subscription": NEW, "location": "a\nb"}, "^--location .*region"),
     ],
 )
