@@ -38,7 +38,7 @@ def load_stack(root: Path, stack: str) -> Settings:
         SettingsError: when the file is missing, is no YAML, or holds a wrong setting.
     """
     path = stack_file(root, stack)
-    return load(stack, _config(path), source=path.name)
+    return load(stack, read_config(path), source=path.name)
 
 
 def _known(root: Path) -> str:
@@ -46,56 +46,44 @@ def _known(root: Path) -> str:
     return ", ".join(sorted(file.name.split(".")[1] for file in root.glob("Pulumi.*.yaml")))
 
 
-def _config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """What stands below `config:` of a stack's file. Raises SettingsError when that cannot be read."""
     try:
         content = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
-        raise SettingsError(
-            path.name,
-            [
-                Violation(
-                    key=path.name,
-                    value=NOT_SET,
-                    consequence=f"there is no such file in {path.parent}: nothing says what to deploy",
-                    mend=f"use one of the stacks {_known(path.parent)}, or copy the nearest file",
-                )
-            ],
+        raise _unreadable(
+            path,
+            value=NOT_SET,
+            consequence=f"there is no such file in {path.parent}: nothing says what to deploy",
+            mend=f"use one of the stacks {_known(path.parent)}, or copy the nearest file",
         ) from None
     except OSError as error:
-        raise SettingsError(
-            path.name,
-            [
-                Violation(
-                    key=path.name,
-                    value=str(error.strerror),
-                    consequence="the file cannot be read: nothing says what to deploy",
-                    mend="put a readable file there",
-                )
-            ],
+        raise _unreadable(
+            path,
+            value=str(error.strerror),
+            consequence="the file cannot be read: nothing says what to deploy",
+            mend="put a readable file there",
         ) from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            path.name,
-            [
-                Violation(
-                    key=path.name,
-                    value=" ".join(str(error).split()),
-                    consequence="the file is no valid YAML: no setting could be read",
-                    mend="mend the line that the message names (indentation, a missing quote, a key twice)",
-                )
-            ],
+        raise _unreadable(
+            path,
+            value=" ".join(str(error).split()),
+            consequence="the file is no valid YAML: no setting could be read",
+            mend="mend the line that the message names (indentation, a missing quote, a key twice)",
         ) from None
     config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):
-        raise SettingsError(
-            path.name,
-            [
-                Violation(
-                    key="config",
-                    value=config if isinstance(content, dict) else content,
-                    consequence="settings stand below `config:`: there are none",
-                    mend="start from Pulumi.dev.yaml",
-                )
-            ],
+        raise _unreadable(
+            path,
+            key="config",
+            value=config if isinstance(content, dict) else content,
+            consequence="settings stand below `config:`: there are none",
+            mend=f"start from the {path.name} of this repository's history, or from Pulumi.dev.yaml",
         )
     return config
+
+
+def _unreadable(path: Path, *, value: Any, consequence: str, mend: str, key: str = "") -> SettingsError:
+    return SettingsError(
+        path.name, [Violation(key=key or path.name, value=value, consequence=consequence, mend=mend)]
+    )

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, Field
 
 from federation.draft import examine
 from federation.parties import federation
 from federation.rules import STACKS
 from federation.settings import Environment, Section
-from federation.stack_file import load_stack
+from federation.stack_file import load_stack, read_config
 from federation.values import Guid, Region, wrong
 from federation.violations import SettingsError, Violation
 
@@ -34,6 +33,12 @@ def _registry(value: str) -> str:
             "Azure would refuse the registry (InvalidResourceName)", "use 5 to 50 small letters and digits"
         )
     return value
+
+
+def _each_once(values: tuple[Environment, ...]) -> tuple[Environment, ...]:
+    if len(set(values)) < len(values):
+        raise wrong("two identities of one name would be asked for", "name each stack once")
+    return values
 
 
 def _prefix(value: str) -> str:
@@ -59,7 +64,7 @@ class DeliverySettings(Section):
     subscription_id: Guid = Field(
         description="the subscription of the identities and the state", examples=["<36-character id>"]
     )
-    environments: tuple[Environment, ...] = Field(
+    environments: Annotated[tuple[Environment, ...], AfterValidator(_each_once)] = Field(
         default=STACKS, min_length=1, description="the stacks that GitHub deploys"
     )
     state_account: Annotated[str, AfterValidator(_account)] = Field(
@@ -117,7 +122,7 @@ def load(config: Mapping[str, Any], *, source: str = STACK_FILE) -> DeliverySett
 
 def read(root: Path) -> DeliverySettings:
     """The settings in the stack file below `root`; raises SettingsError with every mistake."""
-    return load(yaml.safe_load((root / STACK_FILE).read_text())["config"])
+    return load(read_config(root / STACK_FILE))
 
 
 def subscriptions(root: Path, environments: Sequence[str]) -> dict[str, dict[str, str]]:

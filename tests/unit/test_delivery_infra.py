@@ -213,6 +213,7 @@ def test_no_input_is_a_secret(graph: Recorder) -> None:
         ("subjectPrefix", "repo:acme/fed:", "AADSTS700213"),
         ("repository", "acme", "fed-delivery:repository"),
         ("environments", ["qa"], "fed-delivery:environments"),
+        ("environments", ["dev", "dev"], "name each stack once"),
         ("administrators", ["me"], "GUID"),
         ("subscription", "x", "did you mean subscriptionId"),
     ],
@@ -221,3 +222,24 @@ def test_a_wrong_setting_is_refused_with_its_key_and_consequence(key: str, value
     with pytest.raises(SettingsError, match=said) as refusal:
         delivery_settings.load({**CONFIG, f"fed-delivery:{key}": value})
     assert f"fed-delivery:{key}" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no such file"),
+        (b"", "there are none"),
+        (b"config: [", "no valid YAML"),
+        (b"\xff\xfe\xff", "no valid YAML"),
+    ],
+)
+def test_a_stack_file_that_cannot_be_read_is_refused(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    (tmp_path / "infra").mkdir()
+    if content is not None:
+        (tmp_path / STACK_FILE).write_bytes(content)
+    with pytest.raises(SettingsError) as refused:
+        delivery_settings.read(tmp_path)
+    assert said in str(refused.value)
+    assert "Pulumi.delivery.yaml" in str(refused.value)
