@@ -1,8 +1,9 @@
 """The few calls to GitHub's REST API that delivery needs. Every list is read to its last page."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -10,6 +11,21 @@ from automation.outcome import FedError, QuestionError
 
 #: GitHub refuses a longer comment or issue body (422 "body is too long").
 BODY_LIMIT = 65_536
+#: What a token is made of: visible ASCII. Anything else an HTTP header cannot carry.
+TOKEN = re.compile(r"[!-~]+")
+#: So much of an answer that is not understood.
+SHOWN = 200
+Content = TypeVar("Content", dict[str, Any], list[Any])
+REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+
+
+class Told(dict[str, Any]):
+    """An object in an answer of GitHub's; what it lacks is told by name."""
+
+    def __missing__(self, key: str) -> Any:
+        raise FedError(
+            f"GitHub's answer lacks `{key}`: this is not the API that fed knows. GITHUB_API_URL names it."
+        )
 
 
 class GitHub:
@@ -33,15 +49,28 @@ class GitHub:
     @classmethod
     def from_environment(cls) -> "GitHub":
         """The repository that GITHUB_REPOSITORY names, as GITHUB_TOKEN may see it: set in every job."""
-        missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
+        found = {name: os.environ.get(name, "").strip() for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN")}
+        missing = [name for name, value in found.items() if not value]
         if missing:
             raise QuestionError(
                 f"{' and '.join(missing)} not set: which repository on GitHub, and as whom? In a workflow "
                 "give the step `GITHUB_TOKEN: ${{ github.token }}`; on a laptop `GITHUB_TOKEN=$(gh auth "
                 "token)` and GITHUB_REPOSITORY=owner/name."
             )
+        repository, token = found.values()
+        if not REPOSITORY.fullmatch(repository):
+            raise QuestionError(f"GITHUB_REPOSITORY is {repository!r}; GitHub's names are like owner/name.")
+        if not TOKEN.fullmatch(token):
+            raise QuestionError(
+                "GITHUB_TOKEN holds a character that no token has (a space, a line's end or a letter outside "
+                "ASCII), so GitHub cannot be asked with it. It is not shown here. Set it again: "
+                "GITHUB_TOKEN=$(gh auth token)."
+            )
         url = os.environ.get("GITHUB_API_URL", "https://api.github.com")
-        return cls(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"], url=url)
+        try:
+            return cls(repository, token, url=url)
+        except httpx.InvalidURL as error:
+            raise QuestionError(f"GITHUB_API_URL is {url!r}, which is no address: {error}.") from error
 
     def write_comment(self, number: int, marker: str, body: str) -> str:
         """Write the one comment of a pull request that begins with `marker`, and return its address."""
@@ -118,30 +147,56 @@ class GitHub:
         url: str | None = str(httpx.URL(path, params={**query, "per_page": "100"}))
         while url:
             answer = self._send("GET", url)
-            found = answer.json()
-            yield from found[key] if key else found
+            found = _content(answer, dict if key else list)
+            yield from _objects(answer, Told(found)[key] if key else found)
             url = answer.links.get("next", {}).get("url")
 
     def _call(self, method: str, path: str, **body: Any) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._send(method, path, body or None).json()
-        return found
+        return Told(_content(self._send(method, path, body or None), dict))
 
     def _send(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         try:
             answer = self._client.request(method, url, json=body)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FedError(f"GitHub did not answer {method} {url}: {error}.") from error
-        if answer.is_error:
-            said = (
-                answer.json().get("message")
-                if "json" in answer.headers.get("content-type", "")
-                else answer.text
-            )
+        if not answer.is_success:
             raise FedError(
-                f"GitHub refused {method} {url}: {answer.status_code} {said}. "
+                f"GitHub refused {method} {url}: {answer.status_code} {_said(answer)}. "
                 + ("The job's `permissions:` do not allow this call." if answer.status_code == 403 else "")
             )
         return answer
+
+
+def _said(answer: httpx.Response) -> str:
+    """Why GitHub refused, in its own words."""
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:SHOWN]
+
+
+def _content(answer: httpx.Response, kind: type[Content]) -> Content:
+    """The JSON of an answer; a proxy's page or an empty body is told, and never read as "nothing there"."""
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, kind):
+        raise FedError(
+            f"GitHub answered {answer.request.method} {answer.request.url} with {answer.status_code}, but "
+            f"not with the JSON that its API promises: {answer.text[:SHOWN]!r}. Something else may have "
+            "answered (a proxy, a login page), or GITHUB_API_URL is not the API's address."
+        )
+    return found
+
+
+def _objects(answer: httpx.Response, found: object) -> list[Told]:
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise FedError(
+            f"GitHub answered {answer.request.method} {answer.request.url} with something else than a list "
+            "of objects: this is not the API that fed knows. GITHUB_API_URL names it."
+        )
+    return [Told(one) for one in found]
 
 
 def fit(body: str) -> str:

@@ -22,6 +22,7 @@ from types import FrameType
 import httpx
 
 from automation.delivery import docker_credentials
+from automation.delivery.github import TOKEN
 from automation.outcome import FedError
 
 AUDIENCE = "api://AzureADTokenExchange"
@@ -41,21 +42,29 @@ def fetch(environment: Mapping[str, str]) -> str:
         FedError: when the job may not have one, or GitHub does not answer.
     """
     url = environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")
-    bearer = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    bearer = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "").strip()
     if not url or not bearer:
         raise FedError(
             "This job gets no token from GitHub, so it cannot sign in to Azure. The job needs `permissions: "
             "id-token: write`; a pull request from a fork or from Dependabot never gets one, whatever the "
             "workflow says."
         )
+    if not TOKEN.fullmatch(bearer):
+        raise FedError(
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN holds a character that no token has, so GitHub cannot be asked "
+            "for this job's token. It is not shown here. GitHub sets the variable; a job never should."
+        )
     try:
         answer = httpx.get(
             url, params={"audience": AUDIENCE}, headers={"Authorization": f"Bearer {bearer}"}, timeout=30
         )
         answer.raise_for_status()
-        return str(answer.json()["value"])
-    except (httpx.HTTPError, KeyError, ValueError) as error:
+        token = answer.json()["value"]
+    except (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError) as error:
         raise FedError(f"GitHub gave no token for this job ({error}): it cannot sign in to Azure.") from error
+    if not isinstance(token, str) or not TOKEN.fullmatch(token):
+        raise FedError("GitHub's answer holds no token for this job: it cannot sign in to Azure.")
+    return token
 
 
 def variables(environment: Mapping[str, str], token_file: Path) -> dict[str, str]:
@@ -90,7 +99,7 @@ def run(command: Sequence[str], *, refresh_seconds: float = REFRESH_SECONDS) -> 
     if not in_github_job(os.environ):
         return _child(command, dict(os.environ))
     token = fetch(os.environ)
-    with tempfile.TemporaryDirectory(prefix="fed-oidc-", dir=os.environ.get("RUNNER_TEMP")) as folder:
+    with _private_folder() as folder:
         file = Path(folder) / "token"
         _write(file, token)
         docker = Path(folder) / "docker"
@@ -106,6 +115,17 @@ def run(command: Sequence[str], *, refresh_seconds: float = REFRESH_SECONDS) -> 
             keeper.join()
 
 
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    where = os.environ.get("RUNNER_TEMP")
+    try:
+        return tempfile.TemporaryDirectory(prefix="fed-oidc-", dir=where)
+    except OSError as error:
+        raise FedError(
+            f"The job's token cannot be kept: no folder can be made in {where or tempfile.gettempdir()} "
+            f"({error.strerror}). RUNNER_TEMP names it; it must exist and be the job's own."
+        ) from error
+
+
 def _keep_fresh(file: Path, done: threading.Event, seconds: float) -> None:
     while not done.wait(seconds):
         try:
@@ -118,9 +138,12 @@ def _keep_fresh(file: Path, done: threading.Event, seconds: float) -> None:
 def _write(file: Path, token: str) -> None:
     print(f"::add-mask::{token}", flush=True, file=sys.stderr)
     new = file.with_suffix(".new")
-    new.touch(mode=0o600)
-    new.write_text(token)
-    new.replace(file)
+    try:
+        new.touch(mode=0o600)
+        new.write_text(token)
+        new.replace(file)
+    except OSError as error:
+        raise FedError(f"The job's token cannot be written to {file}: {error.strerror}.") from error
 
 
 def _child(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -23,11 +23,12 @@ class Asked:
 
 @dataclass
 class Answers:
-    """(status, body, headers) of one answer."""
+    """One answer; `raw` is sent instead of `body`, as HTML."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
 
 
 @dataclass
@@ -56,8 +57,10 @@ def serving(answer: Callable[[Asked], Answers]) -> Iterator[Stub]:
             asked.append(one)
             found = answer(one)
             content = b"" if found.body is None else json.dumps(found.body).encode()
+            kind = "application/json" if found.raw is None else "text/html"
+            content = content if found.raw is None else found.raw
             self.send_response(found.status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(content)))
             for name, value in found.headers.items():
                 self.send_header(name, value)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from automation.delivery.github import BODY_LIMIT, GitHub
-from automation.outcome import FedError
+from automation.outcome import FedError, QuestionError
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 PAGE = 100
@@ -142,3 +142,86 @@ def test_without_a_repository_the_mend_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
     with pytest.raises(FedError, match=r"gh auth token"):
         GitHub.from_environment()
+
+
+SECRET = "ghs_veryhidden"  # noqa: S105 nobody's
+
+
+@pytest.fixture
+def job(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("GITHUB_API_URL", stub.url)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "example/fed")
+    monkeypatch.setenv("GITHUB_TOKEN", SECRET)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", "{} ", " {}"])
+def test_what_stands_around_a_token_is_not_sent(
+    job: pytest.MonkeyPatch, stub: Stub, repository: Repository, around: str
+) -> None:
+    repository.lists["/deployments"] = []
+    job.setenv("GITHUB_TOKEN", around.format(SECRET))
+    assert GitHub.from_environment().deployed_commit("mvp") is None
+    assert stub.asked[-1].headers["authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("inside", ["\r", "\n", " ", "\x07", "\x7f", "\u00e9", "\udcff"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(job: pytest.MonkeyPatch, inside: str) -> None:
+    job.setenv("GITHUB_TOKEN", f"{SECRET}{inside}{SECRET}")
+    with pytest.raises(QuestionError, match="GITHUB_TOKEN holds a character") as refusal:
+        GitHub.from_environment()
+    assert SECRET not in str(refusal.value)
+
+
+def test_a_token_of_blanks_is_no_token(job: pytest.MonkeyPatch) -> None:
+    job.setenv("GITHUB_TOKEN", " \n")
+    with pytest.raises(QuestionError, match="GITHUB_TOKEN not set"):
+        GitHub.from_environment()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("GITHUB_REPOSITORY", "fed"), ("GITHUB_REPOSITORY", "a/b\x01"), ("GITHUB_API_URL", "http://a:port")],
+)
+def test_an_address_that_is_none_is_refused(job: pytest.MonkeyPatch, name: str, value: str) -> None:
+    job.setenv(name, value)
+    with pytest.raises(QuestionError, match=name):
+        GitHub.from_environment()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        Answers(raw=b"<html>Sign in</html>"),
+        Answers(raw=b""),
+        Answers(body="text"),
+        Answers(body={"message": "an object"}),
+        Answers(body=["no object"]),
+        Answers(status=301, body={"message": "Moved Permanently"}),
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_no_list_is_told_and_not_taken_for_an_empty_one(answers: Answers) -> None:
+    with serving(lambda _: answers) as stub, pytest.raises(FedError, match=r"GitHub (answered|refused) GET"):
+        GitHub("example/fed", "token", url=stub.url).deployed_commit("mvp")
+
+
+@pytest.mark.parametrize(
+    "answers", [Answers(raw=b"<html>"), Answers(raw=b""), Answers(body=[]), Answers(body={})], ids=str
+)
+def test_an_answer_without_what_was_asked_for_is_told(answers: Answers) -> None:
+    with (
+        serving(lambda _: answers) as stub,
+        pytest.raises(FedError, match=r"GitHub(.s answer lacks| answered)"),
+    ):
+        GitHub("example/fed", "token", url=stub.url).commit_of("actions/checkout", "v1")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [Answers(status=422, body=["too long"]), Answers(status=422, raw=b"too long"), Answers(status=422)],
+    ids=str,
+)
+def test_a_refusal_in_any_form_is_told(answers: Answers) -> None:
+    with serving(lambda _: answers) as stub, pytest.raises(FedError, match=r"GitHub refused GET .*: 422"):
+        GitHub("example/fed", "token", url=stub.url).deployed_commit("mvp")

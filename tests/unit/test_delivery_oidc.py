@@ -108,6 +108,59 @@ def test_a_refusal_of_githubs_stops_before_the_command(job: Path, monkeypatch: p
         oidc.run(python("raise SystemExit('must not run')"))
 
 
+@pytest.mark.parametrize("inside", ["\r", "\n", " ", "\u00e9"])
+def test_a_request_token_that_cannot_be_sent_is_refused_and_not_shown(
+    job: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", f"hidden{inside}hidden")
+    with pytest.raises(FedError, match="ACTIONS_ID_TOKEN_REQUEST_TOKEN holds a character") as refusal:
+        oidc.run(python("raise SystemExit('must not run')"))
+    assert "hidden" not in str(refusal.value)
+
+
+def test_what_stands_around_the_request_token_is_not_sent(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request\r\n")
+    assert oidc.fetch(os.environ) == "token-1"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        Answers(body=["x"]),
+        Answers(body="x"),
+        Answers(body={"value": None}),
+        Answers(body={"value": ""}),
+        Answers(body={"value": "two\nlines"}),
+        Answers(body={}),
+        Answers(raw=b"<html>"),
+        Answers(raw=b""),
+    ],
+    ids=str,
+)
+def test_an_answer_without_a_token_stops_before_the_command(
+    job: Path, monkeypatch: pytest.MonkeyPatch, answers: Answers
+) -> None:
+    with serving(lambda _: answers) as stub:
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", stub.url)
+        with pytest.raises(FedError, match=r"no token for this job"):
+            oidc.run(python("raise SystemExit('must not run')"))
+
+
+@pytest.mark.parametrize("url", ["http://[x", "no address", "http://a\x01b"])
+def test_an_address_that_is_none_is_told(job: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", url)
+    with pytest.raises(FedError, match=r"no token for this job"):
+        oidc.run(python("raise SystemExit('must not run')"))
+
+
+def test_a_folder_for_the_token_that_is_not_there_is_named(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNNER_TEMP", str(job / "nowhere"))
+    with pytest.raises(FedError, match=r"nowhere \(No such file or directory\).*RUNNER_TEMP"):
+        oidc.run(python("raise SystemExit('must not run')"))
+
+
 def test_on_a_laptop_the_command_runs_under_the_users_own_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     assert oidc.run(python("import os; raise SystemExit('ARM_USE_OIDC' in os.environ)")) == 0
