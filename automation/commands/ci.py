@@ -1,6 +1,7 @@
 """`fed ci`: the steps of the workflows in `.github/`, each runnable on a laptop."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,14 @@ PANEL = "Deliver"
 app = typer.Typer(
     help="What the workflows do, step by step; each runs on a laptop too.", no_args_is_help=True
 )
+
+
+class UpTo(StrEnum):
+    """The stacks that a commit is promoted to, in their order."""
+
+    MVP = "mvp"
+    PROD = "prod"
+
 
 Stack = Annotated[str, typer.Argument(metavar="STACK", help="dev, mvp or prod.")]
 Out = Annotated[Path, typer.Option("--out", help="The file to write.")]
@@ -100,11 +109,9 @@ def comment(
     ] = None,
 ) -> None:
     """Say what a change does to whom, from the files that the jobs of its pull request left."""
-    import json  # noqa: PLC0415
-
     from automation.delivery import steps  # noqa: PLC0415
 
-    text = steps.pull_request_comment(folder, json.loads(expected))
+    text = steps.pull_request_comment(folder, steps.expected_stacks(expected))
     if pull_request is None:
         sys.stdout.write(text)
         return
@@ -133,7 +140,7 @@ def report(
 @app.command()
 def promotable(
     commit: Annotated[str, typer.Argument(metavar="COMMIT")],
-    upto: Annotated[str, typer.Option("--upto", help="mvp or prod.")] = "mvp",
+    upto: Annotated[UpTo, typer.Option("--upto", help="The last stack that it shall reach.")] = UpTo.MVP,
 ) -> None:
     """Check that dev runs a commit, its images were scanned, and prod pins what mvp pins."""
     from automation.delivery import steps  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,13 +75,31 @@ def read_plan(path: Path) -> Plan:
     return _read(path, Plan)
 
 
+def expected_stacks(text: str) -> list[str]:
+    """The stacks in what `fed ci affected` printed; raises QuestionError when it is something else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(stack in STACKS for stack in found):
+        raise QuestionError(
+            f"--expected is {text!r}; it must be what `fed ci affected` printed, such as '[\"dev\"]', or "
+            "nobody knows whose plan is missing."
+        )
+    return found
+
+
 def pull_request_comment(folder: Path, expected: Sequence[str]) -> str:
     """The comment made of what the jobs of a pull request left in `folder`.
 
     ``azure-<stack>.json`` and ``emulator-<stack>.json`` are plans, ``intent-before-<stack>.json`` and
     ``intent-after-<stack>.json`` statements of intent, ``verify-<stack>.json`` what `fed verify --json`
     printed.
+
+    Raises:
+        QuestionError: when there is no such folder, or a file in it is something else.
     """
+    _require_folder(folder)
     plans = [
         _read(path, Plan)
         for target in ("azure", "emulator")
@@ -125,16 +144,23 @@ def deployed_commit(stack: str) -> str:
 def report_drift(folder: Path, jobs: str) -> str:
     """Open, update or close the one issue about drift, from the plans ``drift-<stack>.json`` in `folder`.
 
+    A stack without a plan was never deployed, unless a job did not end in success: then it is named, for
+    nobody knows whether it drifted.
+
     Raises:
-        RefusedError: when the jobs did not end in success though no plan says why: nobody knows then
-        whether there
-            is drift, and the issue stays as it is.
+        QuestionError: when there is no such folder.
+        RefusedError: when the jobs did not end in success though no plan says why; the issue stays as it is.
     """
+    _require_folder(folder)
     github = GitHub.from_environment()
     plans = [_read(path, Plan) for path in sorted(folder.glob("drift-*.json"))]
     drifted = [plan for plan in plans if plan.changes or plan.errors]
+    unknown = [] if jobs == "success" else _without_plan(plans)
     if not drifted and jobs != "success":
-        raise RefusedError(f"The jobs that look for drift ended in {jobs} and left no plan; see their logs.")
+        raise RefusedError(
+            f"The jobs that look for drift ended in {jobs} and left no plan {_of(unknown)}: "
+            "whether there is drift, nobody knows. The issue stays as it is; see the jobs' logs."
+        )
     if not drifted:
         where = github.close_issue(DRIFT, "Azure is again what was deployed.")
         return f"No drift. Closed {where}." if where else "No drift."
@@ -142,6 +168,7 @@ def report_drift(folder: Path, jobs: str) -> str:
     lines = [
         "Azure is not what was deployed. What `up` from the deployed commit would do to mend it:",
         *(comment.summary(plan) for plan in drifted),
+        *_unknown(unknown, jobs),
         "What to do: docs/runbook.md, Drift. This text is updated every night, and the issue closed when the "
         "difference is gone.",
     ]
@@ -150,12 +177,42 @@ def report_drift(folder: Path, jobs: str) -> str:
     return github.write_issue(DRIFT, f"Drift: {names}", "\n\n".join(lines))
 
 
+def _without_plan(plans: Sequence[Plan]) -> list[str]:
+    return [stack for stack in STACKS if stack not in {plan.stack for plan in plans}]
+
+
+def _of(unknown: Sequence[str]) -> str:
+    return f"of {', '.join(unknown)}" if unknown else "with a difference"
+
+
+def _unknown(stacks: Sequence[str], jobs: str) -> list[str]:
+    if not stacks:
+        return []
+    return [
+        f"**No plan of {', '.join(stacks)}.** The jobs ended in {jobs}: a stack named here was never "
+        "deployed, or its job broke before it compared, and then it may have drifted unseen. See the logs."
+    ]
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise QuestionError(
+            f"There is no folder {folder}. It holds what the jobs left; nothing is read out of its absence, "
+            "and nothing was written on GitHub. If they left nothing, make an empty one."
+        )
+
+
 def check_promotable(commit: str, upto: str) -> None:
     """Let a commit through that dev runs, whose images were scanned, and whose pins went the way up.
 
     Raises:
+        QuestionError: when `commit` is no full commit, which GitHub would read as "any".
         RefusedError: with what is missing.
     """
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise QuestionError(
+            f"{commit!r} is no full commit of 40 hex digits, by which a run is known: git rev-parse HEAD."
+        )
     if not GitHub.from_environment().ended_well(MAIN_WORKFLOW, commit):
         raise RefusedError(
             f"No run of Main ended well for {commit}: dev does not run it, or a scanner refused an image. "
@@ -166,10 +223,16 @@ def check_promotable(commit: str, upto: str) -> None:
 
 
 def check_same_pins(stack: str) -> None:
-    """Refuse a stack whose digests are not those that the stack before it pins."""
+    """Refuse a stack that pins no images, or others than the stack before it."""
     before = BEFORE[stack]
     pins = {name: StackFile(paths.REPOSITORY / f"Pulumi.{name}.yaml").digests() for name in (before, stack)}
-    different = sorted(name for name, digest in pins[stack].items() if pins[before].get(name) != digest)
+    if not pins[stack]:
+        raise RefusedError(
+            f"{stack} pins no image, so what it would run never ran in {before}. `./fed images promote "
+            f"{stack} --from {before}` writes the digests."
+        )
+    names = {*pins[before], *pins[stack]}
+    different = sorted(name for name in names if pins[before].get(name) != pins[stack].get(name))
     if different:
         raise RefusedError(
             f"{stack} pins other images than {before} ({', '.join(different)}): what never ran in {before} "
@@ -183,14 +246,17 @@ def git_commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 the user's own git
-        ["git", *arguments],  # noqa: S607
-        cwd=paths.REPOSITORY,
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 the user's own git
+            ["git", *arguments],  # noqa: S607
+            cwd=paths.REPOSITORY,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+        )
+    except FileNotFoundError:
+        raise FedError("there is no git here: what a change reaches is asked of it.") from None
     if done.returncode:
         raise QuestionError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout

@@ -1,6 +1,7 @@
 """The steps of the workflows that speak with GitHub or read what other jobs left, run as commands."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from automation.commands import ci
 from automation.delivery import action_lock, steps
 from automation.delivery.plan import Change, Plan
-from automation.outcome import QuestionError, RefusedError
+from automation.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
@@ -101,9 +104,53 @@ def test_jobs_that_broke_before_they_left_a_plan_close_nothing(
 ) -> None:
     repository.answers["/repos/example/fed/issues"] = [{"number": 4, "body": steps.DRIFT}]
     keep(tmp_path, "drift-dev.json", plan("dev"))
-    with pytest.raises(RefusedError, match="ended in failure and left no plan"):
+    with pytest.raises(RefusedError, match="ended in failure and left no plan of mvp, prod:"):
         steps.report_drift(tmp_path, "failure")
     assert github.calls("PATCH") == []
+
+
+def test_a_stack_whose_job_broke_is_named_beside_one_that_drifted(
+    github: Stub, repository: Repository, tmp_path: Path
+) -> None:
+    repository.answers["/repos/example/fed/issues"] = []
+    keep(tmp_path, "drift-dev.json", plan("dev", DRIFTED))
+    steps.report_drift(tmp_path, "failure")
+    (made,) = github.calls("POST")
+    assert "**No plan of mvp, prod.** The jobs ended in failure" in made.body["body"]
+
+
+def test_a_folder_that_is_not_there_closes_no_issue(github: Stub, tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match=r"There is no folder .*nowhere"):
+        steps.report_drift(tmp_path / "nowhere", "success")
+    assert github.asked == []
+
+
+def test_a_folder_that_is_not_there_makes_no_comment(tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match=r"There is no folder .*nowhere"):
+        steps.pull_request_comment(tmp_path / "nowhere", [])
+
+
+@pytest.mark.parametrize("text", ["", "dev", "5", "null", '{"dev": 1}', '["../x"]', "[[]]", '"dev"'])
+def test_what_affected_never_printed_is_refused(text: str) -> None:
+    with pytest.raises(QuestionError, match="fed ci affected"):
+        steps.expected_stacks(text)
+
+
+def test_what_affected_printed_is_read() -> None:
+    assert steps.expected_stacks('["dev", "prod"]') == ["dev", "prod"]
+    assert steps.expected_stacks("[]") == []
+
+
+@pytest.mark.parametrize("out", ["/", "/proc/x.json", "/proc/x/y.json", "/dev/null/x.json"])
+def test_a_file_that_cannot_be_written_is_named(out: str) -> None:
+    with pytest.raises(QuestionError, match=f"{out} cannot be written: "):
+        steps.write_intent("dev", Path(out))
+
+
+def test_a_summary_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    with pytest.raises(FedError, match="GITHUB_STEP_SUMMARY"):
+        steps.keep_plan(plan("prod"), tmp_path / "azure-prod.json")
 
 
 RUNS = "/repos/example/fed/actions/workflows/main.yml/runs"
@@ -116,6 +163,39 @@ def test_only_a_commit_that_dev_runs_is_promoted(github: Stub, repository: Repos
     repository.answers[RUNS] = {"workflow_runs": [{"conclusion": "success"}]}
     steps.check_promotable(COMMIT, "mvp")
     assert github.asked[-1].query["head_sha"] == COMMIT
+
+
+@pytest.mark.parametrize("commit", ["", "main", "c" * 39, "c" * 41, "C" * 40, f"{COMMIT}\n"])
+def test_what_is_no_full_commit_is_not_asked_for(github: Stub, commit: str) -> None:
+    with pytest.raises(QuestionError, match="40 hex digits"):
+        steps.check_promotable(commit, "mvp")
+    assert github.asked == []
+
+
+@pytest.mark.parametrize("upto", ["PROD", "production", ""])
+def test_a_promotion_goes_to_a_stack(upto: str) -> None:
+    done = CliRunner().invoke(ci.app, ["promotable", COMMIT, "--upto", upto])
+    assert done.exit_code == 2
+    assert "is not one of" in done.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (r"  fed:images:\n    digests:\n(      .*\n)+", "", "prod pins no image"),
+        (r"      mlflow: .*\n", "", r"other images than mvp \(mlflow\)"),
+    ],
+)
+def test_prod_that_pins_less_than_mvp_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, told: str
+) -> None:
+    for name in ("mvp", "prod"):
+        (tmp_path / f"Pulumi.{name}.yaml").write_text((ROOT / f"Pulumi.{name}.yaml").read_text())
+    prod = tmp_path / "Pulumi.prod.yaml"
+    prod.write_text(re.sub(old, new, prod.read_text()))
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    with pytest.raises(RefusedError, match=told):
+        steps.check_same_pins("prod")
 
 
 def test_prod_runs_only_what_mvp_pins(
@@ -224,3 +304,18 @@ def test_the_lock_is_written_from_the_workflows_only_when_github_agrees(
     assert {name: pin["sha"] for name, pin in written.items()} == {
         name: pin["sha"] for name, pin in pins.items()
     }
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"actions": []}', '{"about": "x", "actions": {"actions/checkout": {"sha": 1}}}']
+)
+@pytest.mark.parametrize("update", [False, True])
+def test_a_broken_lock_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, *, update: bool
+) -> None:
+    lock = tmp_path / "actions.lock.json"
+    lock.write_text(text)
+    monkeypatch.setattr(action_lock, "LOCK", lock)
+    with pytest.raises(QuestionError, match=r"actions\.lock\.json is no lock"):
+        action_lock.check(update=update, say=lambda _: None)
+    assert lock.read_text() == text
