@@ -147,8 +147,8 @@ class GitHub:
         url: str | None = str(httpx.URL(path, params={**query, "per_page": "100"}))
         while url:
             answer = self._send("GET", url)
-            found = _content(answer, dict if key else list)
-            yield from _objects(answer, Told(found)[key] if key else found)
+            found: object = Told(_content(answer, dict))[key] if key else _content(answer, list)
+            yield from _objects(answer, found)
             url = answer.links.get("next", {}).get("url")
 
     def _call(self, method: str, path: str, **body: Any) -> Mapping[str, Any]:
