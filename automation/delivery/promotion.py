@@ -7,10 +7,11 @@ from typing import Any
 
 from automation.delivery.arm import Arm
 from automation.delivery.images import Images, from_reference, import_image, registry_of
+from automation.delivery.pins import BEFORE, pinned, require_tried
 from automation.delivery.stack_file import StackFile
-from automation.delivery.steps import BEFORE, git_commit
+from automation.delivery.steps import git_commit
 from automation.options import On
-from automation.outcome import FedError, QuestionError, RefusedError
+from automation.outcome import FedError, QuestionError
 from components.boot import IMAGES
 from emulator import paths
 from federation.parties import federation
@@ -32,7 +33,7 @@ def images_of(stack: str, arm: Arm, exported: Mapping[str, Any]) -> Images:
         raise FedError(
             f"{stack} has no registry yet, so it runs no image: deploy it first (./fed up {stack})."
         )
-    digests = StackFile(stack_file(paths.REPOSITORY, stack)).digests() or _built(exported)
+    digests = pinned(stack) or _built(exported)
     if not digests:
         raise FedError(f"{stack} neither pins nor built an image: nothing could be promoted.")
     return Images(stack=stack, registry=found[0], login_server=found[1], images=digests, commit=git_commit())
@@ -73,26 +74,12 @@ def pin(stack: str, digests: Mapping[str, str]) -> StackFile:
         )
     if stack not in BEFORE:
         raise QuestionError(f"{stack} builds its images itself; pinned are those of {' and '.join(BEFORE)}.")
-    require_tried(stack, digests)
+    if stack == "prod":
+        require_tried(digests)
     file = StackFile(stack_file(paths.REPOSITORY, stack))
     file.pin(digests)
     file.settings()
     return file
-
-
-def require_tried(stack: str, digests: Mapping[str, str]) -> None:
-    """Refuse digests for prod that mvp does not pin: prod runs exactly what ran in mvp."""
-    if stack != "prod":
-        return
-    before = BEFORE[stack]
-    tried = StackFile(stack_file(paths.REPOSITORY, before)).digests()
-    different = sorted(name for name in {*digests, *tried} if digests.get(name) != tried.get(name))
-    if different:
-        raise RefusedError(
-            f"{stack} would run other images than {before} pins ({', '.join(different)}): what never ran in "
-            f"{before} would run in {stack}. Nothing was imported or written. `./fed images promote {stack} "
-            f"--from {before}` brings the same digests."
-        )
 
 
 def bring(stack: str, digests: Mapping[str, str], on: On, arm: Arm, say: Callable[[str], None]) -> None:
@@ -101,7 +88,8 @@ def bring(stack: str, digests: Mapping[str, str], on: On, arm: Arm, say: Callabl
     Raises:
         RefusedError: when they are for prod, and mvp does not pin the same.
     """
-    require_tried(stack, digests)
+    if stack == "prod":
+        require_tried(digests)
     target = stack_registry(stack, arm)
     if target is None:
         say(f"{stack} has no registry yet: nothing to import before its first deployment.")

@@ -10,11 +10,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from automation.delivery import affected, comment
+from automation.delivery import affected, comment, pins
 from automation.delivery.github import GitHub
 from automation.delivery.intent_difference import Intended, intended
 from automation.delivery.plan import Plan
-from automation.delivery.stack_file import StackFile
 from automation.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from federation.rules import STACKS
@@ -24,8 +23,6 @@ Model = TypeVar("Model", bound=BaseModel)
 
 DRIFT = "<!-- fed: drift -->"
 MAIN_WORKFLOW = "main.yml"
-#: The stack that comes before: its digests are the ones that have run.
-BEFORE = {"mvp": "dev", "prod": "mvp"}
 
 
 def affected_stacks(base: str, head: str) -> list[str]:
@@ -219,25 +216,7 @@ def check_promotable(commit: str, upto: str) -> None:
             "Let that run end, then start this one again."
         )
     if upto == "prod":
-        check_same_pins("prod")
-
-
-def check_same_pins(stack: str) -> None:
-    """Refuse a stack that pins no images, or others than the stack before it."""
-    before = BEFORE[stack]
-    pins = {name: StackFile(paths.REPOSITORY / f"Pulumi.{name}.yaml").digests() for name in (before, stack)}
-    if not pins[stack]:
-        raise RefusedError(
-            f"{stack} pins no image, so what it would run never ran in {before}. `./fed images promote "
-            f"{stack} --from {before}` writes the digests."
-        )
-    names = {*pins[before], *pins[stack]}
-    different = sorted(name for name in names if pins[before].get(name) != pins[stack].get(name))
-    if different:
-        raise RefusedError(
-            f"{stack} pins other images than {before} ({', '.join(different)}): what never ran in {before} "
-            f"would run in {stack}. `./fed images promote {stack} --from {before}` writes the same digests."
-        )
+        pins.require_tried(pins.pinned("prod"))
 
 
 def git_commit() -> str:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from automation.commands import ci
-from automation.delivery import action_lock, steps
+from automation.delivery import action_lock, pins, steps
 from automation.delivery.plan import Change, Plan
 from automation.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
@@ -195,7 +195,7 @@ def test_prod_that_pins_less_than_mvp_is_refused(
     prod.write_text(re.sub(old, new, prod.read_text()))
     monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
     with pytest.raises(RefusedError, match=told):
-        steps.check_same_pins("prod")
+        pins.require_tried(pins.pinned("prod"))
 
 
 def test_prod_runs_only_what_mvp_pins(
