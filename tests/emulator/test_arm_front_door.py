@@ -1,6 +1,7 @@
 """The front door: who may enter, in which order Azure checks, and the words of its refusals."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jwt
@@ -40,20 +41,20 @@ class TestTokens:
     @pytest.mark.parametrize(
         ("headers", "code"),
         [
-            ({}, "AuthenticationFailed"),
-            ({"authorization": "Basic abc"}, "AuthenticationFailedInvalidHeader"),
-            ({"authorization": "Bearer abc"}, "InvalidAuthenticationToken"),
-            (bearer(b"x" * 32), "InvalidAuthenticationToken"),
-            (bearer(exp=1), "ExpiredAuthenticationToken"),
-            (bearer(aud="https://storage.azure.com/"), "InvalidAuthenticationTokenAudience"),
-            (bearer(tid="another"), "InvalidAuthenticationTokenTenant"),
+            (dict, "AuthenticationFailed"),
+            (lambda: {"authorization": "Basic abc"}, "AuthenticationFailedInvalidHeader"),
+            (lambda: {"authorization": "Bearer abc"}, "InvalidAuthenticationToken"),
+            (lambda: bearer(b"x" * 32), "InvalidAuthenticationToken"),
+            (lambda: bearer(exp=1), "ExpiredAuthenticationToken"),
+            (lambda: bearer(aud="https://storage.azure.com/"), "InvalidAuthenticationTokenAudience"),
+            (lambda: bearer(tid="another"), "InvalidAuthenticationTokenTenant"),
         ],
     )
     def test_a_bad_one_is_refused_before_anything_else(
-        self, arm: Arm, headers: dict[str, str], code: str
+        self, arm: Arm, headers: Callable[[], dict[str, str]], code: str
     ) -> None:
         for path in ("/nonsense", "/emulator/vms"):
-            answer = ask(arm, path, headers)
+            answer = ask(arm, path, headers())
             assert answer.status == 401
             assert said(answer).split(":")[0] == code
             assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
