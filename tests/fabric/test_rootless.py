@@ -44,7 +44,7 @@ def test_a_plain_user_has_the_same_fabric() -> None:
         home.mkdir()
         os.chown(home, NOBODY, NOBODY)
         cache = home / ".cache" / "fed" / "azurite"
-        installed = (made.parent for made in (paths.cache() / "azurite").glob("*/complete"))
+        installed = (made.parent for made in (paths.cache() / "azurite").glob("*/.complete"))
         mounts = [_lend(folder, cache / folder.name) for folder in installed]
         ran = subprocess.run(
             [
