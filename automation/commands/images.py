@@ -97,26 +97,23 @@ def promote(
     Say which: --images FILE, --from STACK, or --pinned. What is already there is not imported again.
     """
     from automation.delivery import images as digests_of  # noqa: PLC0415
-    from automation.delivery import promotion  # noqa: PLC0415
-    from automation.delivery.stack_file import StackFile  # noqa: PLC0415
+    from automation.delivery import pins, promotion  # noqa: PLC0415
     from automation.delivery.where import resource_manager  # noqa: PLC0415
     from automation.outcome import QuestionError  # noqa: PLC0415
-    from emulator import paths  # noqa: PLC0415
-    from federation.stack_file import stack_file  # noqa: PLC0415
 
     if sum((images is not None, before is not None, pinned)) != 1:
         raise QuestionError("say which digests: one of --images FILE, --from STACK and --pinned")
     if pinned and pin_only:
         raise QuestionError("--pinned writes nothing and --pin-only does nothing else: leave one out")
     if pinned:
-        digests = StackFile(stack_file(paths.REPOSITORY, stack)).digests()
+        digests = pins.pinned(stack)
         if not digests:
             print(f"{stack} builds its images itself: nothing to import.")
             return
     elif images is not None:
         digests = dict(digests_of.read(images).images)
     else:
-        digests = StackFile(stack_file(paths.REPOSITORY, str(before))).digests()
+        digests = pins.pinned(str(before))
     file = None if pinned else promotion.pin(stack, digests)
     if not pin_only:
         promotion.bring(stack, digests, on, resource_manager(on), print)

@@ -11,8 +11,7 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -177,7 +176,8 @@ class Azurite:
         await self.session.close()
 
     async def _start(self) -> None:
-        folder, node = await self._install()
+        run = self._errands.into(self._settings.state / "azurite.log")
+        folder, node = await installed.azurite(self._settings.cache, run)
         location = self._settings.state / "blobs"
         location.mkdir(mode=0o700, exist_ok=True)
         certificate, key = self._settings.volatile / "azurite.pem", self._settings.volatile / "azurite.key"
@@ -226,12 +226,6 @@ class Azurite:
             return False
         writer.close()
         return True
-
-    async def _install(self) -> tuple[Path, str]:
-        async def run(argv: Sequence[str], what: str) -> None:
-            await self._errands.run(argv, self._settings.state / "azurite.log", what)
-
-        return await installed.azurite(self._settings.cache, run)
 
     async def _admin(self, method: str, account: str, container: str) -> int:
         """Send a request of the fabric's own on a container; return the status."""

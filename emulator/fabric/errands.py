@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from emulator.fabric.errors import FabricError
@@ -47,6 +47,10 @@ class Errands:
         if code := await answer:
             end = "\n  ".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
             raise FabricError(f"could not {what} ({argv[0]} ended with {code}). The end of {log}:\n  {end}")
+
+    def into(self, log: Path) -> Callable[[Sequence[str], str], Awaitable[None]]:
+        """Return `run` for one log."""
+        return lambda argv, what: self.run(argv, log, what)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():

@@ -21,6 +21,7 @@ from emulator.fabric.control import Fabric
 from emulator.fabric.flows import Flow
 from emulator.record import start_time
 from tests.e2e.clone import PATIENCE, Clone, wait_until
+from tests.fabric.cloud import descendants
 from tests.unit.workloads_pki import Root
 from workloads.data import heart_data
 
@@ -411,7 +412,7 @@ class TestDown:
     def test_nothing_is_left_behind(self, federation: Federation) -> None:
         fabric, home = federation.fabric, federation.clone.home
         runtime = fabric.settings.runtime
-        ours = [*descendants(fabric.pid), federation.clone.emulator().record.pid]
+        ours = [fabric.pid, *descendants(fabric.pid), federation.clone.emulator().record.pid]
         networks = {network for pid in ours for network in networks_of(pid)} - networks_of(os.getpid())
         assert len(ours) > 20
         assert len(networks) > 10
@@ -454,12 +455,6 @@ def files_of(clone: Clone) -> set[Path]:
         for path in clone.root.rglob("*")
         if not path.is_relative_to(clone.root / ".venv") and "__pycache__" not in path.parts
     }
-
-
-def descendants(pid: int) -> list[int]:
-    """Return a process and everything below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in descendants(int(child)))]
 
 
 def networks_of(pid: int) -> set[str]:

@@ -420,3 +420,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return everything below a process; one that has just ended has nothing below it."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+    return [*children, *(each for child in children for each in descendants(child))]

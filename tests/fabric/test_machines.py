@@ -25,7 +25,7 @@ from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
 from emulator.fabric.machine import runtime
 from emulator.fabric.machine.runtime import Process, Spec
-from tests.fabric.cloud import BLOB_ZONE, REGION, Cloud, resource, rule
+from tests.fabric.cloud import BLOB_ZONE, REGION, Cloud, descendants, resource, rule
 
 SERVER = "crtest.azurecr.io"
 HUB, ONE, TWO = "10.0.0.4", "10.1.0.4", "10.2.0.4"
@@ -862,14 +862,6 @@ class TestEnd:
         assert not any(map(record.start_time, everything))
         assert sorted(path.name for path in paths.runtime().iterdir()) == ["arm.sock"]
         assert Fabric.running() is None
-
-
-def descendants(pid: int) -> list[int]:
-    try:
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:  # it has just ended
-        return []
-    return [*children, *(each for child in children for each in descendants(child))]
 
 
 def processes_of(service: str) -> set[int]:

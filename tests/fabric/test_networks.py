@@ -16,7 +16,7 @@ from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
 from emulator.fabric.names import PUBLIC_FRONT_DOOR
 from emulator.fabric.probe import Probe, Target
-from tests.fabric.cloud import Cloud, resource, rule
+from tests.fabric.cloud import Cloud, descendants, resource, rule
 
 HUB, ONE, TWO = "10.0.0.4", "10.1.0.4", "10.2.0.4"
 ENDPOINT = "10.1.0.36"
@@ -245,8 +245,3 @@ class TestLife:
 def stat(pid: int) -> list[str]:
     text = Path(f"/proc/{pid}/stat").read_text()
     return text[text.rindex(")") + 2 :].split()
-
-
-def descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*children, *(each for child in children for each in descendants(child))]

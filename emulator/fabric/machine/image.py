@@ -6,7 +6,6 @@ The venv lies in the cache, shared by all images and clones (`installed`).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +60,5 @@ class Images:
         )
 
     async def _venv(self, requirements: Path) -> Path:
-        async def run(argv: Sequence[str], what: str) -> None:
-            await self._errands.run(argv, self._log, what)
-
+        run = self._errands.into(self._log)
         return await installed.python_environment(self._cache, requirements, run)

@@ -11,7 +11,7 @@ from typing import Any
 
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import Job, Jobs
-from container_server.centre.members import Members
+from container_server.centre.members import CENTRE, Members
 from container_server.config import Config
 from container_server.engine import Engine, Running
 from container_server.errors import TransientError
@@ -20,7 +20,6 @@ from container_server.log import say
 from container_server.storage import BlobStore
 
 MLFLOW = "mlflow"
-CENTRE = "centre"
 
 
 class CurationError(TransientError):

@@ -11,13 +11,12 @@ from pathlib import Path
 from container_server.cadence import Cadence
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import Job, Jobs
+from container_server.centre.members import CENTRE
 from container_server.clock import Clock
 from container_server.errors import TransientError
 from container_server.files import read_json, write_json
 from container_server.log import say
 from container_server.storage import BlobStore
-
-CENTRE = "centre"
 
 
 class Distribution:

@@ -13,6 +13,9 @@ from typing import Literal
 from container_server.errors import ContainerServerError
 from container_server.files import read_json, write_json
 
+CENTRE = "centre"
+"""The party that is no hospital."""
+
 Status = Literal["new", "waiting", "approved", "refused", "revoked"]
 
 
