@@ -31,6 +31,8 @@ OWN_HOME = ("PULUMI_HOME", "PULUMI_IGNORE_AMBIENT_PLUGINS")
 NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 """Save an emulated state once, at the end, and not twice for every resource: that takes a sixth of the
 engine's CPU time. A run that is killed before is taken up from the emulator itself (docs/adr/0043)."""
+EARLY_GARBAGE = {"GOGC": "60"}
+"""Let the engine, a Go program, hold less garbage: a preview of 100 hospitals takes 80 MB less and 3 % longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ def open_target(name: str, on: On, *, check: bool = True) -> Target:
     engine = Engine()
     emulator = Emulator.ensure() if on is On.EMULATOR else None
     environment = (
-        {**emulator_environment(emulator, engine), **NO_CHECKPOINTS}
+        {**emulator_environment(emulator, engine), **NO_CHECKPOINTS, **EARLY_GARBAGE}
         if emulator
         else azure_environment(engine)
     )

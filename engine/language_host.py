@@ -329,6 +329,7 @@ def serve(arguments: list[str]) -> None:
     """Serve one engine until it goes: print the port, then wait for the signal that ends us."""
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     sys.meta_path.insert(0, beside("lazy_sdk").Finder())
+    beside("lean_outputs").install()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=UNLIMITED)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(*addresses[:1]), server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,14 +1,17 @@
 """The main job as a newcomer does it: up, train, look, meet faults, down; with everything where it belongs.
 
-One federation for all of it, since it takes half a minute to come up; each test leaves it whole. What the
-images' own code does in further faults is tested on loopback (test_federation_loopback.py).
+One federation for all of it, since it takes half a minute to come up; each test leaves it whole. Who may be
+a member of one is tested in test_membership.py.
 """
 
+import hashlib
+import io
 import json
 import os
 import re
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,25 +20,20 @@ import httpx
 import pytest
 
 from emulator.control import Emulator
-from emulator.fabric.control import Fabric
 from emulator.fabric.flows import Flow
 from emulator.record import start_time
 from tests.e2e.clone import PATIENCE, Clone, wait_until
+from tests.e2e.federation import COMPUTE, Federation, files_of
 from tests.fabric.cloud import descendants
 from tests.unit.workloads_pki import Root
-from workloads.data import heart_data
+from workloads.data import heart_data, reference
+from workloads.jobs.heart.heart_job import model
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
-FL_PORT, HTTPS, MLFLOW = 8002, 443, 5000
-COMPUTE, DISKS = "2024-11-01", "2023-04-02"
-LIST_ARTIFACTS = """
-import os
-from azure.identity import ManagedIdentityCredential
-from azure.storage.blob import ContainerClient
-identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
-server = ContainerClient(os.environ["FED_HUB_STORAGE"], "server", credential=identity)
-print(*(blob.name for blob in server.list_blobs("mlflow/")))
-"""
+FL_PORT, HTTPS = 8002, 443
+DISKS = "2023-04-02"
+PARENT = "mlflow.parentRunId"
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "heart-rate"
 READ_TABLES = """
 import os
 from azure.core.exceptions import HttpResponseError
@@ -60,94 +58,21 @@ print(any(sys.argv[2].encode() in container.download_blob(blob).readall() for bl
 """
 
 
-class Federation(NamedTuple):
-    """A running federation whose three hospitals are registered."""
-
-    clone: Clone
-    fabric: Fabric
-    before: set[Path]
-    """What the clone consisted of before anything ran."""
-
-    def machine(self, party: str) -> str:
-        return f"vm-fed-dev-{party}"
-
-    def run(self, party: str, script: str) -> str:
-        """Run a script as root of a party's VM; it must succeed."""
-        ran = self.fabric.run(self.machine(party), script)
-        assert ran.code == 0, ran
-        return ran.stdout
-
-    def fedctl(self, *words: str) -> dict[str, Any]:
-        """Ask the centre's container server."""
-        ran = self.fabric.exec(self.machine("centre"), ["fedctl", *words], container="container-server")
-        assert ran.code == 0, ran
-        answer: dict[str, Any] = json.loads(ran.stdout)
-        return answer
-
-    def hospital(self, name: str) -> dict[str, Any]:
-        row: dict[str, Any] = self.fedctl("status")["hospitals"][name]
-        return row
-
-    def wait_registered(self) -> None:
-        """Wait until the centre's services are healthy, and all hospitals registered and well."""
-
-        def whole() -> bool:
-            try:
-                status = self.fedctl("status")
-            except AssertionError:  # the centre's VM is starting
-                return False
-            hospitals = status["hospitals"].values()
-            return status["containers"]["mlflow"] == "running, healthy" and all(
-                row["registered"] and row["state"] == "running" for row in hospitals
-            )
-
-        wait_until(whole, "every hospital registered")
-
-    def submit(self, rounds: int, after: int) -> str:
-        """Start a training and wait until it has done some rounds."""
-        job = str(self.fedctl("submit", "--job", "heart", "--rounds", str(rounds))["id"])
-        wait_until(lambda: self.fedctl("job", job)["round"] >= after, f"round {after}")
-        return job
-
-    def follow(self, *words: str) -> dict[str, Any]:
-        """Return what `fed train` with these words says in the end."""
-        answer: dict[str, Any] = json.loads(self.clone.fed("train", *words, "--json").stdout)
-        return answer
-
-    def restart(self, party: str) -> float:
-        """Restart a VM through ARM; return the seconds until everything is back, by itself."""
-        emulator = self.clone.emulator()
-        vm = self.clone.outputs()[party]["vm"]
-        began = time.monotonic()
-        answer = emulator.arm("POST", f"{vm}/restart", api_version=COMPUTE)
-        assert answer.status_code == 202, answer.text
-        revision = emulator.arm("GET", "/emulator/changes?since=999999999").json()["revision"]
-        self.fabric.wait_ready(int(revision))
-        self.wait_registered()
-        return time.monotonic() - began
-
-    def mlflow_states(self, job: str) -> set[str]:
-        """Return the states of the runs that MLflow has of a job."""
-        with self.fabric.forward(self.machine("centre"), MLFLOW) as port:
-            api = f"http://127.0.0.1:{port}/api/2.0/mlflow"
-            name = {"experiment_name": "heart"}
-            experiment = httpx.get(f"{api}/experiments/get-by-name", params=name).json()["experiment"]
-            wanted = {"experiment_ids": [experiment["experiment_id"]], "filter": f"tags.job_id = '{job}'"}
-            runs = httpx.post(f"{api}/runs/search", json=wanted).json().get("runs", [])
-        return {run["info"]["status"] for run in runs}
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone(tmp_path_factory.mktemp("federation"), machines=True)
 
 
 @pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    clone = Clone(tmp_path_factory.mktemp("federation"), machines=True)
-    before = files_of(clone)
-    try:
-        clone.fed("up", seconds=3 * PATIENCE)
-        fabric = Fabric.running(clone.emulator())
-        assert fabric is not None
-        yield Federation(clone, fabric, before)
-    finally:
-        clone.destroy()
+def before(clone: Clone) -> set[Path]:
+    """What the clone consisted of before anything ran."""
+    return files_of(clone)
+
+
+@pytest.fixture(scope="module")
+def federation(clone: Clone, before: set[Path]) -> Iterator[Federation]:
+    with Federation.up(clone) as running:
+        yield running
 
 
 class Trained(NamedTuple):
@@ -163,6 +88,32 @@ def trained(federation: Federation) -> Trained:
     return Trained(answer, federation.fabric.flows())
 
 
+@pytest.fixture(scope="module")
+def statistics(federation: Federation, trained: Trained) -> dict[str, Any]:
+    """What the hospitals published before the training, as the centre alone has it."""
+    (job,) = [job["id"] for job in federation.fedctl("jobs")["jobs"] if job["job"] == "statistics"]
+    content: dict[str, Any] = json.loads(federation.results("centre", job)["centre/statistics.json"])
+    return content
+
+
+class TestStatistics:
+    def test_means_are_those_of_all_patients_together(self, statistics: dict[str, Any]) -> None:
+        everyone = model.join([model.read_patients(heart_data.seed(name).decode()) for name in HOSPITALS])
+        for name in ("age", "chol", "oldpeak"):
+            values = everyone.columns[name]
+            known = values[values == values]
+            assert statistics["global"][name]["count"] == len(known)
+            assert statistics["global"][name]["mean"] == pytest.approx(known.mean(), rel=1e-4)
+            assert statistics["global"][name]["std"] == pytest.approx(known.std(), rel=1e-3)
+
+    def test_few_patients_are_never_published(self, statistics: dict[str, Any]) -> None:
+        assert statistics["global"]["ca"]["hospitals"] == ["cleveland"]  # 3 and 2 values elsewhere
+        for features in statistics["hospitals"].values():
+            for statistic in features.values():
+                assert statistic["count"] >= 10
+                assert not [cell for cell in statistic.get("histogram", []) if 0 < cell[2] < 5]
+
+
 class TestTraining:
     def test_every_hospital_takes_part_in_every_round(self, trained: Trained) -> None:
         assert trained.answer["state"] == "finished"
@@ -170,22 +121,77 @@ class TestTraining:
         assert set(trained.answer["hospitals"]) == set(HOSPITALS)
         assert not any(row.get("missed") for row in trained.answer["hospitals"].values())
 
-    def test_model_is_worth_more_to_the_hospitals_than_their_own(self, trained: Trained) -> None:
-        assert trained.answer["global"]["mean_site_auc_gain"] >= 0.01
-        va = trained.answer["hospitals"]["va-long-beach"]
-        assert va["auc"] >= va["own_auc"] + 0.02
+    def test_model_is_as_good_as_pooling_and_better_than_each_hospitals_own(
+        self, federation: Federation, trained: Trained
+    ) -> None:
+        content = json.loads(federation.results("centre", trained.answer["id"])["global/model.json"])
+        scaling = model.Scaling(
+            mean={name: pair[0] for name, pair in content["scaling"].items()},
+            std={name: pair[1] for name, pair in content["scaling"].items()},
+        )
+        measured = reference.measure_global(content["weights"], scaling, HOSPITALS)
+        pooled = reference.pooled(HOSPITALS)
+        assert measured["federated"]["auc"] >= max(0.85, pooled["pooled"]["auc"] - 0.008)
+        assert measured["federated"]["accuracy"] >= pooled["pooled"]["accuracy"] - 0.02
+        assert measured["federated"]["brier"] <= pooled["pooled"]["brier"] + 0.003
+        gains = {
+            name: measured["hospitals"][name]["auc"] - entry["own_only"]["auc"]
+            for name, entry in pooled["hospitals"].items()
+        }
+        assert sum(gains.values()) / 3 >= 0.01
+        assert gains["va-long-beach"] >= 0.02
+
+        reported = trained.answer
+        for name in HOSPITALS:
+            assert reported["hospitals"][name]["auc"] == pytest.approx(
+                measured["hospitals"][name]["auc"], abs=1e-3
+            )
+        assert -0.005 <= measured["federated"]["auc"] - reported["global"]["auc_lower"] <= 0.06
+        assert reported["global"]["mean_site_auc_gain"] >= 0.01
+
+    def test_model_that_passes_its_gates_is_registered_with_its_version(
+        self, federation: Federation, trained: Trained
+    ) -> None:
         assert trained.answer["gates"]["passed"]
         assert trained.answer["model_version"] == "1"
+        with federation.mlflow() as client:
+            asked = client.get("/model-versions/get", params={"name": "heart", "version": "1"})
+        assert asked.json()["model_version"]["source"].endswith("/model")
+
+    def test_mlflow_has_the_federations_run_and_one_for_each_hospital(
+        self, federation: Federation, trained: Trained
+    ) -> None:
+        runs = federation.mlflow_runs(trained.answer["id"])
+        assert {run["info"]["status"] for run in runs} == {"FINISHED"}
+        tags = [{tag["key"]: tag["value"] for tag in run["data"]["tags"]} for run in runs]
+        by_hospital = {of.get("hospital", "global"): of for of in tags}
+        assert set(by_hospital) == {"global", *HOSPITALS}
+        rows = hashlib.sha256(heart_data.seed("cleveland")).hexdigest()
+        assert by_hospital["cleveland"]["data_sha256"] == rows
+        (overall,) = [run for run in runs if run["info"]["run_id"] == by_hospital["cleveland"][PARENT]]
+        assert {"key": "gates", "value": "passed"} in overall["data"]["tags"]
+        for name in ("job_checksum", "nvflare", "git_revision", "image", "rounds", "scaling_job"):
+            assert by_hospital["global"][name]
 
     def test_artifacts_are_in_the_centres_own_container(
         self, federation: Federation, trained: Trained
     ) -> None:
-        assert federation.mlflow_states(trained.answer["id"]) == {"FINISHED"}
-        listed = federation.fabric.exec(
-            federation.machine("centre"), ["python3", "-c", LIST_ARTIFACTS], container="container-server"
-        )
-        names = {name.rpartition("/artifacts/")[2] for name in listed.stdout.split()}
+        del trained
+        listed = federation.read("centre", "server", "mlflow/")
+        names = {name.rpartition("/artifacts/")[2] for name in listed}
         assert {"model/model.json", "model/metrics.json"} <= names, listed
+
+    def test_each_hospital_gets_the_model_and_its_own_numbers_only(
+        self, federation: Federation, trained: Trained
+    ) -> None:
+        found = federation.results("hungary", trained.answer["id"])
+        assert set(found) == {"model.json", "model.npy", "metrics.json", "hospital.json"}
+        own = json.loads(found["hospital.json"])
+        auc = {name: row["auc"] for name, row in trained.answer["hospitals"].items()}
+        assert own["hospital"] == "hungary"
+        assert own["own"]["auc"] == pytest.approx(auc["hungary"], abs=1e-4)
+        text = b"".join(content for name, content in found.items() if name.endswith(".json")).decode()
+        assert str(auc["cleveland"])[:6] not in text
 
 
 class TestLooking:
@@ -243,10 +249,8 @@ class TestDashboards:
         self, federation: Federation, trained: Trained
     ) -> None:
         del trained
-        ran = federation.fabric.exec(
-            federation.machine("cleveland"), ["python3", "-c", READ_TABLES], container="container-server"
-        )
-        assert ran.stdout.split("\n")[:3] == [
+        said = federation.python("cleveland", READ_TABLES)
+        assert said.split("\n")[:3] == [
             "client-cleveland read True",
             "client-hungary 403",
             "server 403",
@@ -259,12 +263,8 @@ class TestDashboards:
         ages = [float(row.split(",")[0]) for row in heart_data.seed("cleveland").decode().splitlines()[1:]]
         published = f'"sum": {sum(ages)}'
         for hospital, found in (("cleveland", "True"), ("hungary", "False")):
-            ran = federation.fabric.exec(
-                federation.machine(hospital),
-                ["python3", "-c", HOLDS, f"client-{hospital}", published],
-                container="container-server",
-            )
-            assert ran.stdout.strip() == found, ran
+            said = federation.python(hospital, HOLDS, f"client-{hospital}", published)
+            assert said.strip() == found
 
 
 class TestNothingLeaks:
@@ -303,15 +303,13 @@ class TestTheClientsContainer:
             "  try: socket.create_connection(a,1.0); print(a[0],'open')\n"
             "  except OSError as e: print(a[0],'closed')\n"
         )
-        ran = federation.fabric.exec(
-            federation.machine("cleveland"), ["python3", "-c", script], container="fl-client"
-        )
-        assert ran.stdout.split("\n")[:4] == [
+        said = federation.python("cleveland", script, container="fl-client")
+        assert said.split("\n")[:4] == [
             "10.10.0.4 open",
             "169.254.169.254 closed",
             "10.10.0.68 closed",
             "10.10.2.4 closed",
-        ], ran
+        ]
 
 
 class TestFaults:
@@ -352,7 +350,7 @@ class TestFaults:
     def test_hospitals_that_are_cut_off_or_die_cost_rounds_but_not_the_job(
         self, federation: Federation, trained: Trained
     ) -> None:
-        """More rounds than this needs, so it is stopped at last; on loopback such a job goes to its end."""
+        """More rounds than this needs, so it is stopped at last."""
         del trained
         job = federation.submit(rounds=200, after=1)
 
@@ -380,36 +378,90 @@ class TestFaults:
         wait_until(lambda: federation.fedctl("job", job)["state"] == "aborted", "the job is stopped")
         federation.wait_registered()
 
-    def test_the_server_restarts_between_jobs_and_everything_comes_back_by_itself(
+    def test_the_server_restarts_during_a_job_which_is_resumed(
         self, federation: Federation, trained: Trained, record_property: Any
     ) -> None:
-        before = federation.fedctl("requests"), federation.fedctl("jobs")
+        before = federation.fedctl("requests"), federation.fedctl("jobs")["jobs"]
+        job = federation.submit(rounds=8, after=2)
         seconds = federation.restart("centre")
         record_property("seconds until everything was back", seconds)
         print(f"everything was back after {seconds:.0f} s")
-        assert (federation.fedctl("requests"), federation.fedctl("jobs")) == before
-        assert federation.mlflow_states(trained.answer["id"]) == {"FINISHED"}
         assert seconds < 90  # 30 on a machine that does nothing else
 
-    def test_the_server_restarts_during_a_job_which_is_resumed(
+        lost, *earlier = federation.fedctl("jobs")["jobs"]
+        assert (federation.fedctl("requests"), earlier) == before
+        assert federation.mlflow_states(trained.answer["id"]) == {"FINISHED"}
+        assert (lost["id"], lost["state"]) == (job, "failed")
+        lost = federation.fedctl("job", job)
+        assert "the server stopped" in lost["reason"]
+        wait_until(lambda: federation.mlflow_states(job) == {"FAILED"}, "MLflow knows")
+        resumed: dict[str, Any] = json.loads(federation.clone.fed("train", "--resume", job, "--json").stdout)
+        assert (resumed["state"], resumed["resumed_from"], resumed["round"]) == ("finished", job, 8)
+        assert len(resumed["seconds"]) == 8 - lost["round"] + 1  # and the one that measures the model
+
+
+class TestOwnJobs:
+    """A data scientist's own code, dropped into the centre's container."""
+
+    def drop(self, federation: Federation, name: str, files: dict[str, str]) -> dict[str, Any]:
+        """Put a job into the inbox, and return the answer."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as packed:
+            for path, content in files.items():
+                packed.writestr(f"{name}/{path}", content)
+        (server,) = [
+            str(each["id"])
+            for each in federation.clone.state()
+            if each["type"] == "azure-native:storage:BlobContainer" and str(each["id"]).endswith("/server")
+        ]
+        federation.fabric.upload(server, f"inbox/{name}.zip", archive.getvalue())
+        answer = f"inbox/{name}.json"
+        wait_until(lambda: answer in federation.fabric.blobs(server), "the inbox's answer")
+        said: dict[str, Any] = json.loads(federation.read("centre", "server", answer)[answer])
+        return said
+
+    def example(self) -> dict[str, str]:
+        return {
+            str(path.relative_to(EXAMPLE)): path.read_text()
+            for path in EXAMPLE.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+
+    def test_the_example_of_the_documentation_runs(self, federation: Federation, trained: Trained) -> None:
+        del trained
+        job = federation.wait_job(self.drop(federation, "heart-rate", self.example())["job_id"])
+        assert (job["state"], job["round"]) == ("finished", 5)
+        assert job["gates"]["passed"], job["gates"]
+        assert sorted(job["hospitals"]) == sorted(HOSPITALS)
+
+    def test_one_that_sends_whole_weights_is_stopped_by_the_hospitals(
         self, federation: Federation, trained: Trained
     ) -> None:
         del trained
-        job = federation.submit(rounds=8, after=2)
-        federation.restart("centre")
-        lost = federation.fedctl("job", job)
-        assert lost["state"] == "failed"
-        assert "the server stopped" in lost["reason"]
-        wait_until(lambda: federation.mlflow_states(job) == {"FAILED"}, "MLflow knows")
-        resumed = federation.follow("--resume", job)
-        assert (resumed["state"], resumed["resumed_from"], resumed["round"]) == ("finished", job, 8)
-        assert len(resumed["seconds"]) == 8 - lost["round"] + 1  # and the one that measures the model
+        files = {
+            path.replace("heart_rate_job", "whole_job"): text.replace("heart_rate_job", "whole_job")
+            .replace("name: heart-rate", "name: whole")
+            .replace("TransferType.DIFF", "TransferType.FULL")
+            .replace("ParamsType.DIFF", "ParamsType.FULL")
+            for path, text in self.example().items()
+        }
+        job = federation.wait_job(self.drop(federation, "whole", files)["job_id"])
+        assert job["state"] == "failed"
+        logs = [federation.log(name, "fl-client") for name in HOSPITALS]  # the first one to refuse ends it
+        assert any("differences of weights only" in log for log in logs)
+
+    def test_a_broken_one_is_refused_with_its_authors_own_error(
+        self, federation: Federation, trained: Trained
+    ) -> None:
+        del trained
+        files = {"job.yaml": "name: broken\nbuild: broken_job:build", "broken_job.py": "def build(r): 1 / 0"}
+        assert "ZeroDivisionError" in self.drop(federation, "broken", files)["error"]
 
 
 class TestDown:
     """Last, because it takes the federation down."""
 
-    def test_nothing_is_left_behind(self, federation: Federation) -> None:
+    def test_nothing_is_left_behind(self, federation: Federation, before: set[Path]) -> None:
         fabric, home = federation.fabric, federation.clone.home
         runtime = fabric.settings.runtime
         ours = [fabric.pid, *descendants(fabric.pid), federation.clone.emulator().record.pid]
@@ -426,7 +478,7 @@ class TestDown:
         assert str(runtime) not in mounts
         assert not runtime.exists()
         assert not home.exists()
-        assert files_of(federation.clone) == federation.before
+        assert files_of(federation.clone) == before
 
 
 CUT = """
@@ -446,15 +498,6 @@ new=$(sha256sum kit/startup/rootCA.pem | cut -d' ' -f1)
 sed "s/$old/$new/" kept.json > agent/manifest.json
 """
 """Another root, with a manifest that agrees: only the pinned fingerprint tells it."""
-
-
-def files_of(clone: Clone) -> set[Path]:
-    """Return the clone's files, without those that Python makes of others."""
-    return {
-        path
-        for path in clone.root.rglob("*")
-        if not path.is_relative_to(clone.root / ".venv") and "__pycache__" not in path.parts
-    }
 
 
 def networks_of(pid: int) -> set[str]:

@@ -1,0 +1,178 @@
+"""A hospital joins a running federation, trains with it, and leaves: what it leaves behind opens nothing.
+
+One federation for all of it, so these tests run in their order, each in the state that the one before left.
+"""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from emulator.fabric.control import Ran
+from tests.e2e.clone import PATIENCE, Clone, keep_hospitals, wait_until
+from tests.e2e.federation import Federation
+
+NEWCOMER = "switzerland"
+SUBSCRIPTION = "20000000-0000-4000-8000-000000000004"
+OTHERS = ("cleveland", "hungary")
+STOLEN = "/var/lib/fl/stolen"
+"""Where a thief keeps a copy of a kit, as hungary's client sees it."""
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A running federation of two hospitals."""
+    clone = Clone(tmp_path_factory.mktemp("membership"), machines=True)
+    clone.edit(keep_hospitals(*OTHERS))
+    with Federation.up(clone) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def joined(federation: Federation) -> None:
+    """The newcomer is registered: the command ends no earlier."""
+    federation.clone.fed(
+        "hospital", "add", NEWCOMER, "--subscription", SUBSCRIPTION, "--yes", seconds=3 * PATIENCE
+    )
+
+
+@pytest.fixture(scope="module")
+def copied(joined: None, federation: Federation) -> None:
+    """Another hospital's operator has a copy of the newcomer's kit."""
+    kit = federation.run(NEWCOMER, "tar -C /var/lib/fed -cz kit | base64 -w0")
+    folder = STOLEN.replace("/var/lib/fl", "/var/lib/fed/work")
+    took = federation.run(
+        "hungary",
+        f"mkdir -p {folder} && echo {kit} | base64 -d | tar -xz -C {folder} && "
+        f"chown -R --reference=/var/lib/fed/work {folder} && ls {folder}/kit/startup",
+    )
+    assert "client.key" in took
+
+
+@pytest.fixture(scope="module")
+def left(federation: Federation, copied: None) -> str:
+    """The newcomer has left; what the command said."""
+    said = federation.clone.fed("hospital", "remove", NEWCOMER, "--yes", seconds=3 * PATIENCE)
+    return said.stderr
+
+
+def lines_of_the_server(federation: Federation) -> list[str]:
+    return federation.log("centre", "fl-server").splitlines()
+
+
+def joins(federation: Federation) -> list[str]:
+    """Return who joined the server, as often as they did."""
+    lines = (line for line in lines_of_the_server(federation) if "New client" in line)
+    return sorted(line.split("New client ")[1].partition("@")[0] for line in lines)
+
+
+def use_the_copy(federation: Federation) -> Ran:
+    """Start a client with the stolen kit on the thief's machine; return how it ended."""
+    return federation.fabric.exec(
+        federation.machine("hungary"),
+        ["timeout", "120", "python", "-m", "fed_site.start"],
+        container="fl-client",
+        environment={"FED_KIT": f"{STOLEN}/kit", "FED_WORK": STOLEN},
+        seconds=150,
+    )
+
+
+def test_a_newcomer_trains_and_nobody_was_restarted_for_it(federation: Federation, joined: None) -> None:
+    done = federation.clone.fed("train", "--rounds", "2", "--json", seconds=3 * PATIENCE)
+
+    assert set(json.loads(done.stdout)["hospitals"]) == {*OTHERS, NEWCOMER}
+    assert joins(federation) == [*OTHERS, NEWCOMER]
+
+
+def test_one_that_is_revoked_costs_rounds_but_not_the_job_and_may_come_back(
+    federation: Federation, joined: None
+) -> None:
+    job = federation.submit(rounds=6, after=1)
+    federation.fedctl("revoke", "hungary", "--reason", "absent")
+    done = federation.wait_job(job)
+    assert (done["state"], done["round"]) == ("finished", 6)
+    assert done["hospitals"]["hungary"]["missed"]
+    assert not any(done["hospitals"][name].get("missed") for name in ("cleveland", NEWCOMER))
+
+    federation.fedctl("approve", "hungary")
+    federation.wait_registered()
+
+
+def test_a_renewed_certificate_retires_the_old_one(federation: Federation, copied: None) -> None:
+    """Its owner's client is off meanwhile: two clients of one name cannot be connected at once."""
+
+    def serial() -> str:
+        return str(federation.fedctl("requests")["requests"][NEWCOMER]["serial"])
+
+    before = serial()
+    federation.fedctl("renew", NEWCOMER)
+    wait_until(lambda: serial() != before, "a new certificate")
+    federation.wait_registered()
+    federation.run(NEWCOMER, "docker stop container-server fl-client")
+    try:
+        thief = use_the_copy(federation)
+        assert f"is not the one last approved for {NEWCOMER}" in thief.stdout + thief.stderr
+        assert thief.code not in {0, 124}, "the thief's client must have given up by itself"
+    finally:
+        federation.run(NEWCOMER, "docker start container-server")
+    federation.wait_registered()
+
+
+def test_leaving_revokes_the_certificate_and_takes_the_network(federation: Federation, left: str) -> None:
+    assert f"{NEWCOMER} is revoked" in left
+    assert any(f"Client {NEWCOMER} disabled" in line for line in lines_of_the_server(federation))
+    assert {machine for machine in federation.fabric.status()["machines"] if NEWCOMER in machine} == set()
+    status = json.loads(federation.clone.fed("status", "--json").stdout)
+    assert {party["party"] for party in status["parties"]} == {"centre", *OTHERS}
+
+
+def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: str) -> None:
+    thief = use_the_copy(federation)
+
+    assert f"registration rejected: {NEWCOMER} is not an approved member" in thief.stdout + thief.stderr
+    assert thief.code not in {0, 124}, "the thief's client must have given up by itself"
+    arrived = [line for line in lines_of_the_server(federation) if f"SSL {NEWCOMER}" in line]
+    assert any("10.10.2.4" in line for line in arrived), "the copy never came as far as the server"
+
+
+def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation, left: str) -> None:
+    assert "heart.csv" in federation.fabric.blobs(data_container(federation.clone, NEWCOMER))
+    before = joins(federation).count(NEWCOMER)
+
+    federation.clone.fed("hospital", "add", NEWCOMER, "--yes", seconds=3 * PATIENCE)
+
+    assert joins(federation).count(NEWCOMER) == before + 1
+
+
+def test_what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(
+    federation: Federation, left: str
+) -> None:
+    clone, fabric = federation.clone, federation.fabric
+    container = data_container(clone, "cleveland")
+    assert fabric.upload(container, "own.csv", b"age\n63\n")
+
+    kept = clone.fed("down")
+    assert "kept: the data of cleveland (own.csv)" in kept.stderr
+    assert "dev is down but for the data of cleveland" in kept.stderr
+    assert fabric.blobs(container)["own.csv"]
+    kinds = {each["type"] for each in clone.state() if each["type"].startswith("azure-native:")}
+    assert kinds == {
+        "azure-native:resources:ResourceGroup",
+        "azure-native:storage:BlobContainer",
+        "azure-native:storage:BlobServiceProperties",
+        "azure-native:storage:StorageAccount",
+    }
+
+    clone.fed("down", "--delete-data", "cleveland")
+    assert not clone.home.exists()
+
+
+def data_container(clone: Clone, hospital: str) -> str:
+    """Return the ARM id of a hospital's own container."""
+    (found,) = [
+        str(each["id"])
+        for each in clone.state()
+        if each["type"] == "azure-native:storage:BlobContainer"
+        and f"/resourceGroups/rg-fed-dev-{hospital}-data/" in each["id"]
+    ]
+    return found
