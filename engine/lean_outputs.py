@@ -36,7 +36,7 @@ def transfer_properties(resource: Resource, names: Iterable[str], custom: bool) 
     return resolvers
 
 
-def resolve(
+def resolve(  # noqa: PLR0917 as the SDK calls it
     resource: Resource,
     data: "asyncio.Future[_OutputData[Any]]",
     value: Any,
