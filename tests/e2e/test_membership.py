@@ -10,7 +10,7 @@ import pytest
 
 from emulator.fabric.control import Ran
 from tests.e2e.clone import PATIENCE, Clone, keep_hospitals, wait_until
-from tests.e2e.federation import Federation
+from tests.e2e.running_federation import Federation
 
 NEWCOMER = "switzerland"
 SUBSCRIPTION = "20000000-0000-4000-8000-000000000004"
@@ -87,8 +87,12 @@ def test_a_newcomer_trains_and_nobody_was_restarted_for_it(federation: Federatio
 def test_one_that_is_revoked_costs_rounds_but_not_the_job_and_may_come_back(
     federation: Federation, joined: None
 ) -> None:
-    job = federation.submit(rounds=6, after=1)
-    federation.fedctl("revoke", "hungary", "--reason", "absent")
+    job = federation.submit(rounds=6)
+    script = f"until fedctl job {job} | grep -q '\"round\":[1-9]'; do :; done; fedctl revoke hungary"
+    revoked = federation.fabric.exec(
+        federation.machine("centre"), ["bash", "-c", script], container="container-server", seconds=PATIENCE
+    )
+    assert revoked.code == 0, revoked
     done = federation.wait_job(job)
     assert (done["state"], done["round"]) == ("finished", 6)
     assert done["hospitals"]["hungary"]["missed"]

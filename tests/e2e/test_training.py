@@ -23,7 +23,7 @@ from emulator.control import Emulator
 from emulator.fabric.flows import Flow
 from emulator.record import start_time
 from tests.e2e.clone import PATIENCE, Clone, wait_until
-from tests.e2e.federation import COMPUTE, Federation, files_of
+from tests.e2e.running_federation import COMPUTE, Federation, files_of
 from tests.fabric.cloud import descendants
 from tests.unit.workloads_pki import Root
 from workloads.data import heart_data, reference
@@ -92,7 +92,8 @@ def trained(federation: Federation) -> Trained:
 def statistics(federation: Federation, trained: Trained) -> dict[str, Any]:
     """What the hospitals published before the training, as the centre alone has it."""
     (job,) = [job["id"] for job in federation.fedctl("jobs")["jobs"] if job["job"] == "statistics"]
-    content: dict[str, Any] = json.loads(federation.results("centre", job)["centre/statistics.json"])
+    file = "centre/statistics.json"
+    content: dict[str, Any] = json.loads(federation.results("centre", job, file)[file])
     return content
 
 
@@ -124,7 +125,8 @@ class TestTraining:
     def test_model_is_as_good_as_pooling_and_better_than_each_hospitals_own(
         self, federation: Federation, trained: Trained
     ) -> None:
-        content = json.loads(federation.results("centre", trained.answer["id"])["global/model.json"])
+        file = "global/model.json"
+        content = json.loads(federation.results("centre", trained.answer["id"], file)[file])
         scaling = model.Scaling(
             mean={name: pair[0] for name, pair in content["scaling"].items()},
             std={name: pair[1] for name, pair in content["scaling"].items()},
@@ -184,7 +186,7 @@ class TestTraining:
     def test_each_hospital_gets_the_model_and_its_own_numbers_only(
         self, federation: Federation, trained: Trained
     ) -> None:
-        found = federation.results("hungary", trained.answer["id"])
+        found = federation.results("hungary", trained.answer["id"], "metrics.json")
         assert set(found) == {"model.json", "model.npy", "metrics.json", "hospital.json"}
         own = json.loads(found["hospital.json"])
         auc = {name: row["auc"] for name, row in trained.answer["hospitals"].items()}

@@ -110,17 +110,18 @@ class Federation:
         found = json.loads(self.python(party, READ, container, prefix))
         return {name: base64.b64decode(content) for name, content in found.items()}
 
-    def results(self, party: str, job: str) -> dict[str, bytes]:
-        """Return what a party got of a job, by name; waits until it is there."""
-        container = "server" if party == "centre" else f"client-{party}"
-        prefix = f"results/{job}/"
+    def results(self, party: str, job: str, wanted: str) -> dict[str, bytes]:
+        """Return what a party got of a job, by name; waits until the file `wanted` is among it."""
+        centre = party == "centre"
+        container = "server" if centre else f"client-{party}"
+        prefix = f"results/{job}/results/" if centre else f"results/{job}/"
         found: dict[str, bytes] = {}
 
         def arrived() -> bool:
             found.update(self.read(party, container, prefix))
-            return any(name.endswith("metrics.json") or name.endswith("statistics.json") for name in found)
+            return f"{prefix}{wanted}" in found
 
-        wait_until(arrived, f"the results of {job} at {party}")
+        wait_until(arrived, f"{wanted} of {job} at {party}")
         return {name.removeprefix(prefix): content for name, content in found.items()}
 
     def log(self, party: str, container: str) -> str:
