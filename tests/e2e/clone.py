@@ -163,12 +163,12 @@ class Clone:
         return {**kept, "COLUMNS": "200", "FED_MACHINES": str(int(self._machines)), **more}
 
 
-def wait_until(true: Callable[[], Any], what: str) -> None:
-    """Wait until something is true; fail when it does not become so."""
+def wait_until(true: Callable[[], Any], what: str, every: float = 0.02) -> None:
+    """Wait until something is true, looking `every` so many seconds; fail when it does not become so."""
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, f"{what} never happened"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def keep_hospitals(*names: str) -> Callable[[Any], None]:

@@ -4,7 +4,7 @@ import base64
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ class Federation:
         assert ran.code == 0, ran
         return ran.stdout
 
+    @staticmethod
+    def wait(true: Callable[[], Any], what: str) -> None:
+        """Wait until something is true that costs a machine's time to find out."""
+        wait_until(true, what, every=0.5)
+
     def fedctl(self, *words: str) -> dict[str, Any]:
         """Ask the centre's container server."""
         ran = self.fabric.exec(self.machine("centre"), ["fedctl", *words], container="container-server")
@@ -91,18 +96,18 @@ class Federation:
                 row["registered"] and row["state"] == "running" for row in hospitals
             )
 
-        wait_until(whole, "every hospital registered")
+        self.wait(whole, "every hospital registered")
 
     def submit(self, rounds: int, after: int = 0) -> str:
         """Start a training and wait until it has done some rounds."""
         job = str(self.fedctl("submit", "--job", "heart", "--rounds", str(rounds))["id"])
-        wait_until(lambda: self.fedctl("job", job)["round"] >= after, f"round {after}")
+        self.wait(lambda: self.fedctl("job", job)["round"] >= after, f"round {after}")
         return job
 
     def wait_job(self, job: str) -> dict[str, Any]:
         """Wait until a job is over, and return it."""
         over = {"finished", "failed", "aborted"}
-        wait_until(lambda: self.fedctl("job", job)["state"] in over, f"the end of job {job}")
+        self.wait(lambda: self.fedctl("job", job)["state"] in over, f"the end of job {job}")
         return self.fedctl("job", job)
 
     def read(self, party: str, container: str, prefix: str) -> dict[str, bytes]:
@@ -121,7 +126,7 @@ class Federation:
             found.update(self.read(party, container, prefix))
             return f"{prefix}{wanted}" in found
 
-        wait_until(arrived, f"{wanted} of {job} at {party}")
+        self.wait(arrived, f"{wanted} of {job} at {party}")
         return {name.removeprefix(prefix): content for name, content in found.items()}
 
     def log(self, party: str, container: str) -> str:

@@ -22,7 +22,7 @@ import pytest
 from emulator.control import Emulator
 from emulator.fabric.flows import Flow
 from emulator.record import start_time
-from tests.e2e.clone import PATIENCE, Clone, wait_until
+from tests.e2e.clone import PATIENCE, Clone
 from tests.e2e.running_federation import COMPUTE, Federation, files_of
 from tests.fabric.cloud import descendants
 from tests.unit.workloads_pki import Root
@@ -334,13 +334,15 @@ class TestFaults:
                 "va-long-beach": r"running on the last good data; data: heart\.csv: .*column",
             }
             for name, reason in reasons.items():
-                wait_until(
+                federation.wait(
                     lambda: re.match(reason, federation.hospital(name).get("reason", "")),  # noqa: B023
                     f"{name}: {reason}",
                 )
                 assert federation.hospital(name)["state"] == "degraded"
             assert federation.hospital("va-long-beach")["registered"]
-            wait_until(lambda: federation.hospital("cleveland")["client"] == "stopped", "the client stops")
+            federation.wait(
+                lambda: federation.hospital("cleveland")["client"] == "stopped", "the client stops"
+            )
         finally:
             federation.run("cleveland", "cd /var/lib/fed && mv kept kit/startup/rootCA.pem")
             federation.run("cleveland", "cd /var/lib/fed && mv kept.json agent/manifest.json")
@@ -368,16 +370,16 @@ class TestFaults:
         cut = federation.fabric.inside(federation.machine("va-long-beach"), ["nft", "-f", "-"])
         subprocess.run(cut, input=CUT, text=True, check=True)
         try:
-            wait_until(lambda: len(missed("va-long-beach")) >= 2, "two rounds without the one cut off")
+            federation.wait(lambda: len(missed("va-long-beach")) >= 2, "two rounds without the one cut off")
         finally:
             subprocess.run(cut, input="delete table ip cut", text=True, check=True)
-        wait_until(lambda: takes_part("va-long-beach"), "the hospital that was cut off takes part again")
+        federation.wait(lambda: takes_part("va-long-beach"), "the hospital that was cut off takes part again")
         federation.run("hungary", "docker kill fl-client")
-        wait_until(lambda: len(missed("hungary")) >= 2, "two rounds without the one that died")
+        federation.wait(lambda: len(missed("hungary")) >= 2, "two rounds without the one that died")
         assert missed("cleveland") == []
         assert takes_part("va-long-beach")
         federation.fedctl("abort", job)
-        wait_until(lambda: federation.fedctl("job", job)["state"] == "aborted", "the job is stopped")
+        federation.wait(lambda: federation.fedctl("job", job)["state"] == "aborted", "the job is stopped")
         federation.wait_registered()
 
     def test_the_server_restarts_during_a_job_which_is_resumed(
@@ -396,7 +398,7 @@ class TestFaults:
         assert (lost["id"], lost["state"]) == (job, "failed")
         lost = federation.fedctl("job", job)
         assert "the server stopped" in lost["reason"]
-        wait_until(lambda: federation.mlflow_states(job) == {"FAILED"}, "MLflow knows")
+        federation.wait(lambda: federation.mlflow_states(job) == {"FAILED"}, "MLflow knows")
         resumed: dict[str, Any] = json.loads(federation.clone.fed("train", "--resume", job, "--json").stdout)
         assert (resumed["state"], resumed["resumed_from"], resumed["round"]) == ("finished", job, 8)
         assert len(resumed["seconds"]) == 8 - lost["round"] + 1  # and the one that measures the model
@@ -418,7 +420,7 @@ class TestOwnJobs:
         ]
         federation.fabric.upload(server, f"inbox/{name}.zip", archive.getvalue())
         answer = f"inbox/{name}.json"
-        wait_until(lambda: answer in federation.fabric.blobs(server), "the inbox's answer")
+        federation.wait(lambda: answer in federation.fabric.blobs(server), "the inbox's answer")
         said: dict[str, Any] = json.loads(federation.read("centre", "server", answer)[answer])
         return said
 
@@ -474,7 +476,7 @@ class TestDown:
         assert not [pid for pid in ours if start_time(pid)]
         assert not federation.clone.processes()
         everybody = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-        wait_until(lambda: not any(networks & networks_of(pid) for pid in everybody), "no network left")
+        federation.wait(lambda: not any(networks & networks_of(pid) for pid in everybody), "no network left")
         mounts = Path("/proc/self/mounts").read_text()
         assert str(home) not in mounts
         assert str(runtime) not in mounts
