@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import pulumi
-import pulumi_azure_native as azure_native
 import pulumi_random as random
+from pulumi_azure_native.provider import Provider
 
 from federation.intent import Intent
 from federation.naming import SUFFIX_LENGTH, Names, unique_name
@@ -26,7 +26,7 @@ class Context(Generic[P_co]):
     settings: Settings
     intent: Intent
     party: P_co
-    azure: azure_native.Provider
+    azure: Provider
     random: random.Provider
     today: dt.date
 

@@ -7,9 +7,9 @@ engine. Credentials come from the environment (`az login`, or ARM_USE_OIDC in CI
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pulumi_azure_native as azure_native
 import pulumi_docker as docker
 import pulumi_random as random
+from pulumi_azure_native.provider import Provider
 
 from federation.naming import PROJECT
 from federation.parties import Federation
@@ -19,7 +19,7 @@ from federation.parties import Federation
 class Providers:
     """`azure` by party name; `docker` only where images are built."""
 
-    azure: Mapping[str, azure_native.Provider]
+    azure: Mapping[str, Provider]
     random: random.Provider
     docker: docker.Provider | None
 
@@ -30,7 +30,7 @@ def providers(federation: Federation) -> Providers:
     name = f"{PROJECT}-{settings.environment}"
     return Providers(
         azure={
-            party.name: azure_native.Provider(
+            party.name: Provider(
                 party.names.label("azure"),
                 subscription_id=party.subscription_id,
                 tenant_id=settings.tenant_id,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pulumi
-from pulumi_azure_native import Provider
+from pulumi_azure_native.provider import Provider
 
 from federation.aliases import drop_type_aliases
 from infra import settings as delivery_settings

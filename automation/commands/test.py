@@ -16,7 +16,7 @@ def command(
         typer.Argument(metavar="[PART]...", help="lint, unit, emulator, fabric, e2e, or a test file."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-n", help="Tests at once; as many as CPUs, at most 4.")
+        int | None, typer.Option("--workers", "-n", help="Tests at once; one more than CPUs, at most 4.")
     ] = None,
     keyword: Annotated[
         str | None, typer.Option("--keyword", "-k", help="Only tests whose name matches (pytest -k).")
@@ -25,5 +25,5 @@ def command(
     """Run the checks: lint and types, then the tests, with their durations; everything without arguments."""
     from automation import suite  # noqa: PLC0415 slow
 
-    at_once = workers if workers is not None else min(os.cpu_count() or 1, suite.MOST_WORKERS)
+    at_once = workers if workers is not None else min((os.cpu_count() or 1) + 1, suite.MOST_WORKERS)
     raise typer.Exit(Code.DONE if suite.run(parts or [], at_once, keyword) else Code.NO)
