@@ -110,7 +110,7 @@ def test_a_renewed_certificate_retires_the_old_one(federation: Federation, copie
     federation.fedctl("renew", NEWCOMER)
     federation.wait(lambda: serial() != before, "a new certificate")
     federation.wait_registered()
-    federation.run(NEWCOMER, "docker stop container-server fl-client")
+    federation.run(NEWCOMER, "docker stop container-server; docker stop fl-client")
     try:
         thief = use_the_copy(federation)
         assert f"is not the one last approved for {NEWCOMER}" in thief.stdout + thief.stderr
