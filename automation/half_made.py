@@ -21,7 +21,6 @@ from automation.outcome import FedError
 from automation.parties import type_of
 from emulator import paths
 from emulator.control import Emulator
-from emulator.credential import EmulatorCredential
 from emulator.plugins.azure_native import shapes
 from federation.naming import PROJECT
 
@@ -92,6 +91,8 @@ def _discard(emulator: Emulator, leftovers: Sequence[HalfMade]) -> list[HalfMade
 
 
 def _arm(emulator: Emulator) -> httpx.Client:
+    from emulator.credential import EmulatorCredential  # noqa: PLC0415 slow, and most commands do without
+
     token = EmulatorCredential(emulator.home).get_token(SCOPE).token
     return httpx.Client(
         base_url=emulator.record.arm,

@@ -99,7 +99,8 @@ class Clone:
 
     def outputs(self, stack: str = "dev") -> dict[str, Any]:
         """Return the stack's outputs."""
-        outputs: dict[str, Any] = json.loads(self.shell(f"pulumi stack output --json -s {stack}").stdout)
+        (own,) = [each for each in self.state(stack) if each["type"] == "pulumi:pulumi:Stack"]
+        outputs: dict[str, Any] = own["outputs"]
         return outputs
 
     def state(self, stack: str = "dev") -> list[dict[str, Any]]:

@@ -62,7 +62,6 @@ class TestADeployedStack:
             "GET", deployed.outputs()["hospitals"]["cleveland"]["vnet"], api_version="2024-05-01"
         )
         assert vnet.json()["tags"]["ward"] == "cardiology"
-        assert not changes(deployed)
 
     def test_a_refresh_finds_what_was_changed_behind_the_engines_back(self, deployed: Clone) -> None:
         emulator = deployed.emulator()
@@ -115,7 +114,7 @@ def begun(clone: Clone) -> "subprocess.Popen[str]":
     """Start a deployment of dev with one hospital and return when some of its resources exist."""
     clone.edit(keep_hospitals("cleveland"))
     running = clone.start("up")
-    wait_until(lambda: clone.made() > 20 or running.poll() is not None, "half a deployment")
+    wait_until(lambda: clone.made() > 20 or running.poll() is not None, "half a deployment", every=0.1)
     assert running.poll() is None, running.communicate()
     return running
 

@@ -15,15 +15,28 @@ def test_every_stack_lives_a_whole_life(shared_clone: Clone, stack: str) -> None
     clone, file = shared_clone, shared_clone.root / f"Pulumi.{stack}.yaml"
     clone.edit(keep_hospitals("cleveland"), stack)
     before = file.read_bytes()
-    clone.shell(f"pulumi preview -s {stack} {QUIET}")
-    clone.shell(f"pulumi up -s {stack} --yes --skip-preview {QUIET}")
-    clone.shell(f"pulumi up -s {stack} --yes --skip-preview --expect-no-changes {QUIET}")
-    clone.shell(f"pulumi refresh -s {stack} --yes --skip-preview --expect-no-changes {QUIET}")
+    up, refresh = (
+        f"pulumi {command} -s {stack} --yes --skip-preview {QUIET}" for command in ("up", "refresh")
+    )
+    clone.shell(
+        f"""
+        set -ex
+        pulumi preview -s {stack} {QUIET}
+        {up}
+        {up} --expect-no-changes
+        {refresh} --expect-no-changes
+        """
+    )
     parties = json.loads(clone.fed("status", stack, "--json").stdout)["parties"]
     assert [party["party"] for party in parties] == ["centre", "cleveland"]
     assert all(peering["from_centre"] == "Connected" for party in parties for peering in party["peerings"])
-    clone.shell(f"pulumi state unprotect --all --yes -s {stack}")  # what holds data, in prod
-    clone.shell(f"pulumi destroy -s {stack} --yes --skip-preview {QUIET}")
+    clone.shell(
+        f"""
+        set -ex
+        pulumi state unprotect --all --yes -s {stack}  # what holds data, in prod
+        pulumi destroy -s {stack} --yes --skip-preview {QUIET}
+        """
+    )
     assert clone.state(stack) == []
     assert file.read_bytes() == before
 
