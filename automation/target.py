@@ -31,6 +31,8 @@ OWN_HOME = ("PULUMI_HOME", "PULUMI_IGNORE_AMBIENT_PLUGINS")
 NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 """Save an emulated state once, at the end, and not twice for every resource: that takes a sixth of the
 engine's CPU time. A run that is killed before is taken up from the emulator itself (docs/adr/0043)."""
+_MANY = 20
+"""Hospitals of a stack whose engine holds more than everything else of a command together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +131,12 @@ def emulator_environment(emulator: Emulator, engine: Engine) -> dict[str, str]:
 
 
 def heap(settings: Settings | None) -> dict[str, str]:
-    """Return how the engine, a Go program, is to collect its garbage: late, and never holding much of it.
+    """Return how the engine, a Go program, is to collect its garbage: sooner where it has much to hold.
 
-    Go alone would hold as much garbage as it needs memory: 100 hospitals take 840 MB so instead of 940.
+    Go alone holds as much garbage as it needs memory (docs/adr/0003 has the figures).
     """
-    if settings is None:
-        return {}
-    return {"GOGC": "200", "GOMEMLIMIT": f"{150 + 3 * len(settings.hospitals) // 2}MiB"}
+    many = settings is not None and len(settings.hospitals) > _MANY
+    return {"GOGC": os.environ.get("GOGC", "60")} if many else {}
 
 
 def azure_environment(engine: Engine) -> dict[str, str]:

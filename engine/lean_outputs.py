@@ -1,9 +1,8 @@
 """Outputs of a resource, each of which waits for one future.
 
 For each output property of a resource the SDK makes four futures and a task that waits for them: 2.7 kB
-until the resource exists, and a program makes all its resources before the first exists. The 98,000
-properties of a stack with 100 hospitals so took a quarter of a gigabyte. What an output says is the same:
-`transfer_properties` stands in for that of ``pulumi.runtime.rpc``.
+until the resource exists, and a program makes all its resources before the first exists. What an output
+says is the same: `transfer_properties` stands in for that of ``pulumi.runtime.rpc``.
 """
 
 import asyncio

@@ -165,7 +165,7 @@ class Clone:
 
 
 def wait_until(true: Callable[[], Any], what: str, every: float = 0.02) -> None:
-    """Wait until something is true, looking `every` so many seconds; fail when it does not become so."""
+    """Wait until something is true; ask every so many seconds, and fail when it does not become so."""
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, f"{what} never happened"

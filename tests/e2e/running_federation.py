@@ -129,6 +129,17 @@ class Federation:
         self.wait(arrived, f"{wanted} of {job} at {party}")
         return {name.removeprefix(prefix): content for name, content in found.items()}
 
+    def container(self, group: str, name: str) -> str:
+        """Return the ARM id of a blob container by the resource group that its account is in."""
+        (found,) = [
+            str(each["id"])
+            for each in self.clone.state()
+            if each["type"] == "azure-native:storage:BlobContainer"
+            and f"/resourceGroups/{group}/" in each["id"]
+            and each["id"].endswith(f"/containers/{name}")
+        ]
+        return found
+
     def log(self, party: str, container: str) -> str:
         """Return the log of a container."""
         return b"".join(self.fabric.logs(self.machine(party), container)).decode()

@@ -84,39 +84,40 @@ def test_a_newcomer_trains_and_nobody_was_restarted_for_it(federation: Federatio
     assert joins(federation) == [*OTHERS, NEWCOMER]
 
 
-def test_one_that_dies_and_stays_away_does_not_hold_up_the_others(
+def test_one_that_is_revoked_holds_up_neither_the_job_that_runs_nor_the_next(
     federation: Federation, joined: None
 ) -> None:
-    job = federation.submit(rounds=3)
-    federation.wait(lambda: federation.fedctl("job", job)["state"] == "running", "the job's start")
-    federation.run("hungary", "docker stop -t 0 container-server; docker kill fl-client")
-    try:
-        done = federation.wait_job(job)
-        assert (done["state"], done["round"]) == ("finished", 3)
-        assert not any(done["hospitals"][name].get("missed") for name in ("cleveland", NEWCOMER))
-        assert "hungary" not in done["hospitals"] or done["hospitals"]["hungary"]["missed"]
-    finally:
-        federation.run("hungary", "docker start container-server")
+    before = joins(federation).count("hungary")
+    job = federation.submit(rounds=8, after=1)
+    federation.fedctl("revoke", "hungary", "--reason", "absent")
+    done = federation.wait_job(job)
+    assert (done["state"], done["round"]) == ("finished", 8)
+    waited = [line for line in lines_of_the_server(federation) if "waiting for client outcomes" in line]
+    assert len(waited) == 1 and "15.0 seconds" in waited[0] and "['hungary']" in waited[0], waited
+
+    without = federation.wait_job(federation.submit(rounds=1))
+    assert (without["state"], set(without["hospitals"])) == ("finished", {"cleveland", NEWCOMER})
+
+    federation.fedctl("approve", "hungary")
+    federation.wait(lambda: joins(federation).count("hungary") > before, "hungary joins again")
     federation.wait_registered()
 
 
 def test_a_renewed_certificate_retires_the_old_one(federation: Federation, copied: None) -> None:
     """Its owner's client is off meanwhile: two clients of one name cannot be connected at once."""
+    before = joins(federation).count(NEWCOMER)
 
-    def serial() -> str:
-        return str(federation.fedctl("requests")["requests"][NEWCOMER]["serial"])
+    def joined_again(times: int) -> None:
+        federation.wait(lambda: joins(federation).count(NEWCOMER) == before + times, "the owner joins again")
 
-    before = serial()
     federation.fedctl("renew", NEWCOMER)
-    federation.wait(lambda: serial() != before, "a new certificate")
-    federation.wait_registered()
-    federation.run(NEWCOMER, "docker stop container-server; docker stop fl-client")
-    try:
-        thief = use_the_copy(federation)
-        assert f"is not the one last approved for {NEWCOMER}" in thief.stdout + thief.stderr
-        assert thief.code not in {0, 124}, "the thief's client must have given up by itself"
-    finally:
-        federation.run(NEWCOMER, "docker start container-server")
+    joined_again(1)
+    federation.run(NEWCOMER, "docker stop container-server && docker stop fl-client")
+    thief = use_the_copy(federation)
+    federation.run(NEWCOMER, "docker start container-server")
+    assert f"is not the one last approved for {NEWCOMER}" in thief.stdout + thief.stderr
+    assert thief.code not in {0, 124}, "the thief's client must have given up by itself"
+    joined_again(2)
     federation.wait_registered()
 
 
@@ -129,16 +130,20 @@ def test_leaving_revokes_the_certificate_and_takes_the_network(federation: Feder
 
 
 def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: str) -> None:
+    def arrived() -> int:
+        lines = lines_of_the_server(federation)
+        return sum(f"SSL {NEWCOMER}" in line and "10.10.2.4" in line for line in lines)
+
+    before = arrived()
     thief = use_the_copy(federation)
 
     assert f"registration rejected: {NEWCOMER} is not an approved member" in thief.stdout + thief.stderr
     assert thief.code not in {0, 124}, "the thief's client must have given up by itself"
-    arrived = [line for line in lines_of_the_server(federation) if f"SSL {NEWCOMER}" in line]
-    assert any("10.10.2.4" in line for line in arrived), "the copy never came as far as the server"
+    assert arrived() > before, "the copy never came as far as the server"
 
 
 def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation, left: str) -> None:
-    assert "heart.csv" in federation.fabric.blobs(data_container(federation.clone, NEWCOMER))
+    assert "heart.csv" in federation.fabric.blobs(federation.container(f"rg-fed-dev-{NEWCOMER}-data", "data"))
     before = joins(federation).count(NEWCOMER)
 
     federation.clone.fed("hospital", "add", NEWCOMER, "--yes", seconds=3 * PATIENCE)
@@ -150,7 +155,7 @@ def test_what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(
     federation: Federation, left: str
 ) -> None:
     clone, fabric = federation.clone, federation.fabric
-    container = data_container(clone, "cleveland")
+    container = federation.container("rg-fed-dev-cleveland-data", "data")
     assert fabric.upload(container, "own.csv", b"age\n63\n")
 
     kept = clone.fed("down")
@@ -167,14 +172,3 @@ def test_what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(
 
     clone.fed("down", "--delete-data", "cleveland")
     assert not clone.home.exists()
-
-
-def data_container(clone: Clone, hospital: str) -> str:
-    """Return the ARM id of a hospital's own container."""
-    (found,) = [
-        str(each["id"])
-        for each in clone.state()
-        if each["type"] == "azure-native:storage:BlobContainer"
-        and f"/resourceGroups/rg-fed-dev-{hospital}-data/" in each["id"]
-    ]
-    return found

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -179,6 +180,19 @@ class TestPrograms:
         done = stack("up", "--yes")
         assert done.returncode == 0, done.stdout
         assert json.loads(stack("stack", "output", "seen", "--json").stdout) == ["beside", "hello", "s"]
+
+    def test_a_program_has_lean_outputs_and_imports_lazily(
+        self, project: Path, stack: Callable[..., "subprocess.CompletedProcess[str]"]
+    ) -> None:
+        (project / "__main__.py").write_text(
+            "import pulumi, sys\nfrom pulumi_azure_native import storage\n"
+            "pulumi.export('maker', pulumi.runtime.rpc.transfer_properties.__module__)\n"
+            "pulumi.export('whole', 'pulumi_azure_native.storage.blob' in sys.modules)\n"
+        )
+        done = stack("preview")
+        assert done.returncode == 0, done.stdout
+        assert re.search(r'maker *: "lean_outputs"', done.stdout), done.stdout
+        assert re.search(r"whole *: false", done.stdout), done.stdout
 
     @pytest.mark.parametrize(
         ("options", "shown"),

@@ -59,7 +59,7 @@ RUN useradd --uid 10001 fed
 WORKDIR /app
 COPY app.py /app/app.py
 USER 10001:10001
-HEALTHCHECK --interval=1s --timeout=5s --retries=2 CMD ["python3", "/app/app.py", "health"]
+HEALTHCHECK --start-period=60s --interval=1s --timeout=5s --retries=2 CMD ["python3", "/app/app.py", "health"]
 ENTRYPOINT ["python3", "/app/app.py"]
 """
 COMPOSE = """\
@@ -255,7 +255,7 @@ class TestBoot:
             next(federation.fabric.logs("vm-one", "nobody"))
 
     def test_health_is_what_the_check_in_the_image_says(self, federation: Federation) -> None:
-        federation.container(machine("one"), "worker", "unhealthy")
+        federation.container(machine("one"), "worker", "starting")
         federation.run("one", "touch /var/lib/fed/worker/healthy")
         federation.container(machine("one"), "worker", "healthy")
         federation.run("one", "rm /var/lib/fed/worker/healthy")

@@ -16,7 +16,7 @@ from rich.console import Console
 from automation import doctor, search_path, shell, suite, system, take_down
 from automation.options import On
 from automation.outcome import FedError, QuestionError, RefusedError
-from automation.target import azure_environment, emulator_environment
+from automation.target import azure_environment, emulator_environment, heap
 from emulator import paths
 from emulator.control import Emulator
 from emulator.record import Record
@@ -74,6 +74,20 @@ class TestAShell:
         environment = azure_environment(ENGINE)
         assert str(plugins) not in environment["PATH"]
         assert not {"PULUMI_BACKEND_URL", "FED_EMULATOR", "PULUMI_HOME"} & set(environment)
+
+
+@pytest.mark.parametrize(
+    ("hospitals", "own", "set_to"), [(3, None, None), (100, None, "60"), (100, "90", "90")]
+)
+def test_the_engine_of_many_hospitals_holds_less_garbage(
+    monkeypatch: pytest.MonkeyPatch, hospitals: int, own: str | None, set_to: str | None
+) -> None:
+    monkeypatch.delenv("GOGC", raising=False)
+    if own:
+        monkeypatch.setenv("GOGC", own)
+    settings: Any = SimpleNamespace(hospitals=dict.fromkeys(range(hospitals)))
+    assert heap(settings).get("GOGC") == set_to
+    assert heap(None) == {}
 
 
 class TestThePath:

@@ -19,6 +19,7 @@ def test_job_is_over_soon_although_a_hospital_never_says_how_it_ended(
     service = {"target": "vm-fed-dev-centre:8002"}
     (kit / "startup" / "fed_server.json").write_text(json.dumps({"servers": [{"service": service}]}))
     work.mkdir()
+    (work / "clients.json").write_text(json.dumps({"heard": {"cleveland": 1}}))
     monkeypatch.setattr(start, "KIT", kit)
     monkeypatch.setattr(start, "WORK", work)
     monkeypatch.setattr(start, "CLIENTS", work / "clients.json")
@@ -32,3 +33,4 @@ def test_job_is_over_soon_although_a_hospital_never_says_how_it_ended(
     assert "nvflare.private.fed.app.server.server_train" in arguments
     assert float(environment["NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT"]) <= 30
     assert environment["PATH"] == os.environ["PATH"]
+    assert json.loads((work / "clients.json").read_text()) == {"heard": {}}  # nobody, whoever was before

@@ -295,7 +295,10 @@ class Machine:
                 healthy = (await process.run(check.command, seconds=check.timeout)).code == 0
             except (TimeoutError, FabricError):
                 healthy = False
-            starting = asyncio.get_running_loop().time() - began < check.start_period
+            starting = (
+                container.health == "starting"
+                and asyncio.get_running_loop().time() - began < check.start_period
+            )
             failures = 0 if healthy else failures + (not starting)
             before = container.health
             if healthy:

@@ -92,5 +92,5 @@ class Config:
             curation=root / "curation",
             curation_image=environment.get("FED_CURATION_IMAGE", "unknown"),
             smallest_cell=int(environment.get("FED_SMALLEST_CELL", "10")),
-            server_work=Path(environment.get("FED_SERVER_WORK", "/var/lib/fl")),
+            server_work=Path("/var/lib/fl"),
         )

@@ -23,9 +23,9 @@ class NvflareError(ContainerServerError):
 class Nvflare:
     """Runs `nvflare`, with a home folder for the audit records it writes (it needs one that is writable)."""
 
-    def __init__(self, home: Path, programs: Path | None = None):
+    def __init__(self, home: Path):
         self._home = home
-        self._programs = programs or Path(sys.executable).parent
+        self._programs = Path(sys.executable).parent
 
     def run(self, *arguments: str) -> dict[str, Any]:
         """An `nvflare` command; the `data` of its answer. Raises NvflareError."""

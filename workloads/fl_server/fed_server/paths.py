@@ -2,11 +2,10 @@
 side.
 """
 
-import os
 from pathlib import Path
 
-KIT = Path(os.environ.get("FED_KIT", "/kit"))
-WORK = Path(os.environ.get("FED_WORK", "/var/lib/fl"))
+KIT = Path("/kit")
+WORK = Path("/var/lib/fl")
 
 ALLOWED = WORK / "allowed.json"
 """`{"sites": {name: serial of its certificate in hex}}`, written by the container server."""

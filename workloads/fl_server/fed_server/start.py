@@ -17,9 +17,9 @@ from fed_server.paths import CLIENTS, KIT, WORK
 
 NO_KIT = 78
 """Exit code EX_CONFIG of sysexits.h."""
-SETTINGS = {"NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "15"}
+OUTCOME_WAIT = {"NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "15"}
 """Seconds for which a job that is over waits to hear how it ended at each hospital. NVFlare waits 900, also
-for a hospital that was cut off meanwhile, and shows the job as running for so long."""
+for one that was revoked meanwhile, and shows the job as running for so long."""
 
 
 def workspace(kit: Path, work: Path) -> Path:
@@ -82,7 +82,7 @@ def main() -> None:
         )
         sys.exit(NO_KIT)
     write_json(CLIENTS, {"heard": {}})  # nobody is registered at a server that has just been started
-    environment = {**os.environ, **SETTINGS}
+    environment = {**OUTCOME_WAIT, **os.environ}
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - no shell: this program becomes NVFlare
 
 

@@ -25,11 +25,11 @@ def command(environment: Mapping[str, str]) -> list[str]:
         "--host",
         "127.0.0.1",
         "--port",
-        environment.get("FED_MLFLOW_PORT", str(PORT)),
+        str(PORT),
         "--workers",
         "1",
         "--backend-store-uri",
-        environment.get("FED_MLFLOW_DATABASE", DATABASE),
+        DATABASE,
         "--artifacts-destination",
         environment["FED_ARTIFACTS"],
         "--serve-artifacts",
@@ -38,9 +38,9 @@ def command(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def healthy(environment: Mapping[str, str]) -> bool:
+def healthy() -> bool:
     """Whether the server answers."""
-    url = f"http://127.0.0.1:{environment.get('FED_MLFLOW_PORT', PORT)}/health"
+    url = f"http://127.0.0.1:{PORT}/health"
     try:
         with urllib.request.urlopen(url, timeout=4) as answer:
             return bool(answer.status == 200)
@@ -51,7 +51,7 @@ def healthy(environment: Mapping[str, str]) -> bool:
 def main() -> None:
     """Start, or answer the health check."""
     if sys.argv[1:] == ["health"]:
-        sys.exit(0 if healthy(os.environ) else 1)
+        sys.exit(0 if healthy() else 1)
     if "FED_ARTIFACTS" not in os.environ:
         sys.exit("mlflow: FED_ARTIFACTS is not set: it says where artifacts go; see /opt/fed/compose.yaml")
     arguments = command(os.environ)
