@@ -1,6 +1,7 @@
 """Renders a `BootPlan` as cloud-config: the files in templates/, where each goes, and the units to enable."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -76,7 +77,14 @@ def _commands(plan: BootPlan) -> list[list[str]]:
 
 
 def _render(template: str, plan: BootPlan) -> str:
-    environment = Environment(
+    hub_host = urlsplit(plan.hub_storage_url).netloc
+    return _templates().get_template(template).render(plan=plan, hub_host=hub_host)
+
+
+@cache
+def _templates() -> Environment:
+    """Jinja's environment, which keeps the templates that it has compiled."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
@@ -84,8 +92,6 @@ def _render(template: str, plan: BootPlan) -> str:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - plain text for a VM, no HTML; BootPlan holds each value to safe characters
     )
-    hub_host = urlsplit(plan.hub_storage_url).netloc
-    return environment.get_template(template).render(plan=plan, hub_host=hub_host)
 
 
 class _BlockText(yaml.SafeDumper):
