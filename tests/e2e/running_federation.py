@@ -165,10 +165,10 @@ class Federation:
         ):
             yield client
 
-    def mlflow_runs(self, job: str, experiment: str = "heart") -> list[dict[str, Any]]:
+    def mlflow_runs(self, job: str) -> list[dict[str, Any]]:
         """Return the runs that MLflow has of a job."""
         with self.mlflow() as client:
-            name = {"experiment_name": experiment}
+            name = {"experiment_name": "heart"}
             found = client.get("/experiments/get-by-name", params=name).json()["experiment"]
             wanted = {"experiment_ids": [found["experiment_id"]], "filter": f"tags.job_id = '{job}'"}
             runs: list[dict[str, Any]] = client.post("/runs/search", json=wanted).json().get("runs", [])

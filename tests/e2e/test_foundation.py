@@ -62,6 +62,7 @@ class TestADeployedStack:
             "GET", deployed.outputs()["hospitals"]["cleveland"]["vnet"], api_version="2024-05-01"
         )
         assert vnet.json()["tags"]["ward"] == "cardiology"
+        assert not changes(deployed)
 
     def test_a_refresh_finds_what_was_changed_behind_the_engines_back(self, deployed: Clone) -> None:
         emulator = deployed.emulator()

@@ -16,16 +16,14 @@ def test_every_stack_lives_a_whole_life(shared_clone: Clone, stack: str) -> None
     hospitals = ["cleveland", "hungary"] if stack == "dev" else ["cleveland"]
     clone.edit(keep_hospitals(*hospitals), stack)
     before = file.read_bytes()
-    up, refresh = (
-        f"pulumi {command} -s {stack} --yes --skip-preview {QUIET}" for command in ("up", "refresh")
-    )
+    at_once = f"-s {stack} --yes --skip-preview {QUIET}"
     clone.shell(
         f"""
         set -ex
         pulumi preview -s {stack} {QUIET}
-        {up}
-        {up} --expect-no-changes
-        {refresh} --expect-no-changes
+        pulumi up {at_once}
+        pulumi up {at_once} --expect-no-changes
+        pulumi refresh {at_once} --expect-no-changes
         """
     )
     parties = json.loads(clone.fed("status", stack, "--json").stdout)["parties"]
@@ -35,7 +33,7 @@ def test_every_stack_lives_a_whole_life(shared_clone: Clone, stack: str) -> None
         f"""
         set -ex
         pulumi state unprotect --all --yes -s {stack}  # what holds data, in prod
-        pulumi destroy -s {stack} --yes --skip-preview {QUIET}
+        pulumi destroy {at_once}
         """
     )
     assert clone.state(stack) == []

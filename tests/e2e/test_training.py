@@ -32,7 +32,6 @@ from workloads.jobs.heart.heart_job import model
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 FL_PORT, HTTPS = 8002, 443
 DISKS = "2023-04-02"
-PARENT = "mlflow.parentRunId"
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "heart-rate"
 READ_TABLES = """
 import os
@@ -157,15 +156,17 @@ class TestTraining:
     ) -> None:
         runs = federation.mlflow_runs(trained.answer["id"])
         assert {run["info"]["status"] for run in runs} == {"FINISHED"}
-        tags = [{tag["key"]: tag["value"] for tag in run["data"]["tags"]} for run in runs]
-        by_hospital = {of.get("hospital", "global"): of for of in tags}
-        assert set(by_hospital) == {"global", *HOSPITALS}
-        rows = hashlib.sha256(heart_data.seed("cleveland")).hexdigest()
-        assert by_hospital["cleveland"]["data_sha256"] == rows
-        (overall,) = [run for run in runs if run["info"]["run_id"] == by_hospital["cleveland"][PARENT]]
-        assert {"key": "gates", "value": "passed"} in overall["data"]["tags"]
+        tags = {
+            run["info"]["run_id"]: {tag["key"]: tag["value"] for tag in run["data"]["tags"]} for run in runs
+        }
+        run_of = {found.get("hospital", "global"): run for run, found in tags.items()}
+        assert set(run_of) == {"global", *HOSPITALS}
+        cleveland, overall = tags[run_of["cleveland"]], tags[run_of["global"]]
+        assert cleveland["data_sha256"] == hashlib.sha256(heart_data.seed("cleveland")).hexdigest()
+        assert cleveland["mlflow.parentRunId"] == run_of["global"]
+        assert overall["gates"] == "passed"
         for name in ("job_checksum", "nvflare", "git_revision", "image", "rounds", "scaling_job"):
-            assert by_hospital["global"][name]
+            assert overall[name]
 
     def test_artifacts_are_in_the_centres_own_container(
         self, federation: Federation, trained: Trained
@@ -312,8 +313,7 @@ class TestFaults:
     ) -> None:
         """At once: a root of somebody else's, a missing file, data of another shape."""
         del trained
-        account = federation.clone.outputs()["hospitals"]["va-long-beach"]["storageAccount"]
-        data = f"{account}/blobServices/default/containers/data"
+        data = federation.container("rg-fed-dev-va-long-beach-data", "data")
         federation.run("cleveland", FOREIGN_ROOT)
         federation.run("hungary", "cd /var/lib/fed/kit/startup && mv client.crt /var/lib/fed/kept")
         federation.fabric.upload(data, "heart.csv", b"age,sex\n63,unknown\n")
