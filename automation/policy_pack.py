@@ -14,8 +14,9 @@ from pulumi.runtime.rpc import UNKNOWN as UNKNOWN_IN_JSON
 
 from automation.parties import name_of, party_of, type_of
 from emulator.paths import REPOSITORY
+from engine.wire import UNKNOWN
 from policies.check import RULES, broken
-from policies.planned import UNKNOWN, Planned
+from policies.planned import Planned
 from policies.rule import Level, Rule
 
 PACK: Final = str(REPOSITORY / "policies")

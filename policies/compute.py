@@ -5,7 +5,8 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from policies.planned import UNKNOWN, Planned, at, each
+from engine.wire import UNKNOWN
+from policies.planned import Planned, at, each
 from policies.rule import Level, demand, demand_empty, demand_set, rule
 
 VM = "azure-native:compute:VirtualMachine"

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from engine.wire import UNKNOWN
 from federation.intent import CURATED_ONLY
-from policies.planned import UNKNOWN, Planned, at
+from policies.planned import Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
 from policies.storage import accounts_with_containers
 

@@ -8,9 +8,10 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from engine.wire import has_unknown
 from federation.azure_facts import POWER_BI_GATEWAY
 from policies.addresses import is_internal
-from policies.planned import Planned, at, contains_unknown, each
+from policies.planned import Planned, at, each
 from policies.rule import Fault, demand, demand_empty, demand_set, rule, stack_rule
 
 NIC = "azure-native:network:NetworkInterface"
@@ -197,7 +198,7 @@ def outbound_names_its_destinations(nsg: Planned) -> Iterator[str]:
 def the_rest_is_denied(nsg: Planned) -> Iterator[str]:
     """Both directions end with a rule that denies everything."""
     entries = at(nsg.props, "securityRules")
-    if contains_unknown(entries):
+    if has_unknown(entries):
         return
     for direction in ("Inbound", "Outbound"):
         ordered = sorted(

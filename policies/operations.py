@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from engine.wire import UNKNOWN
 from policies.compute import DISK
 from policies.network import HUB, VNET
-from policies.planned import UNKNOWN, Planned, at
+from policies.planned import Planned, at
 from policies.rule import Fault, Level, demand, rule, stack_rule
 from policies.storage import VAULT, accounts_with_containers
 

@@ -1,134 +1,150 @@
-"""Turns the rules into a CrossGuard pack: what the engine sends becomes `Planned`, faults become violations.
+"""Serves the rules to the engine as a CrossGuard pack: Pulumi's analyzer protocol.
 
 The pack's own configuration (``--policy-pack-config FILE``) is the only way to change a rule's severity:
 ``{"rule-name": {"enforcementLevel": "advisory"}}``, or to say which stacks an environment rule is for:
 ``{"prod-lock": {"environments": ["prod", "mvp"]}}``.
+
+Pulumi's SDK for packs is not used: it unpacks each resource anew for each rule (docs/adr/0082).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
-import pulumi_policy as crossguard
-from pulumi_policy.proxy import (
-    UNKNOWN_ARCHIVE_VALUE,
-    UNKNOWN_ARRAY_VALUE,
-    UNKNOWN_ASSET_VALUE,
-    UNKNOWN_BOOLEAN_VALUE,
-    UNKNOWN_NUMBER_VALUE,
-    UNKNOWN_OBJECT_VALUE,
-    UNKNOWN_STRING_VALUE,
-)
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
 
+from engine.wire import decode
 from policies.check import RULES
-from policies.planned import UNKNOWN, Planned
-from policies.rule import Rule
+from policies.planned import Planned
+from policies.rule import Fault, Level, Rule
 
-_SENTINELS = {
-    UNKNOWN_ARCHIVE_VALUE,
-    UNKNOWN_ARRAY_VALUE,
-    UNKNOWN_ASSET_VALUE,
-    UNKNOWN_BOOLEAN_VALUE,
-    UNKNOWN_NUMBER_VALUE,
-    UNKNOWN_OBJECT_VALUE,
-    UNKNOWN_STRING_VALUE,
-}
-_TARGET = "__target"
+NAME: Final = "fed"
+VERSION: Final = "0.1.0"
 
-Report = Callable[[str, str | None], None]
+_LEVELS = {Level.MANDATORY: analyzer_pb2.MANDATORY, Level.ADVISORY: analyzer_pb2.ADVISORY}
+_NO_LIMIT = [("grpc.max_receive_message_length", -1)]
 
 
 def serve() -> None:
-    """Serve the pack to the engine that started this process; returns when the engine ends it."""
-    crossguard.PolicyPack(
-        name="fed",
-        enforcement_level=crossguard.EnforcementLevel.MANDATORY,
-        policies=policies(),
-    )
+    """Serve the pack to the engine that started this process and reads its port; until that ends it."""
+    server = grpc.server(ThreadPoolExecutor(), options=_NO_LIMIT)
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Pack(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    server.wait_for_termination()
 
 
-def policies() -> list[crossguard.Policy]:
-    """Return one CrossGuard policy for every rule, in the order of their names."""
-    return [_stack_policy(r) if r.stack_wide else _resource_policy(r) for _, r in sorted(RULES.items())]
+class Pack(analyzer_pb2_grpc.AnalyzerServicer):
+    """The analyzer that the engine asks; a rule that breaks ends the call, and with it the deployment."""
 
+    def __init__(self) -> None:
+        self._config: dict[str, analyzer_pb2.PolicyConfig] = {}
 
-def _resource_policy(rule: Rule) -> crossguard.Policy:
-    def validate(args: crossguard.ResourceValidationArgs, report: Report) -> None:
-        if args.resource_type in rule.types:
-            planned = from_crossguard(args)
-            if _meant_for(rule, planned.environment, args.get_config()):
-                for fault in rule.faults(planned):
-                    report(rule.message(planned.name, fault.what), None)
+    def GetAnalyzerInfo(self, request: Any, context: Any) -> analyzer_pb2.AnalyzerInfo:  # noqa: N802
+        """Tell the rules, each a policy of its own name."""
+        rules = [info(rule) for _, rule in sorted(RULES.items())]
+        return analyzer_pb2.AnalyzerInfo(name=NAME, version=VERSION, supportsConfig=True, policies=rules)
 
-    return crossguard.ResourceValidationPolicy(
-        name=rule.name, description=rule.title, validate=validate, **_common(rule)
-    )
+    def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:  # noqa: N802
+        """Tell the version."""
+        return plugin_pb2.PluginInfo(version=VERSION)
 
+    def Configure(self, request: analyzer_pb2.ConfigureAnalyzerRequest, context: Any) -> empty_pb2.Empty:  # noqa: N802
+        """Take the pack's own configuration, which the engine has held against the schemas."""
+        self._config = dict(request.policyConfig)
+        return empty_pb2.Empty()
 
-def _stack_policy(rule: Rule) -> crossguard.Policy:
-    def validate(args: crossguard.StackValidationArgs, report: Report) -> None:
-        resources = [from_crossguard(r) for r in args.resources]
-        if resources and _meant_for(rule, resources[0].environment, args.get_config()):
-            names = {r.urn: r.name for r in resources}
-            for fault in rule.stack_faults(resources):
-                report(rule.message(names[fault.urn], fault.what), fault.urn)
+    def ConfigureStack(self, request: Any, context: Any) -> analyzer_pb2.AnalyzerStackConfigureResponse:  # noqa: N802
+        """Take what is known of the stack; the rules need none of it."""
+        return analyzer_pb2.AnalyzerStackConfigureResponse()
 
-    return crossguard.StackValidationPolicy(
-        name=rule.name, description=rule.title, validate=validate, **_common(rule)
-    )
+    def Remediate(self, request: Any, context: Any) -> analyzer_pb2.RemediateResponse:  # noqa: N802
+        """Change nothing: a rule says what is wrong, and people mend it."""
+        return analyzer_pb2.RemediateResponse()
 
+    def Analyze(self, request: analyzer_pb2.AnalyzeRequest, context: Any) -> analyzer_pb2.AnalyzeResponse:  # noqa: N802
+        """Hold one resource against the rules for its type."""
+        rules = [rule for rule in RULES.values() if request.type in rule.types]
+        resources = [planned(request)] if rules else []
+        return self._answer(rules, resources, lambda rule: rule.faults(resources[0]))
 
-def _common(rule: Rule) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "enforcement_level": crossguard.EnforcementLevel(rule.level.value),
-        "remediation_steps": rule.mend,
-    }
-    if rule.environments is not None:
-        options["config_schema"] = crossguard.PolicyConfigSchema(
-            properties={
-                "environments": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "default": list(rule.environments),
-                }
-            }
+    def AnalyzeStack(  # noqa: N802
+        self, request: analyzer_pb2.AnalyzeStackRequest, context: Any
+    ) -> analyzer_pb2.AnalyzeResponse:
+        """Hold all resources together against the rules about the stack."""
+        rules = [rule for rule in RULES.values() if rule.stack_wide]
+        resources = [planned(resource) for resource in request.resources]
+        return self._answer(rules, resources, lambda rule: rule.stack_faults(resources))
+
+    def _answer(
+        self, rules: Iterable[Rule], resources: list[Planned], faults: Callable[[Rule], Iterable[Fault]]
+    ) -> analyzer_pb2.AnalyzeResponse:
+        names = {resource.urn: resource.name for resource in resources}
+        return analyzer_pb2.AnalyzeResponse(
+            diagnostics=[
+                self._violation(rule, names[fault.urn], fault)
+                for rule in rules
+                if resources and self._is_meant(rule, resources[0].environment)
+                for fault in faults(rule)
+            ]
         )
-    return options
+
+    def _is_meant(self, rule: Rule, environment: str) -> bool:
+        if self._level(rule) == analyzer_pb2.DISABLED:
+            return False
+        if rule.environments is None:
+            return True
+        return environment in (self._properties(rule).get("environments") or rule.environments)
+
+    def _level(self, rule: Rule) -> analyzer_pb2.EnforcementLevel.ValueType:
+        return self._config[rule.name].enforcementLevel if rule.name in self._config else _LEVELS[rule.level]
+
+    def _properties(self, rule: Rule) -> dict[str, Any]:
+        return decode(self._config[rule.name].properties) if rule.name in self._config else {}
+
+    def _violation(self, rule: Rule, name: str, fault: Fault) -> analyzer_pb2.AnalyzeDiagnostic:
+        return analyzer_pb2.AnalyzeDiagnostic(
+            policyName=rule.name,
+            policyPackName=NAME,
+            policyPackVersion=VERSION,
+            description=rule.title,
+            message=f"{rule.title}\n{rule.message(name, fault.what)}",
+            urn=fault.urn,
+            enforcementLevel=self._level(rule),
+        )
 
 
-def _meant_for(rule: Rule, environment: str, config: Mapping[str, Any]) -> bool:
-    if rule.environments is None:
-        return True
-    return environment in (config.get("environments") or rule.environments)
-
-
-def from_crossguard(args: crossguard.ResourceValidationArgs | crossguard.PolicyResource) -> Planned:
-    """Read what the engine sent about one resource."""
-    refers = {
-        prop: [d.urn for d in found]
-        for prop, found in (getattr(args, "property_dependencies", None) or {}).items()
-    }
-    subscription = plain(args.provider.props).get("subscriptionId") if args.provider else None
-    return Planned(
-        type=args.resource_type,
-        name=args.name,
-        urn=args.urn,
-        props=plain(args.props),
-        subscription=subscription if isinstance(subscription, str) else None,
-        protect=bool(args.opts.protect),
-        refers=refers,
+def info(rule: Rule) -> analyzer_pb2.PolicyInfo:
+    """Describe a rule to the engine."""
+    described = analyzer_pb2.PolicyInfo(
+        name=rule.name,
+        description=rule.title,
+        enforcementLevel=_LEVELS[rule.level],
+        remediation_steps=rule.mend,
+        policy_type=analyzer_pb2.POLICY_TYPE_STACK if rule.stack_wide else analyzer_pb2.POLICY_TYPE_RESOURCE,
     )
+    if rule.environments is not None:
+        described.configSchema.properties.update(
+            {"environments": {"type": "array", "items": {"type": "string"}, "default": [*rule.environments]}}
+        )
+    return described
 
 
-def plain(value: Any) -> Any:
-    """Copy a property without the SDK's wrappers, which raise on unknown values; those become UNKNOWN."""
-    if isinstance(value, str):
-        return UNKNOWN if value in _SENTINELS else value
-    if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in _unwrapped(value).items()}
-    if isinstance(value, Sequence):
-        return [plain(v) for v in _unwrapped(value)]
-    return value
-
-
-def _unwrapped(value: Any) -> Any:
-    return value if isinstance(value, dict | list) else value[_TARGET]
+def planned(sent: analyzer_pb2.AnalyzeRequest | analyzer_pb2.AnalyzerResource) -> Planned:
+    """Read what the engine sent about one resource; what it depends on is told with the whole stack only."""
+    depends = sent.propertyDependencies if isinstance(sent, analyzer_pb2.AnalyzerResource) else {}
+    subscription = decode(sent.provider.properties).get("subscriptionId")
+    return Planned(
+        type=sent.type,
+        name=sent.name,
+        urn=sent.urn,
+        props=decode(sent.properties),
+        subscription=subscription if isinstance(subscription, str) else None,
+        protect=sent.options.protect,
+        refers={name: list(found.urns) for name, found in depends.items()},
+    )

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from policies.planned import UNKNOWN, Planned, at
+from engine.wire import UNKNOWN
+from policies.planned import Planned, at
 from policies.rule import Fault, stack_rule
 from policies.vocabulary import KNOWN_TYPES, REQUIRED_TAGS, TAGGED_TYPES
 

@@ -8,16 +8,9 @@ engine's own record of dependencies, which is known during a preview.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-
-class _Unknown:
-    def __repr__(self) -> str:
-        return "(known after the deployment)"
-
-
-UNKNOWN: Final = _Unknown()
-"""Stands for a value that the engine cannot know yet."""
+from engine.wire import UNKNOWN
 
 Props = Mapping[str, Any]
 """A resource's properties as the engine sends them: camelCase, flattened by azure-native."""
@@ -110,12 +103,3 @@ def values(props: Any, path: str) -> Iterator[Any]:
         return
     for member in each(props, step):
         yield from values(member, rest)
-
-
-def contains_unknown(value: Any) -> bool:
-    """Say whether a value, or anything inside it, cannot be known yet."""
-    if value is UNKNOWN:
-        return True
-    if isinstance(value, Mapping):
-        return any(contains_unknown(v) for v in value.values())
-    return isinstance(value, list | tuple) and any(contains_unknown(v) for v in value)

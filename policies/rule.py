@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from policies.planned import UNKNOWN, Planned, Props, at
+from engine.wire import UNKNOWN
+from policies.planned import Planned, Props, at
 
 
 class Level(StrEnum):

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from engine.wire import UNKNOWN
 from policies.network import PRIVATE_ENDPOINT, VNET
-from policies.planned import UNKNOWN, Planned, at
+from policies.planned import Planned, at
 from policies.rule import Fault, Level, demand, demand_empty, demand_set, rule, stack_rule
 
 ACCOUNT = "azure-native:storage:StorageAccount"

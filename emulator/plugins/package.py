@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.plugins.diff import Change
-from emulator.plugins.wire import Properties
+from engine.wire import Properties
 
 
 class ProviderError(Exception):

@@ -23,7 +23,7 @@ from emulator.plugins.docker.registry import Registries
 from emulator.plugins.listener import Listener
 from emulator.plugins.package import Package
 from emulator.plugins.random.provider import Random
-from emulator.plugins.wire import Properties, decode, encode
+from engine.wire import Properties, decode, encode
 from tests.emulator.arm_client import Arm
 
 WORD = "of-the-token-file"

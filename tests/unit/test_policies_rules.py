@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import policies.check  # noqa: F401 fills RULES
+from engine.wire import UNKNOWN
 from federation.intent import CURATED_ONLY
-from policies.planned import UNKNOWN, Planned
+from policies.planned import Planned
 from policies.rule import RULES, Level, Rule
 
 Props = dict[str, Any]

@@ -32,7 +32,7 @@ from emulator.plugins.package import (
     ProviderError,
     Resource,
 )
-from emulator.plugins.wire import UNKNOWN, Properties
+from engine.wire import UNKNOWN, Properties
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.plugins.azure_native.shape import Shape
-from emulator.plugins.wire import Properties, without
+from engine.wire import Properties, without
 
 
 def drifted_inputs(

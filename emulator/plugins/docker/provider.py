@@ -18,8 +18,8 @@ from emulator.plugins.diff import changes
 from emulator.plugins.docker.context import BuildContext, ContextError
 from emulator.plugins.docker.registry import Registries
 from emulator.plugins.package import Checked, Difference, Failure, Found, Package, ProviderError, Resource
-from emulator.plugins.wire import UNKNOWN, Properties, has_unknown
 from emulator.snapshots import Snapshots
+from engine.wire import UNKNOWN, Properties, has_unknown
 
 IMAGE = "docker:index/image:Image"
 PLATFORM = "linux/amd64"

@@ -1,8 +1,8 @@
-"""Values on the wire between engine and provider, as plain Python values.
+"""Values on the wire between the engine and those it asks, as plain Python values.
 
 A Pulumi property map travels as a protobuf Struct: every number is a double, and a value that is not known
-before the deployment is one of a few fixed strings. Secrets never arrive: the providers do not accept them,
-so the engine strips the mark and puts it back on the outputs of the same name.
+before the deployment is one of a few fixed strings. A policy pack gets secrets as a marked map; the emulated
+providers do not accept them, so for those the engine strips the mark and puts it back on the outputs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,11 +17,13 @@ class Unknown:
     """The type of `UNKNOWN`: a value that only the deployment will tell."""
 
     def __repr__(self) -> str:
-        return "UNKNOWN"
+        return "(known after the deployment)"
 
 
 UNKNOWN: Final = Unknown()
 
+_SIGNATURE = "4dabf18193072939515e22adb298388d"  # pragma: allowlist secret
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # pragma: allowlist secret
 _UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _UNKNOWN_STRINGS = frozenset(
     {
@@ -37,7 +39,10 @@ _UNKNOWN_STRINGS = frozenset(
 
 
 def decode(struct: struct_pb2.Struct) -> Properties:
-    """Return a Struct as a dictionary: whole doubles become integers, members that are null are left out."""
+    """Return a Struct as a dictionary.
+
+    Whole doubles become integers, secrets their values; members that are null are left out.
+    """
     return {
         key: _decode(value)
         for key, value in struct.fields.items()
@@ -50,7 +55,7 @@ def _decode(value: struct_pb2.Value) -> Any:
     if kind == "string_value":
         return UNKNOWN if value.string_value in _UNKNOWN_STRINGS else value.string_value
     if kind == "struct_value":
-        return decode(value.struct_value)
+        return _decode_map(value.struct_value)
     if kind == "list_value":
         return [_decode(element) for element in value.list_value.values]
     if kind == "bool_value":
@@ -59,6 +64,13 @@ def _decode(value: struct_pb2.Value) -> Any:
         number = value.number_value
         return int(number) if number.is_integer() else number
     return None
+
+
+def _decode_map(struct: struct_pb2.Struct) -> Any:
+    fields = struct.fields
+    if _SIGNATURE in fields and fields[_SIGNATURE].string_value == _SECRET:
+        return _decode(fields["value"])
+    return decode(struct)
 
 
 def encode(properties: Mapping[str, Any]) -> struct_pb2.Struct:
@@ -98,9 +110,9 @@ def _fill(target: struct_pb2.Value, value: Any) -> None:
 
 def has_unknown(value: Any) -> bool:
     """Say whether a value is unknown or holds something that is."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return any(map(has_unknown, value.values()))
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return any(map(has_unknown, value))
     return value is UNKNOWN
 
