@@ -77,6 +77,8 @@ def _lint() -> bool:
                 {3},
             ),
             pool.submit(_check, "mypy", ["mypy"]),
+            # Also compiles the tests, which pytest's workers would all do at once.
+            pool.submit(_check, "collection", ["pytest", "--collect-only", "--quiet", "--quiet"]),
             pool.submit(_check, "ruff", ["ruff", "check", "."]),
             pool.submit(_check, "ruff format", ["ruff", "format", "--check", "."]),
             pool.submit(_check, "yamllint", ["yamllint", "--strict", *yaml]),

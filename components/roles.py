@@ -11,7 +11,8 @@ import pulumi
 from pulumi_azure_native import authorization
 
 from components.context import Context
-from federation.intent import CURATED_ONLY, Grant
+from federation.curated import CURATED_ONLY
+from federation.intent import Grant
 from federation.naming import role_assignment_name
 from federation.parties import Party
 

@@ -21,16 +21,6 @@ PLATFORM_ADDRESS: Final = "168.63.129.16"
 #: The instance metadata service, where a VM gets its identity's tokens.
 METADATA_ADDRESS: Final = "169.254.169.254"
 
-#: Where the tables of dashboards lie in a container.
-CURATED: Final = "curated/"
-#: A reader of tables reads nothing else, and lists nothing: without a blob there is no path to compare.
-#: https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-examples#example-read-blobs-with-a-path
-CURATED_ONLY: Final = (
-    "((!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'})) OR "
-    "(@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] "
-    f"StringLike '{CURATED}*'))"
-)
-
 Protocol = Literal["Tcp", "Udp"]
 Access = Literal["nsg", "platform"]
 Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
@@ -80,7 +70,7 @@ class Grant:
     """One allowed access to data: `principal` is a party's VM, `resource` belongs to `owner`.
 
     Where `group` is set (an object id of Entra), it is that group of the party's people instead, and only the
-    blobs below `CURATED` are meant.
+    blobs below `curated.CURATED` are meant.
     """
 
     principal: str

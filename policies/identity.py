@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from engine.wire import UNKNOWN
-from federation.intent import CURATED_ONLY
+from federation.curated import CURATED_ONLY
 from policies.planned import Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
 from policies.storage import accounts_with_containers

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from federation.intent import CURATED, Grant, intent
+from federation.curated import CURATED
+from federation.intent import Grant, intent
 from federation.parties import federation
 from federation.settings import Settings
 

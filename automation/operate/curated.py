@@ -18,7 +18,7 @@ from automation.operate.emulated import running_fabric
 from automation.operate.machines import vm_name
 from automation.outcome import FedError, RefusedError
 from automation.target import Target
-from federation.intent import CURATED
+from federation.curated import CURATED
 from federation.naming import SERVER_CONTAINER, client_container
 from federation.parties import CENTRE
 from workloads.mlflow.curation.schema import TABLES

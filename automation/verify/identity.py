@@ -23,7 +23,8 @@ from automation.verify.roles import (
     Role,
     role_guid,
 )
-from federation.intent import CURATED_ONLY, Intent
+from federation.curated import CURATED_ONLY
+from federation.intent import Intent
 
 PROOF = "identity"
 REGISTRY = "registry"

@@ -23,6 +23,20 @@ PATIENCE = 300.0
 Done = subprocess.CompletedProcess[str]
 
 
+def copy_repository(target: Path) -> None:
+    """Copy this repository, its compiled modules with it; the copy shares its packages."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
+    )
+    files = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    caches = {Path(name).parent / "__pycache__" for name in files if name.endswith(".py")}
+    compiled = (file.relative_to(ROOT) for cache in caches for file in (ROOT / cache).glob("*.pyc"))
+    for name in (*files, *compiled):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
+    (target / ".venv").symlink_to(ROOT / ".venv")
+
+
 class Clone:
     """A clone below a temporary folder; it shares the packages and the engine of the real one.
 
@@ -33,15 +47,7 @@ class Clone:
         self._machines = machines
         self.root = folder / "clone"
         self.home = self.root / ".fed"
-        listed = subprocess.check_output(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
-        )
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
-                target = self.root / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, target)
-        (self.root / ".venv").symlink_to(ROOT / ".venv")
+        copy_repository(self.root)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a `fed` command."""

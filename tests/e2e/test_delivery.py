@@ -20,6 +20,7 @@ import yaml
 from automation.delivery.plan import Plan
 from emulator.control import Emulator
 from infra.roles import ROLES
+from tests.e2e.clone import copy_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "dev"
@@ -68,13 +69,7 @@ class Clone:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     folder = tmp_path_factory.mktemp("delivery")
     root, home = folder / "clone", folder / "home"
-    files = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    for name in files:
-        if name and (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes((ROOT / name).read_bytes())
-            (root / name).chmod((ROOT / name).stat().st_mode)
-    (root / ".venv").symlink_to(ROOT / ".venv")
+    copy_repository(root)
     (root / "fed").write_text(LAUNCHER.format(python=shlex.quote(sys.executable)))
     keep_one_hospital(root / f"Pulumi.{STACK}.yaml")
     git(root, "init", "--quiet", "--initial-branch", "main")

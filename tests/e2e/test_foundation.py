@@ -62,7 +62,6 @@ class TestADeployedStack:
             "GET", deployed.outputs()["hospitals"]["cleveland"]["vnet"], api_version="2024-05-01"
         )
         assert vnet.json()["tags"]["ward"] == "cardiology"
-        assert not changes(deployed)
 
     def test_a_refresh_finds_what_was_changed_behind_the_engines_back(self, deployed: Clone) -> None:
         emulator = deployed.emulator()
@@ -130,11 +129,10 @@ def kill_engine(clone: Clone, running: "subprocess.Popen[str]") -> None:
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("victims", ["engine", "engine and emulator"])
-def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone, victims: str) -> None:
+def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone) -> None:
+    """Engine and emulator die, as in a power cut; each for itself in tests/emulator/test_plugin_engine.py."""
     running = begun(clone)
-    if "emulator" in victims:
-        os.kill(clone.emulator().record.pid, signal.SIGKILL)
+    os.kill(clone.emulator().record.pid, signal.SIGKILL)
     kill_engine(clone, running)
 
     clone.fed("up")

@@ -9,7 +9,7 @@ import pytest
 
 import policies.check  # noqa: F401 fills RULES
 from engine.wire import UNKNOWN
-from federation.intent import CURATED_ONLY
+from federation.curated import CURATED_ONLY
 from policies.planned import Planned
 from policies.rule import RULES, Level, Rule
 
