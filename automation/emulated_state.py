@@ -137,7 +137,10 @@ class EmulatedStack(Stack):
     def __init__(self, name: str, workspace: Workspace, mode: StackInitMode, emulator: Emulator) -> None:
         self._emulator = emulator
         mend(emulator, name)
-        super().__init__(name, workspace, mode)
+        if mode is StackInitMode.CREATE or not _checkpoint(emulator, name).exists():
+            super().__init__(name, workspace, mode)
+        else:  # `pulumi stack select` would find out no more
+            self.name, self.workspace, self._mode = name, workspace, mode
 
     def export_stack(self) -> Deployment:
         """Return the state."""

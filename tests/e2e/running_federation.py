@@ -69,7 +69,7 @@ class Federation:
     @staticmethod
     def wait(true: Callable[[], Any], what: str) -> None:
         """Wait until something is true that costs a machine's time to find out."""
-        wait_until(true, what, every=0.5)
+        wait_until(true, what, every=1)
 
     def fedctl(self, *words: str) -> dict[str, Any]:
         """Ask the centre's container server."""

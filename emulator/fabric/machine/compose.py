@@ -41,13 +41,14 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A command that says whether a container is well; times in seconds."""
+    """A command that says whether a container is well; times in seconds, with Docker's own defaults."""
 
     command: tuple[str, ...]
     interval: float = 30.0
     timeout: float = 30.0
     retries: int = 3
     start_period: float = 0.0
+    start_interval: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,4 +204,5 @@ def _healthcheck(value: dict[str, Any] | None) -> HealthCheck | None:
         timeout=seconds(value.get("timeout", 30)),
         retries=int(value.get("retries", 3)),
         start_period=seconds(value.get("start_period", 0)),
+        start_interval=seconds(value.get("start_interval", 5)),
     )

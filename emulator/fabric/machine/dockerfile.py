@@ -130,6 +130,7 @@ def _healthcheck(value: str) -> HealthCheck | None:
         timeout=seconds(given.get("timeout", "30s")),
         retries=int(given.get("retries", "3")),
         start_period=seconds(given.get("start-period", "0s")),
+        start_interval=seconds(given.get("start-interval", "5s")),
     )
 
 

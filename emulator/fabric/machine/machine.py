@@ -288,24 +288,23 @@ class Machine:
 
     async def _watch(self, container: Container, process: Process, check: HealthCheck) -> None:
         failures, began = 0, asyncio.get_running_loop().time()
-        pause = min(1.0, check.interval)
+
+        def is_starting() -> bool:
+            past = asyncio.get_running_loop().time() - began
+            return container.health == "starting" and past < check.start_period
+
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(check.start_interval if is_starting() else check.interval)
             try:
                 healthy = (await process.run(check.command, seconds=check.timeout)).code == 0
             except (TimeoutError, FabricError):
                 healthy = False
-            starting = (
-                container.health == "starting"
-                and asyncio.get_running_loop().time() - began < check.start_period
-            )
-            failures = 0 if healthy else failures + (not starting)
+            failures = 0 if healthy else failures + (not is_starting())
             before = container.health
             if healthy:
                 container.health = "healthy"
             elif failures >= check.retries:
                 container.health = "unhealthy"
-            pause = check.interval if container.health != "starting" else min(1.0, check.interval)
             if container.health != before:
                 self.news.set()
             self._rotate(container)
