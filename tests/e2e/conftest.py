@@ -1,10 +1,28 @@
-"""Clones for the end-to-end tests; each takes its emulator along when its tests are over."""
+"""What the end-to-end tests run in; each clone takes its emulator along when its tests are over."""
 
 from collections.abc import Iterator
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-from tests.e2e.clone import Clone
+from tests.e2e.clone import Clone, keep_hospitals
+from tests.e2e.running_federation import Federation
+
+SHARING = ("tests/e2e/test_isolation.py", "tests/e2e/test_membership.py")
+"""The files whose tests run in `federation_of_two`."""
+
+
+class FilesByFederation(LoadFileScheduling):
+    """Gives the tests of a file to one worker, and those of all files that share a federation too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return SHARING[0] if file in SHARING else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesByFederation:
+    """Say how pytest-xdist is to distribute tests."""
+    return FilesByFederation(config, log)
 
 
 @pytest.fixture
@@ -21,3 +39,12 @@ def shared_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     found = Clone(tmp_path_factory.mktemp("clone"))
     yield found
     found.destroy()
+
+
+@pytest.fixture(scope="session")
+def federation_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A running federation of Cleveland and Hungary; it takes half a minute to come up."""
+    clone = Clone(tmp_path_factory.mktemp("federation-of-two"), machines=True)
+    clone.edit(keep_hospitals("cleveland", "hungary"))
+    with Federation.up(clone) as running:
+        yield running

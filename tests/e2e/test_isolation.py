@@ -29,7 +29,8 @@ from emulator.plugins.azure_native import shapes
 from federation.parties import Federation, federation
 from federation.stack_file import load_stack
 from policies.compute import SECRET
-from tests.e2e.clone import PATIENCE, Clone, keep_hospitals, wait_until
+from tests.e2e import running_federation
+from tests.e2e.clone import PATIENCE, Clone, wait_until
 
 NETWORK = "2024-05-01"
 
@@ -102,30 +103,24 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(shared_clone: Clone) -> Iterator[Deployed]:
-    shared_clone.edit(keep_hospitals("cleveland", "hungary"))
-    shared_clone.fed("up", "--yes")
-    emulator = shared_clone.emulator()
+def deployed(federation_of_two: running_federation.Federation) -> Iterator[Deployed]:
+    clone, fabric = federation_of_two.clone, federation_of_two.fabric
+    emulator = clone.emulator()
     endpoint = Endpoint(
         url=emulator.record.arm,
         credential=EmulatorCredential(emulator.home),
         verify=emulator.ssl_context(),
     )
-    fabric = Fabric.ensure(emulator)
-    try:
-        fabric.wait_ready()
-        found = Deployed(
-            clone=shared_clone,
-            emulator=emulator,
-            fabric=fabric,
-            arm=Arm(endpoint),
-            export=json.loads(shared_clone.shell("pulumi stack export -s dev").stdout),
-            parties=federation(load_stack(shared_clone.root, "dev")),
-        )
-        yield found
-        assert found.verify().holds, "a test left something behind"
-    finally:
-        fabric.stop()
+    found = Deployed(
+        clone=clone,
+        emulator=emulator,
+        fabric=fabric,
+        arm=Arm(endpoint),
+        export=json.loads(clone.shell("pulumi stack export -s dev").stdout),
+        parties=federation(load_stack(clone.root, "dev")),
+    )
+    yield found
+    assert found.verify().holds, "a test left something behind"
 
 
 Break = Callable[[Deployed], Callable[[], None]]

@@ -1,15 +1,14 @@
 """A hospital joins a running federation, trains with it, and leaves: what it leaves behind opens nothing.
 
-One federation for all of it, so these tests run in their order, each in the state that the one before left.
+These tests run in their order, each in the state that the one before left.
 """
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from emulator.fabric.control import Ran
-from tests.e2e.clone import PATIENCE, Clone, keep_hospitals
+from tests.e2e.clone import PATIENCE
 from tests.e2e.running_federation import Federation
 
 NEWCOMER = "switzerland"
@@ -20,24 +19,23 @@ STOLEN = "/var/lib/fl/stolen"
 
 
 @pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A running federation of two hospitals."""
-    clone = Clone(tmp_path_factory.mktemp("membership"), machines=True)
-    clone.edit(keep_hospitals(*OTHERS))
-    with Federation.up(clone) as running:
-        yield running
+def federation(federation_of_two: Federation) -> Federation:
+    return federation_of_two
 
 
 @pytest.fixture(scope="module")
-def joined(federation: Federation) -> None:
-    """The newcomer is registered: the command ends no earlier."""
+def joined(federation: Federation) -> list[str]:
+    """The newcomer is registered: the command ends no earlier. Who had joined the server before it."""
+    federation.wait_registered()
+    before = joins(federation)
     federation.clone.fed(
         "hospital", "add", NEWCOMER, "--subscription", SUBSCRIPTION, "--yes", seconds=3 * PATIENCE
     )
+    return before
 
 
 @pytest.fixture(scope="module")
-def copied(joined: None, federation: Federation) -> None:
+def copied(joined: list[str], federation: Federation) -> None:
     """Another hospital's operator has a copy of the newcomer's kit."""
     kit = federation.run(NEWCOMER, "tar -C /var/lib/fed -cz kit | base64 -w0")
     folder = STOLEN.replace("/var/lib/fl", "/var/lib/fed/work")
@@ -86,11 +84,11 @@ def use_the_copy(federation: Federation) -> Ran:
 
 
 def test_a_newcomer_trains_and_one_that_is_revoked_meanwhile_holds_up_no_job(
-    federation: Federation, joined: None
+    federation: Federation, joined: list[str]
 ) -> None:
     training = federation.clone.start("train", "--rounds", "8", "--json")
     federation.wait(lambda: training.poll() is not None or round_of_heart(federation), "the first round")
-    assert joins(federation) == [*OTHERS, NEWCOMER], "nobody was restarted for the newcomer"
+    assert joins(federation) == sorted([*joined, NEWCOMER]), "nobody was restarted for the newcomer"
     federation.fedctl("revoke", "hungary", "--reason", "absent")
     output, errors = training.communicate(timeout=PATIENCE)
     assert training.returncode == 0, errors
@@ -103,7 +101,8 @@ def test_a_newcomer_trains_and_one_that_is_revoked_meanwhile_holds_up_no_job(
     assert (without["state"], set(without["hospitals"])) == ("finished", {"cleveland", NEWCOMER})
 
     federation.fedctl("approve", "hungary")
-    federation.wait(lambda: joins(federation).count("hungary") > 1, "hungary joins again")
+    again = joined.count("hungary") + 1
+    federation.wait(lambda: joins(federation).count("hungary") == again, "hungary joins again")
     federation.wait_registered()
 
 

@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
+from engine.language_host import shows_debug_messages
 from tests.emulator.engine_support import engine_folder
 
 HOST = Path(__file__).parents[2] / "engine" / "bin" / "pulumi-language-python"
@@ -47,6 +48,25 @@ def start(folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [HOST], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["preview"], False),
+        (["--diff"], False),
+        (["--debug"], True),
+        (["--debug=true"], True),
+        (["-d"], True),
+        (["--logtostderr", "-v=9"], True),
+    ],
+)
+def test_an_engine_that_shows_debug_messages_is_known_by_its_options(options: list[str], shown: bool) -> None:
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "read line", "pulumi", *options], stdin=subprocess.PIPE
+    ) as engine:
+        assert shows_debug_messages(engine.pid) is shown
+        engine.terminate()
 
 
 class TestInterpreter:
@@ -196,14 +216,7 @@ class TestPrograms:
 
     @pytest.mark.parametrize(
         ("options", "shown"),
-        [
-            ([], False),
-            (["--diff"], False),
-            (["--debug"], True),
-            (["--debug=true"], True),
-            (["-d"], True),
-            (["--logtostderr", "-v=9"], True),
-        ],
+        [([], False), (["--debug"], True)],
     )
     def test_debug_messages_are_sent_to_an_engine_that_shows_them(
         self,

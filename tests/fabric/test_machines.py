@@ -59,7 +59,8 @@ RUN useradd --uid 10001 fed
 WORKDIR /app
 COPY app.py /app/app.py
 USER 10001:10001
-HEALTHCHECK --start-period=60s --start-interval=1s --interval=1s --retries=2 CMD ["python3", "/app/app.py", "health"]
+HEALTHCHECK --start-period=60s --start-interval=1s --interval=1s --retries=2 \\
+    CMD ["python3", "/app/app.py", "health"]
 ENTRYPOINT ["python3", "/app/app.py"]
 """
 COMPOSE = """\
