@@ -62,9 +62,9 @@ def start(folder: Path) -> "subprocess.Popen[str]":
     ],
 )
 def test_an_engine_that_shows_debug_messages_is_known_by_its_options(options: list[str], shown: bool) -> None:
-    with subprocess.Popen(
-        ["/bin/sh", "-c", "read line", "pulumi", *options], stdin=subprocess.PIPE
-    ) as engine:
+    command = ["/bin/sh", "-c", "echo started; read line", "pulumi", *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as engine:
+        assert engine.stdout and engine.stdout.readline() == b"started\n"
         assert shows_debug_messages(engine.pid) is shown
         engine.terminate()
 

@@ -135,7 +135,8 @@ def test_keyboard_reaches_every_page(chromium: Browser, site: Path) -> None:
         one for one in reached if one.startswith("#") and one != "#main"
     ]
     page.locator("nav a").nth(2).press("Enter")
-    assert page.locator(".page:visible").get_attribute("id") == "hospitals"
+    page.wait_for_selector("#hospitals:visible")
+    assert page.locator(".page:visible").count() == 1
     page.close()
 
 
