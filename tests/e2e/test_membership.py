@@ -4,6 +4,7 @@ These tests run in their order, each in the state that the one before left.
 """
 
 import json
+from typing import NamedTuple
 
 import pytest
 
@@ -47,11 +48,33 @@ def copied(joined: list[str], federation: Federation) -> None:
     assert "client.key" in took
 
 
+class Left(NamedTuple):
+    """What the command said; the stack's file before it; what the newcomer's subscription held, and holds now."""
+
+    said: str
+    file: str
+    member: set[str]
+    kept: set[str]
+
+
 @pytest.fixture(scope="module")
-def left(federation: Federation, copied: None) -> str:
-    """The newcomer has left; what the command said."""
+def left(federation: Federation, copied: None) -> Left:
+    """The newcomer has left."""
+    file, member = stack_file(federation), resources(federation)
     said = federation.clone.fed("hospital", "remove", NEWCOMER, "--yes", seconds=3 * PATIENCE)
-    return said.stderr
+    return Left(said.stderr, file, member, resources(federation))
+
+
+def resources(federation: Federation) -> set[str]:
+    """Return the ids of all resources in the newcomer's subscription."""
+    listed = federation.clone.emulator().arm(
+        "GET", f"/subscriptions/{SUBSCRIPTION}/resources", api_version="2021-04-01"
+    )
+    return {entry["id"] for entry in listed.json()["value"]}
+
+
+def stack_file(federation: Federation) -> str:
+    return (federation.clone.root / "Pulumi.dev.yaml").read_text()
 
 
 def lines_of_the_server(federation: Federation) -> list[str]:
@@ -124,15 +147,25 @@ def test_a_renewed_certificate_retires_the_old_one(federation: Federation, copie
     federation.wait_registered()
 
 
-def test_leaving_revokes_the_certificate_and_takes_the_network(federation: Federation, left: str) -> None:
-    assert f"{NEWCOMER} is revoked" in left
+def test_leaving_revokes_the_certificate_and_takes_all_but_the_data(
+    federation: Federation, left: Left
+) -> None:
+    assert f"{NEWCOMER} is revoked" in left.said
     assert any(f"Client {NEWCOMER} disabled" in line for line in lines_of_the_server(federation))
     assert {machine for machine in federation.fabric.status()["machines"] if NEWCOMER in machine} == set()
     status = json.loads(federation.clone.fed("status", "--json").stdout)
     assert {party["party"] for party in status["parties"]} == {"centre", *OTHERS}
 
+    assert left.kept < left.member
+    assert any("/storageAccounts/" in one for one in left.kept)
+    gone = ("/virtualMachines/", "/virtualNetworks/", "/privateEndpoints/")
+    assert not [one for one in left.kept for kind in gone if kind in one]
+    assert "retired: left" in stack_file(federation)
+    refused = federation.clone.fed("hospital", "remove", NEWCOMER, code=2)
+    assert f"--delete-data {NEWCOMER}" in refused.stderr
 
-def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: str) -> None:
+
+def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: Left) -> None:
     def arrived() -> int:
         lines = lines_of_the_server(federation)
         return sum(f"SSL {NEWCOMER}" in line and "10.10.2.4" in line for line in lines)
@@ -145,17 +178,20 @@ def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: str
     assert arrived() > before, "the copy never came as far as the server"
 
 
-def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation, left: str) -> None:
+def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation, left: Left) -> None:
     assert "heart.csv" in federation.fabric.blobs(federation.container(f"rg-fed-dev-{NEWCOMER}-data", "data"))
     before = joins(federation).count(NEWCOMER)
 
     federation.clone.fed("hospital", "add", NEWCOMER, "--yes", seconds=3 * PATIENCE)
 
     assert joins(federation).count(NEWCOMER) == before + 1
+    assert stack_file(federation) == left.file
+    assert resources(federation) == left.member
+    federation.clone.fed("preview", "--expect-no-changes")
 
 
 def test_what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(
-    federation: Federation, left: str
+    federation: Federation, left: Left
 ) -> None:
     clone, fabric = federation.clone, federation.fabric
     container = federation.container("rg-fed-dev-cleveland-data", "data")
