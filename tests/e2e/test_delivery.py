@@ -1,4 +1,4 @@
-"""A pull request that adds a hospital, as the workflow runs it; then who may deploy, and how verify knows them.
+"""A pull request that adds a hospital, as the workflow runs it; then who may deploy, as verify sees it.
 
 Everything runs in a scratch clone with one hospital: the real engine, the emulator, and the commands of the
 workflow's own steps.
