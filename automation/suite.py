@@ -66,7 +66,7 @@ def _lint() -> bool:
     """Run the checks that need no test, beside each other; print each result as it comes."""
     files = _files()
     yaml = [name for name in files if name.endswith((".yaml", ".yml"))]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         # detect-secrets renumbers lines in its baseline: a check must not change files, so it gets a copy.
         baseline = shutil.copy(ROOT / ".secrets.baseline", folder)
         results = [

@@ -49,7 +49,7 @@ def copied(joined: list[str], federation: Federation) -> None:
 
 
 class Left(NamedTuple):
-    """What the command said; the stack's file before; what the newcomer's subscription held, and holds now."""
+    """What the command said, and before it: the stack file; what the subscription held then and holds now."""
 
     said: str
     file: str
