@@ -61,7 +61,7 @@ def add(
     location = _checked("--location", Region, location)
     file = _stack_file(stack)
     if file.has_hospital(name):
-        _go_on_with(file, name, subscription, address_space)
+        _go_on_with(file, name, subscription, address_space, location)
     else:
         if subscription is None:
             raise QuestionError(f"{name} is new: name its subscription with --subscription")
@@ -218,13 +218,19 @@ def _require_left(file: StackFile, name: str, *, member: bool) -> None:
         )
 
 
-def _go_on_with(file: StackFile, name: str, subscription: str | None, address_space: str | None) -> None:
+def _go_on_with(
+    file: StackFile, name: str, subscription: str | None, address_space: str | None, location: str | None
+) -> None:
     """An entry that is there already is deployed as it is; one that has left is taken back, data and all."""
-    hospital = file.settings().hospitals[name]
-    if not {subscription, address_space} <= {None, hospital.subscription_id, str(hospital.address_space)}:
+    settings = file.settings()
+    hospital = settings.hospitals[name]
+    region = hospital.location or settings.location
+    has = (hospital.subscription_id, str(hospital.address_space), region)
+    asked = (subscription, address_space, location)
+    if any(value not in {None, own} for value, own in zip(asked, has, strict=True)):
         raise QuestionError(
-            f"{file.path.name} has {name} already, in {hospital.subscription_id} at "
-            f"{hospital.address_space}, which cannot change: leave --subscription and --address-space out."
+            f"{file.path.name} has {name} already, in {hospital.subscription_id} at {hospital.address_space} "
+            f"in {region}, which cannot change: leave --subscription, --address-space and --location out."
         )
     file.unset_of_hospital(name, "retired")
 

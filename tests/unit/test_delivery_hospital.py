@@ -206,6 +206,7 @@ def test_who_left_and_stands_in_braces_keeps_its_entry(clone: Path, monkeypatch:
         ("switzerland", {}, "name its subscription"),
         ("hungary", {"subscription": NEW}, "which cannot change"),
         ("hungary", {"address_space": "10.99.0.0/27"}, "which cannot change"),
+        ("hungary", {"location": "northeurope"}, "which cannot change"),
         ("a:\n    b", {"subscription": NEW}, "^NAME .*lower-case letters"),
         ("switzerland", {"subscription": f"{NEW}\n      vmSize: x"}, "^--subscription .*GUID"),
         (
