@@ -138,7 +138,7 @@ def test_a_renewed_certificate_retires_the_old_one(federation: Federation, copie
 
     federation.fedctl("renew", NEWCOMER)
     joined_again(1)
-    federation.run(NEWCOMER, "docker stop container-server && docker stop fl-client")
+    federation.run(NEWCOMER, "docker stop container-server fl-client")
     thief = use_the_copy(federation)
     federation.run(NEWCOMER, "docker start container-server")
     assert f"is not the one last approved for {NEWCOMER}" in thief.stdout + thief.stderr

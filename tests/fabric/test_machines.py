@@ -419,7 +419,7 @@ class TestPower:
         )
         federation.container(machine("one"), "worker", "running")
         federation.wait_for_starts("one", before + 1)
-        federation.run("one", "docker stop worker")
+        assert federation.run("one", "docker stop -t 5 worker client") == "worker\nclient\n"
         assert federation.container(machine("one"), "worker", "exited")["exitCode"] == 3
         federation.run("one", "docker start worker")
         federation.container(machine("one"), "worker", "running")

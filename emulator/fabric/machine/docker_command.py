@@ -79,7 +79,10 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("-n", "--tail", default="all")
     logs.add_argument("name")
     for action in ("inspect", "start", "stop", "restart", "kill"):
-        commands.add_parser(action).add_argument("name")
+        about = commands.add_parser(action)
+        about.add_argument("names", metavar="name", nargs="+")
+        if action in ("stop", "restart"):
+            about.add_argument("-t", "--time", "--timeout", type=int, metavar="SECONDS")
     return words
 
 
@@ -95,10 +98,15 @@ def main() -> int:
         path = f"/containers/{given.name}/logs?stdout=1&stderr=1&follow={int(given.follow)}&tail={given.tail}"
         show(Engine().ask("GET", path))
     elif given.action == "inspect":
-        print(json.dumps([ask("GET", f"/containers/{given.name}/json")], indent=4))
+        print(json.dumps([ask("GET", f"/containers/{name}/json") for name in given.names], indent=4))
     else:
-        ask("POST", f"/containers/{given.name}/{given.action}")
-        print(given.name)
+        patience = getattr(given, "time", None)
+        for name in given.names:
+            ask(
+                "POST",
+                f"/containers/{name}/{given.action}" + (f"?t={patience}" if patience is not None else ""),
+            )
+            print(name)
     return 0
 
 
