@@ -84,7 +84,7 @@ def deployment(emulator: Emulator, stack: str) -> dict[str, Any]:
     if not file.exists():
         return {}
     content = _read(file)
-    if content is None:
+    if content is None or "checkpoint" not in content:
         raise FedError(
             f"the state of {stack} cannot be read, nor can the one before it: {file}. Pulumi has lost what "
             f"is deployed on the emulator. Begin anew: rm -r {emulator.home}; ./fed up {stack}"
@@ -118,10 +118,10 @@ def _checkpoint(emulator: Emulator, stack: str) -> Path:
 def _read(file: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file, None when it is not whole."""
     try:
-        content: dict[str, Any] = json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return content
+    return content if isinstance(content, dict) else None
 
 
 def _is_engine(pid: int) -> bool:
@@ -139,7 +139,7 @@ class EmulatedStack(Stack):
         mend(emulator, name)
         if mode is StackInitMode.CREATE or not _checkpoint(emulator, name).exists():
             super().__init__(name, workspace, mode)
-        else:  # `pulumi stack select` would find out no more
+        else:  # `pulumi stack select` would know no more, and would change what a person's shell has selected
             self.name, self.workspace, self._mode = name, workspace, mode
 
     def export_stack(self) -> Deployment:

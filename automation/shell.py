@@ -44,5 +44,7 @@ def unset_lines() -> list[str]:
 def _make_stacks(workspace: LocalWorkspace) -> None:
     wanted = {file.name.split(".")[1] for file in Path(ROOT).glob("Pulumi.*.yaml")}
     missing = wanted - {stack.name for stack in workspace.list_stacks()}
-    for name in sorted(missing, key=lambda name: (name == FIRST, name)):  # the last one made is selected
+    for name in sorted(missing):
         workspace.create_stack(name)
+    if missing and FIRST in wanted:  # a stack that is made is selected
+        workspace.select_stack(FIRST)

@@ -7,8 +7,10 @@ The pack's own configuration (``--policy-pack-config FILE``) is the only way to 
 Pulumi's SDK for packs is not used: it unpacks each resource anew for each rule (docs/adr/0082).
 """
 
+import signal
 import sys
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -22,14 +24,16 @@ from policies.planned import Planned
 from policies.rule import Fault, Level, Rule
 
 NAME: Final = "fed"
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.1.0"  # as in PulumiPolicy.yaml
 
 _LEVELS = {Level.MANDATORY: analyzer_pb2.MANDATORY, Level.ADVISORY: analyzer_pb2.ADVISORY}
-_NO_LIMIT = [("grpc.max_receive_message_length", -1)]
+_NO_LIMIT = [("grpc.max_receive_message_length", -1)]  # else 4 MB: a stack of a few dozen hospitals
+_FOR_ALL = "all"  # the engine's own word
 
 
 def serve() -> None:
     """Serve the pack to the engine that started this process and reads its port; until that ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a KeyboardInterrupt would land in the user's diagnostics
     server = grpc.server(ThreadPoolExecutor(), options=_NO_LIMIT)
     analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Pack(), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -40,7 +44,7 @@ def serve() -> None:
 
 
 class Pack(analyzer_pb2_grpc.AnalyzerServicer):
-    """The analyzer that the engine asks; a rule that breaks ends the call, and with it the deployment."""
+    """The analyzer that the engine asks; a rule that raises ends the call, and with it the deployment."""
 
     def __init__(self) -> None:
         self._config: dict[str, analyzer_pb2.PolicyConfig] = {}
@@ -54,9 +58,22 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         """Tell the version."""
         return plugin_pb2.PluginInfo(version=VERSION)
 
-    def Configure(self, request: analyzer_pb2.ConfigureAnalyzerRequest, context: Any) -> empty_pb2.Empty:  # noqa: N802
-        """Take the pack's own configuration, which the engine has held against the schemas."""
-        self._config = dict(request.policyConfig)
+    def Configure(  # noqa: N802
+        self, request: analyzer_pb2.ConfigureAnalyzerRequest, context: grpc.ServicerContext
+    ) -> empty_pb2.Empty:
+        """Take the pack's own configuration; refuse names that mean nothing, which would change nothing.
+
+        The engine has held values against the schemas of `info`.
+        """
+        config = dict(request.policyConfig)
+        if unknown := sorted(_unknown(config)):
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"the policy pack's configuration names {', '.join(unknown)}, which does not exist, so it "
+                f"would change nothing. Rules: {', '.join(sorted(RULES))}. Besides enforcementLevel, those "
+                "that are for some stacks only have the property environments.",
+            )
+        self._config = config
         return empty_pb2.Empty()
 
     def ConfigureStack(self, request: Any, context: Any) -> analyzer_pb2.AnalyzerStackConfigureResponse:  # noqa: N802
@@ -90,7 +107,7 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
                 self._violation(rule, names[fault.urn], fault)
                 for rule in rules
                 if resources and self._is_meant(rule, resources[0].environment)
-                for fault in faults(rule)
+                for fault in _found(rule, faults)
             ]
         )
 
@@ -119,6 +136,28 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         )
 
 
+def _found(rule: Rule, faults: Callable[[Rule], Iterable[Fault]]) -> Iterator[Fault]:
+    """Yield a rule's faults; a defect of the rule itself is named, and its traceback shown by the engine."""
+    try:
+        yield from faults(rule)
+    except (Exception, SystemExit) as defect:  # gRPC would leave the engine waiting after a SystemExit
+        traceback.print_exc()
+        raise RuntimeError(
+            f"the rule {rule.name} itself failed: {type(defect).__name__}: {defect}"
+        ) from defect
+
+
+def _unknown(config: Mapping[str, analyzer_pb2.PolicyConfig]) -> Iterator[str]:
+    """Yield the rules and the properties of rules that a configuration names and that do not exist."""
+    for name, given in config.items():
+        rule = RULES.get(name)
+        known = {"environments"} if rule and rule.environments is not None else set()
+        if rule is None and name != _FOR_ALL:
+            yield name
+        elif rule:
+            yield from (f"{name}.{key}" for key in given.properties.fields.keys() - known)
+
+
 def info(rule: Rule) -> analyzer_pb2.PolicyInfo:
     """Describe a rule to the engine."""
     described = analyzer_pb2.PolicyInfo(
@@ -130,7 +169,14 @@ def info(rule: Rule) -> analyzer_pb2.PolicyInfo:
     )
     if rule.environments is not None:
         described.configSchema.properties.update(
-            {"environments": {"type": "array", "items": {"type": "string"}, "default": [*rule.environments]}}
+            {
+                "environments": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "minItems": 1,
+                    "default": [*rule.environments],
+                }
+            }
         )
     return described
 

@@ -9,7 +9,7 @@ from tests.e2e.clone import Clone, keep_hospitals
 from tests.e2e.running_federation import Federation
 
 SHARING = ("tests/e2e/test_isolation.py", "tests/e2e/test_membership.py")
-"""The files whose tests run in `federation_of_two`."""
+"""The files whose tests run in `federation_of_two`, in this order: the last one takes it down."""
 
 
 class FilesByFederation(LoadFileScheduling):
@@ -20,9 +20,10 @@ class FilesByFederation(LoadFileScheduling):
         return SHARING[0] if file in SHARING else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesByFederation:
-    """Say how pytest-xdist is to distribute tests."""
-    return FilesByFederation(config, log)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesByFederation | None:
+    """Say how pytest-xdist is to distribute tests where it does so by files, as `./fed test` has it do."""
+    return FilesByFederation(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture

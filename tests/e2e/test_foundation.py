@@ -70,7 +70,9 @@ class TestADeployedStack:
         changed = {**body, "tags": {**body["tags"], "ward": "somebody else's"}}
         assert emulator.arm("PUT", vnet, api_version="2024-05-01", body=changed).status_code < 300
         assert not changes(deployed), "without a refresh the engine must not know"
-        deployed.shell("pulumi refresh -s dev --yes --skip-preview --non-interactive > refreshed.txt")
+        refresh = "pulumi refresh -s dev --yes --skip-preview --non-interactive > refreshed.txt"
+        said = deployed.shell(f"pulumi stack --show-name --non-interactive; {refresh}")
+        assert said.stdout == "dev\n", "`fed env` makes the other stacks, and dev stays the one selected"
         assert "~  azure-native:network:VirtualNetwork" in (deployed.root / "refreshed.txt").read_text()
         ((name, change),) = changes(deployed).items()
         assert (name, change["kind"], change["properties"]) == ("vnet-fed-dev-cleveland", "update", ["tags"])

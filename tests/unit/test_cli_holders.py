@@ -190,8 +190,9 @@ class TestAStateFile:
         mend(target(tmp_path, Stack({})).emulator, "dev")
         assert not description.exists() and file.exists()
 
-    def test_that_is_lost_is_told_with_the_mend(self, tmp_path: Path) -> None:
-        checkpoint(tmp_path).write_text("")
+    @pytest.mark.parametrize("content", ["", "{}", "[]"])
+    def test_that_is_lost_is_told_with_the_mend(self, tmp_path: Path, content: str) -> None:
+        checkpoint(tmp_path).write_text(content)
         with pytest.raises(FedError, match=r"\./fed up dev"):
             deployment(target(tmp_path, Stack({})).emulator, "dev")
 
