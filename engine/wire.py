@@ -22,10 +22,11 @@ class Unknown:
 
 UNKNOWN: Final = Unknown()
 
-_SIGNATURE = "4dabf18193072939515e22adb298388d"  # pragma: allowlist secret
+SIGNATURE: Final = "4dabf18193072939515e22adb298388d"  # pragma: allowlist secret
+"""The key in a map that stands for something else, as a secret or an asset does."""
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # pragma: allowlist secret
 _UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-_UNKNOWN_STRINGS = frozenset(
+UNKNOWN_STRINGS: Final = frozenset(
     {
         _UNKNOWN_STRING,
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # bool
@@ -36,6 +37,7 @@ _UNKNOWN_STRINGS = frozenset(
         "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # object
     }
 )
+"""How the engine writes values that it cannot know yet, by their kinds."""
 
 
 def decode(struct: struct_pb2.Struct) -> Properties:
@@ -53,7 +55,7 @@ def decode(struct: struct_pb2.Struct) -> Properties:
 def _decode(value: struct_pb2.Value) -> Any:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        return UNKNOWN if value.string_value in _UNKNOWN_STRINGS else value.string_value
+        return UNKNOWN if value.string_value in UNKNOWN_STRINGS else value.string_value
     if kind == "struct_value":
         return _decode_map(value.struct_value)
     if kind == "list_value":
@@ -68,7 +70,7 @@ def _decode(value: struct_pb2.Value) -> Any:
 
 def _decode_map(struct: struct_pb2.Struct) -> Any:
     fields = struct.fields
-    if _SIGNATURE in fields and fields[_SIGNATURE].string_value == _SECRET:
+    if SIGNATURE in fields and fields[SIGNATURE].string_value == _SECRET:
         return _decode(fields["value"])
     return decode(struct)
 

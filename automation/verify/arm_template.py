@@ -11,20 +11,12 @@ from typing import Any, Final
 from automation.verify.resources import AZURE, VerifyError
 from emulator.plugins.azure_native import shapes
 from emulator.plugins.azure_native.shape import Shape
+from engine.wire import SIGNATURE, UNKNOWN_STRINGS
 
 Template = dict[str, Any]
 
 SCHEMA: Final = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 UNKNOWN: Final = "(known after the deployment)"
-_SENTINELS: Final = {
-    "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
-    "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-    "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-    "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-    "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-}
-"""How the engine writes values that it cannot know yet, by their kinds."""
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"  # pragma: allowlist secret
 _WRITE_ONLY: Final = ("customData", "userData", "adminPassword")
 
 
@@ -92,12 +84,12 @@ def _kind_and_names(arm_id: str, shape: Shape) -> tuple[str, str]:
 def _plain(value: Any) -> Any:
     """Open what the engine wraps: secrets stay closed, what is not known says so."""
     if isinstance(value, Mapping):
-        if _SIGNATURE in value:
+        if SIGNATURE in value:
             return UNKNOWN
         return {name: _plain(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_plain(member) for member in value]
-    return UNKNOWN if isinstance(value, str) and value in _SENTINELS else value
+    return UNKNOWN if isinstance(value, str) and value in UNKNOWN_STRINGS else value
 
 
 def _redacted(value: Any) -> Any:

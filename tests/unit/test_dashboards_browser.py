@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -69,6 +69,13 @@ class Seen:
             self.asked.append(request.url)
 
 
+@pytest.fixture(params=["light", "dark"])
+def context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    made = chromium.new_context(color_scheme=request.param, viewport={"width": 1280, "height": 900})
+    yield made
+    made.close()
+
+
 def names_of(party: str) -> list[str]:
     return [page["name"] for page in PAGES[PARTIES[party]]]
 
@@ -89,18 +96,14 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("party", "scheme"), [("centre", "light"), ("hungary", "dark")])
-def test_pages_draw_say_nothing_and_ask_nobody(
-    chromium: Browser, site: Path, party: str, scheme: Literal["light", "dark"]
-) -> None:
-    context = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+@pytest.mark.parametrize("party", PARTIES)
+def test_pages_draw_say_nothing_and_ask_nobody(context: BrowserContext, site: Path, party: str) -> None:
     seen = Seen(context, f"{site.as_uri()}/{party}.html")
     for name in names_of(party):
         turn_to(seen.page, name)
         for chart in drawn(seen.page):
             assert chart["traces"] and chart["marks"], chart
     assert (seen.said, seen.asked) == ([], [])
-    context.close()
 
 
 @pytest.mark.parametrize("party", PARTIES)
@@ -136,7 +139,7 @@ def test_keyboard_reaches_every_page(chromium: Browser, site: Path) -> None:
     ]
     page.locator("nav a").nth(2).press("Enter")
     page.wait_for_selector("#hospitals:visible")
-    assert page.locator(".page:visible").count() == 1
+    assert page.locator(".page:visible").get_attribute("id") == "hospitals"
     page.close()
 
 

@@ -101,11 +101,9 @@ def main() -> int:
         print(json.dumps([ask("GET", f"/containers/{name}/json") for name in given.names], indent=4))
     else:
         patience = getattr(given, "time", None)
+        query = "" if patience is None else f"?t={patience}"
         for name in given.names:
-            ask(
-                "POST",
-                f"/containers/{name}/{given.action}" + (f"?t={patience}" if patience is not None else ""),
-            )
+            ask("POST", f"/containers/{name}/{given.action}{query}")
             print(name)
     return 0
 
