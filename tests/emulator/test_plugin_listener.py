@@ -72,12 +72,13 @@ def test_an_instance_ends_with_its_launcher(environment: dict[str, str]) -> None
     launcher = launch(environment)
     assert launcher.stdout
     port = int(launcher.stdout.readline())
-    launcher.kill()
-    launcher.communicate(timeout=10)
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        state = grpc.channel_ready_future(channel)
-        with pytest.raises(grpc.FutureTimeoutError):
-            state.result(timeout=1)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as open_call:
+        launcher.kill()
+        launcher.communicate(timeout=10)
+        while open_call.recv(4096):
+            pass
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def test_a_launcher_ends_with_an_engine_that_was_killed(environment: dict[str, str]) -> None:
