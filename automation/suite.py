@@ -18,7 +18,10 @@ from emulator import paths
 ROOT = paths.REPOSITORY
 TESTS = ("e2e", "fabric", "emulator", "unit")
 """The folders of tests, the longest first: what starts last should be short."""
-PARTS = ("lint", *TESTS)
+LONG = "long"
+"""Campaigns of minutes: the tests that pytest's marker of this name is on. Only who asks for them runs them."""
+EVERYDAY = ("lint", *TESTS)
+PARTS = (*EVERYDAY, LONG)
 MOST_WORKERS = 4
 
 _NEEDS_NETWORKS = {"fabric", "e2e"}
@@ -36,19 +39,20 @@ _UNTRACKED = {
 
 
 def run(parts: Sequence[str], workers: int, keyword: str | None) -> bool:
-    """Run the parts (all without any) and tell whether everything passed.
+    """Run the parts (all of `EVERYDAY` without any) and return whether everything passed.
 
-    A part is one of `PARTS` or a path of tests. Raises QuestionError for anything else, FedError when a tool
-    could not run or no test was found.
+    A part is one of `PARTS` or a path of tests; with `LONG` only the campaigns among the parts' tests run.
+    Raises QuestionError for anything else, FedError when a tool could not run or no test was found.
     """
     for part in parts:
         if part not in PARTS and not (ROOT / part.partition("::")[0]).exists():
             raise QuestionError(f"there is no part {part!r}: name {', '.join(PARTS)}, or a test file")
-    chosen = list(parts) or list(PARTS)
+    campaigns = LONG in parts
+    chosen = [part for part in parts if part != LONG] or list(TESTS if campaigns else EVERYDAY)
     _prepare(chosen)
     clean = _lint() if "lint" in chosen else True
     tests = [f"tests/{part}" if part in TESTS else part for part in chosen if part != "lint"]
-    return (_pytest(tests, workers, keyword) if tests else True) and clean
+    return (_pytest(tests, workers, keyword, campaigns=campaigns) if tests else True) and clean
 
 
 def _prepare(parts: Sequence[str]) -> None:
@@ -118,9 +122,11 @@ def _files() -> list[str]:
     return sorted(str(file) for file in found if not _UNTRACKED & set(file.parts))
 
 
-def _pytest(tests: Sequence[str], workers: int, keyword: str | None) -> bool:
+def _pytest(tests: Sequence[str], workers: int, keyword: str | None, *, campaigns: bool) -> bool:
     """Run pytest; its own summary is the last thing printed."""
     options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"] if workers > 1 else []
+    if campaigns:
+        options += ["-m", LONG]
     if keyword:
         options += ["-k", keyword]
     present = [test for test in tests if Path(ROOT, test.partition("::")[0]).exists()]

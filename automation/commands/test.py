@@ -13,7 +13,7 @@ PANEL = "This machine"
 def command(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PART]...", help="lint, unit, emulator, fabric, e2e, or a test file."),
+        typer.Argument(metavar="[PART]...", help="lint, unit, emulator, fabric, e2e, long, or a test file."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", "-n", help="Tests at once; one more than CPUs, at most 4.")
@@ -22,7 +22,10 @@ def command(
         str | None, typer.Option("--keyword", "-k", help="Only tests whose name matches (pytest -k).")
     ] = None,
 ) -> None:
-    """Run the checks: lint and types, then the tests, with their durations; everything without arguments."""
+    """Run the checks: lint and types, then the tests, with their durations; without arguments all but `long`.
+
+    `long` runs the campaigns that take minutes each; with a part or a test file, those found there.
+    """
     from automation import suite  # noqa: PLC0415 slow
 
     at_once = workers if workers is not None else min((os.cpu_count() or 1) + 1, suite.MOST_WORKERS)

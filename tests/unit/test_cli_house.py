@@ -159,6 +159,20 @@ class TestTheSuite:
         last = capfd.readouterr().out.strip().splitlines()[-1]
         assert re.search(r"\b1 (passed|failed) in ", last)
 
+    @pytest.mark.parametrize(("parts", "ran"), [([], "short"), (["long"], "long")])
+    def test_runs_campaigns_only_when_asked(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str], parts: list[str], ran: str
+    ) -> None:
+        (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+        file = tmp_path / "test_it.py"
+        file.write_text(
+            "import pytest\n"
+            f"def test_short(): assert {ran == 'short'}\n"
+            f"@pytest.mark.long\ndef test_long(): assert {ran == 'long'}\n"
+        )
+        assert suite.run([*parts, str(file)], 1, None)
+        assert "1 passed, 1 deselected" in capfd.readouterr().out
+
     def test_that_ran_no_test_is_no_success(self, tmp_path: Path) -> None:
         file = tmp_path / "test_nothing.py"
         file.touch()
