@@ -19,7 +19,7 @@ ROOT = paths.REPOSITORY
 TESTS = ("e2e", "fabric", "emulator", "unit")
 """The folders of tests, the longest first: what starts last should be short."""
 LONG = "long"
-"""Campaigns of minutes: the tests that pytest's marker of this name is on. Only who asks for them runs them."""
+"""Campaigns of minutes: tests with pytest's marker of this name. They run only when asked for."""
 EVERYDAY = ("lint", *TESTS)
 PARTS = (*EVERYDAY, LONG)
 MOST_WORKERS = 4
