@@ -16,6 +16,11 @@ MAX_CUSTOM_DATA_BYTES = 65_535
 PACKAGES = ("docker.io", "docker-compose-v2", "nftables")
 """From the distribution's archive: reached and patched like the rest of the system."""
 
+ENGINE_GROUP = 10002
+"""Owns Docker's socket. systemd starts no socket whose group is not in /etc/group, not even by its number."""
+
+NO_DOCKER = "fed: Docker does not run, so no container does. Fix what this says: systemctl status --failed"
+
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -50,6 +55,8 @@ _HOSPITAL = (
 def cloud_config(plan: BootPlan) -> str:
     """The VM's `#cloud-config`, UTF-8, below MAX_CUSTOM_DATA_BYTES; the same plan gives the same text."""
     config = {
+        # At each boot and before the packages, whose installation starts Docker's socket.
+        "bootcmd": [["sh", "-c", f"getent group {ENGINE_GROUP} || groupadd --gid {ENGINE_GROUP} fed-engine"]],
         "package_update": True,
         "packages": list(PACKAGES),
         "write_files": [
@@ -73,12 +80,14 @@ def _commands(plan: BootPlan) -> list[list[str]]:
         # The package started Docker before this point, perhaps without the settings above.
         ["systemctl", "restart", "docker.socket", "docker.service"],
         ["systemctl", "start", "--no-block", "fed-containers.service"],
+        # The last command's exit code is the boot's: cloud-init ends with an error, the serial log says why.
+        ["sh", "-c", f"systemctl is-active docker.service || {{ echo '{NO_DOCKER}' >&2; exit 1; }}"],
     ]
 
 
 def _render(template: str, plan: BootPlan) -> str:
     hub_host = urlsplit(plan.hub_storage_url).netloc
-    return _templates().get_template(template).render(plan=plan, hub_host=hub_host)
+    return _templates().get_template(template).render(plan=plan, hub_host=hub_host, engine_group=ENGINE_GROUP)
 
 
 @cache

@@ -13,53 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
 
 from components.boot import IMAGES, MAX_CUSTOM_DATA_BYTES, BootPlan, InvalidBootPlanError, cloud_config
-
-ROOT = Path(__file__).resolve().parents[2]
-REGISTRY = "crfeddev1a2b3c.azurecr.io"
-
-
-def images(*names: str) -> dict[str, str]:
-    return {name: f"{REGISTRY}/{name}@sha256:{'0123456789abcdef' * 4}" for name in names}
-
-
-CENTRE = BootPlan(
-    party="centre",
-    role="centre",
-    environment="dev",
-    fl_host="fl.federation.internal",
-    fl_address="10.0.0.4",
-    fl_port=8002,
-    identity_client_id="11111111-2222-3333-4444-555555555555",
-    hub_storage_url="https://stfedcentre1a2b.blob.core.windows.net",
-    own_storage_url=None,
-    registry=REGISTRY,
-    images=images("container-server", "fl-server", "mlflow"),
-    approval="auto",
-)
-HOSPITAL = dataclasses.replace(
-    CENTRE,
-    party="va-long-beach",
-    role="hospital",
-    own_storage_url="https://stfedva1a2b.blob.core.windows.net",
-    images=images("container-server", "fl-client"),
-    approval="manual",
-)
-PLANS = pytest.mark.parametrize("plan", [CENTRE, HOSPITAL], ids=["centre", "hospital"])
-
-
-def config_of(plan: BootPlan) -> Any:
-    return yaml.safe_load(cloud_config(plan))
-
-
-def file_of(plan: BootPlan, path: str) -> str:
-    return str(next(file["content"] for file in config_of(plan)["write_files"] if file["path"] == path))
-
-
-def compose_of(plan: BootPlan) -> Any:
-    return yaml.safe_load(file_of(plan, "/opt/fed/compose.yaml"))
+from tests.unit.boot_text import CENTRE, HOSPITAL, PLANS, REGISTRY, compose_of, config_of, file_of, images
 
 
 @PLANS

@@ -1,0 +1,80 @@
+"""Two VMs' boot texts for tests: the centre's and a hospital's, with their files and units read back."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from components.boot import BootPlan, cloud_config
+
+REGISTRY = "crfeddev1a2b3c.azurecr.io"
+
+
+def images(*names: str) -> dict[str, str]:
+    return {name: f"{REGISTRY}/{name}@sha256:{'0123456789abcdef' * 4}" for name in names}
+
+
+CENTRE = BootPlan(
+    party="centre",
+    role="centre",
+    environment="dev",
+    fl_host="fl.federation.internal",
+    fl_address="10.0.0.4",
+    fl_port=8002,
+    identity_client_id="11111111-2222-3333-4444-555555555555",
+    hub_storage_url="https://stfedcentre1a2b.blob.core.windows.net",
+    own_storage_url=None,
+    registry=REGISTRY,
+    images=images("container-server", "fl-server", "mlflow"),
+    approval="auto",
+)
+HOSPITAL = dataclasses.replace(
+    CENTRE,
+    party="va-long-beach",
+    role="hospital",
+    own_storage_url="https://stfedva1a2b.blob.core.windows.net",
+    images=images("container-server", "fl-client"),
+    approval="manual",
+)
+PLANS = pytest.mark.parametrize("plan", [CENTRE, HOSPITAL], ids=["centre", "hospital"])
+
+
+def config_of(plan: BootPlan) -> Any:
+    return yaml.safe_load(cloud_config(plan))
+
+
+def file_of(plan: BootPlan, path: str) -> str:
+    return str(next(file["content"] for file in config_of(plan)["write_files"] if file["path"] == path))
+
+
+def compose_of(plan: BootPlan) -> Any:
+    return yaml.safe_load(file_of(plan, "/opt/fed/compose.yaml"))
+
+
+SYSTEMD = "/etc/systemd/system/"
+
+Settings = Mapping[str, list[str]]
+"""``Section.Key`` -> its values, in order."""
+
+
+def units_of(plan: BootPlan) -> dict[str, Settings]:
+    """Unit -> the settings that the text gives it: its own file, or the drop-in to a unit of a package."""
+    units: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for file in config_of(plan)["write_files"]:
+        if file["path"].startswith(SYSTEMD):
+            name = file["path"].removeprefix(SYSTEMD).partition(".d/")[0]
+            _read(file["content"], into=units[name])
+    return {name: dict(settings) for name, settings in units.items()}
+
+
+def _read(text: str, into: dict[str, list[str]]) -> None:
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            into[f"{section}.{key}"].append(value)

@@ -1,0 +1,97 @@
+"""What cloud-init and systemd do with a VM's boot text: who makes what a unit needs, what waits for what."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+from components.boot import BootPlan
+from tests.unit.boot_text import PLANS, compose_of, config_of, units_of
+
+ACCOUNTS = ("SocketUser", "SocketGroup", "User", "Group", "SupplementaryGroups")
+
+
+def commands_of(plan: BootPlan, key: str) -> list[str]:
+    """The commands of `bootcmd` or `runcmd` as a shell reads them."""
+    return [shlex.join(command) for command in config_of(plan).get(key, [])]
+
+
+def tool(folder: Path, name: str, body: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)
+
+
+def run(command: str, tools: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that finds no program but a shell and the stand-ins in `tools`."""
+    (tools / "sh").unlink(missing_ok=True)
+    (tools / "sh").symlink_to("/bin/sh")
+    return subprocess.run(
+        ["/bin/sh", "-c", command],
+        env={"PATH": str(tools)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@PLANS
+class TestGroups:
+    """systemd resolves a group with get_group_creds(), which refuses a number that /etc/group lacks.
+
+    systemd's src/core/socket.c; seen with 257: "Failed to resolve group 10002", no container ever started.
+    """
+
+    def made(self, plan: BootPlan, folder: Path) -> set[str]:
+        tool(folder, "getent", "exit 2")
+        tool(folder, "groupadd", f'echo "$@" >> {folder}/made')
+        (folder / "made").touch()
+        for command in commands_of(plan, "bootcmd"):
+            assert run(command, folder).returncode == 0
+        return {word for line in (folder / "made").read_text().splitlines() for word in line.split()}
+
+    def test_every_account_that_a_unit_names_is_made_before_the_packages(
+        self, plan: BootPlan, tmp_path: Path
+    ) -> None:
+        named = {
+            value
+            for settings in units_of(plan).values()
+            for key, values in settings.items()
+            if key.partition(".")[2] in ACCOUNTS
+            for value in values
+        }
+        assert named
+        assert named <= self.made(plan, tmp_path)
+
+    def test_every_group_that_a_container_joins_is_made(self, plan: BootPlan, tmp_path: Path) -> None:
+        joined = {
+            group
+            for service in compose_of(plan)["services"].values()
+            for group in service.get("group_add", [])
+        }
+        assert joined
+        assert joined <= self.made(plan, tmp_path)
+
+    def test_a_group_that_is_there_is_left_alone(self, plan: BootPlan, tmp_path: Path) -> None:
+        tool(tmp_path, "getent", "exit 0")
+        tool(tmp_path, "groupadd", "exit 9")  # what it ends with when the number is taken
+        assert [run(command, tmp_path).returncode for command in commands_of(plan, "bootcmd")] == [0]
+
+
+@PLANS
+class TestEndOfTheBoot:
+    """cloud-init makes one script of runcmd, without `-e`: its last command decides about the error.
+
+    cloudinit/config/cc_runcmd.py; seen in 25.1: docker.socket failed and cloud-init's status was "done".
+    """
+
+    def test_a_boot_without_docker_is_an_error_that_names_it(self, plan: BootPlan, tmp_path: Path) -> None:
+        tool(tmp_path, "apt-get", "exit 0")
+        tool(tmp_path, "systemctl", 'case "$*" in *is-active*docker.service*) exit 3;; esac')
+        ended = run("\n".join(commands_of(plan, "runcmd")), tmp_path)
+        assert ended.returncode == 1
+        assert "Docker does not run" in ended.stderr
+
+    def test_a_boot_with_docker_is_none(self, plan: BootPlan, tmp_path: Path) -> None:
+        tool(tmp_path, "apt-get", "exit 0")
+        tool(tmp_path, "systemctl", "exit 0")
+        assert run("\n".join(commands_of(plan, "runcmd")), tmp_path).returncode == 0
