@@ -98,9 +98,15 @@ class PrivateDns(pulumi.ComponentResource):
             opts=context.options(self),
         )
 
-    def _resolution_policy(self, part: str) -> privatedns.ResolutionPolicy:
-        """Where there is a way out, the accounts of third parties resolve publicly instead of not at all."""
-        if part != "internal" and self._args.context.party.egress == "nat":
+    def _resolution_policy(self, part: str) -> privatedns.ResolutionPolicy | None:
+        """Where there is a way out, the accounts of third parties resolve publicly instead of not at all.
+
+        Azure refuses any value, even its default, where a zone is not `privatelink.*`:
+        https://github.com/Azure/Azure-Landing-Zones/issues/4088
+        """
+        if part == "internal":
+            return None
+        if self._args.context.party.egress == "nat":
             return privatedns.ResolutionPolicy.NX_DOMAIN_REDIRECT
         return privatedns.ResolutionPolicy.DEFAULT
 

@@ -328,9 +328,18 @@ class TestPrivateDns:
         arm.put(self.LINK, link())
         assert arm.refusal(self.LINK, link(f"{VNET}2")).startswith("BadRequest")
 
-    def test_redirection_is_for_privatelink_zones(self, arm: Arm) -> None:
-        arm.put(self.LINK, link(resolutionPolicy="NxDomainRedirect"))
+    @pytest.mark.parametrize("policy", ["NxDomainRedirect", "Default"])
+    def test_only_privatelink_zones_have_a_resolution_policy(self, arm: Arm, policy: str) -> None:
+        """https://github.com/Azure/Azure-Landing-Zones/issues/4088 (2026-03): a module sent "Default"."""
+        arm.put(self.LINK, link(resolutionPolicy=policy))
         zone = f"{NETWORK}/privateDnsZones/federation.internal"
         arm.put(zone, {"location": "global"})
-        refusal = arm.refusal(f"{zone}/virtualNetworkLinks/l", link(resolutionPolicy="NxDomainRedirect"))
-        assert "privatelink zones only" in refusal
+        refused = arm("PUT", f"{zone}/virtualNetworkLinks/l", link(resolutionPolicy=policy))
+        assert (refused.status, refused.body["error"]["code"]) == (400, "BadRequest")
+        assert "ResolutionPolicy" in said(refused)
+
+    def test_the_resolution_policy_has_a_default_where_there_is_one(self, arm: Arm) -> None:
+        zone = f"{NETWORK}/privateDnsZones/federation.internal"
+        arm.put(zone, {"location": "global"})
+        assert arm.put(self.LINK, link())["properties"]["resolutionPolicy"] == "Default"
+        assert "resolutionPolicy" not in arm.put(f"{zone}/virtualNetworkLinks/l", link())["properties"]

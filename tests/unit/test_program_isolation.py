@@ -160,6 +160,12 @@ class TestHospitalsAreNotConnected:
             assert networks[link.inputs["virtualNetwork"]["id"]] == party(link)
             assert link.inputs["registrationEnabled"] is False
 
+    def test_only_links_of_privatelink_zones_have_a_resolution_policy(self, graph: Graph) -> None:
+        """Azure refuses it elsewhere: https://github.com/Azure/Azure-Landing-Zones/issues/4088"""
+        for link in graph.of("azure-native:privatedns:VirtualNetworkLink"):
+            privatelink = link.inputs["privateZoneName"].startswith("privatelink.")
+            assert ("resolutionPolicy" in link.inputs) is privatelink, link.name
+
 
 class TestNothingIsReachableFromOutside:
     def test_a_public_address_belongs_to_a_nat_gateway(self, graph: Graph) -> None:

@@ -211,13 +211,20 @@ def _check_link(write: Write) -> None:
                 f"The virtual network {network.id} can be linked with registration to one zone only; it is "
                 f"to '{other_zone}'.",
             )
-    policy = write.get("properties.resolutionPolicy")
-    if policy == "NxDomainRedirect" and not zone.name.lower().startswith("privatelink."):
-        raise bad_request(
-            "BadRequest",
-            f"The resolution policy '{policy}' is for privatelink zones only, not for '{zone.name}'.",
-        )
+    _settle_resolution_policy(write, zone)
     write.properties["virtualNetworkLinkState"] = "Completed"
+
+
+def _settle_resolution_policy(write: Write, zone: Row) -> None:
+    """Azure knows the policy in privatelink zones only, and elsewhere refuses even `Default`:
+    https://github.com/Azure/Azure-Landing-Zones/issues/4088
+    """
+    if zone.name.lower().startswith("privatelink."):
+        write.properties.setdefault("resolutionPolicy", "Default")
+    elif "resolutionPolicy" in write.properties:
+        raise bad_request(
+            "BadRequest", f"ResolutionPolicy is not supported for the private DNS zone '{zone.name}'."
+        )
 
 
 TYPES = (
@@ -271,7 +278,7 @@ TYPES = (
         level=Level.PARENT,
         place=Place.GLOBAL,
         required=(TO_NETWORK,),
-        defaults={"properties": {"registrationEnabled": False, "resolutionPolicy": "Default"}},
+        defaults={"properties": {"registrationEnabled": False}},
         fixed=(
             Fixed(
                 path=TO_NETWORK,
