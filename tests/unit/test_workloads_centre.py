@@ -20,6 +20,7 @@ from container_server.centre.members import Members, UnknownHospitalError
 from container_server.centre.metadata import MembershipError, members
 from container_server.engine import ContainerState, Running
 from container_server.errors import TransientError
+from container_server.foreign import ForeignFolder
 from container_server.hospital.state import State
 from container_server.messages import DECISION, REQUEST, decode, encode
 from container_server.storage import StorageUnreachableError
@@ -576,12 +577,12 @@ class TestInbox:
     )
     def test_names_that_lead_elsewhere_are_refused(self, tmp_path: Path, name: str) -> None:
         with pytest.raises(ArchiveRefusedError):
-            unpack(zipped({"job.yaml": "", name: "x"}), tmp_path / "job")
+            unpack(zipped({"job.yaml": "", name: "x"}), ForeignFolder(tmp_path), "job")
         assert not (tmp_path / "job").exists()
 
     def test_a_file_that_is_also_a_folder_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ArchiveRefusedError, match="below a file"):
-            unpack(zipped({"job.yaml": "", "a": "x", "a/b": "x"}), tmp_path / "job")
+            unpack(zipped({"job.yaml": "", "a": "x", "a/b": "x"}), ForeignFolder(tmp_path), "job")
 
     def test_links_are_refused(self, tmp_path: Path) -> None:
         stream = io.BytesIO()
@@ -591,18 +592,18 @@ class TestInbox:
             archive.writestr(link, "/etc/passwd")
             archive.writestr("job.yaml", "")
         with pytest.raises(ArchiveRefusedError, match="link"):
-            unpack(stream.getvalue(), tmp_path / "job")
+            unpack(stream.getvalue(), ForeignFolder(tmp_path), "job")
 
     def test_a_bomb_is_refused(self, tmp_path: Path) -> None:
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("job.yaml", b"\0" * 20_000_000)
         with pytest.raises(ArchiveRefusedError, match="unpacked"):
-            unpack(stream.getvalue(), tmp_path / "job")
+            unpack(stream.getvalue(), ForeignFolder(tmp_path), "job")
 
     def test_without_a_job_yaml_it_is_no_job(self, tmp_path: Path) -> None:
         with pytest.raises(ArchiveRefusedError, match=r"job\.yaml"):
-            unpack(zipped({"x.py": ""}), tmp_path / "job")
+            unpack(zipped({"x.py": ""}), ForeignFolder(tmp_path), "job")
 
     @settings(max_examples=150, deadline=None)
     @given(content=st.binary(max_size=300))
@@ -610,7 +611,7 @@ class TestInbox:
         self, tmp_path_factory: pytest.TempPathFactory, content: bytes
     ) -> None:
         with pytest.raises(ArchiveRefusedError):
-            unpack(content, tmp_path_factory.mktemp("x") / "job")
+            unpack(content, ForeignFolder(tmp_path_factory.mktemp("x")), "job")
 
     @settings(max_examples=150, deadline=None)
     @given(names=st.lists(NAMES, min_size=1, max_size=4, unique=True))
@@ -619,7 +620,7 @@ class TestInbox:
     ) -> None:
         root = tmp_path_factory.mktemp("x")
         try:
-            unpack(zipped({"job.yaml": "", **dict.fromkeys(names, "x")}), root / "job")
+            unpack(zipped({"job.yaml": "", **dict.fromkeys(names, "x")}), ForeignFolder(root), "job")
         except ArchiveRefusedError:
             assert not (root / "job").exists()
         assert {path.name for path in root.iterdir()} <= {"job"}

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -32,31 +31,6 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
-
-
-def read_folder(root: Path, *below: str) -> dict[str, bytes]:
-    """File name -> content of the folder `below` a root in which somebody else writes.
-
-    No link is followed, so that nothing outside the root is read. Raises OSError for a link, and for whatever
-    else is neither folder nor file where one is expected.
-    """
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for name in below:
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return {name: _read_plain(folder, name) for name in sorted(os.listdir(folder))}  # noqa: PTH208 a descriptor
-    finally:
-        os.close(folder)
-
-
-def _read_plain(folder: int, name: str) -> bytes:
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{name} is no file")
-        return stream.read()
 
 
 def empty(folder: Path) -> None:

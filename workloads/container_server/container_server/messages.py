@@ -47,6 +47,12 @@ def decode(kind: str, content: bytes) -> dict[str, Any]:
     return dict(message)
 
 
+def checked(kind: str, content: Any) -> dict[str, Any]:
+    """What a job wrote of itself (status, progress), unchanged. Raises InvalidMessageError."""
+    _check(kind, content)
+    return dict(content)
+
+
 def _check(kind: str, message: Any) -> None:
     error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(message))
     if error is not None:

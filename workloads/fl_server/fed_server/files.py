@@ -2,8 +2,12 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
+
+LARGEST = 8 * 1024 * 1024
+"""Bytes of a JSON file in the server's volume."""
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -15,8 +19,19 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content, or None where there is no file yet. Raises ValueError for a file that is not JSON."""
+    """The content, or None where there is no file yet.
+
+    Raises ValueError for a file that is not JSON, larger than LARGEST or no regular file, and OSError for a
+    link: a job's code may have put it there, and nothing of it may hold up the server.
+    """
     try:
-        return json.loads(path.read_text())
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path} is no regular file")
+        content = stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"{path} holds more than {LARGEST} bytes")
+    return json.loads(content)

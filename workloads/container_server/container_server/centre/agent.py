@@ -49,7 +49,7 @@ class CentreAgent:
         )
         self._jobs = Jobs(config, clock, engine, nvflare, self._authority)
         own = open_container("server")
-        self._inbox = Inbox(own, self._jobs, config.work / "inbox")
+        self._inbox = Inbox(own, self._jobs)
         self._distribution = Distribution(
             own, self._jobs, self._enrolments, clock, config.agent / "owed.json"
         )

@@ -11,7 +11,9 @@ from container_server.clock import Clock
 from container_server.config import Config
 from container_server.control import Handler
 from container_server.engine import ContainerState, Engine, Running
-from container_server.files import read_json
+from container_server.errors import RefusedInputError
+from container_server.log import say
+from container_server.messages import checked
 
 HEARD_WITHIN_SECONDS = 30.0
 """A registered hospital is heard every 4 seconds; the server notes it in steps of 5."""
@@ -155,7 +157,12 @@ class Commands:
         """Hospitals that the running server heard from lately -> when."""
         if self._engine.state(SERVER).running is not Running.RUNNING:
             return {}
-        stated: dict[str, int] = (read_json(self._config.work / "clients.json") or {}).get("heard", {})
+        try:
+            content = self._jobs.shared.json("clients.json")
+            stated = checked("clients", content)["heard"] if content is not None else {}
+        except RefusedInputError as error:
+            say("who is registered is not known", reason=str(error))
+            return {}
         now = self._clock.now()
         return {name: heard for name, heard in stated.items() if now - heard < HEARD_WITHIN_SECONDS}
 

@@ -7,6 +7,7 @@ libraries for it and no way to the hospitals' containers; this service has that 
 
 import json
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
 from container_server.centre.enrolments import Enrolments
@@ -15,7 +16,8 @@ from container_server.centre.members import CENTRE, Members
 from container_server.config import Config
 from container_server.engine import Engine, Running
 from container_server.errors import TransientError
-from container_server.files import read_folder, read_json, write_json
+from container_server.files import read_json, write_json
+from container_server.foreign import ForeignFileError, ForeignFolder
 from container_server.log import say
 from container_server.storage import BlobStore
 
@@ -45,6 +47,7 @@ class Curation:
         self._enrolments = enrolments
         self._members = members
         self._engine = engine
+        self._shared = ForeignFolder(config.curation)
         self._memory = config.agent / "curated.json"
         self._done: dict[str, Any] = read_json(self._memory) or {}
 
@@ -74,14 +77,17 @@ class Curation:
             self._remember({**self._done, "delivered": delivered})
 
     def _make(self, ended: list[Job]) -> None:
-        folder = self._config.curation
         content = {
             "smallest_cell": self._config.smallest_cell,
             "sites": {name: self._site(name) for name in self._members.all()},
             "runs": [self._run(job) for job in ended],
         }
-        write_json(folder / "request.json", content)
-        code, output = self._engine.execute(MLFLOW, ["python3", "-m", "curation", str(folder)])
+        try:
+            self._shared.write("request.json", json.dumps(content).encode())
+        except ForeignFileError as error:
+            raise CurationError(f"the tables could not be asked for: {error}") from error
+        command = ["python3", "-m", "curation", str(self._config.curation)]
+        code, output = self._engine.execute(MLFLOW, command)
         answer = _answer(output)
         refused = answer.get("refused")
         if code != 0 or "rows" not in answer or not isinstance(refused, dict):
@@ -96,16 +102,16 @@ class Curation:
         return {"state": report.get("state", "unknown"), "reported": report.get("written")}
 
     def _run(self, job: Job) -> dict[str, Any]:
-        results = self._jobs.folder / job.job_id / "results"
-        provenance = (read_json(results / "global" / "metrics.json") or {}).get("provenance", {})
+        metrics = self._jobs.left_behind(job, "results/global/metrics.json")
+        provenance = metrics.get("provenance")
         return {
             "id": job.job_id,
             "job": job.name,
             "state": job.state,
             "submitted": job.submitted,
-            "code": provenance.get("git_revision", "unknown"),
+            "code": str(provenance.get("git_revision")) if isinstance(provenance, dict) else "unknown",
             "progress": job.progress,
-            "statistics": read_json(results / "centre" / "statistics.json"),
+            "statistics": self._jobs.left_behind(job, "results/centre/statistics.json") or None,
         }
 
     def _hand_on(self, parties: Iterable[str]) -> None:
@@ -128,11 +134,15 @@ class Curation:
         say("tables handed on", party=party)
 
     def _tables(self, party: str) -> dict[str, bytes]:
-        """MLflow's container writes them: a link that it laid to this service's keys must not be followed."""
+        """MLflow's container writes them: a link that it made to this service's keys must not be followed."""
         try:
-            found = read_folder(self._config.curation, "tables", party)
-        except OSError as error:
+            names = self._shared.files(f"tables/{party}")
+            contents = {name: self._shared.read(name) for name in names}
+        except ForeignFileError as error:
             raise CurationError(f"its tables cannot be read: {error}") from error
+        found = {
+            PurePosixPath(name).name: content for name, content in contents.items() if content is not None
+        }
         if not found:
             raise CurationError("no tables were made for it")
         return found

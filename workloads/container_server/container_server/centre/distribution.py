@@ -5,8 +5,9 @@ own.
 results/global/ and, as hospital.json, the hospital's own numbers. No hospital gets another's.
 """
 
+import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from container_server.cadence import Cadence
 from container_server.centre.enrolments import Enrolments
@@ -15,8 +16,11 @@ from container_server.centre.members import CENTRE
 from container_server.clock import Clock
 from container_server.errors import TransientError
 from container_server.files import read_json, write_json
+from container_server.foreign import ForeignFileError
 from container_server.log import say
 from container_server.storage import BlobStore
+
+_GLOBAL = re.compile(r"results/global/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class Distribution:
@@ -40,8 +44,9 @@ class Distribution:
         for job in self._jobs.all():
             if job.over and job.job_id not in self._owed:
                 self._owe(job, [CENTRE, *names])
-            for party in self._owed.get(job.job_id, ()):
-                if party in {CENTRE, *names} and self._cadence(party).due():
+            for party in tuple(self._owed.get(job.job_id, ())):
+                owed = party in self._owed[job.job_id] and party in {CENTRE, *names}
+                if owed and self._cadence(party).due():
                     self._try(job, party)
 
     def _cadence(self, party: str) -> Cadence:
@@ -49,15 +54,17 @@ class Distribution:
 
     def _try(self, job: Job, party: str) -> None:
         try:
-            if party == CENTRE:
-                self._to_centre(job)
-            else:
-                self._to_hospital(job, party)
+            for blob, content in self._read(job, party).items():
+                self._store_of(party).write(f"results/{job.job_id}/{blob}", content)
+        except ForeignFileError as error:
+            self._jobs.withhold(job, str(error))
+            self._owe(job, [])
         except TransientError as error:
             if not self._cadence(party).failing:
                 say("results not handed on", job_id=job.job_id, party=party, reason=str(error))
             self._cadence(party).failed()
         else:
+            say("results handed on", job=job.name, job_id=job.job_id, party=party, state=job.state)
             self._cadence(party).succeeded()
             self._owe(job, [other for other in self._owed[job.job_id] if other != party])
 
@@ -65,18 +72,27 @@ class Distribution:
         self._owed[job.job_id] = parties
         write_json(self._memory, self._owed)
 
-    def _to_centre(self, job: Job) -> None:
-        folder = self._jobs.folder / job.job_id
-        for path in sorted(folder.rglob("*.json")) + sorted(folder.glob("results/**/*.npy")):
-            self._store.write(f"results/{job.job_id}/{path.relative_to(folder)}", path.read_bytes())
-        say("results stored", job=job.name, job_id=job.job_id, state=job.state)
+    def _store_of(self, party: str) -> BlobStore:
+        return self._store if party == CENTRE else self._enrolments.channel(party).store
 
-    def _to_hospital(self, job: Job, hospital: str) -> None:
-        results = self._jobs.folder / job.job_id / "results"
-        files = {path.name: path for path in sorted(results.glob("global/*"))}
-        own = results / "hospitals" / f"{hospital}.json"
-        if own.is_file():
-            files["hospital.json"] = own
-        store = self._enrolments.channel(hospital).store
-        for name, path in files.items():
-            store.write(f"results/{job.job_id}/{name}", path.read_bytes())
+    def _read(self, job: Job, party: str) -> dict[str, bytes]:
+        """Blob name -> content, all of it before anything is written.
+
+        Raises ForeignFileError where any file of the job's is not plain, whoever it is for.
+        """
+        folder = f"jobs/{job.job_id}/"
+        names = {name.removeprefix(folder) for name in self._jobs.shared.files(folder)}
+        blobs = _for_centre(names) if party == CENTRE else _for_hospital(names, party)
+        contents = {blob: self._jobs.shared.read(folder + name) for blob, name in blobs.items()}
+        return {blob: content for blob, content in contents.items() if content is not None}
+
+
+def _for_centre(names: Iterable[str]) -> dict[str, str]:
+    results = {name for name in names if name.startswith("results/") and name.endswith(".npy")}
+    return {name: name for name in sorted(results | {name for name in names if name.endswith(".json")})}
+
+
+def _for_hospital(names: Iterable[str], hospital: str) -> dict[str, str]:
+    shared = {PurePosixPath(name).name: name for name in names if _GLOBAL.fullmatch(name)}
+    own = f"results/hospitals/{hospital}.json"
+    return shared | ({"hospital.json": own} if own in names else {})

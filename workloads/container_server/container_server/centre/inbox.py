@@ -7,12 +7,12 @@ identities with a role on the container `server` can write there.
 import io
 import json
 import re
-import shutil
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from container_server.centre.jobs import JobRefusedError, Jobs
 from container_server.errors import RefusedInputError
+from container_server.foreign import ForeignFolder
 from container_server.log import say
 from container_server.nvflare_cli import NvflareError
 from container_server.storage import Blob, BlobStore, BlobTooLargeError
@@ -30,12 +30,11 @@ class ArchiveRefusedError(RefusedInputError):
 
 
 class Inbox:
-    """Looks into the inbox. `folder` is where job folders go for the server's container to find them."""
+    """Looks into the inbox. Job folders go to `inbox/` of the server's volume."""
 
-    def __init__(self, store: BlobStore, jobs: Jobs, folder: Path):
+    def __init__(self, store: BlobStore, jobs: Jobs):
         self._store = store
         self._jobs = jobs
-        self._folder = folder
 
     def step(self) -> None:
         """Take what has arrived. Raises TransientError when storage or server cannot be reached."""
@@ -48,17 +47,20 @@ class Inbox:
             found = self._store.read(blob, limit=ARCHIVE_LIMIT)
             if not isinstance(found, Blob):
                 return
-            unpack(found.content, self._folder / name)
+            unpack(found.content, self._jobs.shared, f"inbox/{name}")
             answer = {"job_id": self._jobs.submit(name)}
-        except (ArchiveRefusedError, BlobTooLargeError, JobRefusedError, NvflareError) as error:
+        except (RefusedInputError, BlobTooLargeError, JobRefusedError, NvflareError) as error:
             answer = {"error": str(error)}
         say("inbox", job=name, **answer)
         self._store.write(f"{PREFIX}{name}.json", (json.dumps(answer) + "\n").encode())
         self._store.delete(blob)
 
 
-def unpack(archive: bytes, folder: Path) -> None:
-    """Replace `folder` by the archive's files. Raises ArchiveRefusedError; then nothing is written.
+def unpack(archive: bytes, shared: ForeignFolder, folder: str) -> None:
+    """Replace a `folder` of the server's volume by the archive's files.
+
+    Raises ArchiveRefusedError, or ForeignFileError where somebody put a link in its way; then nothing is
+    written outside the folder.
 
     Allowed: plain files and folders with plain names, at most MOST_FILES and ARCHIVE_LIMIT bytes unpacked.
     A single folder around everything is taken off.
@@ -68,10 +70,9 @@ def unpack(archive: bytes, folder: Path) -> None:
             files = _files(opened)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise ArchiveRefusedError(f"not a readable archive: {error}") from error
-    shutil.rmtree(folder, ignore_errors=True)
+    shared.remove(folder)
     for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+        shared.write(f"{folder}/{path}", content)
 
 
 def _files(archive: zipfile.ZipFile) -> dict[PurePosixPath, bytes]:

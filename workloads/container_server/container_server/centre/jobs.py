@@ -1,30 +1,33 @@
 """Jobs: built in the server's container, submitted with the administrator's kit, followed by the files they
 leave.
 
-What is known of a job lies in the server's volume, `jobs/<id>/`: submission.json (written here),
-status.json and progress.json (written by the server's own components, see workloads/fl_server).
+That a job was submitted is this service's own memory, `agent/jobs/<id>.json`. What became of it is in the
+server's volume, `jobs/<id>/`: status.json, progress.json and results/, written where the job's own code runs
+and therefore read as hostile (foreign.py).
 """
 
 import json
 import re
-import shutil
 import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from container_server.centre.authority import LEAD, Authority
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import Engine
-from container_server.errors import ContainerServerError
-from container_server.files import read_json, write_json
+from container_server.errors import ContainerServerError, RefusedInputError
+from container_server.files import empty, read_json, write_bytes, write_json
+from container_server.foreign import ForeignFileError, ForeignFolder
 from container_server.log import say
+from container_server.messages import checked
 from container_server.nvflare_cli import Nvflare
 
 SERVER = "fl-server"
+_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 JobState = Literal["queued", "running", "finished", "failed", "aborted"]
@@ -66,11 +69,9 @@ class Jobs:
         self._nvflare = nvflare
         self._authority = authority
         self._one_at_a_time = threading.Lock()
-
-    @property
-    def folder(self) -> Path:
-        """The folder with one folder a job."""
-        return self._config.work / "jobs"
+        self._submissions = config.agent / "jobs"
+        self.shared = ForeignFolder(config.work)
+        """The server's volume: `jobs/<id>/` is a job's folder."""
 
     def submit(
         self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
@@ -110,36 +111,80 @@ class Jobs:
         """All jobs, newest first."""
         return sorted((self._read(job_id) for job_id in self._ids()), key=lambda job: -job.submitted)
 
+    def withhold(self, job: Job, reason: str) -> None:
+        """Take note that a job's results are handed to nobody: it has failed, whatever it says of itself."""
+        write_json(self._submissions / f"{job.job_id}.json", {**job.submission, "withheld": reason})
+        say("results withheld from everybody", job=job.name, job_id=job.job_id, reason=reason)
+
+    def left_behind(self, job: Job, name: str) -> dict[str, Any]:
+        """A JSON object that a job left in its folder; empty where there is none or it is not to be read."""
+        try:
+            content = self.shared.json(f"jobs/{job.job_id}/{name}")
+        except ForeignFileError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
     def _ids(self) -> list[str]:
-        return [path.parent.name for path in self.folder.glob("*/submission.json")]
+        return [path.stem for path in self._submissions.glob("*.json") if _JOB_ID.fullmatch(path.stem)]
 
     def _read(self, job_id: str) -> Job:
-        folder = self.folder / job_id
-        submission = read_json(folder / "submission.json") or {}
-        status = read_json(folder / "status.json") or {}
-        progress = read_json(folder / "progress.json") or {}
+        submission = read_json(self._submissions / f"{job_id}.json") or {}
+        status: dict[str, Any] = {}
+        progress: dict[str, Any] = {}
+        try:
+            status = self._message("status", job_id)
+            progress = self._message("progress", job_id)
+        except RefusedInputError as error:
+            progress = {"state": "failed", "reason": f"what it wrote of itself cannot be used: {error}"[:500]}
         state, reason = state_of(str(status.get("nvflare", "")), str(status.get("reason", "")), progress)
+        if withheld := submission.get("withheld"):
+            state, reason = "failed", f"its results are withheld from everybody: {withheld}"
         submitted = float(submission.get("submitted", 0.0))
         return Job(job_id, str(submission.get("job", "")), state, reason, submitted, submission, progress)
+
+    def _message(self, kind: str, job_id: str) -> dict[str, Any]:
+        """A job's status or progress, as its schema says. Raises RefusedInputError."""
+        content = self.shared.json(f"jobs/{job_id}/{kind}.json")
+        return {} if content is None else checked(kind, content)
 
     def _build_and_submit(self, arguments: list[str]) -> str:
         with self._one_at_a_time:
             outbox = f"outbox/{uuid.uuid4().hex}"
             try:
                 built = self._build([*arguments, "--out", str(self._config.server_work / outbox)])
-                folder = self._config.work / outbox / built["job"]
-                if not (folder / "meta.json").is_file():
-                    raise JobRefusedError(f"{built['job']}: the server's container built no job folder")
+                folder = self._take_over(outbox, str(built.get("job", "")))
                 answer = self._as_lead("submit", str(folder))
+            except ForeignFileError as error:
+                raise JobRefusedError(f"the job that was built is not taken: {error}") from error
             finally:
-                shutil.rmtree(self._config.work / outbox, ignore_errors=True)
+                self.shared.remove(outbox)
+                empty(self._outbox)
             job_id = str(answer["job_id"])
             if not _JOB_ID.fullmatch(job_id):
                 raise JobRefusedError(f"NVFlare answered with an unusable job id: {job_id[:80]!r}")
             submission = {**built, "submitted": self._clock.now(), "by": LEAD}
-            write_json(self.folder / job_id / "submission.json", submission)
+            write_json(self._submissions / f"{job_id}.json", submission)
+            self.shared.make(f"jobs/{job_id}")  # where the server writes what becomes of it
         say("job submitted", job=built["job"], job_id=job_id, rounds=built["rounds"])
         return job_id
+
+    @property
+    def _outbox(self) -> Path:
+        """Where a built job is copied to before it is sent, out of reach of the code that built it."""
+        return self._config.agent / "outbox"
+
+    def _take_over(self, outbox: str, name: str) -> Path:
+        """The plain files of a built job, copied; its folder. Raises ForeignFileError or JobRefusedError."""
+        if not _NAME.fullmatch(name):
+            raise JobRefusedError(f"the server's container built a job named {name[:80]!r}")
+        empty(self._outbox)
+        for file in self.shared.files(f"{outbox}/{name}"):
+            content = self.shared.read(file)
+            if content is not None:
+                write_bytes(self._outbox / PurePosixPath(file).relative_to(outbox), content)
+        if not (self._outbox / name / "meta.json").is_file():
+            raise JobRefusedError(f"{name}: the server's container built no job folder")
+        return self._outbox / name
 
     def _as_lead(self, action: str, argument: str) -> dict[str, Any]:
         self._authority.ensure_lead_kit()

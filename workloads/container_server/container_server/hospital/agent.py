@@ -1,6 +1,5 @@
 """The hospital's loop: look, decide, do one thing, report."""
 
-import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from container_server.config import Config
 from container_server.engine import ContainerState, Engine, EngineUnreachableError, Running
 from container_server.errors import TransientError
 from container_server.files import read_json, write_json
+from container_server.foreign import ForeignFileError, ForeignFolder
 from container_server.hospital.enrolment import Enrolment
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import Action, Decision, Facts, State, decide
@@ -277,8 +277,8 @@ class HospitalAgent:
 
     def _heard_at(self) -> float | None:
         try:
-            heard = float(json.loads((self._config.work / "health.json").read_text())["heard"])
-        except (OSError, ValueError, KeyError, TypeError):
+            heard = float(ForeignFolder(self._config.work).json("health.json")["heard"])
+        except (ForeignFileError, OSError, ValueError, KeyError, TypeError):
             return None
         return heard if self._started_at is None or heard >= self._started_at else None
 
