@@ -18,7 +18,8 @@ from federation.parties import CENTRE
 
 Health = Mapping[str, Any]
 """``{containers: {party: {container: words}}, hospitals: {name: {enrolment, state, registered, client?,
-reason?, reported?}}, registered, last_job?}``; `reported` is a Unix time."""
+reason?, trouble?, reported?}}, registered, last_job?, troubles: [{what, owner, reason}]}``; `reported` is a
+Unix time, `trouble` what the centre meets in the hospital's container, `troubles` what it meets elsewhere."""
 
 _SOUND = ("running", "running, healthy", "running, starting")
 
@@ -34,6 +35,7 @@ def read(target: Target, outputs: Mapping[str, Any]) -> Health:
         "hospitals": hospitals,
         "registered": answer["registered"],
         "last_job": answer["last_job"],
+        "troubles": answer.get("troubles", []),
     }
 
 
@@ -45,9 +47,7 @@ def table(health: Health) -> Table:
     now = time.time()
     for party, containers in health["containers"].items():
         row = health["hospitals"].get(party)
-        state = (
-            _state(row) if row else Text(f"{health['registered']} of {len(health['hospitals'])} registered")
-        )
+        state = _state(row) if row else _of_centre(health)
         result.add_row(
             party,
             Text("\n").join(_container(name, words) for name, words in containers.items()),
@@ -93,13 +93,21 @@ def _container(name: str, words: str) -> Text:
     return Text.assemble(f"{name}: ", (words, "" if words in _SOUND else "red"))
 
 
+def _of_centre(health: Health) -> Text:
+    registered = f"{health['registered']} of {len(health['hospitals'])} registered"
+    troubles = [
+        f"\n{' '.join(filter(None, (one['what'], one['owner'])))}: {one['reason']}"
+        for one in health["troubles"]
+    ]
+    return Text.assemble(registered, *((trouble, "red") for trouble in troubles))
+
+
 def _state(row: Mapping[str, Any]) -> Text:
     registered = "registered" if row["registered"] else "not registered"
     sound = row["registered"] and row["state"] == "running"
-    words = f"{row['state']}, {registered}"
-    if "reason" in row:
-        words += f"\n{row['reason']}"
-    return Text(words, style="" if sound else "red")
+    words = "\n".join([f"{row['state']}, {registered}", *([row["reason"]] if "reason" in row else [])])
+    trouble = f"\nits container: {row['trouble']}" if "trouble" in row else ""
+    return Text.assemble((words, "" if sound else "red"), (trouble, "red"))
 
 
 def _ago(seconds: float) -> str:

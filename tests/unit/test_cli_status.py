@@ -114,7 +114,8 @@ class TestHealth:
                 "reported": 1000,
             },
             "hungary": {
-                "enrolment": "new", "state": "unknown", "registered": False, "reason": "no report yet"
+                "enrolment": "new", "state": "unknown", "registered": False, "reason": "no report yet",
+                "trouble": "no route",
             },
         },
         "registered": 1,
@@ -122,6 +123,7 @@ class TestHealth:
             "id": "0123456789", "job": "heart", "state": "failed", "round": 4, "rounds": 10, "submitted": 1,
             "reason": "the server stopped",
         },
+        "troubles": [{"what": "inbox", "owner": "inbox/pulse.zip", "reason": "there is a lease on the blob"}],
     }  # fmt: skip
 
     def test_each_party_has_its_containers_enrolment_state_and_last_report(
@@ -136,6 +138,8 @@ class TestHealth:
         assert "approved" in rows["cleveland"] and "12 s ago" in rows["cleveland"]
         assert "created, unauthorized" in rows["hungary"] and "not registered" in rows["hungary"]
         assert "no report yet" in "".join(lines)
+        assert "inbox inbox/pulse.zip: there is a lease" in "".join(lines)
+        assert "its container: no route" in "".join(lines)
         assert "mlflow: exited" in "".join(lines)
 
     def test_the_last_job_is_told_with_its_reason(self) -> None:

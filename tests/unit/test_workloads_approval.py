@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import random
 import zipfile
 from typing import Any
 
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 from tests.unit.workloads_pki import request_archive, zipped
 
 REQUEST_ID = "8d69f178ba80476fb42b900c27790314"  # pragma: allowlist secret
+
+P256 = bytes.fromhex("06082a8648ce3d030107")
+"""The curve's object identifier, as it is in a key (RFC 5480, 2.1.1.1)."""
 
 
 def look(archive: bytes, hospital: str = "cleveland") -> str:
@@ -86,6 +90,27 @@ class TestHostileArchives:
         with pytest.raises(RequestRefusedError, match="request_id"):
             look(archive)
         assert stated_request_id(archive) == "unreadable"
+
+    def test_a_key_on_a_curve_that_nobody_knows(self) -> None:
+        archive = request_archive("cleveland", alter=lambda der: der.replace(P256, P256[:-1] + b"\x7a"))
+        with pytest.raises(RequestRefusedError, match="UnsupportedAlgorithm"):
+            look(archive)
+
+    @pytest.mark.parametrize(
+        "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+    )
+    def test_wrong_bytes_in_an_archive_packed_in_any_way(self, method: int) -> None:
+        sound, chance = request_archive("cleveland", method=method), random.Random(method)  # noqa: S311 seeded mutations
+        refused = 0
+        for _ in range(300):
+            archive = bytearray(sound)
+            for _ in range(chance.choice([1, 1, 2, 4])):
+                archive[chance.randrange(len(archive))] = chance.randrange(256)
+            try:
+                assert look(bytes(archive)) == REQUEST_ID
+            except RequestRefusedError:
+                refused += 1
+        assert refused > 100
 
     @settings(max_examples=200, deadline=None)
     @given(content=st.binary(max_size=400))

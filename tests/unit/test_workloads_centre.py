@@ -539,6 +539,17 @@ class TestJobs:
         assert bool(reason) == (expected in ("failed", "aborted"))
 
 
+def damaged(name: str) -> bytes:
+    """An archive with one wrong byte in its packed content, which zlib then refuses."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, "".join(map(str, range(500))))
+        start = archive.getinfo(name).header_offset + 30 + len(name)
+    content = bytearray(stream.getvalue())
+    content[start] ^= 0xFF
+    return bytes(content)
+
+
 NAMES = st.text(
     st.one_of(st.sampled_from("ab./"), st.characters(codec="utf-8", exclude_characters="\0")),
     min_size=1,
@@ -571,6 +582,35 @@ class TestInbox:
         world.store("server").write("inbox/pulse.zip", b"not an archive")
         world.turn(20)
         assert "not a readable archive" in self.answer(world, "pulse")["error"]
+
+    def test_one_wrong_byte_is_refused_and_answered(self, world: World, centre: CentreAgent) -> None:
+        world.store("server").write("inbox/pulse.zip", damaged("job.yaml"))
+        world.turn(20)
+        assert "not a readable archive: error: Error -3" in self.answer(world, "pulse")["error"]
+        assert not (world.store("server").folder / "inbox/pulse.zip").exists()
+
+    def test_an_archive_that_cannot_be_deleted_is_submitted_once_and_holds_up_no_other(
+        self, world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, archive = world.store("server"), zipped({"job.yaml": "name: pulse"})
+        delete = store.delete
+        leased = StorageUnreachableError("inbox/pulse.zip: 412 there is a lease on the blob")
+
+        def deleting(name: str) -> None:
+            if name == "inbox/pulse.zip":
+                raise leased
+            delete(name)
+
+        monkeypatch.setattr(store, "delete", deleting)
+        for name in ("pulse", "wave"):
+            store.write(f"inbox/{name}.zip", archive)
+        world.turn(60)
+        world.centre = world.new_centre()
+        world.turn(60)
+        assert world.nvflare.jobs == ["submit pulse"] * 2  # the second is wave's: `builds` names it so
+        assert self.answer(world, "pulse")["job_id"] != self.answer(world, "wave")["job_id"]
+        (trouble,) = world.centre.commands.status({})["troubles"]
+        assert trouble == {"what": "inbox", "owner": "inbox/pulse.zip", "reason": str(leased)}
 
     @pytest.mark.parametrize(
         "name", ["../x", "/etc/passwd", "a/../../x", ".hidden/x", "a b", "x\\y", "-rf", "a/.git/config", "."]
@@ -674,7 +714,26 @@ class TestStatus:
     def test_storage_trouble_is_shown(self, world: World) -> None:
         world.channel.failure = StorageUnreachableError("client-cleveland: no route")
         world.turn(10)
-        assert "no route" in world.centre.commands.status({})["hospitals"]["cleveland"]["reason"]
+        assert "no route" in world.centre.commands.status({})["hospitals"]["cleveland"]["trouble"]
+        world.channel.failure = None
+        world.turn(60)
+        assert "trouble" not in world.centre.commands.status({})["hospitals"]["cleveland"]
+
+    def test_what_nobody_foresaw_is_shown_tried_again_and_holds_up_nothing_else(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        own = world.store("server")
+        own.failure = KeyError("what no list of errors holds")
+        world.turn(20)
+        assert world.state() is State.RUNNING
+        said = capsys.readouterr().out
+        assert said.count('"event": "trouble"') == 1
+        assert "_called" in said, "the log names the line that raised it"
+        trouble = {"what": "inbox", "owner": "", "reason": "KeyError: 'what no list of errors holds'"}
+        assert world.centre.commands.status({})["troubles"] == [trouble]
+        own.failure = None
+        world.turn(30)
+        assert not world.centre.commands.status({})["troubles"]
 
 
 def _without_schema(message: dict[str, Any]) -> dict[str, Any]:

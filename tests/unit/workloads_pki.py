@@ -3,8 +3,10 @@
 import datetime
 import io
 import json
+import ssl
 import uuid
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -106,8 +108,17 @@ def write_kit(kit: Path, root: Root, name: str = "cleveland", days: int = 90) ->
     return Manifest.of(kit, root.fingerprint, name, TARGET)
 
 
-def request_archive(name: str = "cleveland", /, subject: str | None = None, **changes: Any) -> bytes:
-    """A request as `nvflare cert request` makes it, with changes to request.json."""
+def request_archive(
+    name: str = "cleveland",
+    /,
+    subject: str | None = None,
+    alter: Callable[[bytes], bytes] = bytes,
+    method: int = zipfile.ZIP_STORED,
+    **changes: Any,
+) -> bytes:
+    """A request as `nvflare cert request` makes it, with changes to request.json; `alter` changes the signing
+    request's DER.
+    """
     asked = {
         "artifact_type": "nvflare.cert.request",
         "request_id": "8d69f178ba80476fb42b900c27790314",
@@ -120,13 +131,15 @@ def request_archive(name: str = "cleveland", /, subject: str | None = None, **ch
         **changes,
     }
     csr = x509.CertificateSigningRequestBuilder().subject_name(named(subject or name))
-    pem = csr.sign(new_key(), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return zipped({"request.json": json.dumps(asked), "site.yaml": "name: x", f"{name}.csr": pem})
+    der = alter(csr.sign(new_key(), hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+    pem = ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", "CERTIFICATE REQUEST")
+    files = {"request.json": json.dumps(asked), "site.yaml": "name: x", f"{name}.csr": pem}
+    return zipped(files, method)
 
 
-def zipped(files: dict[str, bytes | str]) -> bytes:
+def zipped(files: Mapping[str, bytes | str], method: int = zipfile.ZIP_STORED) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
+    with zipfile.ZipFile(stream, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return stream.getvalue()

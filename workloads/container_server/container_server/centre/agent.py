@@ -12,13 +12,14 @@ from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import Inbox
 from container_server.centre.jobs import SERVER, Jobs
 from container_server.centre.members import Members
-from container_server.centre.metadata import MembershipError, members
+from container_server.centre.metadata import members
+from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import Engine, Running
 from container_server.errors import TransientError
 from container_server.log import say
-from container_server.nvflare_cli import Nvflare, NvflareError
+from container_server.nvflare_cli import Nvflare
 from container_server.storage import BlobStore
 
 BUSY_SECONDS = 0.25
@@ -49,7 +50,7 @@ class CentreAgent:
         )
         self._jobs = Jobs(config, clock, engine, nvflare, self._authority)
         own = open_container("server")
-        self._inbox = Inbox(own, self._jobs)
+        self._inbox = Inbox(own, self._jobs, clock, config.agent / "inbox.json")
         self._distribution = Distribution(
             own, self._jobs, self._enrolments, clock, config.agent / "owed.json"
         )
@@ -61,15 +62,14 @@ class CentreAgent:
             members=self._members,
             engine=engine,
         )
-        self._root_look = Cadence(clock, 3600.0)
-        self._lead_look = Cadence(clock, 3600.0)
-        self._server_look = Cadence(clock, 2.0)
-        self._member_look = Cadence(clock, 5.0)
-        self._inbox_look = Cadence(clock, 10.0)
-        self._result_look = Cadence(clock, 1.0)
-        self._curation_look = Cadence(clock, 1.0)
+        self._root = Chore("root", Cadence(clock, 3600.0), self._ensure_root)
+        self._server = Chore("server", Cadence(clock, 2.0), self._ensure_server)
+        self._listed = Chore("members", Cadence(clock, 5.0), self._follow_members)
+        self._lead = Chore("administrator", Cadence(clock, 3600.0), self._authority.ensure_lead_kit)
+        self._jobs_in = Chore("inbox", Cadence(clock, 10.0), self._inbox.step)
+        self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
+        self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
         self._woken = threading.Event()
-        self._troubles: dict[str, str] = {}
         self._has_root = False
         self.commands = Commands(
             config=config,
@@ -79,38 +79,29 @@ class CentreAgent:
             engine=engine,
             clock=clock,
             wake=self._woken.set,
+            chores=self._chores,
         )
 
     def tick(self) -> float:
         """One turn."""
-        self._try("root", self._root_look, self._ensure_root)
-        if not self._root_look.failing:
-            self._try("server", self._server_look, self._ensure_server)
-        self._try("members", self._member_look, self._follow_members)
+        self._root.run()
+        if not self._root.trouble:
+            self._server.run()
+        self._listed.run()
         waiting = self._has_root and self._enrolments.step()
         if self._has_root and not waiting:
-            self._try("administrator", self._lead_look, self._authority.ensure_lead_kit)
-        self._try("inbox", self._inbox_look, self._inbox.step)
-        self._try("results", self._result_look, self._hand_results_on)
-        self._try("tables", self._curation_look, self._curation.step)
+            self._lead.run()
+        self._jobs_in.run()
+        self._results.run()
+        self._tables.run()
         woken = self._woken.is_set()
         self._woken.clear()
         return BUSY_SECONDS if waiting or woken else QUIET_SECONDS
 
-    def _try(self, what: str, cadence: Cadence, action: Callable[[], None]) -> None:
-        if not cadence.due():
-            return
-        try:
-            action()
-        except (TransientError, NvflareError, MembershipError) as error:
-            cadence.failed()
-            if self._troubles.get(what) != str(error):
-                say("trouble", what=what, reason=str(error))
-            self._troubles[what] = str(error)
-        else:
-            cadence.succeeded()
-            if self._troubles.pop(what, None):
-                say("trouble over", what=what)
+    def _chores(self) -> list[Chore]:
+        """Those that are the centre's own; a hospital's are in its channel."""
+        own = [self._root, self._server, self._listed, self._lead, self._jobs_in, self._results, self._tables]
+        return [*own, *self._inbox.chores]
 
     def _ensure_root(self) -> None:
         renewed = self._authority.ensure()

@@ -79,8 +79,10 @@ def _files(archive: bytes, hospital: str) -> dict[str, bytes]:
             if any(entry.file_size > MOST_BYTES for entry in opened.infolist()):
                 raise RequestRefusedError("a file in the archive is too large")
             return {name: opened.read(name) for name in names}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise RequestRefusedError(f"not a readable archive: {error}") from error
+    except RequestRefusedError:
+        raise
+    except Exception as error:  # each way of packing raises its own (zlib.error, LZMAError, ...)
+        raise RequestRefusedError(f"not a readable archive: {_cause(error)}") from error
 
 
 def _compare(asked: dict[str, Any], hospital: str, project: str, organisation: str) -> None:
@@ -104,9 +106,14 @@ def _compare(asked: dict[str, Any], hospital: str, project: str, organisation: s
 def _check_signing_request(pem: bytes, hospital: str) -> None:
     try:
         request = x509.load_pem_x509_csr(pem)
-    except ValueError as error:
-        raise RequestRefusedError(f"the signing request cannot be read: {error}") from error
-    if not request.is_signature_valid:
+        signed, name = request.is_signature_valid, common_name(request.subject)
+    except Exception as error:  # not only ValueError: an unknown curve is UnsupportedAlgorithm
+        raise RequestRefusedError(f"the signing request cannot be read: {_cause(error)}") from error
+    if not signed:
         raise RequestRefusedError("the signing request is not signed by its own key")
-    if (name := common_name(request.subject)) != hospital:
-        raise RequestRefusedError(f"the signing request is for {name!r}, may be {hospital!r}")
+    if name != hospital:
+        raise RequestRefusedError(f"the signing request is for {name[:80]!r}, may be {hospital!r}")
+
+
+def _cause(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"

@@ -1,12 +1,13 @@
 """What `fedctl` can ask the centre, as compact answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from container_server.centre.curation import MLFLOW
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import SERVER, Job, Jobs
 from container_server.centre.members import Member, Members
+from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.control import Handler
@@ -17,6 +18,9 @@ from container_server.messages import checked
 
 HEARD_WITHIN_SECONDS = 30.0
 """A registered hospital is heard every 4 seconds; the server notes it in steps of 5."""
+TROUBLE_LENGTH = 160
+"""Characters of a reason in `fedctl status`, whose answer must fit into Azure's 4 KB."""
+MOST_TROUBLES = 5
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
 """Metrics of a hospital shown in `fedctl job`, where the job has them."""
 
@@ -41,6 +45,7 @@ class Commands:
         engine: Engine,
         clock: Clock,
         wake: Wake,
+        chores: Callable[[], Iterable[Chore]],
     ):
         self._config = config
         self._clock = clock
@@ -49,6 +54,7 @@ class Commands:
         self._jobs = jobs
         self._engine = engine
         self._wake = wake
+        self._chores = chores
 
     def handlers(self) -> dict[str, Handler]:
         """Command -> handler."""
@@ -66,7 +72,7 @@ class Commands:
         }
 
     def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Containers, hospitals (state, registered, why not; those after the name `after`), last job."""
+        """Containers, hospitals (those after the name `after`), the last job, and what goes wrong here."""
         heard = self._heard()
         present = {name: member for name, member in self._members.all().items() if not member.left}
         jobs = self._jobs.all()
@@ -81,6 +87,11 @@ class Commands:
             },
             "registered": sum(name in heard for name in present),
             "last_job": _row(jobs[0]) if jobs else None,
+            "troubles": [
+                {"what": chore.what, "owner": chore.owner, "reason": chore.trouble[:TROUBLE_LENGTH]}
+                for chore in self._chores()
+                if chore.trouble
+            ][:MOST_TROUBLES],
         }
 
     def submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,8 +186,9 @@ class Commands:
             "registered": heard is not None,
         }
         if report.get("state") != "running":
-            reason = channel.trouble or report.get("reason") or member.reason or "no report yet"
-            row["reason"] = str(reason)[:160]
+            row["reason"] = str(report.get("reason") or member.reason or "no report yet")[:TROUBLE_LENGTH]
+        if channel.trouble:
+            row["trouble"] = channel.trouble[:TROUBLE_LENGTH]
         if report:
             row |= {"client": report["client"]["running"], "reported": int(report["written"])}
         return row

@@ -16,9 +16,10 @@ from container_server.centre.approval import (
 )
 from container_server.centre.authority import Authority
 from container_server.centre.members import Member, Members
+from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
-from container_server.errors import RefusedInputError, TransientError
+from container_server.errors import RefusedInputError
 from container_server.hospital.enrolment import organisation
 from container_server.log import say
 from container_server.messages import (
@@ -32,7 +33,6 @@ from container_server.messages import (
     decode,
     encode,
 )
-from container_server.nvflare_cli import NvflareError
 from container_server.storage import Blob, BlobStore, Unread
 
 FAST_SECONDS = 0.5
@@ -50,8 +50,10 @@ class Channel:
     """One hospital's container, and what was last seen in it."""
 
     store: BlobStore
-    looking: Cadence
-    report_looking: Cadence
+    greeting: Chore
+    """Root, desired state, and an answer to its request."""
+    reading: Chore
+    """Its report."""
     expected_since: float
     """When a request was last to be expected: since the channel was opened, or a renewal asked for."""
     renewing: str | None = None
@@ -60,7 +62,11 @@ class Channel:
     report_etag: str | None = None
     root_written: bool = False
     report: dict[str, Any] = field(default_factory=dict)
-    trouble: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with this container; empty when nothing is."""
+        return self.greeting.trouble or self.reading.trouble
 
 
 class Enrolments:
@@ -86,9 +92,14 @@ class Enrolments:
     def channel(self, hospital: str) -> Channel:
         """A hospital's channel, opened on first use."""
         if hospital not in self._channels:
-            looking = Cadence(self._clock, FAST_SECONDS, longest_pause=30.0)
-            reports = Cadence(self._clock, REPORT_SECONDS)
-            self._channels[hospital] = Channel(self._open(hospital), looking, reports, self._clock.now())
+            fast = Cadence(self._clock, FAST_SECONDS, longest_pause=30.0)
+            slow = Cadence(self._clock, REPORT_SECONDS)
+            self._channels[hospital] = Channel(
+                store=self._open(hospital),
+                greeting=Chore("request", fast, lambda: self._greet(hospital), hospital),
+                reading=Chore("report", slow, lambda: self._look_at_report(hospital), hospital),
+                expected_since=self._clock.now(),
+            )
         return self._channels[hospital]
 
     def reopen(self, hospital: str) -> None:
@@ -103,18 +114,18 @@ class Enrolments:
             channel = self.channel(name)
             awaited = self._is_awaited(member, channel)
             waiting = waiting or awaited
-            if channel.looking.due() and (awaited or not channel.root_written or not member.generation):
-                self._guarded(name, channel, self._greet)
-            if channel.report.get("state") != "running" and channel.report_looking.due():
-                channel.report_looking.succeeded()
-                self._guarded(name, channel, self._look_at_report)
+            if awaited or not channel.root_written or not member.generation:
+                channel.greeting.run()
+            if channel.report.get("state") != "running":
+                channel.reading.run()
         if self._slow.due():
             self._slow.succeeded()
             self._next_of_slow_round(sorted(present))
         return waiting
 
-    def _greet(self, name: str, channel: Channel) -> None:
+    def _greet(self, name: str) -> None:
         """Root and desired state to a newcomer, and an answer to its request."""
+        channel = self.channel(name)
         if not channel.root_written:
             root = {"project": self._config.project, "fingerprint": self._authority.fingerprint}
             channel.store.write(ROOT, encode("root", root))
@@ -141,28 +152,17 @@ class Enrolments:
             channel = self.channel(hospital)
             channel.renewing, channel.expected_since = member.request_id, self._clock.now()
 
-    def _guarded(self, name: str, channel: Channel, action: Callable[[str, Channel], None]) -> None:
-        try:
-            action(name, channel)
-        except (TransientError, NvflareError) as error:
-            if channel.trouble != str(error):
-                say("hospital's channel", hospital=name, trouble=str(error))
-            channel.trouble = str(error)
-            channel.looking.failed()
-        else:
-            channel.trouble = ""
-            channel.looking.succeeded()
-
     def _next_of_slow_round(self, names: list[str]) -> None:
         self._slow_round = [look for look in self._slow_round if look[0] in names]
         if not self._slow_round:
             self._slow_round = [(name, what) for name in names for what in ("request", "report")]
         if self._slow_round:
             name, what = self._slow_round.pop(0)
-            action = self._look_at_request if what == "request" else self._look_at_report
-            self._guarded(name, self.channel(name), action)
+            channel = self.channel(name)
+            (channel.greeting if what == "request" else channel.reading).attempt()
 
-    def _look_at_report(self, name: str, channel: Channel) -> None:
+    def _look_at_report(self, name: str) -> None:
+        channel = self.channel(name)
         try:
             found = channel.store.read(REPORT, channel.report_etag)
             if isinstance(found, Blob):

@@ -8,14 +8,19 @@ import io
 import json
 import re
 import zipfile
-from pathlib import PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from container_server.centre.jobs import JobRefusedError, Jobs
-from container_server.errors import RefusedInputError
+from container_server.cadence import Cadence
+from container_server.centre.jobs import Jobs
+from container_server.chore import Chore
+from container_server.clock import Clock
+from container_server.errors import ContainerServerError, RefusedInputError, TransientError
+from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFolder
 from container_server.log import say
-from container_server.nvflare_cli import NvflareError
-from container_server.storage import Blob, BlobStore, BlobTooLargeError
+from container_server.storage import Blob, BlobEntry, BlobStore
 
 PREFIX = "inbox/"
 ARCHIVE_LIMIT = 10 * 1024 * 1024
@@ -30,30 +35,67 @@ class ArchiveRefusedError(RefusedInputError):
 
 
 class Inbox:
-    """Looks into the inbox. Job folders go to `inbox/` of the server's volume."""
+    """Looks into the inbox. Job folders go to `inbox/` of the server's volume.
 
-    def __init__(self, store: BlobStore, jobs: Jobs):
+    `memory` is the file that remembers answers not delivered yet: a job is submitted once, though its blob
+    cannot be deleted (somebody holds a lease on it) or this service is killed meanwhile.
+    """
+
+    def __init__(self, store: BlobStore, jobs: Jobs, clock: Clock, memory: Path):
         self._store = store
         self._jobs = jobs
+        self._clock = clock
+        self._memory = memory
+        self._answered: dict[str, dict[str, Any]] = read_json(memory) or {}
+        self._chores: dict[str, Chore] = {}
+
+    @property
+    def chores(self) -> Iterable[Chore]:
+        """One for each archive that is being taken."""
+        return self._chores.values()
 
     def step(self) -> None:
-        """Take what has arrived. Raises TransientError when storage or server cannot be reached."""
-        for entry in self._store.list(PREFIX):
-            if match := _BLOB.fullmatch(entry.name):
-                self._take(entry.name, match[1])
+        """Take what has arrived, each archive alone. Raises TransientError when storage cannot be reached."""
+        arrived = [entry for entry in self._store.list(PREFIX) if _BLOB.fullmatch(entry.name)]
+        self._chores = {entry.name: self._chore(entry) for entry in arrived}
+        for chore in self._chores.values():
+            chore.run()
 
-    def _take(self, blob: str, name: str) -> None:
+    def _chore(self, entry: BlobEntry) -> Chore:
+        chore = self._chores.get(entry.name) or Chore(
+            "inbox", Cadence(self._clock, interval=0.0), lambda: None, entry.name
+        )
+        chore.action = lambda: self._take(entry)
+        return chore
+
+    def _take(self, entry: BlobEntry) -> None:
+        name = entry.name.removeprefix(PREFIX).removesuffix(".zip")
+        answered = self._answered.get(entry.name)
+        if not answered or answered["etag"] != entry.etag:
+            answered = {"etag": entry.etag, "answer": self._submit(entry.name, name)}
+            self._remember({**self._answered, entry.name: answered})
+            say("inbox", job=name, **answered["answer"])
+        self._store.write(f"{PREFIX}{name}.json", (json.dumps(answered["answer"]) + "\n").encode())
+        self._store.delete(entry.name)
+        self._remember({blob: one for blob, one in self._answered.items() if blob != entry.name})
+
+    def _submit(self, blob: str, name: str) -> dict[str, str]:
         try:
             found = self._store.read(blob, limit=ARCHIVE_LIMIT)
             if not isinstance(found, Blob):
-                return
+                return {"error": "it was taken away before it was read"}
             unpack(found.content, self._jobs.shared, f"inbox/{name}")
-            answer = {"job_id": self._jobs.submit(name)}
-        except (RefusedInputError, BlobTooLargeError, JobRefusedError, NvflareError) as error:
-            answer = {"error": str(error)}
-        say("inbox", job=name, **answer)
-        self._store.write(f"{PREFIX}{name}.json", (json.dumps(answer) + "\n").encode())
-        self._store.delete(blob)
+            return {"job_id": self._jobs.submit(name)}
+        except TransientError:
+            raise
+        except ContainerServerError as error:
+            return {"error": str(error)}
+        except Exception as error:  # whatever this archive provokes is its own answer
+            return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+
+    def _remember(self, answered: dict[str, dict[str, Any]]) -> None:
+        self._answered = answered
+        write_json(self._memory, answered)
 
 
 def unpack(archive: bytes, shared: ForeignFolder, folder: str) -> None:
@@ -68,8 +110,10 @@ def unpack(archive: bytes, shared: ForeignFolder, folder: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             files = _files(opened)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise ArchiveRefusedError(f"not a readable archive: {error}") from error
+    except ArchiveRefusedError:
+        raise
+    except Exception as error:  # each way of packing raises its own (zlib.error, LZMAError, ...)
+        raise ArchiveRefusedError(f"not a readable archive: {type(error).__name__}: {error}") from error
     shared.remove(folder)
     for path, content in files.items():
         shared.write(f"{folder}/{path}", content)
