@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from automation import search_path, system
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from emulator import paths
 from emulator.fabric import installed
 from emulator.fabric.errors import FabricError

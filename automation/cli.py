@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from automation import commands, search_path
-from automation.outcome import Code, explain
+from automation.ui.outcome import Code, explain
 from emulator import paths
 
 PANELS = ("Deploy", "Look", "Work", "Deliver", "This machine")

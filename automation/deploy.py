@@ -14,10 +14,10 @@ from automation.delivery.plan import Target as Place
 from automation.delivery.plan import read as read_plan
 from automation.half_made import clear, roll_back
 from automation.operation import warn
-from automation.outcome import QuestionError, RefusedError
 from automation.parties import SHARED, name_of, party_of, type_of
 from automation.policy_pack import PACK, broken_by, refusal
 from automation.target import Target
+from automation.ui.outcome import QuestionError, RefusedError
 from automation.view import sentence, stderr
 from federation.parties import CENTRE
 

@@ -24,8 +24,8 @@ from pulumi.automation import (
 )
 from pulumi.automation._stack import StackInitMode
 
-from automation.outcome import FedError
 from automation.parties import type_of
+from automation.ui.outcome import FedError
 from emulator.control import Emulator
 from federation.naming import PROJECT
 

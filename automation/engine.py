@@ -15,8 +15,8 @@ from pulumi.automation._cmd import CommandResult
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from automation.outcome import FedError
 from automation.setup import engine as prepared
+from automation.ui.outcome import FedError
 from engine import build
 
 

@@ -17,8 +17,8 @@ import httpx
 from pulumi.automation import Stack
 
 from automation.delivery.arm import SCOPE
-from automation.outcome import FedError
 from automation.parties import type_of
+from automation.ui.outcome import FedError
 from emulator import paths
 from emulator.control import Emulator
 from emulator.plugins.azure_native import shapes

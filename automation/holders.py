@@ -14,9 +14,9 @@ from typing import Any
 from pulumi.automation import Deployment, Stack
 
 from automation.emulated_state import Holder, locks
-from automation.outcome import FedError
 from automation.parties import name_of, type_of
 from automation.target import Target
+from automation.ui.outcome import FedError
 from automation.view import stderr
 from emulator import paths
 

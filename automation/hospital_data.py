@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from automation.operate import emulated
-from automation.outcome import QuestionError, RefusedError
 from automation.parties import party_of, type_of
 from automation.target import Target
+from automation.ui.outcome import QuestionError, RefusedError
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
 from federation.parties import CENTRE

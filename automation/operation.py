@@ -8,9 +8,9 @@ from pulumi.automation import CommandError, ConcurrentUpdateError, OnEvent
 
 from automation.events import Record
 from automation.holders import refuse_held
-from automation.outcome import FedError, RefusedError
 from automation.policy_pack import Violation, refusal, told
 from automation.target import Target
+from automation.ui.outcome import FedError, RefusedError
 from automation.view import shown, stderr
 from policies.rule import Level
 

@@ -5,8 +5,8 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.delivery.plan import Change, Kind, Plan
-from automation.output import show as show_table
-from automation.output import show_json
+from automation.ui.console import show as show_table
+from automation.ui.console import show_json
 
 KINDS: tuple[Kind, ...] = ("create", "update", "replace", "delete")
 _STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}

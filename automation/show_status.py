@@ -5,10 +5,10 @@ from typing import Any
 
 from automation import status
 from automation.operate import health as federation
-from automation.outcome import FedError, QuestionError, RefusedError
-from automation.output import show as show_table
-from automation.output import show_json, stderr, width
 from automation.target import Target
+from automation.ui.console import show as show_table
+from automation.ui.console import show_json, stderr, width
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 
 
 def show(target: Target, outputs: Mapping[str, Any], *, health: bool, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.delivery.arm import Arm
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from federation.parties import CENTRE
 
 MISSING = "missing"

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from automation import system
-from automation.outcome import FedError, QuestionError
 from automation.setup import packages
+from automation.ui.outcome import FedError, QuestionError
 from emulator import paths
 
 ROOT = paths.REPOSITORY

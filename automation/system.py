@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 
 LOCK_SECONDS = 300
 """How long to wait for another installation (a machine that has just started often has one going on)."""

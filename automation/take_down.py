@@ -14,9 +14,9 @@ from rich.table import Table
 from automation import holders, hospital_data, operation
 from automation.emulated_state import backend, living
 from automation.half_made import clear, roll_back
-from automation.outcome import QuestionError, RefusedError
 from automation.parties import is_counted, name_of, party_of, type_of
 from automation.target import Target
+from automation.ui.outcome import QuestionError, RefusedError
 from automation.view import sentence, stderr
 from emulator.control import Emulator, stacks
 from emulator.fabric.control import Fabric

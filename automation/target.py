@@ -17,8 +17,8 @@ from pulumi.automation._stack import StackInitMode
 from automation.delivery.arm import Arm, Endpoint
 from automation.emulated_state import EmulatedStack
 from automation.engine import Engine
-from automation.options import On
-from automation.outcome import FedError, QuestionError
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError
 from emulator import paths
 from emulator.control import Emulator
 from federation.settings import Settings

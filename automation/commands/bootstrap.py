@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from automation.options import On, Where, Yes
+from automation.ui.options import On, Where, Yes
 
 PANEL = "Deliver"
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from automation.options import Json, On, Where
+from automation.ui.options import Json, On, Where
 
 PANEL = "Deliver"
 app = typer.Typer(

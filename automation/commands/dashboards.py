@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from automation.options import DEFAULT_STACK, Json, On, Where
-from automation.outcome import QuestionError
+from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.outcome import QuestionError
 
 PANEL = "Look"
 
@@ -57,9 +57,9 @@ def publish(
     on: Where = On.EMULATOR,
 ) -> None:
     """Publish each audience's dashboard into its own Power BI workspace, as the stack's file says."""
-    from automation.outcome import RefusedError  # noqa: PLC0415
     from automation.powerbi import publish as powerbi  # noqa: PLC0415 slow
     from automation.target import ROOT, open_target  # noqa: PLC0415 slow
+    from automation.ui.outcome import RefusedError  # noqa: PLC0415
     from federation.stack_file import load_stack  # noqa: PLC0415
 
     if on is not On.AZURE:

@@ -2,8 +2,8 @@
 
 import typer
 
-from automation.options import Json
-from automation.outcome import Code
+from automation.ui.options import Json
+from automation.ui.outcome import Code
 
 PANEL = "This machine"
 
@@ -13,7 +13,7 @@ def command(as_json: Json = False) -> None:
     from dataclasses import asdict  # noqa: PLC0415 slow
 
     from automation import doctor  # noqa: PLC0415
-    from automation.output import show, show_json  # noqa: PLC0415
+    from automation.ui.console import show, show_json  # noqa: PLC0415
 
     findings = doctor.examine()
     if as_json:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from automation.options import On, Stack, StackOption, Where, Yes, stack_name
+from automation.ui.options import On, Stack, StackOption, Where, Yes, stack_name
 
 PANEL = "Deploy"
 

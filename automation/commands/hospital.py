@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from automation.options import DEFAULT_STACK, Json, On, Where, Yes
+from automation.ui.options import DEFAULT_STACK, Json, On, Where, Yes
 
 PANEL = "Deliver"
 app = typer.Typer(help="Let a hospital join or leave a federation.", no_args_is_help=True)
@@ -84,9 +84,9 @@ def list_hospitals(stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_j
     """Show the hospitals of a stack: members, not deployed yet, leaving, or left."""
     from rich.table import Table  # noqa: PLC0415 slow
 
-    from automation import output  # noqa: PLC0415
     from automation.delivery import hospital  # noqa: PLC0415
     from automation.target import open_target  # noqa: PLC0415
+    from automation.ui import console as output  # noqa: PLC0415
 
     rows = hospital.list_hospitals(open_target(stack, on))
     if as_json:

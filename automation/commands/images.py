@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from automation.options import Json, On, Where
+from automation.ui.options import Json, On, Where
 
 PANEL = "Deliver"
 app = typer.Typer(help="List, build, try and promote images, by digest.", invoke_without_command=True)
@@ -47,7 +47,7 @@ def try_images(
     from rich.table import Table  # noqa: PLC0415
 
     from automation.delivery import real_engine  # noqa: PLC0415
-    from automation.output import show  # noqa: PLC0415
+    from automation.ui.console import show  # noqa: PLC0415
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("container", "image", "size", "result"):
@@ -99,7 +99,7 @@ def promote(
     from automation.delivery import images as digests_of  # noqa: PLC0415
     from automation.delivery import pins, promotion  # noqa: PLC0415
     from automation.delivery.where import resource_manager  # noqa: PLC0415
-    from automation.outcome import QuestionError  # noqa: PLC0415
+    from automation.ui.outcome import QuestionError  # noqa: PLC0415
 
     if sum((images is not None, before is not None, pinned)) != 1:
         raise QuestionError("say which digests: one of --images FILE, --from STACK and --pinned")

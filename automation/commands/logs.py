@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from automation.options import DEFAULT_STACK, On, Where
+from automation.ui.options import DEFAULT_STACK, On, Where
 
 PANEL = "Look"
 

@@ -1,7 +1,7 @@
 """`fed preflight`: what each subscription lacks before the first deployment."""
 
-from automation.options import Json, On, Stack, StackOption, Where, stack_name
-from automation.outcome import Code
+from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.ui.outcome import Code
 
 PANEL = "Deliver"
 

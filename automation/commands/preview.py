@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from automation.options import Json, On, Stack, StackOption, Where, stack_name
-from automation.outcome import Code
+from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.ui.outcome import Code
 
 PANEL = "Deploy"
 

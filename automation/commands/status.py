@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from automation.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
 
 PANEL = "Look"
 

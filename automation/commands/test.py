@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from automation.outcome import Code
+from automation.ui.outcome import Code
 
 PANEL = "This machine"
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from automation.options import Json, On, Stack, StackOption, Where, stack_name
-from automation.outcome import Code, QuestionError, RefusedError
+from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.ui.outcome import Code, QuestionError, RefusedError
 
 PANEL = "Look"
 
@@ -41,7 +41,7 @@ def command(  # noqa: PLR0917 typer makes options of them
     as_json: Json = False,
 ) -> None:
     """Compare what is deployed with what the settings intend: ports, data, names; a difference exits 1."""
-    from automation.output import show, show_json  # noqa: PLC0415 slow
+    from automation.ui.console import show, show_json  # noqa: PLC0415 slow
     from automation.verify.document import document  # noqa: PLC0415
     from automation.verify.picture import picture as drawn  # noqa: PLC0415
     from automation.verify.report import report as written  # noqa: PLC0415

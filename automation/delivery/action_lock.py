@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict, Field
 
 from automation.delivery.github import GitHub
-from automation.outcome import QuestionError, RefusedError
+from automation.ui.outcome import QuestionError, RefusedError
 from emulator import paths
 
 GITHUB = paths.REPOSITORY / ".github"

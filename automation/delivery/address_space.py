@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from itertools import pairwise
 from math import gcd
 
-from automation.outcome import QuestionError
+from automation.ui.outcome import QuestionError
 from federation.address_plan import HOSPITAL_PREFIX
 from federation.settings import Settings
 from federation.values import CONTAINER_RANGES, PRIVATE_RANGES

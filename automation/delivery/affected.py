@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-from automation.outcome import RefusedError
+from automation.ui.outcome import RefusedError
 
 #: What no deployment depends on. Everything else that is no stack's own file reaches every stack.
 NOT_DEPLOYED = (

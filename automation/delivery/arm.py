@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from azure.core.credentials import TokenCredential
 
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 
 SCOPE = "https://management.azure.com/.default"
 #: Azure answers long operations within minutes; an import of large images may take longer.

@@ -30,9 +30,9 @@ from automation.delivery.github_setup import commands
 from automation.delivery.plan import Plan, read
 from automation.delivery.where import resource_manager
 from automation.engine import Engine
-from automation.options import On
-from automation.outcome import FedError
 from automation.target import Target, azure_environment, emulator_environment
+from automation.ui.options import On
+from automation.ui.outcome import FedError
 from emulator import paths
 from emulator.control import Emulator
 from infra import settings as delivery_settings

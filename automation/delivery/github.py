@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from automation.outcome import FedError, QuestionError
+from automation.ui.outcome import FedError, QuestionError
 
 #: GitHub refuses a longer comment or issue body (422 "body is too long").
 BODY_LIMIT = 65_536

@@ -17,9 +17,9 @@ from automation.delivery.plan import Plan
 from automation.delivery.stack_file import StackFile
 from automation.operate import emulated
 from automation.operate.machines import Centre
-from automation.options import On
-from automation.outcome import FedError, QuestionError, RefusedError
 from automation.target import Target, open_target
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from federation.parties import CENTRE
 from federation.stack_file import stack_file

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from automation.delivery.arm import Arm
-from automation.outcome import FedError, QuestionError
+from automation.ui.outcome import FedError, QuestionError
 from components.boot import IMAGES
 
 API_VERSION = "2023-01-01-preview"

@@ -23,7 +23,7 @@ import httpx
 
 from automation.delivery import docker_credentials
 from automation.delivery.github import TOKEN
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 
 AUDIENCE = "api://AzureADTokenExchange"
 #: GitHub's token lives for 300 seconds.

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from automation.outcome import QuestionError
+from automation.ui.outcome import QuestionError
 
 CODEOWNERS = ".github/CODEOWNERS"
 

@@ -10,9 +10,9 @@ from pulumi.automation import OnEvent, PreviewResult
 from automation import deploy, operation
 from automation.delivery.plan import Plan, read
 from automation.delivery.steps import keep_plan, read_plan
-from automation.options import On
-from automation.outcome import Code, FedError, QuestionError, RefusedError
 from automation.target import Target, open_target
+from automation.ui.options import On
+from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
 from federation.violations import SettingsError
 
 

@@ -10,8 +10,8 @@ from automation.delivery.images import Images, from_reference, import_image, reg
 from automation.delivery.pins import BEFORE, pinned, require_tried
 from automation.delivery.stack_file import StackFile
 from automation.delivery.steps import git_commit
-from automation.options import On
-from automation.outcome import FedError, QuestionError
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError
 from components.boot import IMAGES
 from emulator import paths
 from federation.parties import federation

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import yaml
 
 from automation.delivery.promotion import build
-from automation.outcome import FedError, RefusedError
+from automation.ui.outcome import FedError, RefusedError
 from components.boot import BootPlan, cloud_config
 from components.boot.plan import ROLE_IMAGES
 

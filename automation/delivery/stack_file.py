@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from automation.outcome import QuestionError
+from automation.ui.outcome import QuestionError
 from federation import settings
 from federation.settings import Settings
 

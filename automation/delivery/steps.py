@@ -14,7 +14,7 @@ from automation.delivery import affected, comment, pins
 from automation.delivery.github import GitHub
 from automation.delivery.intent_difference import Intended, intended
 from automation.delivery.plan import Plan
-from automation.outcome import FedError, QuestionError, RefusedError
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from federation.rules import STACKS
 from federation.stack_file import load_stack

@@ -1,7 +1,7 @@
 """Azure Resource Manager, real or emulated, as the caller may use it."""
 
 from automation.delivery.arm import Arm, Endpoint
-from automation.options import On
+from automation.ui.options import On
 
 AZURE = "https://management.azure.com"
 

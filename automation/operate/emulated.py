@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from automation.operate.machines import Centre
-from automation.outcome import FedError, RefusedError
 from automation.target import Target
+from automation.ui.outcome import FedError, RefusedError
 from emulator.control import Emulator
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError

@@ -9,10 +9,10 @@ from typing import NoReturn
 from automation import deploy
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
-from automation.options import On
-from automation.outcome import QuestionError
-from automation.output import stderr
 from automation.target import Target, open_target
+from automation.ui.console import stderr
+from automation.ui.options import On
+from automation.ui.outcome import QuestionError
 from federation.parties import CENTRE
 
 PORTS = {"mlflow": 5000}

@@ -6,10 +6,10 @@ from pathlib import Path
 from automation import deploy
 from automation.operate import curated
 from automation.operate.enter import PORTS
-from automation.options import On
-from automation.outcome import FedError, QuestionError, RefusedError
-from automation.output import show_json, stderr
 from automation.target import open_target
+from automation.ui.console import show_json, stderr
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from dashboards.local.cube import TablesError
 from dashboards.local.render import render
 from emulator import paths

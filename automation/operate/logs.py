@@ -5,9 +5,9 @@ import sys
 from automation import deploy
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
-from automation.options import On
-from automation.outcome import QuestionError
 from automation.target import open_target
+from automation.ui.options import On
+from automation.ui.outcome import QuestionError
 
 LINES = "40"
 

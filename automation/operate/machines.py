@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from automation.delivery.arm import Answer, Arm
-from automation.outcome import Code, FedError, QuestionError, RefusedError
+from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
 from federation.parties import CENTRE
 
 COMPUTE = "2024-11-01"

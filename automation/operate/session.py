@@ -5,9 +5,9 @@ import sys
 from automation import deploy
 from automation.operate import reference, training
 from automation.operate.machines import Centre
-from automation.options import On
-from automation.output import show, show_json, stderr
 from automation.target import open_target
+from automation.ui.console import show, show_json, stderr
+from automation.ui.options import On
 
 
 def train(

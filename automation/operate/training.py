@@ -9,7 +9,7 @@ import yaml
 from rich.table import Table
 
 from automation.operate.machines import Centre
-from automation.outcome import QuestionError, RefusedError
+from automation.ui.outcome import QuestionError, RefusedError
 
 JOBS = Path(__file__).resolve().parents[2] / "workloads" / "jobs"
 POLL_SECONDS = 1.0

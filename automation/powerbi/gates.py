@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from automation.outcome import FedError
 from automation.powerbi import tools
+from automation.ui.outcome import FedError
 
 Model = Mapping[str, Any]
 """A model as JSON (TMSL): https://learn.microsoft.com/analysis-services/tmsl/tabular-model-scripting-language"""

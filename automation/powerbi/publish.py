@@ -18,7 +18,7 @@ import httpx
 import yaml
 from azure.core.credentials import TokenCredential
 
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from dashboards.powerbi import project
 from dashboards.powerbi.description import Audience
 from federation.naming import SERVER_CONTAINER, client_container

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from automation import system
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from emulator import paths
 from emulator.fabric.node import FromPyPI, clean_install, npm, uv
 

@@ -3,8 +3,8 @@
 from functools import partial
 
 from automation.operate import machines
-from automation.outcome import FedError
 from automation.target import ROOT, Target
+from automation.ui.outcome import FedError
 from automation.verify import probes
 from automation.verify.live import Deployers
 from automation.verify.packets import Prober

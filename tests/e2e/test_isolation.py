@@ -18,7 +18,7 @@ import pytest
 
 from automation.delivery.arm import Arm, Endpoint
 from automation.operate import machines
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from automation.verify import probes
 from automation.verify.run import Outcome, Sources, run
 from emulator.arm.messages import Json

@@ -11,8 +11,8 @@ import typer
 from typer.main import get_command
 
 from automation import cli, commands
-from automation.options import stack_name
-from automation.outcome import Code, FedError, QuestionError, RefusedError, explain
+from automation.ui.options import stack_name
+from automation.ui.outcome import Code, FedError, QuestionError, RefusedError, explain
 from emulator import paths
 from emulator.control import EmulatorError
 from federation.violations import SettingsError

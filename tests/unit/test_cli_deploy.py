@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from automation import deploy
-from automation.outcome import RefusedError
+from automation.ui.outcome import RefusedError
 
 
 def resource(party: str, *, protect: bool) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import pytest
 
 from automation.operate import enter, machines
 from automation.operate.emulated import running_fabric
-from automation.options import On
-from automation.outcome import QuestionError, RefusedError
+from automation.ui.options import On
+from automation.ui.outcome import QuestionError, RefusedError
 
 OUTPUTS = {"centre": {"vm": "/c/vm"}, "hospitals": {"hungary": {"vm": "/h/vm"}}}
 

@@ -17,7 +17,7 @@ from pulumi.automation._cmd import CommandResult
 from automation import half_made, holders, operation
 from automation.emulated_state import deployment, mend
 from automation.half_made import HalfMade
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from emulator.plugins.azure_native.interrupted import Creations
 
 CLEVELAND = "20000000-0000-4000-8000-000000000001"

@@ -14,9 +14,9 @@ import yaml
 from rich.console import Console
 
 from automation import doctor, search_path, shell, suite, system, take_down
-from automation.options import On
-from automation.outcome import FedError, QuestionError, RefusedError
 from automation.target import azure_environment, emulator_environment, heap
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from emulator.control import Emulator
 from emulator.record import Record

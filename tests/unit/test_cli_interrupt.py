@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from automation import operation
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from emulator import paths
 
 ENGINE = """#!/bin/bash

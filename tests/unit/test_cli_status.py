@@ -11,7 +11,7 @@ from automation import status
 from automation.delivery.arm import Answer, Arm
 from automation.operate import health
 from automation.operate.machines import Centre
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 
 OUTPUTS: Mapping[str, Any] = {
     "centre": {"subscription": "s0", "vm": "/c/vm", "vnet": "/c/vnet", "storageAccount": "/c/st"},

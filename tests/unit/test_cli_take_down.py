@@ -11,8 +11,8 @@ from verify_deployment import exported
 from automation import hospital_data, take_down
 from automation.hospital_data import kept, without
 from automation.operate import emulated
-from automation.outcome import QuestionError, RefusedError
 from automation.parties import name_of, type_of
+from automation.ui.outcome import QuestionError, RefusedError
 from emulator.control import Emulator
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from automation.operate import curated, local_dashboards
-from automation.options import On
-from automation.outcome import QuestionError, RefusedError
+from automation.ui.options import On
+from automation.ui.outcome import QuestionError, RefusedError
 from dashboards.local import theme
 from dashboards.local.content import PAGES, pages
 from dashboards.local.cube import MEASURES, Cube, Number, TablesError

@@ -8,7 +8,7 @@ import pytest
 
 from automation.delivery import steps
 from automation.delivery.affected import check_branch, stacks
-from automation.outcome import QuestionError, RefusedError
+from automation.ui.outcome import QuestionError, RefusedError
 from emulator import paths
 
 ALL = ("dev", "mvp", "prod")

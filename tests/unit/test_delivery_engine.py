@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from automation.delivery import real_engine
-from automation.outcome import FedError, RefusedError
+from automation.ui.outcome import FedError, RefusedError
 from components.boot import IMAGES
 from components.boot.plan import ROLE_IMAGES
 from emulator import paths

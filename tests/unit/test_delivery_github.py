@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from automation.delivery.github import BODY_LIMIT, GitHub
-from automation.outcome import FedError, QuestionError
+from automation.ui.outcome import FedError, QuestionError
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 PAGE = 100

@@ -12,8 +12,8 @@ from automation import deploy
 from automation.delivery import hospital
 from automation.delivery.plan import Change, Plan
 from automation.delivery.stack_file import StackFile
-from automation.options import On
-from automation.outcome import FedError, QuestionError, RefusedError
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 
 ROOT = Path(__file__).resolve().parents[2]

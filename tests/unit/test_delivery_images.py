@@ -16,8 +16,8 @@ from automation.commands.images import app
 from automation.delivery import images, promotion
 from automation.delivery.arm import Arm, Endpoint
 from automation.delivery.stack_file import StackFile
-from automation.options import On
-from automation.outcome import FedError, QuestionError, RefusedError
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from components.boot import IMAGES
 from emulator import paths
 from infra.settings import STACK_FILE

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from automation.delivery import oidc
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 ROOT = Path(__file__).resolve().parents[2]

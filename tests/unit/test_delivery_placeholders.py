@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from automation.delivery.placeholders import CODEOWNERS, left, refuse
-from automation.outcome import QuestionError
+from automation.ui.outcome import QuestionError
 from federation.stack_file import load_stack
 
 ROOT = Path(__file__).resolve().parents[2]

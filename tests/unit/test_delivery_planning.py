@@ -9,8 +9,8 @@ from automation import show_plan
 from automation.commands import ci
 from automation.delivery import planning
 from automation.delivery.plan import Change, Plan
-from automation.options import On
-from automation.outcome import FedError, QuestionError, RefusedError
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 
 CHANGE = Change(party="hungary", kind="delete", type="a:network:NetworkSecurityGroup", name="nsg-h", urn="u")
 APPROVED = Plan(stack="prod", target="azure")

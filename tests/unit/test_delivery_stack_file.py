@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from automation.delivery.address_space import next_free
 from automation.delivery.stack_file import StackFile
-from automation.outcome import QuestionError
+from automation.ui.outcome import QuestionError
 from federation.settings import Settings
 from federation.stack_file import load_stack
 from federation.violations import SettingsError

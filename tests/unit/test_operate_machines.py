@@ -7,7 +7,7 @@ import pytest
 
 from automation.delivery.arm import Answer, Arm
 from automation.operate import machines
-from automation.outcome import FedError
+from automation.ui.outcome import FedError
 
 BUSY = Answer(status=409, body={"error": {"code": "Conflict", "message": "in progress"}})
 SAID = "Enable succeeded:\n[stdout]\nhello\nfed-exit:0\n[stderr]\n"

@@ -14,8 +14,8 @@ from verify_deployment import exported
 
 from automation import operation
 from automation.events import Record
-from automation.outcome import FedError, RefusedError
 from automation.policy_pack import PACK, UNKNOWN_IN_JSON, Violation, broken_by, refusal, told
+from automation.ui.outcome import FedError, RefusedError
 from policies.check import RULES
 from policies.rule import Level
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from automation.outcome import FedError
 from automation.powerbi import gates, model_rules, report_rules, tools
+from automation.ui.outcome import FedError
 from dashboards.local import cube
 from dashboards.powerbi import description, project
 from dashboards.powerbi.description import AUDIENCES, FOLDER, OWN_MEASURES, Audience

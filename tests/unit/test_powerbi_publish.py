@@ -17,10 +17,10 @@ import requests
 from azure.core.credentials import AccessToken
 
 from automation.commands import dashboards
-from automation.options import On
-from automation.outcome import FedError, QuestionError
 from automation.powerbi import publish
 from automation.powerbi.publish import Publication, publications
+from automation.ui.options import On
+from automation.ui.outcome import FedError, QuestionError
 from dashboards.powerbi import project
 from federation.settings import Settings, load
 from federation.stack_file import load_stack

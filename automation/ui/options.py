@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from automation.outcome import QuestionError
+from automation.ui.outcome import QuestionError
 
 DEFAULT_STACK = "dev"
 

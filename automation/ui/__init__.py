@@ -1,0 +1,1 @@
+"""How every command speaks: its arguments, its tables and sentences, its errors and exit codes."""
