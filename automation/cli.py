@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import typer
 
-from automation import commands, search_path
+from automation import commands
+from automation.machine import search_path
 from automation.ui.outcome import Code, explain
 from emulator import paths
 

@@ -15,7 +15,7 @@ from pulumi.automation._cmd import CommandResult
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from automation.setup import engine as prepared
+from automation.machine.setup import engine as prepared
 from automation.ui.outcome import FedError
 from engine import build
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pulumi.automation import LocalWorkspace
 
 from automation.engine import Engine
-from automation.search_path import without_added
+from automation.machine.search_path import without_added
 from automation.target import OWN_HOME, ROOT, emulator_environment
 from emulator import paths
 from emulator.control import Emulator

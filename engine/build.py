@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from automation.setup.packages import find_uv
-from automation.setup.problem import ProblemError, run
-from automation.setup.progress import Task
+from automation.machine.setup.packages import find_uv
+from automation.machine.setup.problem import ProblemError, run
+from automation.machine.setup.progress import Task
 
 HERE = Path(__file__).resolve().parent
 MODULE = "github.com/pulumi/pulumi/pkg/v3"

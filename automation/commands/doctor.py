@@ -12,7 +12,7 @@ def command(as_json: Json = False) -> None:
     """Try what fed needs of this machine, print the cure for what is missing; exit with 1 if something is."""
     from dataclasses import asdict  # noqa: PLC0415 slow
 
-    from automation import doctor  # noqa: PLC0415
+    from automation.machine import doctor  # noqa: PLC0415
     from automation.ui.console import show, show_json  # noqa: PLC0415
 
     findings = doctor.examine()

@@ -26,7 +26,7 @@ def command(
 
     `long` runs the campaigns that take minutes each; with a part or a test file, those found there.
     """
-    from automation import suite  # noqa: PLC0415 slow
+    from automation.machine import suite  # noqa: PLC0415 slow
 
     at_once = workers if workers is not None else min((os.cpu_count() or 1) + 1, suite.MOST_WORKERS)
     raise typer.Exit(Code.DONE if suite.run(parts or [], at_once, keyword) else Code.NO)

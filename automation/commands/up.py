@@ -28,7 +28,8 @@ def command(  # noqa: PLR0917 typer reads the order
 
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
-    from automation import deploy, show_status, system  # noqa: PLC0415 slow
+    from automation import deploy, show_status  # noqa: PLC0415 slow
+    from automation.machine import system  # noqa: PLC0415 slow
     from automation.operate import emulated  # noqa: PLC0415
     from automation.target import open_target  # noqa: PLC0415
 

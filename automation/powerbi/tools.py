@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from automation import system
+from automation.machine import system
 from automation.ui.outcome import FedError
 from emulator import paths
 from emulator.fabric.node import FromPyPI, clean_install, npm, uv

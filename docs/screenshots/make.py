@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from playwright.sync_api import sync_playwright
 
-from automation import browser
+from automation.machine import browser
 
 HERE = Path(__file__).parent
 PICTURES = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from automation import ahead, system
+from automation.machine import ahead, system
 from emulator import paths
 from emulator.fabric import installed
 

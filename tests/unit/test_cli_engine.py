@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from automation.setup import engine
-from automation.setup.problem import ProblemError
-from automation.setup.progress import Task
+from automation.machine.setup import engine
+from automation.machine.setup.problem import ProblemError
+from automation.machine.setup.progress import Task
 from engine import build
 
 VERSION = build.pinned_version()

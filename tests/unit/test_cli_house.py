@@ -13,7 +13,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from automation import doctor, search_path, shell, suite, system, take_down
+from automation import shell, take_down
+from automation.machine import doctor, search_path, suite, system
 from automation.target import azure_environment, emulator_environment, heap
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -120,21 +121,27 @@ class TestPackagesOfTheSystem:
 
         monkeypatch.setattr(system, "missing_packages", lambda need: list(missing))
         monkeypatch.setattr(system, "_quietly", quietly)
-        monkeypatch.setattr("automation.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
-        monkeypatch.setattr("automation.system.os.geteuid", lambda: 0)
+        monkeypatch.setattr(
+            "automation.machine.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}"
+        )
+        monkeypatch.setattr("automation.machine.system.os.geteuid", lambda: 0)
         system.require_packages()
         assert commands[0][0] == "apt-get" and commands[0][-1] == "nftables" and "install" in commands[0]
         assert "nftables" in capsys.readouterr().err
 
     def test_are_asked_of_everybody_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(system, "missing_packages", lambda need: ["iproute2", "nftables"])
-        monkeypatch.setattr("automation.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
-        monkeypatch.setattr("automation.system.os.geteuid", lambda: 1000)
+        monkeypatch.setattr(
+            "automation.machine.system.shutil.which", lambda name, path=None: f"/usr/bin/{name}"
+        )
+        monkeypatch.setattr("automation.machine.system.os.geteuid", lambda: 1000)
         with pytest.raises(FedError, match="sudo apt-get install iproute2 nftables"):
             system.require_packages()
 
     def test_are_those_of_what_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("automation.system.shutil.which", lambda name: None if name == "mcs" else name)
+        monkeypatch.setattr(
+            "automation.machine.system.shutil.which", lambda name: None if name == "mcs" else name
+        )
         need = system.Need(
             who="somebody",
             programs=system.POWER_BI.programs,
@@ -227,19 +234,19 @@ class TestTheDoctor:
         def refuse(*_: Any) -> Any:
             raise OSError("Operation not permitted")
 
-        monkeypatch.setattr("automation.doctor.socket.socket", refuse)
+        monkeypatch.setattr("automation.machine.doctor.socket.socket", refuse)
         found = doctor._sockets()
         assert (found.state, bool(found.cure)) == (doctor.BAD, True)
 
     def test_names_the_cure_for_missing_packages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("automation.doctor.system.missing_packages", lambda: ["nftables"])
-        monkeypatch.setattr("automation.doctor.os.geteuid", lambda: 1000)
+        monkeypatch.setattr("automation.machine.doctor.system.missing_packages", lambda: ["nftables"])
+        monkeypatch.setattr("automation.machine.doctor.os.geteuid", lambda: 1000)
         (found,) = doctor._networks()
         assert found.state == doctor.BAD and "nftables" in found.cure
 
     def test_takes_what_only_tests_need_for_no_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("automation.doctor.system.missing_packages", lambda need: ["mono-mcs"])
-        monkeypatch.setattr("automation.doctor.os.geteuid", lambda: 1000)
+        monkeypatch.setattr("automation.machine.doctor.system.missing_packages", lambda need: ["mono-mcs"])
+        monkeypatch.setattr("automation.machine.doctor.os.geteuid", lambda: 1000)
         found = doctor._mono()
         assert found.state == doctor.NOTE and "apt-get install mono-mcs" in found.cure
 

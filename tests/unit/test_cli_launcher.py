@@ -18,7 +18,7 @@ ROOT = paths.REPOSITORY
 PARTS = (
     "fed",
     "requirements-uv.txt",
-    "automation/setup",
+    "automation/machine/setup",
     "engine/build.py",
     "engine/go.mod",
     "emulator/paths.py",
@@ -45,8 +45,9 @@ class Clone:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, target)
         (self.root / "automation" / "__init__.py").touch()
+        (self.root / "automation" / "machine" / "__init__.py").touch()
         (self.root / "automation" / "__main__.py").write_text("import sys; print('ran', *sys.argv[1:])")
-        (self.root / "automation" / "ahead.py").write_text(
+        (self.root / "automation" / "machine" / "ahead.py").write_text(
             "import os, sys; sys.exit(os.environ.get('AHEAD'))"
         )
         (self.root / "requirements.txt").write_text("one==1\n")
@@ -73,7 +74,7 @@ class Clone:
     def without_engine(self) -> None:
         """Let there be no engine yet, and no way to get one but to build it, with a Go that only pretends."""
         next(self.root.parent.glob("cache/fed/engine/*/pulumi")).unlink()
-        setup = self.root / "automation" / "setup" / "engine.py"
+        setup = self.root / "automation" / "machine" / "setup" / "engine.py"
         setup.write_text(setup.read_text().replace("https://get.pulumi.com", "http://127.0.0.1:9"))
         go = self.root.parent / "bin" / "go"
         go.write_text(FAKE_GO)

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-from automation import browser as machine
+from automation.machine import browser as machine
 from dashboards.local.content import PAGES
 from dashboards.local.render import render
 from tests.unit.curated_pages import files_of, tables_folder

@@ -291,9 +291,10 @@ def test_rules_for_reports_find(fault: str, hospital: Project) -> None:
 class TestTools:
     def test_that_are_missing_are_named_with_the_mend(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
-            "automation.system.shutil.which", lambda name: f"/usr/bin/{name}" if name != "mono" else None
+            "automation.machine.system.shutil.which",
+            lambda name: f"/usr/bin/{name}" if name != "mono" else None,
         )
-        monkeypatch.setattr("automation.system.os.geteuid", lambda: 1000)
+        monkeypatch.setattr("automation.machine.system.os.geteuid", lambda: 1000)
         tools.model_reader.cache_clear()
         with pytest.raises(FedError, match="sudo apt-get install mono-runtime"):
             tools.model_reader()

@@ -18,7 +18,7 @@ import typer
 import yaml
 
 from automation.cli import build
-from automation.setup.progress import Task
+from automation.machine.setup.progress import Task
 from components.boot import IMAGES
 from emulator import paths
 from engine import build as build_engine

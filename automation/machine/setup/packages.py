@@ -13,8 +13,8 @@ import sysconfig
 import threading
 from pathlib import Path
 
-from automation.setup.problem import ProblemError, run
-from automation.setup.progress import Task
+from automation.machine.setup.problem import ProblemError, run
+from automation.machine.setup.progress import Task
 from emulator import paths
 
 ROOT = paths.REPOSITORY

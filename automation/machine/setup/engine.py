@@ -16,9 +16,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-from automation.setup.packages import VENV
-from automation.setup.problem import ProblemError, run
-from automation.setup.progress import Task
+from automation.machine.setup.packages import VENV
+from automation.machine.setup.problem import ProblemError, run
+from automation.machine.setup.progress import Task
 from emulator import paths
 from engine import build
 

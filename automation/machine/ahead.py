@@ -1,4 +1,4 @@
-"""Makes what a first `fed up` will want, while the engine is being built: ``python -m automation.ahead``.
+"""Makes what a first `fed up` will want, while the engine is being built: ``python -m automation.machine.ahead``.
 
 Without it the same is made a minute later, when it is asked for; so a failure here is told and stops nothing.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from automation import search_path, system
+from automation.machine import search_path, system
 from automation.ui.outcome import FedError
 from emulator import paths
 from emulator.fabric import installed

@@ -13,10 +13,10 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from automation import browser, system
-from automation.setup import engine as prepared
-from automation.setup import packages
-from automation.setup.problem import ProblemError, run
+from automation.machine import browser, system
+from automation.machine.setup import engine as prepared
+from automation.machine.setup import packages
+from automation.machine.setup.problem import ProblemError, run
 from emulator import paths
 from emulator.control import Emulator, EmulatorError
 from emulator.fabric import checks

@@ -1,4 +1,4 @@
-"""Make ``.venv`` and the engine ready: ``python -m automation.setup [--no-engine] [--dev] [--machines]``.
+"""Make ``.venv`` and the engine ready: ``python -m automation.machine.setup [--no-engine] [--dev] [--machines]``.
 
 Exit codes: 0 ready, 3 something is missing that only a person can mend, 130 interrupted.
 """
@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
-from automation.setup import engine, packages
-from automation.setup.problem import ProblemError, run
-from automation.setup.progress import Progress
+from automation.machine.setup import engine, packages
+from automation.machine.setup.problem import ProblemError, run
+from automation.machine.setup.progress import Progress
 from engine import build
 
 PACKAGES_USUALLY = "5 to 60 seconds"
@@ -23,7 +23,7 @@ MACHINES_USUALLY = "1 to 4 minutes beside the engine"
 
 def main() -> int:
     """Prepare what is missing; a second process waits for the first and then finds it done."""
-    parser = argparse.ArgumentParser(prog="automation.setup", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="automation.machine.setup", description=__doc__.partition("\n")[0])
     parser.add_argument("--no-engine", action="store_true", help="prepare the packages only")
     parser.add_argument("--dev", action="store_true", help="also install what the tests need")
     parser.add_argument(
@@ -81,7 +81,7 @@ def _prepare(*, dev: bool, with_engine: bool, with_machines: bool) -> None:
         with progress.task("machines", MACHINES_USUALLY) as task:
             task.say("installing what they run")
             try:
-                run(["nice", packages.VENV / "bin" / "python", "-P", "-m", "automation.ahead"])
+                run(["nice", packages.VENV / "bin" / "python", "-P", "-m", "automation.machine.ahead"])
                 task.say("what they run is installed")
             except ProblemError as error:
                 task.say(f"left to the deployment: {str(error).splitlines()[-1].strip()}")

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from automation import system
-from automation.setup import packages
+from automation.machine import system
+from automation.machine.setup import packages
 from automation.ui.outcome import FedError, QuestionError
 from emulator import paths
 
@@ -57,7 +57,7 @@ def run(parts: Sequence[str], workers: int, keyword: str | None) -> bool:
 
 def _prepare(parts: Sequence[str]) -> None:
     if not packages.is_ready(dev=True):
-        setup = [sys.executable, "-P", "-m", "automation.setup", "--dev", "--no-engine"]
+        setup = [sys.executable, "-P", "-m", "automation.machine.setup", "--dev", "--no-engine"]
         if subprocess.run(setup, cwd=ROOT, env=_environment(), check=False).returncode:  # noqa: S603
             raise FedError("the test tools could not be installed; see above")
     if _NEEDS_NETWORKS & set(parts):

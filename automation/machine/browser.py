@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from automation import system
+from automation.machine import system
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NEED = system.Need(who="the tests of the local dashboards", programs={"chromium": "chromium"})
