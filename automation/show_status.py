@@ -5,7 +5,7 @@ from typing import Any
 
 from automation import status
 from automation.operate import health as federation
-from automation.target import Target
+from automation.stacks.target import Target
 from automation.ui.console import show as show_table
 from automation.ui.console import show_json, stderr, width
 from automation.ui.outcome import FedError, QuestionError, RefusedError

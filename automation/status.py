@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from automation.delivery.arm import Arm
+from automation.stacks.arm import Arm
 from automation.ui.outcome import FedError
 from federation.parties import CENTRE
 

@@ -73,8 +73,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Preview a stack and keep the plan, also when the preview fails: names only, never a value."""
-    from automation import show_plan  # noqa: PLC0415
     from automation.delivery import planning  # noqa: PLC0415
+    from automation.stacks import show_plan  # noqa: PLC0415
 
     approved = planning.read_approved(expect, out) if expect is not None else None
     found = planning.plan(stack, on, out, drift=drift)

@@ -58,7 +58,7 @@ def publish(
 ) -> None:
     """Publish each audience's dashboard into its own Power BI workspace, as the stack's file says."""
     from automation.powerbi import publish as powerbi  # noqa: PLC0415 slow
-    from automation.target import ROOT, open_target  # noqa: PLC0415 slow
+    from automation.stacks.target import ROOT, open_target  # noqa: PLC0415 slow
     from automation.ui.outcome import RefusedError  # noqa: PLC0415
     from federation.stack_file import load_stack  # noqa: PLC0415
 

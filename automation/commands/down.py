@@ -31,8 +31,8 @@ def command(  # noqa: PLR0917 typer reads the order
     `fed up` on the emulator are no hospital's. The last stack on the emulator takes the emulator with it:
     nothing of it stays on this machine.
     """
-    from automation import take_down  # noqa: PLC0415 slow
-    from automation.target import open_target  # noqa: PLC0415
+    from automation.stacks import take_down  # noqa: PLC0415 slow
+    from automation.stacks.target import open_target  # noqa: PLC0415
 
     name = stack_name(stack, stack_option)
     take_down.down(

@@ -15,6 +15,6 @@ def command(
     Afterwards `pulumi preview|up|refresh|destroy -s dev|mvp|prod` work there. eval "$(./fed env --unset)"
     turns the shell back.
     """
-    from automation import shell  # noqa: PLC0415 slow
+    from automation.stacks import shell  # noqa: PLC0415 slow
 
     print("\n".join(shell.unset_lines() if unset else shell.export_lines()))

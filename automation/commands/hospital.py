@@ -85,7 +85,7 @@ def list_hospitals(stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_j
     from rich.table import Table  # noqa: PLC0415 slow
 
     from automation.delivery import hospital  # noqa: PLC0415
-    from automation.target import open_target  # noqa: PLC0415
+    from automation.stacks.target import open_target  # noqa: PLC0415
     from automation.ui import console as output  # noqa: PLC0415
 
     rows = hospital.list_hospitals(open_target(stack, on))

@@ -61,7 +61,7 @@ def try_images(
 def list_images(stack: Stack, on: Where = On.EMULATOR, as_json: Json = False) -> None:
     """Show which images a stack runs: built by its last deployment, or pinned in its file."""
     from automation.delivery import promotion  # noqa: PLC0415
-    from automation.target import open_target  # noqa: PLC0415
+    from automation.stacks.target import open_target  # noqa: PLC0415
 
     target = open_target(stack, on)
     known = target.existing_stack()
@@ -98,7 +98,7 @@ def promote(
     """
     from automation.delivery import images as digests_of  # noqa: PLC0415
     from automation.delivery import pins, promotion  # noqa: PLC0415
-    from automation.delivery.where import resource_manager  # noqa: PLC0415
+    from automation.stacks.where import resource_manager  # noqa: PLC0415
     from automation.ui.outcome import QuestionError  # noqa: PLC0415
 
     if sum((images is not None, before is not None, pinned)) != 1:
@@ -127,7 +127,7 @@ def release(images: Listed, on: Where = On.AZURE) -> None:
     """Keep images in the registry of released images, from which mvp and prod import."""
     from automation.delivery import images as digests_of  # noqa: PLC0415
     from automation.delivery import promotion  # noqa: PLC0415
-    from automation.delivery.where import resource_manager  # noqa: PLC0415
+    from automation.stacks.where import resource_manager  # noqa: PLC0415
 
     found = digests_of.read(images)
     promotion.copy(found.images, found.registry, promotion.released(), resource_manager(on), print)

@@ -20,8 +20,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show what `fed up` would change, party by party; nothing is changed."""
-    from automation import deploy, show_plan  # noqa: PLC0415 slow
-    from automation.target import open_target  # noqa: PLC0415
+    from automation.stacks import deploy, show_plan  # noqa: PLC0415 slow
+    from automation.stacks.target import open_target  # noqa: PLC0415
 
     plan = deploy.preview(open_target(stack_name(stack, stack_option), on))
     show_plan.show(plan, as_json=as_json)

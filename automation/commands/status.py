@@ -23,8 +23,9 @@ def command(
 
     Of each party: subscription, network, VM, storage, peering; containers, enrolment, last report.
     """
-    from automation import deploy, show_status  # noqa: PLC0415 slow
-    from automation.target import open_target  # noqa: PLC0415
+    from automation import show_status  # noqa: PLC0415 slow
+    from automation.stacks import deploy  # noqa: PLC0415 slow
+    from automation.stacks.target import open_target  # noqa: PLC0415
 
     target = open_target(stack_name(stack, stack_option), on, check=False)
     show_status.show(target, deploy.outputs(target), health=health, as_json=as_json)

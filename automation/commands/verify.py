@@ -71,7 +71,7 @@ def command(  # noqa: PLR0917 typer makes options of them
 
 
 def _outcome(name: str, on: On, state: Path | None, *, live: bool, packets: bool, inside: bool) -> Any:
-    from automation.target import ROOT, open_target  # noqa: PLC0415 slow
+    from automation.stacks.target import ROOT, open_target  # noqa: PLC0415 slow
     from automation.verify.resources import VerifyError  # noqa: PLC0415
     from automation.verify.run import Sources, run  # noqa: PLC0415
     from automation.verify.sources import sources  # noqa: PLC0415

@@ -22,15 +22,16 @@ from pulumi.automation import (
     UpResult,
 )
 
-from automation import holders, operation, show_plan
 from automation.delivery import placeholders
-from automation.delivery.arm import Arm
 from automation.delivery.github import GitHub
 from automation.delivery.github_setup import commands
-from automation.delivery.plan import Plan, read
-from automation.delivery.where import resource_manager
-from automation.engine import Engine
-from automation.target import Target, azure_environment, emulator_environment
+from automation.stacks import operation, show_plan
+from automation.stacks.arm import Arm
+from automation.stacks.engine import Engine
+from automation.stacks.plan import Plan, read
+from automation.stacks.recovery import holders
+from automation.stacks.target import Target, azure_environment, emulator_environment
+from automation.stacks.where import resource_manager
 from automation.ui.options import On
 from automation.ui.outcome import FedError
 from emulator import paths

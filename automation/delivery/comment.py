@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from automation.delivery.intent_difference import Allowed, Intended, difference
-from automation.delivery.plan import Change, Kind, Plan
+from automation.stacks.plan import Change, Kind, Plan
 
 MARKER = "<!-- fed: plan -->"
 KINDS: tuple[Kind, ...] = ("create", "update", "replace", "delete")

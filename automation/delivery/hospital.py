@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from automation import deploy, show_plan
 from automation.delivery.address_space import next_free
-from automation.delivery.plan import Plan
 from automation.delivery.stack_file import StackFile
 from automation.operate import emulated
 from automation.operate.machines import Centre
-from automation.target import Target, open_target
+from automation.stacks import deploy, show_plan
+from automation.stacks.plan import Plan
+from automation.stacks.target import Target, open_target
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from automation.delivery.arm import Arm
+from automation.stacks.arm import Arm
 from automation.ui.outcome import FedError, QuestionError
 from components.boot import IMAGES
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pulumi.automation import OnEvent, PreviewResult
 
-from automation import deploy, operation
-from automation.delivery.plan import Plan, read
 from automation.delivery.steps import keep_plan, read_plan
-from automation.target import Target, open_target
+from automation.stacks import deploy, operation
+from automation.stacks.plan import Plan, read
+from automation.stacks.target import Target, open_target
 from automation.ui.options import On
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
 from federation.violations import SettingsError

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from automation.delivery.arm import Answer, Arm
+from automation.stacks.arm import Answer, Arm
 from components.flow_logs import WATCHER_GROUP, watcher_name
 from federation.parties import CentreParty, Federation, Party
 from federation.settings import Settings

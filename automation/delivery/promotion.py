@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automation.delivery.arm import Arm
 from automation.delivery.images import Images, from_reference, import_image, registry_of
 from automation.delivery.pins import BEFORE, pinned, require_tried
 from automation.delivery.stack_file import StackFile
 from automation.delivery.steps import git_commit
+from automation.stacks.arm import Arm
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError
 from components.boot import IMAGES

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from automation.delivery import affected, comment, pins
 from automation.delivery.github import GitHub
 from automation.delivery.intent_difference import Intended, intended
-from automation.delivery.plan import Plan
+from automation.stacks.plan import Plan
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from federation.rules import STACKS

@@ -19,7 +19,12 @@ from emulator.fabric.errors import FabricError
 from engine import lazy_sdk
 
 IMAGES = paths.REPOSITORY / "workloads"
-IMPORTED = ("automation.deploy", "components.hospital_tenant", "components.central_node", "emulator.daemon")
+IMPORTED = (
+    "automation.stacks.deploy",
+    "components.hospital_tenant",
+    "components.central_node",
+    "emulator.daemon",
+)
 """What a deployment imports. Python keeps the bytecode of what was imported once."""
 
 

@@ -16,7 +16,7 @@ import httpx
 
 from automation.operate.emulated import running_fabric
 from automation.operate.machines import vm_name
-from automation.target import Target
+from automation.stacks.target import Target
 from automation.ui.outcome import FedError, RefusedError
 from federation.curated import CURATED
 from federation.naming import SERVER_CONTAINER, client_container

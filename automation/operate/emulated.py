@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from automation.operate.machines import Centre
-from automation.target import Target
+from automation.stacks.target import Target
 from automation.ui.outcome import FedError, RefusedError
 from emulator.control import Emulator
 from emulator.fabric.control import Fabric

@@ -6,10 +6,10 @@ import webbrowser
 from contextlib import suppress
 from typing import NoReturn
 
-from automation import deploy
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
-from automation.target import Target, open_target
+from automation.stacks import deploy
+from automation.stacks.target import Target, open_target
 from automation.ui.console import stderr
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.operate.machines import Centre, vm_name
-from automation.target import Target
+from automation.stacks.target import Target
 from emulator.fabric.control import Fabric
 from federation.parties import CENTRE
 

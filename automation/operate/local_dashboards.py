@@ -3,10 +3,10 @@
 import webbrowser
 from pathlib import Path
 
-from automation import deploy
 from automation.operate import curated
 from automation.operate.enter import PORTS
-from automation.target import open_target
+from automation.stacks import deploy
+from automation.stacks.target import open_target
 from automation.ui.console import show_json, stderr
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError

@@ -2,10 +2,10 @@
 
 import sys
 
-from automation import deploy
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
-from automation.target import open_target
+from automation.stacks import deploy
+from automation.stacks.target import open_target
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from automation.delivery.arm import Answer, Arm
+from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
 from federation.parties import CENTRE
 

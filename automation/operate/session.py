@@ -2,10 +2,10 @@
 
 import sys
 
-from automation import deploy
 from automation.operate import reference, training
 from automation.operate.machines import Centre
-from automation.target import open_target
+from automation.stacks import deploy
+from automation.stacks.target import open_target
 from automation.ui.console import show, show_json, stderr
 from automation.ui.options import On
 

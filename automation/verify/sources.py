@@ -3,7 +3,7 @@
 from functools import partial
 
 from automation.operate import machines
-from automation.target import ROOT, Target
+from automation.stacks.target import ROOT, Target
 from automation.ui.outcome import FedError
 from automation.verify import probes
 from automation.verify.live import Deployers

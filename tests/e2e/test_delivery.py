@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from automation.delivery.plan import Plan
+from automation.stacks.plan import Plan
 from emulator.control import Emulator
 from infra.roles import ROLES
 from tests.e2e.clone import copy_repository

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from automation.delivery.arm import Arm, Endpoint
 from automation.operate import machines
+from automation.stacks.arm import Arm, Endpoint
 from automation.ui.outcome import FedError
 from automation.verify import probes
 from automation.verify.run import Outcome, Sources, run

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from automation import deploy
+from automation.stacks import deploy
 from automation.ui.outcome import RefusedError
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pulumi.automation.events import EngineEvent
 
-from automation.events import Record
-from automation.parties import SHARED, party_of
-from automation.view import sentence
+from automation.stacks.events import Record
+from automation.stacks.urns import SHARED, party_of
+from automation.stacks.view import sentence
 
 PROVIDER = "urn:pulumi:dev::fed::pulumi:providers:azure-native::azure-fed-dev-{}::0b7c"
 RANDOM = "urn:pulumi:dev::fed::pulumi:providers:random::random-fed-dev::0b7c"

@@ -14,9 +14,10 @@ import pytest
 from pulumi.automation import ConcurrentUpdateError, Deployment
 from pulumi.automation._cmd import CommandResult
 
-from automation import half_made, holders, operation
-from automation.emulated_state import deployment, mend
-from automation.half_made import HalfMade
+from automation.stacks import operation
+from automation.stacks.emulated_state import deployment, mend
+from automation.stacks.recovery import half_made, holders
+from automation.stacks.recovery.half_made import HalfMade
 from automation.ui.outcome import FedError
 from emulator.plugins.azure_native.interrupted import Creations
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from automation import shell, take_down
 from automation.machine import doctor, search_path, suite, system
-from automation.target import azure_environment, emulator_environment, heap
+from automation.stacks import shell, take_down
+from automation.stacks.target import azure_environment, emulator_environment, heap
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
@@ -53,7 +53,7 @@ class TestAShell:
     ) -> None:
         monkeypatch.setattr(shell, "Engine", lambda: ENGINE)
         monkeypatch.setattr(shell, "_make_stacks", lambda workspace: None)
-        monkeypatch.setattr("automation.shell.Emulator.ensure", lambda: emulator)
+        monkeypatch.setattr("automation.stacks.shell.Emulator.ensure", lambda: emulator)
         lines = "\n".join(shell.export_lines())
         said = subprocess.check_output(
             ["/bin/sh", "-c", f'{lines}\nprintf %s "$PULUMI_BACKEND_URL"'], text=True
@@ -209,8 +209,8 @@ class TestGoingDown:
         self.ask("dev", On.AZURE, yes=True)
 
     def test_azure_takes_no_for_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("automation.take_down.sys.stdin", SimpleNamespace(isatty=lambda: True))
-        monkeypatch.setattr("automation.take_down.typer.confirm", lambda *_, **__: False)
+        monkeypatch.setattr("automation.stacks.take_down.sys.stdin", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr("automation.stacks.take_down.typer.confirm", lambda *_, **__: False)
         with pytest.raises(RefusedError):
             self.ask("dev", On.AZURE)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from automation import operation
+from automation.stacks import operation
 from automation.ui.outcome import FedError
 from emulator import paths
 
@@ -24,7 +24,7 @@ echo "recorded" >> "$LOG"; exit 1
 """
 CALLER = """
 import sys
-from automation.engine import Engine
+from automation.stacks.engine import Engine
 engine = Engine.__new__(Engine)
 engine.command, engine.interrupted = "pulumi", False
 engine.on_interrupt = lambda: print("told", flush=True)

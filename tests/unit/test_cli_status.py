@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console, RenderableType
 
 from automation import status
-from automation.delivery.arm import Answer, Arm
 from automation.operate import health
 from automation.operate.machines import Centre
+from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import FedError
 
 OUTPUTS: Mapping[str, Any] = {

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from verify_deployment import exported
 
-from automation import hospital_data, take_down
-from automation.hospital_data import kept, without
 from automation.operate import emulated
-from automation.parties import name_of, type_of
+from automation.stacks import hospital_data, take_down
+from automation.stacks.hospital_data import kept, without
+from automation.stacks.urns import name_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.control import Emulator
 from emulator.fabric.control import Fabric

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automation.delivery import plan as plans
 from automation.delivery.comment import comment, summary
 from automation.delivery.intent_difference import difference, intended
-from automation.delivery.plan import Change, Plan
 from automation.delivery.stack_file import StackFile
+from automation.stacks import plan as plans
+from automation.stacks.plan import Change, Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTIES = ("centre", "cleveland", "va-long-beach", "va")

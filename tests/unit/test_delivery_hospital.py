@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from automation import deploy
 from automation.delivery import hospital
-from automation.delivery.plan import Change, Plan
 from automation.delivery.stack_file import StackFile
+from automation.stacks import deploy
+from automation.stacks.plan import Change, Plan
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths

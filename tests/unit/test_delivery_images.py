@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from automation.commands.images import app
 from automation.delivery import images, promotion
-from automation.delivery.arm import Arm, Endpoint
 from automation.delivery.stack_file import StackFile
+from automation.stacks.arm import Arm, Endpoint
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from components.boot import IMAGES
@@ -243,7 +243,7 @@ def test_prod_gets_what_mvp_pins_by_the_command(clone: Path) -> None:
     promotion.pin("mvp", PINS).save()
     promoting = ["promote", "prod", "--from", "mvp", "--on", "azure"]
     with azure(azure_with_registries) as (arm, stub), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("automation.delivery.where.resource_manager", lambda _: arm)
+        patch.setattr("automation.stacks.where.resource_manager", lambda _: arm)
         done = CliRunner().invoke(app, promoting, catch_exceptions=False)
     assert "Pinned in Pulumi.prod.yaml" in done.output
     assert len(stub.calls("POST")) == len(IMAGES)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from automation import show_plan
 from automation.commands import ci
 from automation.delivery import planning
-from automation.delivery.plan import Change, Plan
+from automation.stacks import show_plan
+from automation.stacks.plan import Change, Plan
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 

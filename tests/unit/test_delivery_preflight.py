@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from automation.delivery.arm import Answer
 from automation.delivery.preflight import ACTIONS, Answers, Missing, allows, missing, namespaces
 from automation.delivery.stack_file import StackFile
+from automation.stacks.arm import Answer
 from federation.parties import Federation, Party, federation
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from automation.commands import ci
 from automation.delivery import action_lock, pins, steps
-from automation.delivery.plan import Change, Plan
+from automation.stacks.plan import Change, Plan
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving

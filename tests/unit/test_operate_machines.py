@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from automation.delivery.arm import Answer, Arm
 from automation.operate import machines
+from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import FedError
 
 BUSY = Answer(status=409, body={"error": {"code": "Conflict", "message": "in progress"}})

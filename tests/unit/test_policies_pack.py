@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from verify_deployment import exported
 
-from automation.policy_pack import PACK
+from automation.stacks.policy_pack import PACK
 from engine.wire import UNKNOWN, encode
 from policies.check import RULES
 from policies.pack import Pack

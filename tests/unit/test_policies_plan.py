@@ -12,9 +12,9 @@ from pulumi.automation._cmd import CommandResult
 from pulumi.automation.events import EngineEvent
 from verify_deployment import exported
 
-from automation import operation
-from automation.events import Record
-from automation.policy_pack import PACK, UNKNOWN_IN_JSON, Violation, broken_by, refusal, told
+from automation.stacks import operation
+from automation.stacks.events import Record
+from automation.stacks.policy_pack import PACK, UNKNOWN_IN_JSON, Violation, broken_by, refusal, told
 from automation.ui.outcome import FedError, RefusedError
 from policies.check import RULES
 from policies.rule import Level

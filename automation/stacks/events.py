@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
-from automation.parties import is_counted, name_of, party_of, type_of
-from automation.policy_pack import Violation, from_event
+from automation.stacks.policy_pack import Violation, from_event
+from automation.stacks.urns import is_counted, name_of, party_of, type_of
 
 CHANGES = {
     "create": "created",

@@ -1,6 +1,6 @@
 """Azure Resource Manager, real or emulated, as the caller may use it."""
 
-from automation.delivery.arm import Arm, Endpoint
+from automation.stacks.arm import Arm, Endpoint
 from automation.ui.options import On
 
 AZURE = "https://management.azure.com"

@@ -16,8 +16,8 @@ from http import HTTPStatus
 import httpx
 from pulumi.automation import Stack
 
-from automation.delivery.arm import SCOPE
-from automation.parties import type_of
+from automation.stacks.arm import SCOPE
+from automation.stacks.urns import type_of
 from automation.ui.outcome import FedError
 from emulator import paths
 from emulator.control import Emulator

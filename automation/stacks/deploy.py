@@ -8,17 +8,18 @@ from typing import Any
 import typer
 from pulumi.automation import OnEvent, PreviewResult, Stack, UpResult
 
-from automation import holders, operation, show_plan
-from automation.delivery.plan import Plan
-from automation.delivery.plan import Target as Place
-from automation.delivery.plan import read as read_plan
-from automation.half_made import clear, roll_back
-from automation.operation import warn
-from automation.parties import SHARED, name_of, party_of, type_of
-from automation.policy_pack import PACK, broken_by, refusal
-from automation.target import Target
+from automation.stacks import operation, show_plan
+from automation.stacks.operation import warn
+from automation.stacks.plan import Plan
+from automation.stacks.plan import Target as Place
+from automation.stacks.plan import read as read_plan
+from automation.stacks.policy_pack import PACK, broken_by, refusal
+from automation.stacks.recovery import holders
+from automation.stacks.recovery.half_made import clear, roll_back
+from automation.stacks.target import Target
+from automation.stacks.urns import SHARED, name_of, party_of, type_of
+from automation.stacks.view import sentence, stderr
 from automation.ui.outcome import QuestionError, RefusedError
-from automation.view import sentence, stderr
 from federation.parties import CENTRE
 
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from automation.operate import emulated
-from automation.parties import party_of, type_of
-from automation.target import Target
+from automation.stacks.target import Target
+from automation.stacks.urns import party_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError

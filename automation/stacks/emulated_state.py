@@ -24,7 +24,7 @@ from pulumi.automation import (
 )
 from pulumi.automation._stack import StackInitMode
 
-from automation.parties import type_of
+from automation.stacks.urns import type_of
 from automation.ui.outcome import FedError
 from emulator.control import Emulator
 from federation.naming import PROJECT

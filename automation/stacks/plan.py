@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from automation.parties import is_counted, name_of, party_of, type_of
+from automation.stacks.urns import is_counted, name_of, party_of, type_of
 from federation.naming import PROJECT
 
 Kind = Literal["create", "update", "replace", "delete"]

@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from automation.events import Record, Share
-from automation.parties import name_of
+from automation.stacks.events import Record, Share
+from automation.stacks.urns import name_of
 
 HEARTBEAT = 10.0
 _SHOWN = ("created", "imported", "updated", "replaced", "deleted", "refreshed", "read")

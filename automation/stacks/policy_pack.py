@@ -12,7 +12,7 @@ from typing import Any, Final
 from pulumi.automation.events import PolicyEvent
 from pulumi.runtime.rpc import UNKNOWN as UNKNOWN_IN_JSON
 
-from automation.parties import name_of, party_of, type_of
+from automation.stacks.urns import name_of, party_of, type_of
 from emulator.paths import REPOSITORY
 from engine.wire import UNKNOWN
 from policies.check import RULES, broken

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 from pulumi.automation import CommandError, ConcurrentUpdateError, OnEvent
 
-from automation.events import Record
-from automation.holders import refuse_held
-from automation.policy_pack import Violation, refusal, told
-from automation.target import Target
+from automation.stacks.events import Record
+from automation.stacks.policy_pack import Violation, refusal, told
+from automation.stacks.recovery.holders import refuse_held
+from automation.stacks.target import Target
+from automation.stacks.view import shown, stderr
 from automation.ui.outcome import FedError, RefusedError
-from automation.view import shown, stderr
 from policies.rule import Level
 
 T = TypeVar("T")

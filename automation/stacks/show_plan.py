@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from automation.delivery.plan import Change, Kind, Plan
+from automation.stacks.plan import Change, Kind, Plan
 from automation.ui.console import show as show_table
 from automation.ui.console import show_json
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from pulumi.automation import Deployment, Stack
 
-from automation.emulated_state import Holder, locks
-from automation.parties import name_of, type_of
-from automation.target import Target
+from automation.stacks.emulated_state import Holder, locks
+from automation.stacks.target import Target
+from automation.stacks.urns import name_of, type_of
+from automation.stacks.view import stderr
 from automation.ui.outcome import FedError
-from automation.view import stderr
 from emulator import paths
 
 _NOT_THERE_YET = "creating"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pulumi.automation import LocalWorkspace
 
-from automation.engine import Engine
 from automation.machine.search_path import without_added
-from automation.target import OWN_HOME, ROOT, emulator_environment
+from automation.stacks.engine import Engine
+from automation.stacks.target import OWN_HOME, ROOT, emulator_environment
 from emulator import paths
 from emulator.control import Emulator
 from emulator.record import Record

@@ -11,13 +11,14 @@ import typer
 from pulumi.automation import DestroyResult, OnEvent, Stack
 from rich.table import Table
 
-from automation import holders, hospital_data, operation
-from automation.emulated_state import backend, living
-from automation.half_made import clear, roll_back
-from automation.parties import is_counted, name_of, party_of, type_of
-from automation.target import Target
+from automation.stacks import hospital_data, operation
+from automation.stacks.emulated_state import backend, living
+from automation.stacks.recovery import holders
+from automation.stacks.recovery.half_made import clear, roll_back
+from automation.stacks.target import Target
+from automation.stacks.urns import is_counted, name_of, party_of, type_of
+from automation.stacks.view import sentence, stderr
 from automation.ui.outcome import QuestionError, RefusedError
-from automation.view import sentence, stderr
 from emulator.control import Emulator, stacks
 from emulator.fabric.control import Fabric
 from federation.naming import PROJECT

@@ -14,9 +14,9 @@ from pathlib import Path
 from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFoundError
 from pulumi.automation._stack import StackInitMode
 
-from automation.delivery.arm import Arm, Endpoint
-from automation.emulated_state import EmulatedStack
-from automation.engine import Engine
+from automation.stacks.arm import Arm, Endpoint
+from automation.stacks.emulated_state import EmulatedStack
+from automation.stacks.engine import Engine
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError
 from emulator import paths
