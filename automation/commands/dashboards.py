@@ -42,7 +42,7 @@ def pages(
         if party or source or out:
             raise QuestionError("--party, --from and --out belong to `fed dashboards` alone")
         return
-    from automation.operate import local_dashboards  # noqa: PLC0415 slow
+    from automation.operate.dashboards import local as local_dashboards  # noqa: PLC0415 slow
 
     made = local_dashboards.make(
         stack, on, parties=tuple(party or ()), source=source, folder=out, as_json=as_json
@@ -57,7 +57,7 @@ def publish(
     on: Where = On.EMULATOR,
 ) -> None:
     """Publish each audience's dashboard into its own Power BI workspace, as the stack's file says."""
-    from automation.powerbi import publish as powerbi  # noqa: PLC0415 slow
+    from automation.operate.dashboards import publish as powerbi  # noqa: PLC0415 slow
     from automation.stacks.target import ROOT, open_target  # noqa: PLC0415 slow
     from automation.ui.outcome import RefusedError  # noqa: PLC0415
     from federation.stack_file import load_stack  # noqa: PLC0415

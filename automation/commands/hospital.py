@@ -40,7 +40,7 @@ def add(
 
     One that has left comes back with the data that it kept.
     """
-    from automation.delivery import hospital  # noqa: PLC0415 slow
+    from automation.hospitals import membership as hospital  # noqa: PLC0415 slow
 
     hospital.add(
         stack,
@@ -74,7 +74,7 @@ def remove(
 
     Its network, machine and rights go, here and at the centre; its data stay, with nothing that reaches them.
     """
-    from automation.delivery import hospital  # noqa: PLC0415 slow
+    from automation.hospitals import membership as hospital  # noqa: PLC0415 slow
 
     hospital.remove(stack, on, name, delete_data=delete_data, wait_seconds=wait, yes=yes, say=_say)
 
@@ -84,7 +84,7 @@ def list_hospitals(stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_j
     """Show the hospitals of a stack: members, not deployed yet, leaving, or left."""
     from rich.table import Table  # noqa: PLC0415 slow
 
-    from automation.delivery import hospital  # noqa: PLC0415
+    from automation.hospitals import membership as hospital  # noqa: PLC0415
     from automation.stacks.target import open_target  # noqa: PLC0415
     from automation.ui import console as output  # noqa: PLC0415
 

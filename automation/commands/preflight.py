@@ -19,7 +19,8 @@ def command(
 
     import typer  # noqa: PLC0415
 
-    from automation.delivery import placeholders, preflight  # noqa: PLC0415
+    from automation.delivery import placeholders  # noqa: PLC0415
+    from automation.hospitals import preflight  # noqa: PLC0415
     from automation.stacks.where import resource_manager  # noqa: PLC0415
     from emulator import paths  # noqa: PLC0415
     from emulator.arm.tokens import TENANT_ID  # noqa: PLC0415

@@ -23,7 +23,7 @@ def command(
 
     Of each party: subscription, network, VM, storage, peering; containers, enrolment, last report.
     """
-    from automation import show_status  # noqa: PLC0415 slow
+    from automation.operate import show_status  # noqa: PLC0415 slow
     from automation.stacks import deploy  # noqa: PLC0415 slow
     from automation.stacks.target import open_target  # noqa: PLC0415
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from automation.delivery.stack_file import StackFile
+from automation.hospitals.stack_file import StackFile
 from automation.ui.outcome import RefusedError
 from emulator import paths
 from federation.stack_file import stack_file

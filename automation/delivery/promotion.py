@@ -7,7 +7,7 @@ from typing import Any
 
 from automation.delivery.images import Images, from_reference, import_image, registry_of
 from automation.delivery.pins import BEFORE, pinned, require_tried
-from automation.delivery.stack_file import StackFile
+from automation.hospitals.stack_file import StackFile
 from automation.delivery.steps import git_commit
 from automation.stacks.arm import Arm
 from automation.ui.options import On

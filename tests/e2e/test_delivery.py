@@ -81,7 +81,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 def keep_one_hospital(path: Path) -> None:
     """One hospital besides the new one shows all that three would, in a third of the time."""
-    from automation.delivery.stack_file import StackFile  # noqa: PLC0415
+    from automation.hospitals.stack_file import StackFile  # noqa: PLC0415
 
     file = StackFile(path)
     for name in ("cleveland", "va-long-beach"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from automation.delivery.comment import comment, summary
 from automation.delivery.intent_difference import difference, intended
-from automation.delivery.stack_file import StackFile
+from automation.hospitals.stack_file import StackFile
 from automation.stacks import plan as plans
 from automation.stacks.plan import Change, Plan
 

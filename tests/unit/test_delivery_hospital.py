@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from automation.delivery import hospital
-from automation.delivery.stack_file import StackFile
+from automation.hospitals import membership as hospital
+from automation.hospitals.stack_file import StackFile
 from automation.stacks import deploy
 from automation.stacks.plan import Change, Plan
 from automation.ui.options import On

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from automation.commands.images import app
 from automation.delivery import images, promotion
-from automation.delivery.stack_file import StackFile
+from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Arm, Endpoint
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError

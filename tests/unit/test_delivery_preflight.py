@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from automation.delivery.preflight import ACTIONS, Answers, Missing, allows, missing, namespaces
-from automation.delivery.stack_file import StackFile
+from automation.hospitals.preflight import ACTIONS, Answers, Missing, allows, missing, namespaces
+from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Answer
 from federation.parties import Federation, Party, federation
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from automation.delivery.preflight import namespaces
+from automation.hospitals.preflight import namespaces
 from emulator.plugins.azure_native import shapes
 from federation.parties import federation
 from federation.stack_file import load_stack

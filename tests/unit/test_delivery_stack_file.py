@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automation.delivery.address_space import next_free
-from automation.delivery.stack_file import StackFile
+from automation.hospitals.address_space import next_free
+from automation.hospitals.stack_file import StackFile
 from automation.ui.outcome import QuestionError
 from federation.settings import Settings
 from federation.stack_file import load_stack

@@ -17,8 +17,8 @@ import requests
 from azure.core.credentials import AccessToken
 
 from automation.commands import dashboards
-from automation.powerbi import publish
-from automation.powerbi.publish import Publication, publications
+from automation.operate.dashboards import publish
+from automation.operate.dashboards.publish import Publication, publications
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError
 from dashboards.powerbi import project
@@ -142,7 +142,7 @@ def stack(request: pytest.FixtureRequest) -> str:
 def power_bi(monkeypatch: pytest.MonkeyPatch) -> PowerBi:
     found = PowerBi()
     monkeypatch.setattr(requests, "request", found.request)
-    monkeypatch.setattr("automation.powerbi.publish.httpx.request", found.web)
+    monkeypatch.setattr("automation.operate.dashboards.publish.httpx.request", found.web)
     monkeypatch.setattr("fabric_cicd._common._fabric_endpoint.time.sleep", lambda seconds: None)
     for name in STACKS:
         for one in publications(settings(name), STORAGE):
@@ -271,7 +271,7 @@ class TestWhatGoesWrongIsSaid:
         shutil.copytree(project.folder("centre"), tmp_path / "centre")
         platform = tmp_path / "centre/Centre.Report/.platform"
         platform.write_text(platform.read_text().replace('"Report"', '"Notebook"'))
-        monkeypatch.setattr("automation.powerbi.publish.project.folder", lambda audience: tmp_path / audience)
+        monkeypatch.setattr("automation.operate.dashboards.publish.project.folder", lambda audience: tmp_path / audience)
         (one,) = publications(settings("prod"), STORAGE)[:1]
         with pytest.raises(FedError, match="no Report was published"):
             publish.publish(one, "prod", Credential())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from automation import status
+from automation.operate import status
 from automation.operate import health as federation
 from automation.stacks.target import Target
 from automation.ui.console import show as show_table

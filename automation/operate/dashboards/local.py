@@ -3,7 +3,7 @@
 import webbrowser
 from pathlib import Path
 
-from automation.operate import curated
+from automation.operate.dashboards import curated
 from automation.operate.enter import PORTS
 from automation.stacks import deploy
 from automation.stacks.target import open_target

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from automation.delivery.address_space import next_free
-from automation.delivery.stack_file import StackFile
+from automation.hospitals.address_space import next_free
+from automation.hospitals.stack_file import StackFile
 from automation.operate import emulated
 from automation.operate.machines import Centre
 from automation.stacks import deploy, show_plan
