@@ -28,10 +28,9 @@ def command(  # noqa: PLR0917 typer reads the order
 
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
-    from automation.operate import show_status  # noqa: PLC0415 slow
     from automation.machine import system  # noqa: PLC0415 slow
-    from automation.operate import emulated  # noqa: PLC0415
-    from automation.stacks import deploy  # noqa: PLC0415 slow
+    from automation.operate import emulated, show_status  # noqa: PLC0415
+    from automation.stacks import deploy  # noqa: PLC0415
     from automation.stacks.target import open_target  # noqa: PLC0415
 
     target = open_target(stack_name(stack, stack_option), on)

@@ -42,10 +42,10 @@ def command(  # noqa: PLR0917 typer makes options of them
 ) -> None:
     """Compare what is deployed with what the settings intend: ports, data, names; a difference exits 1."""
     from automation.ui.console import show, show_json  # noqa: PLC0415 slow
-    from automation.verify.document import document  # noqa: PLC0415
-    from automation.verify.picture import picture as drawn  # noqa: PLC0415
-    from automation.verify.report import report as written  # noqa: PLC0415
-    from automation.verify.show import tables  # noqa: PLC0415
+    from automation.verify.report.document import document  # noqa: PLC0415
+    from automation.verify.report.html import report as written  # noqa: PLC0415
+    from automation.verify.report.picture import picture as drawn  # noqa: PLC0415
+    from automation.verify.report.terminal import tables  # noqa: PLC0415
 
     if packets and on is On.AZURE:
         raise QuestionError("packets can be opened on the emulator only: on Azure use --inside, or neither")
@@ -72,7 +72,7 @@ def command(  # noqa: PLR0917 typer makes options of them
 
 def _outcome(name: str, on: On, state: Path | None, *, live: bool, packets: bool, inside: bool) -> Any:
     from automation.stacks.target import ROOT, open_target  # noqa: PLC0415 slow
-    from automation.verify.resources import VerifyError  # noqa: PLC0415
+    from automation.verify.facts.resources import VerifyError  # noqa: PLC0415
     from automation.verify.run import Sources, run  # noqa: PLC0415
     from automation.verify.sources import sources  # noqa: PLC0415
     from federation.parties import federation  # noqa: PLC0415

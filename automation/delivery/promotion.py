@@ -7,8 +7,8 @@ from typing import Any
 
 from automation.delivery.images import Images, from_reference, import_image, registry_of
 from automation.delivery.pins import BEFORE, pinned, require_tried
-from automation.hospitals.stack_file import StackFile
 from automation.delivery.steps import git_commit
+from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Arm
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError

@@ -1,6 +1,7 @@
-"""Makes what a first `fed up` will want, while the engine is being built: ``python -m automation.machine.ahead``.
+"""Makes what a first `fed up` will want, while the engine is being built.
 
-Without it the same is made a minute later, when it is asked for; so a failure here is told and stops nothing.
+``python -m automation.machine.ahead``. Without it the same is made a minute later, when it is asked for; so a
+failure here is told and stops nothing.
 """
 
 import asyncio

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from automation.operate import status
 from automation.operate import health as federation
+from automation.operate import status
 from automation.stacks.target import Target
 from automation.ui.console import show as show_table
 from automation.ui.console import show_json, stderr, width

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from automation.verify import dns, identity, matrix, network, posture, services
-from automation.verify.finding import Finding, Kind
-from automation.verify.resources import Deployment
+from automation.verify.access import identity, posture
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import Deployment
+from automation.verify.names import dns, services
+from automation.verify.reach import matrix, network
 from federation.intent import Intent, intent
 from federation.parties import Federation
 
@@ -77,5 +79,5 @@ def _unreadable(resource: str, why: str) -> Finding:
         what=f"{resource} cannot be judged",
         culprit=f"{resource}: {why}",
         why="what it opens is not known, so nothing can be promised",
-        mend="remove it, or teach automation/verify/network.py its effect",
+        mend="remove it, or teach automation/verify/reach/network.py its effect",
     )

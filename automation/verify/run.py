@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from automation.verify import live, packets
 from automation.verify.check import Verification, verify
-from automation.verify.finding import Finding
-from automation.verify.probes import Inside
-from automation.verify.resources import read_export
+from automation.verify.facts.finding import Finding
+from automation.verify.facts.resources import read_export
+from automation.verify.observed import live, packets
+from automation.verify.observed.probes import Inside
 from federation.parties import Federation
 
 T = TypeVar("T")

@@ -5,9 +5,9 @@ from functools import partial
 from automation.operate import machines
 from automation.stacks.target import ROOT, Target
 from automation.ui.outcome import FedError
-from automation.verify import probes
-from automation.verify.live import Deployers
-from automation.verify.packets import Prober
+from automation.verify.observed import probes
+from automation.verify.observed.live import Deployers
+from automation.verify.observed.packets import Prober
 from automation.verify.run import Sources
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError

@@ -19,7 +19,7 @@ import pytest
 from automation.operate import machines
 from automation.stacks.arm import Arm, Endpoint
 from automation.ui.outcome import FedError
-from automation.verify import probes
+from automation.verify.observed import probes
 from automation.verify.run import Outcome, Sources, run
 from emulator.arm.messages import Json
 from emulator.control import Emulator

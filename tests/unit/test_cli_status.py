@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from automation.operate import status
-from automation.operate import health
+from automation.operate import health, status
 from automation.operate.machines import Centre
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import FedError

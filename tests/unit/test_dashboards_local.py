@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from automation.operate.dashboards import curated, local as local_dashboards
+from automation.operate.dashboards import curated
+from automation.operate.dashboards import local as local_dashboards
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError, RefusedError
 from dashboards.local import theme

@@ -271,7 +271,9 @@ class TestWhatGoesWrongIsSaid:
         shutil.copytree(project.folder("centre"), tmp_path / "centre")
         platform = tmp_path / "centre/Centre.Report/.platform"
         platform.write_text(platform.read_text().replace('"Report"', '"Notebook"'))
-        monkeypatch.setattr("automation.operate.dashboards.publish.project.folder", lambda audience: tmp_path / audience)
+        monkeypatch.setattr(
+            "automation.operate.dashboards.publish.project.folder", lambda audience: tmp_path / audience
+        )
         (one,) = publications(settings("prod"), STORAGE)[:1]
         with pytest.raises(FedError, match="no Report was published"):
             publish.publish(one, "prod", Credential())

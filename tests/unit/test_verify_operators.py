@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from automation.verify.controls import CONTROLS
-from automation.verify.operators import Judgement, judge
-from automation.verify.resources import Resource, key_of
+from automation.verify.access.operators import Judgement, judge
+from automation.verify.facts.resources import Resource, key_of
+from automation.verify.report.controls import CONTROLS
 from federation.parties import federation
 from federation.stack_file import load_stack
 from infra.rights import Right, rights

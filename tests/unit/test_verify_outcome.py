@@ -15,17 +15,17 @@ from verify_mutations import MUTATIONS, with_rule
 
 import policies.check  # noqa: F401 fills RULES
 from automation.operate.machines import Ran
-from automation.verify import live, packets, probes
 from automation.verify.check import Verification, verify
-from automation.verify.controls import CONTROLS
-from automation.verify.document import document
-from automation.verify.finding import Kind
-from automation.verify.packets import SOMEWHERE
-from automation.verify.picture import picture
-from automation.verify.report import report
-from automation.verify.resources import VerifyError, read_export
+from automation.verify.facts.finding import Kind
+from automation.verify.facts.resources import VerifyError, read_export
+from automation.verify.observed import live, packets, probes
+from automation.verify.observed.packets import SOMEWHERE
+from automation.verify.report.controls import CONTROLS
+from automation.verify.report.document import document
+from automation.verify.report.html import report
+from automation.verify.report.picture import picture
+from automation.verify.report.terminal import tables
 from automation.verify.run import Outcome, Sources, run
-from automation.verify.show import tables
 from emulator.fabric.probe import Probe, Target
 from policies.rule import RULES
 

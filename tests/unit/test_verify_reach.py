@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from verify_deployment import deployment, intended, parties
 
 from automation.verify.check import subscriptions, verify
-from automation.verify.gates import Gates
-from automation.verify.network import INBOUND, PROTOCOLS, topology
-from automation.verify.ports import EVERY, Ports, difference, intersection, ports, text, union
-from automation.verify.resources import Deployment, Resource
-from automation.verify.spots import spots
+from automation.verify.facts.resources import Deployment, Resource
+from automation.verify.reach.gates import Gates
+from automation.verify.reach.network import INBOUND, PROTOCOLS, topology
+from automation.verify.reach.ports import EVERY, Ports, difference, intersection, ports, text, union
+from automation.verify.reach.spots import spots
 
 MOST = 60
 RANGES = st.tuples(st.integers(0, MOST), st.integers(0, MOST)).map(lambda r: (min(r), max(r)))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from verify_deployment import exported
 
-from automation.verify.arm_template import UNKNOWN, from_export, from_preview
-from automation.verify.resources import VerifyError
-from automation.verify.scan import Failed, Suppression, scan, summary, suppressions
+from automation.verify.facts.resources import VerifyError
+from automation.verify.scan.arm_template import UNKNOWN, from_export, from_preview
+from automation.verify.scan.checkov import Failed, Suppression, scan, summary, suppressions
 
 CENTRE = "20000000-0000-4000-8000-000000000000"
 CLEVELAND = "20000000-0000-4000-8000-000000000001"

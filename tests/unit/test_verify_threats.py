@@ -6,7 +6,7 @@ import re
 import pytest
 from program_graph import ROOT
 
-from automation.verify.controls import CONTROLS
+from automation.verify.report.controls import CONTROLS
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)))

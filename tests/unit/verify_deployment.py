@@ -16,7 +16,7 @@ import program_graph
 from program_graph import ROOT, provider_name
 from pulumi.runtime import mocks, rpc
 
-from automation.verify.resources import Deployment, read_export
+from automation.verify.facts.resources import Deployment, read_export
 from emulator.plugins.azure_native import shapes
 from federation.intent import Intent, intent
 from federation.parties import Federation, federation

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from automation.verify.finding import Kind
+from automation.verify.facts.finding import Kind
 
 Export = dict[str, Any]
 Change = Callable[[Export], None]

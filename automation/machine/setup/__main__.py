@@ -1,4 +1,6 @@
-"""Make ``.venv`` and the engine ready: ``python -m automation.machine.setup [--no-engine] [--dev] [--machines]``.
+"""Make ``.venv`` and the engine ready.
+
+``python -m automation.machine.setup [--no-engine] [--dev] [--machines]``
 
 Exit codes: 0 ready, 3 something is missing that only a person can mend, 130 interrupted.
 """

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
-from automation.verify.finding import Finding, Kind
-from automation.verify.network import Topology
-from automation.verify.resources import Deployment, Resource, key_of, reference
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import Deployment, Resource, key_of, reference
+from automation.verify.reach.network import Topology
 from federation.intent import Intent, Service
 from policies.addresses import is_internal
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from automation.verify.finding import Finding, Kind
-from automation.verify.resources import AZURE, Resource, key_of, subscription_of
-from automation.verify.roles import ROLES, role_guid
+from automation.verify.access.roles import ROLES, role_guid
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import AZURE, Resource, key_of, subscription_of
 from infra.rights import Right
 from infra.roles import CONDITION_VERSION
 from infra.roles import ROLES as GIVEN
@@ -147,5 +147,5 @@ def _stranger(assignment: Resource) -> Finding:
         why="it reaches everything in there; on a whole subscription only the deploying identities of "
         "./fed bootstrap and the people who run it may hold roles, and none that opens data",
         mend="delete the role assignment, or give the role on what it is for; a role that only runs a "
-        "subscription can be described in automation/verify/roles.py",
+        "subscription can be described in automation/verify/access/roles.py",
     )

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from automation.verify.finding import Finding, Kind
-from automation.verify.network import Topology
-from automation.verify.resources import Deployment, Resource, key_of
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import Deployment, Resource, key_of
+from automation.verify.reach.network import Topology
 
 PROOF = "graph"
 

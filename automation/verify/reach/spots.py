@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from automation.verify.network import Interface, Interval, Rule, Side, Subnet, Topology
+from automation.verify.reach.network import Interface, Interval, Rule, Side, Subnet, Topology
 from federation.intent import INTERNET, Intent, Place
 from policies.addresses import is_internal
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from automation.verify.network import Group, Interval, Rule, Topology
-from automation.verify.ports import EVERY, NONE, Ports, difference, intersection, union
-from automation.verify.spots import Spot
+from automation.verify.reach.network import Group, Interval, Rule, Topology
+from automation.verify.reach.ports import EVERY, NONE, Ports, difference, intersection, union
+from automation.verify.reach.spots import Spot
 
 
 @dataclass(frozen=True, kw_only=True)

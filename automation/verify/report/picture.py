@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from automation.verify.check import Verification
-from automation.verify.documents import render
-from automation.verify.matrix import Cell
-from automation.verify.ports import Ports, difference, text
-from automation.verify.spots import Spot
+from automation.verify.reach.matrix import Cell
+from automation.verify.reach.ports import Ports, difference, text
+from automation.verify.reach.spots import Spot
+from automation.verify.report.rendering import render
 
 MOST_DRAWN: Final = 8
 PER_ROW: Final = 4

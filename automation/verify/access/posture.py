@@ -7,8 +7,8 @@ before the rule.
 from collections.abc import Mapping
 from typing import Any
 
-from automation.verify.finding import Finding, Kind
-from automation.verify.resources import Deployment, Resource
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import Deployment, Resource
 from policies.check import Broken, broken
 from policies.planned import Planned
 from policies.rule import Level

@@ -6,7 +6,7 @@ https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 from dataclasses import dataclass
 from typing import Final
 
-from automation.verify.resources import Resource
+from automation.verify.facts.resources import Resource
 
 LIST, READ, WRITE, DELETE = "list", "read", "write", "delete"
 READ_TABLES = "read the dashboard's tables in"

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
-from automation.verify.resources import AZURE, VerifyError
+from automation.verify.facts.resources import AZURE, VerifyError
 from emulator.plugins.azure_native import shapes
 from emulator.plugins.azure_native.shape import Shape
 from engine.wire import SIGNATURE, UNKNOWN_STRINGS

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from automation.operate.machines import Ran
-from automation.verify import dns, identity
+from automation.verify.access import identity
+from automation.verify.access.roles import DELETE, LIST, READ, WRITE
 from automation.verify.check import Verification
-from automation.verify.finding import Finding, Kind
-from automation.verify.resources import Resource, VerifyError, key_of, reference
-from automation.verify.roles import DELETE, LIST, READ, WRITE
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import Resource, VerifyError, key_of, reference
+from automation.verify.names import dns
 
 PROOF: Final = "inside"
 ACTIONS: Final = (LIST, READ, WRITE, DELETE)

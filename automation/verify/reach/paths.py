@@ -7,8 +7,8 @@ assumed to be the worst.
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from automation.verify.network import Peering, Route, Subnet, Topology
-from automation.verify.spots import OUTSIDE, Spot
+from automation.verify.reach.network import Peering, Route, Subnet, Topology
+from automation.verify.reach.spots import OUTSIDE, Spot
 
 MOST_HOPS = 4
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from automation.verify.controls import CONTROLS
-from automation.verify.matrix import Cell
-from automation.verify.packets import Attempt
-from automation.verify.ports import text
+from automation.verify.observed.packets import Attempt
+from automation.verify.reach.matrix import Cell
+from automation.verify.reach.ports import text
+from automation.verify.report.controls import CONTROLS
 from automation.verify.run import Outcome
 
 

@@ -2,11 +2,11 @@
 
 from markupsafe import Markup
 
-from automation.verify.document import document
-from automation.verify.documents import render
-from automation.verify.picture import picture
+from automation.verify.report.document import document
+from automation.verify.report.picture import picture
+from automation.verify.report.rendering import render
+from automation.verify.report.terminal import sentence
 from automation.verify.run import Outcome
-from automation.verify.show import sentence
 
 
 def report(outcome: Outcome) -> str:

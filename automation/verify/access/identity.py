@@ -9,9 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from automation.verify.finding import Finding, Kind
-from automation.verify.resources import Deployment, Resource, key_of
-from automation.verify.roles import (
+from automation.verify.access.roles import (
     BLOB_CONTRIBUTOR,
     BLOB_READER,
     BY_NAME,
@@ -23,6 +21,8 @@ from automation.verify.roles import (
     Role,
     role_guid,
 )
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import Deployment, Resource, key_of
 from federation.curated import CURATED_ONLY
 from federation.intent import Intent
 
@@ -283,7 +283,7 @@ def _unknown_role(label: str, holder: str) -> Finding:
         what=f"{holder} has a role whose effect is not known here",
         culprit=label,
         why="it may allow anything",
-        mend="delete the role assignment, or describe the role in automation/verify/roles.py",
+        mend="delete the role assignment, or describe the role in automation/verify/access/roles.py",
     )
 
 

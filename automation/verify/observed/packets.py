@@ -10,9 +10,9 @@ from ipaddress import IPv4Address
 from typing import Final, Protocol
 
 from automation.verify.check import Verification
-from automation.verify.finding import Finding, Kind
-from automation.verify.matrix import Cell
-from automation.verify.spots import Spot
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.reach.matrix import Cell
+from automation.verify.reach.spots import Spot
 from emulator.fabric.probe import Probe, Target
 
 PROOF = "packets"

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from automation.verify import operators
-from automation.verify.finding import Finding, Kind
-from automation.verify.resources import AZURE, Deployment, Resource, VerifyError, checksum, key_of
+from automation.verify.access import operators
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.resources import AZURE, Deployment, Resource, VerifyError, checksum, key_of
 from emulator.plugins.azure_native import shapes
 from emulator.plugins.azure_native.shape import Shape
 from federation.parties import Federation

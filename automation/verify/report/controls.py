@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from automation.verify.finding import Finding
+from automation.verify.facts.finding import Finding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Checkov over the rendered templates: an opinion that nobody here wrote, with our answers to it in one file.
 
-Checkov runs from an environment of its own (checkov/requirements.txt, pinned with hashes), because it needs
-other versions of what this project uses.
+Checkov runs from an environment of its own (environment/requirements.txt, pinned with hashes), because it
+needs other versions of what this project uses.
 """
 
 import json
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from automation.verify.arm_template import Template
-from automation.verify.resources import VerifyError
+from automation.verify.facts.resources import VerifyError
+from automation.verify.scan.arm_template import Template
 
-FOLDER = Path(__file__).parent / "checkov"
+FOLDER = Path(__file__).parent / "environment"
 PATIENCE = 300
 
 

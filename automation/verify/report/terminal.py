@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from automation.verify.document import document
-from automation.verify.finding import Finding, Kind
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.report.document import document
 from automation.verify.run import Outcome
 
 _COLOURS = {Kind.OPEN: "bold red", Kind.UNKNOWN: "red", Kind.WEAKENED: "yellow", Kind.MISSING: "yellow"}

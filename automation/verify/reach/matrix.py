@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from automation.verify.finding import Finding, Kind
-from automation.verify.gates import Gates, Passage
-from automation.verify.mends import mends
-from automation.verify.network import INBOUND, OUTBOUND, PROTOCOLS, Topology
-from automation.verify.paths import Path, Paths
-from automation.verify.ports import EVERY, NONE, Ports, difference, intersection, text, union
-from automation.verify.spots import Spot, spots
+from automation.verify.facts.finding import Finding, Kind
+from automation.verify.reach.gates import Gates, Passage
+from automation.verify.reach.group_differences import mends
+from automation.verify.reach.network import INBOUND, OUTBOUND, PROTOCOLS, Topology
+from automation.verify.reach.paths import Path, Paths
+from automation.verify.reach.ports import EVERY, NONE, Ports, difference, intersection, text, union
+from automation.verify.reach.spots import Spot, spots
 from federation.intent import INTERNET, Intent
 
 PROOF = "graph"

@@ -11,8 +11,8 @@ from functools import cached_property
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any, Final
 
-from automation.verify.ports import EVERY, Ports, ports
-from automation.verify.resources import Deployment, Resource, key_of, reference
+from automation.verify.facts.resources import Deployment, Resource, key_of, reference
+from automation.verify.reach.ports import EVERY, Ports, ports
 
 INBOUND: Final = "Inbound"
 OUTBOUND: Final = "Outbound"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from automation.verify.finding import Finding
+from automation.verify.facts.finding import Finding
 
 AZURE: Final = "azure-native:"
 

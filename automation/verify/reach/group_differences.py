@@ -6,7 +6,7 @@ into "rule deny-outbound-everything-else is gone".
 
 from collections.abc import Iterator
 
-from automation.verify.network import Group, Rule, Topology
+from automation.verify.reach.network import Group, Rule, Topology
 from federation.intent import Intent
 from federation.security_rules import SecurityRule, security_rules
 

@@ -1,0 +1,1 @@
+"""Who resolves which name to where, and what is served at private endpoints."""

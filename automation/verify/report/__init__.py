@@ -1,0 +1,1 @@
+"""What a verification says: tables on a terminal, JSON, the report and its picture."""

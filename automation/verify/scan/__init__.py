@@ -1,0 +1,1 @@
+"""Checkov's opinion of the same deployment, as ARM templates."""
