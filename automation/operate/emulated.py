@@ -1,7 +1,5 @@
 """Brings an emulated stack to life: machines run, hospitals have their data, all enrol."""
 
-import base64
-import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from automation.operate import data
 from automation.operate.machines import Centre
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError, RefusedError
@@ -17,9 +16,7 @@ from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
 from emulator.snapshots import Snapshots
 from federation.parties import CENTRE
-from workloads.data import heart_data
 
-DATA = "heart.csv"
 READY_SECONDS = 600.0
 """The first time, the images' Python environments are made; afterwards a few seconds are enough."""
 _POLL_SECONDS = 0.5
@@ -51,12 +48,7 @@ def bring_up(target: Target, outputs: Mapping[str, Any]) -> None:
             f"{', '.join(missing)} (./fed images promote {target.name} ..., then ./fed up {target.name})."
         )
         return
-    began = time.monotonic()
-    seeded = seed(fabric, outputs)
-    if seeded:
-        stderr.print(f"fed: demonstration data uploaded for {', '.join(seeded)}")
-    _wait_until_registered(Centre.of(target.arm(), outputs), set(outputs["hospitals"]))
-    stderr.print(f"fed: every hospital is registered, {time.monotonic() - began:.0f} s after its upload")
+    _enrol(target, fabric, outputs)
 
 
 def running_fabric(target: Target) -> Fabric:
@@ -76,41 +68,51 @@ def missing_images(target: Target, fabric: Fabric, outputs: Mapping[str, Any]) -
     return [name for name, digest in sorted(pinned) if not held.has(f"{server}/{name}@{digest}")]
 
 
-def seed(fabric: Fabric, outputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Upload the public demonstration data of the hospitals that have some, each into its own container.
+def _enrol(target: Target, fabric: Fabric, outputs: Mapping[str, Any]) -> None:
+    """Give the demonstration's hospitals their data and wait for every hospital that has some."""
+    began = time.monotonic()
+    seeded = data.seed(fabric, outputs)
+    if seeded.uploaded:
+        stderr.print(f"fed: demonstration data uploaded for {', '.join(seeded.uploaded)}")
+    if seeded.own:
+        stderr.print(f"fed: {', '.join(seeded.own)}: data of their own are there and were not touched")
+    without = dict.fromkeys(seeded.empty, "its container `data` is empty")
+    without |= _wait_until_registered(
+        Centre.of(target.arm(), outputs), set(outputs["hospitals"]) - without.keys(), set(seeded.own)
+    )
+    for name, why in without.items():
+        stderr.print(
+            f"fed: {name} takes no part in training: {escape(why)}\n"
+            f"     Fix: ./fed data put --party {name} FILE --stack {target.name}"
+        )
+    if len(without) < len(outputs["hospitals"]):
+        which = "every other hospital" if without else "every hospital"
+        stderr.print(f"fed: {which} is registered, {time.monotonic() - began:.0f} s after its upload")
 
-    Stands for what a hospital does itself; nobody else ever has the right. Returns the hospitals.
+
+def _wait_until_registered(centre: Centre, hospitals: set[str], own_data: set[str]) -> dict[str, str]:
+    """Wait until the hospitals are registered at the server.
+
+    A hospital of `own_data` whose VM refuses its data is not waited for: returned with the reason. Raises
+    FedError that names who did not register, and why.
     """
-    known = tuple(name for name in outputs["hospitals"] if name in heart_data.PATIENTS)
-    for name in known:
-        account = outputs["hospitals"][name]["storageAccount"]
-        container = f"{account}/blobServices/default/containers/data"
-        fabric.upload(container, DATA, heart_data.seed(name))
-    return known
-
-
-def foreign_blobs(fabric: Fabric, hospital: str, container: str) -> list[str]:
-    """Return the names of what is in a hospital's container besides the data that `seed` puts there."""
-    ours = {DATA: _md5(heart_data.seed(hospital))} if hospital in heart_data.PATIENTS else {}
-    return sorted(name for name, md5 in fabric.blobs(container).items() if ours.get(name) != md5)
-
-
-def _md5(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-
-
-def _wait_until_registered(centre: Centre, hospitals: set[str]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     with stderr.status("hospitals enrol") as status:
         while True:
             missing = _missing(centre, hospitals)
-            if not missing:
-                return
+            refused = {name: why for name, why in missing.items() if name in own_data and _of_data(why)}
+            if missing.keys() == refused.keys():
+                return refused
             words = "; ".join(f"{name}: {why}" for name, why in missing.items())
             status.update(escape(f"hospitals enrol: {words}"))  # hospitals say why
             if time.monotonic() > deadline:
                 raise FedError(f"not every hospital is registered after {READY_SECONDS:.0f} s: {words}")
             time.sleep(_POLL_SECONDS)
+
+
+def _of_data(reason: str) -> bool:
+    """Whether a hospital's reason is its data (`decide` in container_server/hospital/state.py)."""
+    return reason.startswith("data: ") and reason != "data: not looked at yet"
 
 
 def _missing(centre: Centre, hospitals: set[str]) -> dict[str, str]:

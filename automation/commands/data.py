@@ -1,0 +1,90 @@
+"""`fed data`: a hospital's data on the emulator, and the check of a file anywhere."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.outcome import Code
+
+if TYPE_CHECKING:
+    from automation.operate.data import Checked
+    from emulator.fabric.control import Fabric
+
+PANEL = "Work"
+app = typer.Typer(help="Check a hospital's data, upload them, or list them.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Named like its data set: heart.csv.")]
+Party = Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")]
+InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
+
+
+@app.command()
+def check(file: File, as_json: Json = False) -> None:
+    """Check a file as the hospital's VM does after an upload; needs no deployment. Exit code 1: refused."""
+    from automation.operate import data  # noqa: PLC0415
+    from automation.ui import output  # noqa: PLC0415 slow
+
+    checked = data.check(file)
+    if as_json:
+        output.show_json({**vars(checked), "complaints": list(checked.complaints)})
+    else:
+        typer.echo(_words(checked))
+        for complaint in checked.complaints:
+            typer.echo(f"  {complaint}")
+    raise typer.Exit(Code.NO if checked.complaints else Code.DONE)
+
+
+@app.command()
+def put(file: File, party: Party, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
+    """Check a file and upload it into a hospital's container `data`, as the hospital itself would."""
+    from automation.operate import data  # noqa: PLC0415 slow
+
+    checked, changed = data.put(*_open(stack, on, party), file)
+    typer.echo(f"{_words(checked)}\n{'uploaded for' if changed else 'already there, unchanged, at'} {party}")
+
+
+@app.command("list")
+def list_data(
+    party: Party, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False
+) -> None:
+    """List what a hospital's container `data` holds, with checksums (MD5)."""
+    from automation.operate import data  # noqa: PLC0415
+    from automation.ui import output  # noqa: PLC0415 slow
+
+    found = data.listing(*_open(stack, on, party))
+    if as_json:
+        output.show_json(found)
+    elif not found:
+        typer.echo(f"{party}: empty. Fix: ./fed data put --party {party} FILE")
+    else:
+        for name, md5 in found.items():
+            typer.echo(f"{md5}  {name}")
+
+
+def _open(stack: str, on: On, party: str) -> "tuple[Fabric, str]":
+    from automation.operate import data  # noqa: PLC0415
+    from automation.operate.emulated import running_fabric  # noqa: PLC0415
+    from automation.stacks import deploy  # noqa: PLC0415 slow
+    from automation.stacks.target import open_target  # noqa: PLC0415
+    from automation.ui.outcome import RefusedError  # noqa: PLC0415
+
+    if on is On.AZURE:
+        raise RefusedError(
+            f"on Azure only {party} itself can reach its account, which has no public front\n"
+            "Fix: the hospital uploads from its own network, see docs/hospital.md"
+        )
+    target = open_target(stack, on)
+    return running_fabric(target), data.container_of(deploy.outputs(target), party)
+
+
+def _words(checked: "Checked") -> str:
+    if checked.complaints:
+        return f"{checked.name}: refused"
+    rows = (
+        "no description of such a data set, taken as it is"
+        if checked.rows is None
+        else f"{checked.rows} rows"
+    )
+    return f"{checked.name}: {rows}, SHA-256 {checked.sha256}"

@@ -1,0 +1,114 @@
+"""Hospitals' data on the emulator: what each container `data` holds, and how a file gets there.
+
+On Azure only the hospital itself can look into its account or write to it (docs/hospital.md): nothing here
+does that for it.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automation.ui.outcome import QuestionError, RefusedError
+from emulator.fabric.control import Fabric
+from workloads.container_server.container_server.hospital import dataset_check
+from workloads.data import heart_data
+
+DEMONSTRATION = "heart.csv"
+
+Outputs = Mapping[str, Any]
+"""A stack's outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded:
+    """What `seed` found, as names of hospitals: each is in one of the three, or has the demonstration."""
+
+    uploaded: tuple[str, ...]
+    own: tuple[str, ...]
+    """They keep data that this program did not make."""
+    empty: tuple[str, ...]
+    """Nothing is there, and there is no demonstration data of that name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A file compared with the description of its data set."""
+
+    name: str
+    rows: int | None
+    """None for a file that no description exists for: it is taken as it is."""
+    complaints: tuple[str, ...]
+    sha256: str
+
+
+def container_of(outputs: Outputs, hospital: str) -> str:
+    """Return the ARM id of a hospital's container `data`; raise QuestionError for an unknown hospital."""
+    if hospital not in outputs["hospitals"]:
+        known = ", ".join(outputs["hospitals"])
+        raise QuestionError(f"there is no hospital {hospital!r}: the stack has {known}")
+    return f"{outputs['hospitals'][hospital]['storageAccount']}/blobServices/default/containers/data"
+
+
+def seed(fabric: Fabric, outputs: Outputs) -> Seeded:
+    """Upload the public demonstration data to the containers that are empty; touch nothing else."""
+    held = {name: fabric.blobs(container_of(outputs, name)) for name in outputs["hospitals"]}
+    has_demonstration = [name for name in held if name in heart_data.PATIENTS]
+    uploaded = tuple(name for name in has_demonstration if not held[name])
+    for name in uploaded:
+        fabric.upload(container_of(outputs, name), DEMONSTRATION, heart_data.seed(name))
+    return Seeded(
+        uploaded=uploaded,
+        own=tuple(name for name in held if foreign(name, held[name])),
+        empty=tuple(name for name in held if not held[name] and name not in uploaded),
+    )
+
+
+def foreign(hospital: str, blobs: Mapping[str, str]) -> list[str]:
+    """Return the names of blobs (name -> MD5 in base64) that are not the demonstration data of a hospital."""
+    ours = (
+        {DEMONSTRATION: _md5(heart_data.seed(hospital))} if hospital in heart_data.PATIENTS and blobs else {}
+    )
+    return sorted(name for name, md5 in blobs.items() if ours.get(name) != md5)
+
+
+def check(file: Path) -> Checked:
+    """Compare a file with its data set's description, as the hospital's own VM does after an upload."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise QuestionError(f"{file} cannot be read: {error.strerror}") from error
+    rows, complaints = dataset_check.check(file.name, content)
+    return Checked(
+        name=file.name,
+        rows=rows,
+        complaints=tuple(complaints),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def put(fabric: Fabric, container: str, file: Path) -> tuple[Checked, bool]:
+    """Check a file, then upload it into a container `data` (its ARM id) under its own name.
+
+    Returns what was checked and whether the container changed. Raises RefusedError for a file that the
+    hospital's VM would refuse.
+    """
+    checked = check(file)
+    if checked.complaints:
+        raise RefusedError(
+            f"{file} was not uploaded: the hospital's VM would not take it\n  "
+            + "\n  ".join(checked.complaints)
+            + f"\nFix: correct the file, then ./fed data check {file}"
+        )
+    return checked, fabric.upload(container, file.name, file.read_bytes())
+
+
+def listing(fabric: Fabric, container: str) -> dict[str, str]:
+    """Return the blobs of a container `data` (its ARM id), each with its MD5 in hexadecimal digits."""
+    return {name: base64.b64decode(md5).hex() for name, md5 in sorted(fabric.blobs(container).items())}
+
+
+def _md5(content: bytes) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
