@@ -9,8 +9,8 @@ from automation.ui.options import DEFAULT_STACK, Json, On, Where
 from automation.ui.outcome import Code
 
 if TYPE_CHECKING:
-    from automation.operate.data import Checked
     from emulator.fabric.control import Fabric
+    from workloads.container_server.container_server.hospital.dataset_check import Checked
 
 PANEL = "Work"
 app = typer.Typer(help="Check a hospital's data, upload them, or list them.", no_args_is_help=True)
@@ -28,11 +28,11 @@ def check(file: File, as_json: Json = False) -> None:
 
     checked = data.check(file)
     if as_json:
-        output.show_json({**vars(checked), "complaints": list(checked.complaints)})
+        output.show_json(
+            {"rows": checked.rows, "complaints": list(checked.complaints), "notes": list(checked.notes)}
+        )
     else:
-        typer.echo(_words(checked))
-        for complaint in checked.complaints:
-            typer.echo(f"  {complaint}")
+        typer.echo(_words(file, checked))
     raise typer.Exit(Code.NO if checked.complaints else Code.DONE)
 
 
@@ -42,7 +42,8 @@ def put(file: File, party: Party, stack: InStack = DEFAULT_STACK, on: Where = On
     from automation.operate import data  # noqa: PLC0415 slow
 
     checked, changed = data.put(*_open(stack, on, party), file)
-    typer.echo(f"{_words(checked)}\n{'uploaded for' if changed else 'already there, unchanged, at'} {party}")
+    typer.echo(_words(file, checked))
+    typer.echo(f"{'uploaded for' if changed else 'already there, unchanged, at'} {party}")
 
 
 @app.command("list")
@@ -79,12 +80,8 @@ def _open(stack: str, on: On, party: str) -> "tuple[Fabric, str]":
     return running_fabric(target), data.container_of(deploy.outputs(target), party)
 
 
-def _words(checked: "Checked") -> str:
-    if checked.complaints:
-        return f"{checked.name}: refused"
-    rows = (
-        "no description of such a data set, taken as it is"
-        if checked.rows is None
-        else f"{checked.rows} rows"
+def _words(file: Path, checked: "Checked") -> str:
+    verdict = (
+        "refused" if checked.complaints else "not checked" if checked.rows is None else f"{checked.rows} rows"
     )
-    return f"{checked.name}: {rows}, SHA-256 {checked.sha256}"
+    return "\n  ".join((f"{file.name}: {verdict}", *checked.complaints, *checked.notes))

@@ -14,6 +14,7 @@ from typing import Any
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.fabric.control import Fabric
 from workloads.container_server.container_server.hospital import dataset_check
+from workloads.container_server.container_server.hospital.dataset_check import Checked
 from workloads.data import heart_data
 
 DEMONSTRATION = "heart.csv"
@@ -31,17 +32,6 @@ class Seeded:
     """They keep data that this program did not make."""
     empty: tuple[str, ...]
     """Nothing is there, and there is no demonstration data of that name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checked:
-    """A file compared with the description of its data set."""
-
-    name: str
-    rows: int | None
-    """None for a file that no description exists for: it is taken as it is."""
-    complaints: tuple[str, ...]
-    sha256: str
 
 
 def container_of(outputs: Outputs, hospital: str) -> str:
@@ -76,23 +66,13 @@ def foreign(hospital: str, blobs: Mapping[str, str]) -> list[str]:
 
 def check(file: Path) -> Checked:
     """Compare a file with its data set's description, as the hospital's own VM does after an upload."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise QuestionError(f"{file} cannot be read: {error.strerror}") from error
-    rows, complaints = dataset_check.check(file.name, content)
-    return Checked(
-        name=file.name,
-        rows=rows,
-        complaints=tuple(complaints),
-        sha256=hashlib.sha256(content).hexdigest(),
-    )
+    return dataset_check.check(file.name, _content(file))
 
 
 def put(fabric: Fabric, container: str, file: Path) -> tuple[Checked, bool]:
     """Check a file, then upload it into a container `data` (its ARM id) under its own name.
 
-    Returns what was checked and whether the container changed. Raises RefusedError for a file that the
+    Returns what was found and whether the container changed. Raises RefusedError for a file that the
     hospital's VM would refuse.
     """
     checked = check(file)
@@ -102,12 +82,19 @@ def put(fabric: Fabric, container: str, file: Path) -> tuple[Checked, bool]:
             + "\n  ".join(checked.complaints)
             + f"\nFix: correct the file, then ./fed data check {file}"
         )
-    return checked, fabric.upload(container, file.name, file.read_bytes())
+    return checked, fabric.upload(container, file.name, _content(file))
 
 
 def listing(fabric: Fabric, container: str) -> dict[str, str]:
     """Return the blobs of a container `data` (its ARM id), each with its MD5 in hexadecimal digits."""
     return {name: base64.b64decode(md5).hex() for name, md5 in sorted(fabric.blobs(container).items())}
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise QuestionError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _md5(content: bytes) -> str:

@@ -1,6 +1,7 @@
 """A hospital's data reaches its client only when its shape is right, and complaints never quote a patient."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ def text(*rows: str, header: str = HEADER) -> bytes:
 class TestShape:
     @pytest.mark.parametrize("hospital", heart_data.PATIENTS)
     def test_every_hospital_of_the_demonstration_is_right(self, hospital: str) -> None:
-        assert check("heart.csv", heart_data.seed(hospital)) == (heart_data.PATIENTS[hospital], [])
+        seed = heart_data.seed(hospital)
+        found = check("heart.csv", seed)
+        assert (found.rows, found.complaints, found.content) == (heart_data.PATIENTS[hospital], (), seed)
 
     def test_the_description_has_the_columns_that_the_seed_writes(self) -> None:
         description = description_of("heart.csv")
@@ -32,20 +35,29 @@ class TestShape:
         assert tuple(description["columns"]) == heart_data.COLUMNS
 
     def test_a_file_nobody_described_is_taken_as_it_is(self) -> None:
-        assert check("notes.txt", b"\xff") == (None, [])
+        found = check("notes.txt", b"\xff")
+        assert (found.rows, found.complaints, found.content) == (None, (), b"\xff")
 
     @pytest.mark.parametrize(
         ("content", "complaint"),
         [
             (b"", "heart.csv: empty"),
-            (b"\xff\xfe", "not UTF-8 text"),
+            (b"PK\3\4\0\0", "heart.csv: not a text file (is it a spreadsheet? save it as CSV)"),
+            (b'"age\n', "heart.csv: not a CSV file (a quotation mark"),
             (text(*ROWS, header=HEADER.replace("chol,", "")), "column chol is missing"),
             (text(*ROWS, header=HEADER.replace("age", "Alter")), "column age is missing"),
             (text(*ROWS, header=HEADER + ",name"), "1 column(s) that the description does not have"),
             (text(ROWS[0] + ",7", *ROWS[1:]), "line 2: 16 fields, expected 15"),
             (text("x" + ROWS[0], *ROWS[1:]), "line 2, column age: not a number"),
             (text("1" + ROWS[0], *ROWS[1:]), "line 2, column age: outside 0 to 120"),
-            (text("nan" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: outside 0 to 120"),
+            (text("1e999" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: outside 0 to 120"),
+            (text("nan" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: empty, but it may not be missing"),
+            (text("6_3" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: not a number"),
+            (text("\u0666\u0663" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: not a number"),
+            (
+                text(*(f"{row},1" for row in ROWS), header=f"{HEADER},disease"),
+                "column disease is there 2 times",
+            ),
             (text(ROWS[0][2:], *ROWS[1:]), "line 2, column age: empty, but it may not be missing"),
             (text(*ROWS[:10]), "10 rows, at least 20 are needed"),
             (text(*(row for row in ROWS if row.endswith("train"))), "column split is never test"),
@@ -53,22 +65,71 @@ class TestShape:
         ],
     )
     def test_each_fault_is_named(self, content: bytes, complaint: str) -> None:
-        _, complaints = check("heart.csv", content)
-        assert complaint in "; ".join(complaints)
+        assert complaint in "; ".join(check("heart.csv", content).complaints)
 
     def test_a_wrong_file_is_not_described_at_length(self) -> None:
-        _, complaints = check("heart.csv", text(*["x" + row for row in ROWS]))
-        assert len(complaints) == MOST_COMPLAINTS
+        assert len(check("heart.csv", text(*["x" + row for row in ROWS])).complaints) == MOST_COMPLAINTS
 
     def test_no_value_of_a_patient_is_quoted(self) -> None:
         patient = "Mrs Kovacs 1951"
         for content in (text(ROWS[0].replace(",", f",{patient}", 1), *ROWS[1:]), text(header=patient)):
-            assert patient not in "; ".join(check("heart.csv", content)[1])
+            found = check("heart.csv", content)
+            assert found.complaints
+            assert patient not in "; ".join((*found.complaints, *found.notes))
 
     @settings(max_examples=200, deadline=None)
     @given(content=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
     def test_any_bytes_get_an_answer_and_never_pass(self, content: bytes) -> None:
-        assert check("heart.csv", content)[1]
+        assert check("heart.csv", content).complaints
+
+
+class TestDirt:
+    """What spreadsheets and statistics programs do to a table is undone where it means one thing only."""
+
+    @pytest.mark.parametrize(
+        ("content", "note"),
+        [
+            (b"\xef\xbb\xbf" + GOOD, "a byte-order mark was removed"),
+            (GOOD.decode().encode("utf-16"), "the file is UTF-16"),
+            (GOOD.replace(b",", b";"), "separated by semicolons"),
+            (GOOD.replace(b",", b";").replace(b".", b","), "separated by semicolons"),
+            (GOOD.replace(b",", b"\t"), "separated by tabs"),
+            (GOOD.replace(b",", b", "), "spaces around names or values were removed"),
+            (GOOD.replace(b"\n", b"\r\n") + b"\r\n,,\r\n", ""),
+            (GOOD.replace(b",,", b",NA,").replace(b",,", b",NaN,"), ""),
+            (GOOD.replace(b",0,t", b",0.0,t").replace(b",1,t", b",1.0,t"), ""),
+            (("\n".join(",".join(reversed(row.split(","))) for row in (HEADER, *ROWS))).encode(), ""),
+        ],
+    )
+    def test_the_client_gets_the_same_table(self, content: bytes, note: str) -> None:
+        found = check("heart.csv", content)
+        assert found.complaints == ()
+        assert found.content == GOOD
+        assert note in "; ".join(found.notes)
+        assert bool(note) == bool(found.notes)
+
+    def test_a_comma_between_columns_is_never_a_decimal_comma(self) -> None:
+        found = check("heart.csv", text(ROWS[0].replace(",", ',"1,5"', 1), *ROWS[1:]))
+        assert found.complaints
+
+    @pytest.mark.parametrize(
+        ("keep", "note"),
+        [
+            (lambda row: not row.endswith("0,test"), "no test row has disease 0"),
+            (lambda row: not row.endswith("1,train"), "no train row has disease 1"),
+            (lambda row: row.split(",")[1] == "1", "column sex has one value only"),
+        ],
+    )
+    def test_rows_that_say_little_are_taken_with_a_word(self, keep: Callable[[str], bool], note: str) -> None:
+        found = check("heart.csv", text(*filter(keep, ROWS)))
+        assert found.complaints == ()
+        assert note in "; ".join(found.notes)
+
+    def test_a_name_that_no_data_set_has_is_said(self) -> None:
+        assert (
+            "no data set has this name, so it is not checked (there is heart.csv)"
+            in check("heart-2026.csv", GOOD).notes[0]
+        )
 
 
 class TestStaging:
@@ -91,7 +152,15 @@ class TestStaging:
         assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
         assert staging.ready
         assert staging.files["heart.csv"].rows == 294
-        assert staging.faults == ()
+        assert (staging.faults, staging.notes) == ((), ())
+
+    def test_notes_on_a_file_stay_with_it(self, tmp_path: Path, store: FolderStore, staging: Staging) -> None:
+        store.write("heart.csv", GOOD.replace(b",", b";"))
+        staging.refresh()
+        assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
+        later = self.again(tmp_path, store)
+        later.refresh()
+        assert staging.notes == later.notes == ("heart.csv: columns are separated by semicolons",)
 
     def test_no_data_is_said_plainly(self, staging: Staging) -> None:
         staging.refresh()
@@ -184,4 +253,4 @@ class TestStaging:
         store.write("heart.csv", GOOD)
         staging.refresh()
         memory = json.loads((tmp_path / "staging.json").read_text())
-        assert set(memory["heart.csv"]) == {"etag", "sha256", "bytes", "rows", "complaints"}
+        assert set(memory["heart.csv"]) == {"etag", "sha256", "bytes", "rows", "complaints", "notes"}

@@ -191,6 +191,7 @@ class HospitalAgent:
             enrolment=None if self._manifest else self._enrolment.status,
             kit_faults=self._kit_faults,
             data_faults=self._staging.faults,
+            data_notes=self._staging.notes,
             has_data=self._staging.ready,
             client=client,
             heard_ago=None if heard is None else now - heard,

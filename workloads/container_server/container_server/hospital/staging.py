@@ -21,12 +21,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}(?:\.[a-z0-9]{1,10}){1,2}")
 
 
 Note = dict[str, Any]
-"""What is remembered of a blob: etag, sha256, bytes, rows (of the good copy, or None), complaints."""
+"""What is remembered of a blob: etag, sha256, bytes, rows (of the good copy, or None), complaints, notes."""
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A file that lies ready."""
+    """A file that is ready for the client; checksum and size are those of the copy that the client reads."""
 
     sha256: str
     bytes: int
@@ -42,6 +42,8 @@ class Staging:
         self._memory = memory
         """Private file that remembers which version of each blob was looked at."""
         self.faults: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        """What a person should know of files that were taken."""
         self.files: dict[str, StagedFile] = {}
 
     @property
@@ -74,6 +76,7 @@ class Staging:
         if not entries:
             found = ["the hospital's container `data` is empty: nothing to train on has been uploaded"]
         self.faults = tuple(found)
+        self.notes = tuple(text for note in seen.values() for text in note.get("notes", ()))
 
     def _present(self) -> list[str]:
         return [
@@ -92,19 +95,20 @@ class Staging:
             return {"etag": entry.etag, **kept, "complaints": [str(error)]}
         if not isinstance(blob, Blob):  # removed since it was listed
             return {"etag": "", **kept, "complaints": []}
-        rows, complaints = check(entry.name, blob.content)
-        if complaints:
-            say("data file refused", file=entry.name, complaints=complaints)
-            return {"etag": blob.etag, **kept, "complaints": complaints}
-        write_bytes(here, blob.content)
-        digest = hashlib.sha256(blob.content).hexdigest()
-        say("data file staged", file=entry.name, rows=rows, sha256=digest)
+        checked = check(entry.name, blob.content)
+        if checked.complaints:
+            say("data file refused", file=entry.name, complaints=checked.complaints)
+            return {"etag": blob.etag, **kept, "complaints": checked.complaints}
+        write_bytes(here, checked.content)
+        digest = hashlib.sha256(checked.content).hexdigest()
+        say("data file staged", file=entry.name, rows=checked.rows, sha256=digest, notes=checked.notes)
         return {
             "etag": blob.etag,
             "sha256": digest,
-            "bytes": len(blob.content),
-            "rows": rows,
+            "bytes": len(checked.content),
+            "rows": checked.rows,
             "complaints": [],
+            "notes": checked.notes,
         }
 
 

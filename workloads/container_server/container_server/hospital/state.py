@@ -51,6 +51,8 @@ class Facts:
     """How far the enrolment is; None once a kit is assembled."""
     kit_faults: tuple[str, ...] = ()
     data_faults: tuple[str, ...] = ()
+    data_notes: tuple[str, ...] = ()
+    """What a person should know of data that were taken."""
     has_data: bool = False
     """Whether a checked copy of the data lies ready (perhaps an older one, when there are faults)."""
     client: ContainerState
@@ -104,7 +106,7 @@ def _of_running_client(facts: Facts) -> Decision:
             State.DEGRADED, "running on the last good data; data: " + "; ".join(facts.data_faults)
         )
     if heard:
-        return Decision(State.RUNNING, "registered at the server")
+        return Decision(State.RUNNING, "; ".join(("registered at the server", *facts.data_notes)))
     if facts.client.running is Running.RESTARTING or facts.client.restarts:
         code = facts.client.exit_code
         reason = "the client ends and is started again" + (f", exit code {code}" if code else "")
