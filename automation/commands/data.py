@@ -24,11 +24,11 @@ InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="de
 def check(file: File, as_json: Json = False) -> None:
     """Check a file as the hospital's VM does after an upload; needs no deployment. Exit code 1: refused."""
     from automation.operate import data  # noqa: PLC0415
-    from automation.ui import output  # noqa: PLC0415 slow
+    from automation.ui import console  # noqa: PLC0415 slow
 
     checked = data.check(file)
     if as_json:
-        output.show_json(
+        console.show_json(
             {"rows": checked.rows, "complaints": list(checked.complaints), "notes": list(checked.notes)}
         )
     else:
@@ -52,11 +52,11 @@ def list_data(
 ) -> None:
     """List what a hospital's container `data` holds, with checksums (MD5)."""
     from automation.operate import data  # noqa: PLC0415
-    from automation.ui import output  # noqa: PLC0415 slow
+    from automation.ui import console  # noqa: PLC0415 slow
 
     found = data.listing(*_open(stack, on, party))
     if as_json:
-        output.show_json(found)
+        console.show_json(found)
     elif not found:
         typer.echo(f"{party}: empty. Fix: ./fed data put --party {party} FILE")
     else:
