@@ -5,9 +5,9 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from engine.wire import UNKNOWN
 from policies.planned import Planned, at, each
 from policies.rule import Level, demand, demand_empty, demand_set, rule
+from pulumi_wire.values import UNKNOWN
 
 VM = "azure-native:compute:VirtualMachine"
 DISK = "azure-native:compute:Disk"

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from engine.wire import UNKNOWN
 from federation.curated import CURATED_ONLY
 from policies.planned import Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
 from policies.storage import accounts_with_containers
+from pulumi_wire.values import UNKNOWN
 
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 DEFINITION = "azure-native:authorization:RoleDefinition"

@@ -8,11 +8,11 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from engine.wire import has_unknown
 from federation.azure_facts import POWER_BI_GATEWAY
 from policies.addresses import is_internal
 from policies.planned import Planned, at, each
 from policies.rule import Fault, demand, demand_empty, demand_set, rule, stack_rule
+from pulumi_wire.values import has_unknown
 
 NIC = "azure-native:network:NetworkInterface"
 PUBLIC_IP = "azure-native:network:PublicIPAddress"

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from engine.wire import UNKNOWN
 from policies.compute import DISK
 from policies.network import HUB, VNET
 from policies.planned import Planned, at
 from policies.rule import Fault, Level, demand, rule, stack_rule
 from policies.storage import VAULT, accounts_with_containers
+from pulumi_wire.values import UNKNOWN
 
 DIAGNOSTIC = "azure-native:monitor:DiagnosticSetting"
 FLOW_LOG = "azure-native:network:FlowLog"

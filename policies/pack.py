@@ -18,10 +18,10 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
 
-from engine.wire import decode
 from policies.check import RULES
 from policies.planned import Planned
 from policies.rule import Fault, Level, Rule
+from pulumi_wire.values import decode
 
 NAME: Final = "fed"
 VERSION: Final = "0.1.0"  # as in PulumiPolicy.yaml

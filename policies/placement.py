@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from engine.wire import UNKNOWN
 from policies.planned import Planned, at
 from policies.rule import Fault, stack_rule
 from policies.vocabulary import KNOWN_TYPES, REQUIRED_TAGS, TAGGED_TYPES
+from pulumi_wire.values import UNKNOWN
 
 AZURE = "azure-native:"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.wire import UNKNOWN
+from pulumi_wire.values import UNKNOWN
 
 Props = Mapping[str, Any]
 """A resource's properties as the engine sends them: camelCase, flattened by azure-native."""

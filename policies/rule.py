@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from engine.wire import UNKNOWN
 from policies.planned import Planned, Props, at
+from pulumi_wire.values import UNKNOWN
 
 
 class Level(StrEnum):

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from engine.wire import UNKNOWN
 from policies.network import PRIVATE_ENDPOINT, VNET
 from policies.planned import Planned, at
 from policies.rule import Fault, Level, demand, demand_empty, demand_set, rule, stack_rule
+from pulumi_wire.values import UNKNOWN
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"

@@ -13,6 +13,7 @@ NOT_DEPLOYED = (
     r"dashboards/",
     r"emulator/",
     r"engine/",
+    r"pulumi_wire/",
     r"infra/",
     r"automation/",
     r"\.github/",

@@ -14,10 +14,10 @@ from pulumi.runtime.rpc import UNKNOWN as UNKNOWN_IN_JSON
 
 from automation.stacks.urns import name_of, party_of, type_of
 from emulator.paths import REPOSITORY
-from engine.wire import UNKNOWN
 from policies.check import RULES, broken
 from policies.planned import Planned
 from policies.rule import Level, Rule
+from pulumi_wire.values import UNKNOWN
 
 PACK: Final = str(REPOSITORY / "policies")
 """The folder of the pack."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.wire import UNKNOWN
+from pulumi_wire.values import UNKNOWN
 
 Kind = Literal["add", "delete", "update"]
 Same = Callable[[str, Any, Any], bool]

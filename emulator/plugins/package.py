@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.plugins.diff import Change
-from engine.wire import Properties
+from pulumi_wire.values import Properties
 
 
 class ProviderError(Exception):

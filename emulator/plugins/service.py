@@ -12,7 +12,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 
 from emulator.plugins.diff import Change
 from emulator.plugins.package import CancelledError, InitError, Package, ProviderError, Resource
-from engine.wire import Properties, decode, encode
+from pulumi_wire.values import Properties, decode, encode
 
 log = logging.getLogger(__name__)
 

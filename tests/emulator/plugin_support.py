@@ -23,7 +23,7 @@ from emulator.plugins.docker.registry import Registries
 from emulator.plugins.listener import Listener
 from emulator.plugins.package import Package
 from emulator.plugins.random.provider import Random
-from engine.wire import Properties, decode, encode
+from pulumi_wire.values import Properties, decode, encode
 from tests.emulator.arm_client import Arm
 
 WORD = "of-the-token-file"

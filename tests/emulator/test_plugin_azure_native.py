@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from engine.wire import UNKNOWN, Properties
+from pulumi_wire.values import UNKNOWN, Properties
 from tests.emulator.plugin_support import OTHER, SUBSCRIPTION, Deployed, Emulated, Provider, emulated
 
 GROUP = "azure-native:resources:ResourceGroup"

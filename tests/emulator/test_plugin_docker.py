@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from emulator.plugins.docker.context import BuildContext
-from engine.wire import UNKNOWN, Properties
+from pulumi_wire.values import UNKNOWN, Properties
 from tests.emulator.arm_client import GROUP
 from tests.emulator.plugin_support import Emulated, Provider, emulated
 

@@ -11,7 +11,7 @@ from pulumi.runtime.proto import provider_pb2, status_pb2
 from emulator.arm.messages import Request, Response
 from emulator.plugins.azure_native.interrupted import Creations
 from emulator.plugins.azure_native.provider import Azure, AzureNative
-from engine.wire import decode
+from pulumi_wire.values import decode
 from tests.emulator.plugin_support import SUBSCRIPTION, Deployed, Emulated, Provider, emulated, served
 
 GROUP = "azure-native:resources:ResourceGroup"

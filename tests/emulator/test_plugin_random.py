@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.wire import UNKNOWN, Properties
+from pulumi_wire.values import UNKNOWN, Properties
 from tests.emulator.plugin_support import Provider, emulated
 
 STRING = "random:index/randomString:RandomString"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.wire import UNKNOWN, decode, encode
+from pulumi_wire.values import UNKNOWN, decode, encode
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"  # pragma: allowlist secret
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # pragma: allowlist secret

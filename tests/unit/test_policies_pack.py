@@ -17,10 +17,10 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from verify_deployment import exported
 
 from automation.stacks.policy_pack import PACK
-from engine.wire import UNKNOWN, encode
 from policies.check import RULES
 from policies.pack import Pack
 from policies.planned import Planned
+from pulumi_wire.values import UNKNOWN, encode
 
 Found = list[analyzer_pb2.AnalyzeDiagnostic]
 State = dict[str, Any]

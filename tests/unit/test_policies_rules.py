@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import policies.check  # noqa: F401 fills RULES
-from engine.wire import UNKNOWN
 from federation.curated import CURATED_ONLY
 from policies.planned import Planned
 from policies.rule import RULES, Level, Rule
+from pulumi_wire.values import UNKNOWN
 
 Props = dict[str, Any]
 

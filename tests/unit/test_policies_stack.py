@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from verify_deployment import exported
 
-from engine.wire import UNKNOWN
 from policies.check import broken
 from policies.planned import Planned
 from policies.rule import RULES
+from pulumi_wire.values import UNKNOWN
 
 Entry = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from automation.verify.facts.resources import AZURE, VerifyError
 from emulator.plugins.azure_native import shapes
 from emulator.plugins.azure_native.shape import Shape
-from engine.wire import SIGNATURE, UNKNOWN_STRINGS
+from pulumi_wire.values import SIGNATURE, UNKNOWN_STRINGS
 
 Template = dict[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from emulator.plugins.azure_native.shape import Shape
 from emulator.plugins.package import Checked, Failure, Resource
-from engine.wire import UNKNOWN, Properties
+from pulumi_wire.values import UNKNOWN, Properties
 
 GroupLocation = Callable[[str], str | None]
 """Returns the location of a resource group, None when there is no such group."""

@@ -32,7 +32,7 @@ from emulator.plugins.package import (
     ProviderError,
     Resource,
 )
-from engine.wire import UNKNOWN, Properties
+from pulumi_wire.values import UNKNOWN, Properties
 
 log = logging.getLogger(__name__)
 

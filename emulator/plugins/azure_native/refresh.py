@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.plugins.azure_native.shape import Shape
-from engine.wire import Properties, without
+from pulumi_wire.values import Properties, without
 
 
 def drifted_inputs(

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from emulator.plugins.azure_native.layout import Layout
-from engine.wire import Properties
+from pulumi_wire.values import Properties
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 _WIDE = frozenset({"scope", "resourceUri"})

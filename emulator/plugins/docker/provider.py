@@ -19,7 +19,7 @@ from emulator.plugins.docker.context import BuildContext, ContextError
 from emulator.plugins.docker.registry import Registries
 from emulator.plugins.package import Checked, Difference, Failure, Found, Package, ProviderError, Resource
 from emulator.snapshots import Snapshots
-from engine.wire import UNKNOWN, Properties, has_unknown
+from pulumi_wire.values import UNKNOWN, Properties, has_unknown
 
 IMAGE = "docker:index/image:Image"
 PLATFORM = "linux/amd64"

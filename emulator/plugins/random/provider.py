@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from emulator.plugins.diff import changes
 from emulator.plugins.package import Checked, Difference, Failure, Found, Package, ProviderError, Resource
-from engine.wire import UNKNOWN, Properties, without
+from pulumi_wire.values import UNKNOWN, Properties, without
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
 """The special characters of pulumi-random (its documentation of `special`)."""

@@ -1,0 +1,1 @@
+"""How Pulumi's engine and what it starts (providers, policy packs) write to each other."""
