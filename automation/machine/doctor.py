@@ -14,13 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.machine import browser, system
+from automation.machine.setup import build, packages
 from automation.machine.setup import engine as prepared
-from automation.machine.setup import packages
 from automation.machine.setup.problem import ProblemError, run
 from emulator import paths
 from emulator.control import Emulator, EmulatorError
 from emulator.fabric import checks
-from engine import build
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 """Works; works, but a person may want to know; does not work."""

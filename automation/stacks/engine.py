@@ -15,9 +15,9 @@ from pulumi.automation._cmd import CommandResult
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
+from automation.machine.setup import build
 from automation.machine.setup import engine as prepared
 from automation.ui.outcome import FedError
-from engine import build
 
 
 class Engine(PulumiCommand):

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from automation.machine.setup.build import pinned_version
 from emulator import paths
 from emulator.control import Emulator
-from engine.build import pinned_version
 
 PROGRAMS = Path(__file__).parent / "programs"
 VENV = Path(__file__).parents[2] / ".venv"

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from automation.machine.setup import engine
+from automation.machine.setup import build, engine
 from automation.machine.setup.problem import ProblemError
 from automation.machine.setup.progress import Task
-from engine import build
 
 VERSION = build.pinned_version()
 FAKE_GO = f"""#!/bin/bash
@@ -138,7 +137,8 @@ class TestWhenNothingWorks:
     ) -> None:
         monkeypatch.setenv("GO_SAYS", "1.20.1")
         with pytest.raises(
-            ProblemError, match=r"(?s)building it from engine/go.mod: uv ended with 1.*no index"
+            ProblemError,
+            match=r"(?s)building it from automation/machine/setup/go/go.mod: uv ended with 1.*no index",
         ):
             prepare()
 

@@ -19,8 +19,8 @@ PARTS = (
     "fed",
     "requirements-uv.txt",
     "automation/machine/setup",
-    "engine/build.py",
-    "engine/go.mod",
+    "automation/machine/setup/build.py",
+    "automation/machine/setup/go/go.mod",
     "emulator/paths.py",
 )
 

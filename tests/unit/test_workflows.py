@@ -18,10 +18,10 @@ import typer
 import yaml
 
 from automation.cli import build
+from automation.machine.setup import build as build_engine
 from automation.machine.setup.progress import Task
 from components.boot import IMAGES
 from emulator import paths
-from engine import build as build_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"

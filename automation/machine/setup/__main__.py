@@ -14,10 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
-from automation.machine.setup import engine, packages
+from automation.machine.setup import build, engine, packages
 from automation.machine.setup.problem import ProblemError, run
 from automation.machine.setup.progress import Progress
-from engine import build
 
 PACKAGES_USUALLY = "5 to 60 seconds"
 MACHINES_USUALLY = "1 to 4 minutes beside the engine"

@@ -2,7 +2,7 @@
 
 In this order: a `pulumi` on PATH, new enough and with its Python language host beside it; one that an earlier
 use left in the cache; the official release, through Pulumi's own installer; a build from source
-(engine/build.py). A stamp in ``.venv`` says which one this clone uses.
+(automation/machine/setup/build.py). A stamp in ``.venv`` says which one this clone uses.
 """
 
 import fcntl
@@ -16,11 +16,11 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
+from automation.machine.setup import build
 from automation.machine.setup.packages import VENV
 from automation.machine.setup.problem import ProblemError, run
 from automation.machine.setup.progress import Task
 from emulator import paths
-from engine import build
 
 STAMP = VENV / ".fed-engine"
 
@@ -73,7 +73,7 @@ def prepare(task: Task, packages: Future[None], while_it_is_built: Callable[[], 
             try:
                 build.build(target, task)
             except ProblemError as error:
-                tried.append(f"building it from engine/go.mod: {error}")
+                tried.append(f"building it from automation/machine/setup/go/go.mod: {error}")
         if not target.exists():
             raise ProblemError(_explain(version, tried))
     task.say(f"{version} in {target.parent}")

