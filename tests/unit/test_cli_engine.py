@@ -11,6 +11,7 @@ import pytest
 from automation.machine.setup import build, engine
 from automation.machine.setup.problem import ProblemError
 from automation.machine.setup.progress import Task
+from emulator import paths
 
 VERSION = build.pinned_version()
 FAKE_GO = f"""#!/bin/bash
@@ -161,6 +162,6 @@ def test_the_official_release_is_taken_where_it_can_be_downloaded(
 
 
 def test_the_go_module_asks_for_no_older_engine_than_the_python_packages() -> None:
-    lines = (build.HERE.parent / "requirements.txt").read_text().splitlines()
+    lines = (paths.REPOSITORY / "requirements.txt").read_text().splitlines()
     sdk = next(line.split("==")[1].split()[0] for line in lines if line.startswith("pulumi=="))
     assert [int(part) for part in VERSION.split(".")] >= [int(part) for part in sdk.split(".")]

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from automation.powerbi import gates, model_rules, report_rules, tools
 from automation.ui.outcome import FedError
 from dashboards.local import cube
 from dashboards.powerbi import description, project
 from dashboards.powerbi.description import AUDIENCES, FOLDER, OWN_MEASURES, Audience
+from tests.unit.powerbi import gates, model_rules, report_rules, tools
 from workloads.mlflow.curation.schema import TABLES
 
 PAGES: dict[str, Any] = yaml.safe_load((FOLDER / "pages.yaml").read_text())
@@ -316,7 +316,7 @@ class TestTools:
         (fresh / "bin/node").touch()
         (fresh / "complete").touch()
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        monkeypatch.setattr("automation.powerbi.tools.shutil.which", lambda name: str(old))
+        monkeypatch.setattr("tests.unit.powerbi.tools.shutil.which", lambda name: str(old))
         tools._node.cache_clear()
         try:
             assert tools._node() == str(fresh / "bin/node")

@@ -2,7 +2,7 @@
 
 In this order: a `pulumi` on PATH, new enough and with its Python language host beside it; one that an earlier
 use left in the cache; the official release, through Pulumi's own installer; a build from source
-(automation/machine/setup/build.py). A stamp in ``.venv`` says which one this clone uses.
+(build.py). A stamp in ``.venv`` says which one this clone uses.
 """
 
 import fcntl

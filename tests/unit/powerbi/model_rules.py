@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from automation.powerbi.gates import Model, text
+from tests.unit.powerbi.gates import Model, text
 from workloads.mlflow.curation.schema import TABLES, Column
 
 MEASURES: Final = "Measures"

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from automation.powerbi import tools
 from automation.ui.outcome import FedError
+from tests.unit.powerbi import tools
 
 Model = Mapping[str, Any]
 """A model as JSON (TMSL): https://learn.microsoft.com/analysis-services/tmsl/tabular-model-scripting-language"""
@@ -38,7 +38,7 @@ def report_faults(report: Path) -> list[str]:
 def read_models(definitions: Sequence[Path]) -> list[Model]:
     """Models from their `definition` folders, as Microsoft's parser reads them. Raises ModelError."""
     command = [*tools.model_reader(), *map(str, definitions)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     if done.returncode == 1 and done.stderr:
         raise ModelError(done.stderr.strip())
     if done.returncode:
@@ -69,7 +69,7 @@ def text(lines: str | Sequence[str]) -> str:
 def _ask(
     command: Sequence[str], *, folder: Path | None = None, given: str = "", codes: Sequence[int] = (0,)
 ) -> str:
-    done = subprocess.run(  # noqa: S603 commands of tools.py
+    done = subprocess.run(
         command, cwd=folder, input=given, capture_output=True, text=True, check=False, timeout=_SECONDS
     )
     if done.returncode not in codes or not done.stdout:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from automation.powerbi.gates import Model
+from tests.unit.powerbi.gates import Model
 
 PAGE: Final = (1280, 720)
 MOST_PAGES: Final = 10

@@ -116,9 +116,7 @@ def _installed(name: str, sources: Sequence[Path], build: Callable[[Path], None]
 
 
 def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(  # noqa: S603 commands of this module
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FedError(
             f"a tool that checks the Power BI projects could not be installed: {' '.join(command)}\n"
