@@ -51,6 +51,18 @@ _HOSPITAL = (
     _File("/etc/systemd/system/fed-client-network.service", "fed-client-network.service"),
 )
 
+_COMMANDS = [
+    # Links to NVMe data disks come from this package where the archive has it, SCSI links from the agent.
+    ["sh", "-c", "apt-get install -y azure-vm-utils || echo 'fed: no azure-vm-utils, SCSI links only'"],
+    ["systemctl", "daemon-reload"],
+    ["systemctl", "enable", "fed-data-disk.service", "var-lib-fed.mount", "fed-containers.service"],
+    # The package started Docker before this point, perhaps without the settings above.
+    ["systemctl", "restart", "docker.socket", "docker.service"],
+    ["systemctl", "start", "--no-block", "fed-containers.service"],
+    # The last command's exit code is the boot's: cloud-init ends with an error, the serial log says why.
+    ["sh", "-c", f"systemctl is-active docker.service || {{ echo '{NO_DOCKER}' >&2; exit 1; }}"],
+]
+
 
 def cloud_config(plan: BootPlan) -> str:
     """The VM's `#cloud-config`, UTF-8, below MAX_CUSTOM_DATA_BYTES; the same plan gives the same text."""
@@ -63,26 +75,9 @@ def cloud_config(plan: BootPlan) -> str:
             {"path": file.path, "permissions": file.permissions, "content": _render(file.template, plan)}
             for file in (*_EVERY_VM, *(_HOSPITAL if plan.is_hospital else _CENTRE))
         ],
-        "runcmd": _commands(plan),
+        "runcmd": _COMMANDS,
     }
     return "#cloud-config\n" + yaml.dump(config, Dumper=_BlockText, sort_keys=False, width=1_000)
-
-
-def _commands(plan: BootPlan) -> list[list[str]]:
-    units = ["fed-data-disk.service", "var-lib-fed.mount", "fed-containers.service"]
-    if plan.is_hospital:
-        units.insert(2, "fed-client-network.service")
-    return [
-        # Links to NVMe data disks come from this package where the archive has it, SCSI links from the agent.
-        ["sh", "-c", "apt-get install -y azure-vm-utils || echo 'fed: no azure-vm-utils, SCSI links only'"],
-        ["systemctl", "daemon-reload"],
-        ["systemctl", "enable", *units],
-        # The package started Docker before this point, perhaps without the settings above.
-        ["systemctl", "restart", "docker.socket", "docker.service"],
-        ["systemctl", "start", "--no-block", "fed-containers.service"],
-        # The last command's exit code is the boot's: cloud-init ends with an error, the serial log says why.
-        ["sh", "-c", f"systemctl is-active docker.service || {{ echo '{NO_DOCKER}' >&2; exit 1; }}"],
-    ]
 
 
 def _render(template: str, plan: BootPlan) -> str:

@@ -180,16 +180,17 @@ class Federation:
 
         return reason(self.cloud.wait_for_health(machine(party), reason, 40))
 
-    def starts(self, party: str) -> int:
-        """How often the worker of a machine has started, as it counted on the data disk."""
-        return int(self.run(party, "cat /var/lib/fed/worker/starts") or 0)  # empty while it is written
+    def starts(self, party: str, container: str = "worker") -> int:
+        """How often a container of a machine has started, as it counted on the data disk."""
+        counted = self.run(party, f"cat /var/lib/fed/{container}/starts || true")
+        return int(counted or 0)  # empty while it is written
 
-    def wait_for_starts(self, party: str, count: int) -> None:
-        """Wait until the worker has started so often, and not more often."""
+    def wait_for_starts(self, party: str, count: int, container: str = "worker") -> None:
+        """Wait until a container has started so often, and not more often."""
         deadline = time.monotonic() + 30
-        while self.starts(party) < count and time.monotonic() < deadline:
+        while self.starts(party, container) < count and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert self.starts(party) == count
+        assert self.starts(party, container) == count
 
     def run(self, party: str, script: str) -> str:
         """Run a script in a machine, which must succeed."""
@@ -441,6 +442,15 @@ class TestPower:
         fabric.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
         federation.wait_for_starts("two", starts + 2)
+
+    def test_docker_starts_by_itself_what_ran_when_the_power_went(self, federation: Federation) -> None:
+        """Whatever its policy but `no`, and though the compose file leaves its start to somebody else."""
+        cloud = federation.cloud
+        federation.run("one", "docker start client")
+        federation.wait_for_starts("one", 1, "client")
+        cloud.power(machine("one"), "restart")
+        federation.fabric.wait_ready(cloud.revision)
+        federation.wait_for_starts("one", 2, "client")
 
     def test_a_container_joins_its_network_again_though_the_one_before_lingers(
         self, federation: Federation

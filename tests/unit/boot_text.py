@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -78,3 +78,41 @@ def _read(text: str, into: dict[str, list[str]]) -> None:
         elif line and not line.startswith("#"):
             key, _, value = line.partition("=")
             into[f"{section}.{key}"].append(value)
+
+
+def after(units: Mapping[str, Settings], unit: str) -> set[str]:
+    """All units that systemd starts before this one, where both are to start."""
+    before = {(other, name) for name, settings in units.items() for other in _words(settings, "Unit.Before")}
+    return _reached(
+        unit,
+        lambda name: {
+            *_words(units.get(name, {}), "Unit.After"),
+            *_mounts(units.get(name, {})),
+            *(earlier for later, earlier in before if later == name),
+        },
+    )
+
+
+def requires(units: Mapping[str, Settings], unit: str) -> set[str]:
+    """All units without which this one does not start."""
+    return _reached(
+        unit,
+        lambda name: {*_words(units.get(name, {}), "Unit.Requires"), *_mounts(units.get(name, {}))},
+    )
+
+
+def _words(settings: Settings, key: str) -> list[str]:
+    return [word for value in settings.get(key, []) for word in value.split()]
+
+
+def _mounts(settings: Settings) -> set[str]:
+    return {f"{path[1:].replace('/', '-')}.mount" for path in _words(settings, "Unit.RequiresMountsFor")}
+
+
+def _reached(start: str, following: Callable[[str], set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = following(start)
+    while waiting:
+        found |= waiting
+        waiting = {more for name in waiting for more in following(name)} - found
+    return found

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from components.boot import BootPlan
-from tests.unit.boot_text import PLANS, compose_of, config_of, units_of
+from tests.unit.boot_text import HOSPITAL, PLANS, after, compose_of, config_of, requires, units_of
 
 ACCOUNTS = ("SocketUser", "SocketGroup", "User", "Group", "SupplementaryGroups")
 
@@ -95,3 +95,49 @@ class TestEndOfTheBoot:
         tool(tmp_path, "apt-get", "exit 0")
         tool(tmp_path, "systemctl", "exit 0")
         assert run("\n".join(commands_of(plan, "runcmd")), tmp_path).returncode == 0
+
+
+class TestOrder:
+    """After every boot, and with the units alone: cloud-init's commands run at the first one only."""
+
+    def test_docker_starts_nothing_before_the_clients_firewall_is_up(self) -> None:
+        """Docker starts containers by itself as soon as it runs, long before `fed-containers` does.
+
+        moby/moby#47846. Seen after a power cut: the client's container reached the metadata service.
+        """
+        units = units_of(HOSPITAL)
+        assert "fed-client-network.service" in after(units, "docker.service")
+        assert "fed-client-network.service" in requires(units, "docker.service")
+
+    @PLANS
+    def test_docker_starts_nothing_before_the_data_disk_is_mounted(self, plan: BootPlan) -> None:
+        units = units_of(plan)
+        for unit in ("var-lib-fed.mount", "fed-data-disk.service"):
+            assert unit in after(units, "docker.service")
+            assert unit in requires(units, "docker.service")
+
+    @PLANS
+    def test_containers_are_made_after_all_of_it(self, plan: BootPlan) -> None:
+        units = units_of(plan)
+        assert "docker.service" in after(units, "fed-containers.service")
+        assert requires(units, "docker.service") < requires(units, "fed-containers.service")
+
+    @PLANS
+    def test_no_unit_waits_for_itself(self, plan: BootPlan) -> None:
+        units = units_of(plan)
+        assert [unit for unit in units if unit in after(units, unit)] == []
+
+    @PLANS
+    def test_every_unit_that_is_required_is_written_or_comes_with_docker(self, plan: BootPlan) -> None:
+        units = units_of(plan)
+        assert requires(units, "fed-containers.service") <= set(units)
+
+    @PLANS
+    def test_what_the_container_server_looks_after_is_started_by_it_alone(self, plan: BootPlan) -> None:
+        """Docker restarts a container with any other policy by itself, after a power cut too (ADR 0065)."""
+        policies = {
+            name: service["restart"]
+            for name, service in compose_of(plan)["services"].items()
+            if "profiles" in service
+        }
+        assert policies == {"fl-client" if plan.is_hospital else "fl-server": "no"}

@@ -58,6 +58,14 @@ class TestServer:
         world.turn(10)
         assert world.server.actions[before:] == []
 
+    def test_one_that_keeps_ending_is_started_ever_more_slowly(self, world: World) -> None:
+        world.turn(200)
+        world.server.on_start = world.server.crash
+        world.server.crash("fl-server")
+        before = len(world.server.actions)
+        world.turn(300)
+        assert 6 <= len(world.server.actions) - before <= 12  # 1, 2, 4 ... 60 seconds apart
+
     def test_its_job_history_lies_on_the_data_disk(self, world: World) -> None:
         world.turn(3)
         resources = json.loads((world.centre_config.kit / "local/resources.json").read_text())

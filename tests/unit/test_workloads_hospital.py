@@ -174,6 +174,45 @@ class TestKit:
         assert "stop fl-client" in world.client.actions
 
 
+class TestCrashes:
+    """Docker starts the client never, so that nobody but who looks at the kit does (ADR 0065)."""
+
+    def test_a_client_that_ended_is_started_again_at_once(self, world: World) -> None:
+        world.turn(200)
+        world.client.crash("fl-client")
+        world.turn(1)
+        assert world.client.actions == ["start fl-client"] * 2
+        assert world.state() is State.RUNNING
+
+    def test_one_that_keeps_ending_is_started_ever_more_slowly(self, world: World) -> None:
+        world.turn(200)
+        world.silent = True
+        world.client.on_start = lambda name: world.client.crash(name, 101)
+        world.client.crash("fl-client", 101)
+        before = len(world.client.actions)
+        world.turn(300)
+        assert 6 <= len(world.client.actions) - before <= 12  # 1, 2, 4 ... 60 seconds apart
+        assert world.state() is State.DEGRADED
+        assert "exit code 101" in world.reason
+        assert world.report()["client"]["restarts"] >= 5
+
+    def test_its_kit_is_looked_at_before_each_start(self, world: World) -> None:
+        world.turn(200)
+        (world.hospital_config.kit / "local/privacy.json").write_text("{}")
+        world.client.crash("fl-client")
+        world.turn(20)
+        assert world.client.actions == ["start fl-client"]
+        assert "local/privacy.json: changed" in world.reason
+
+    def test_after_a_boot_it_is_started_without_a_fault(self, world: World) -> None:
+        world.turn(10)
+        world.client.crash("fl-client", 255)
+        world.hospital = world.new_hospital()
+        world.turn(5)
+        assert world.client.actions == ["start fl-client"] * 2
+        assert world.report()["client"]["restarts"] == 0
+
+
 class TestRenewal:
     def serial(self, world: World) -> str:
         certificate = world.hospital.report()["certificate"]

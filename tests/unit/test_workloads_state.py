@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 from container_server.engine import ContainerState, Running
 from container_server.hospital.state import Action, Facts, State, decide
 
@@ -64,13 +63,23 @@ class TestFaults:
     def test_a_client_that_never_registers_is_a_fault_after_its_grace(self) -> None:
         assert decide(replace(GOOD, heard_ago=None, started_ago=61.0)).state is State.DEGRADED
 
-    @pytest.mark.parametrize(
-        "client", [ContainerState(Running.RESTARTING, 101, 1), ContainerState(Running.RUNNING, None, 3)]
-    )
-    def test_a_client_that_keeps_ending_is_a_fault_at_once(self, client: ContainerState) -> None:
-        decision = decide(replace(GOOD, client=client, heard_ago=None, started_ago=5.0))
-        assert decision.state is State.DEGRADED
-        assert "started again" in decision.reason
+    def test_a_client_that_ended_is_a_fault_at_once_and_started_again(self) -> None:
+        ended = ContainerState(Running.STOPPED, 101)
+        decision = decide(replace(GOOD, client=ended, heard_ago=None, started_ago=5.0))
+        assert (decision.state, decision.action) == (State.DEGRADED, Action.START)
+        assert "exit code 101" in decision.reason
+        assert "see its log" in decision.reason
+
+    def test_one_that_keeps_ending_stays_a_fault_until_the_server_answers_it(self) -> None:
+        again = replace(GOOD, heard_ago=None, started_ago=5.0, restarts=3)
+        assert decide(again).state is State.DEGRADED
+        assert "started again 3 times" in decide(again).reason
+        assert decide(replace(again, heard_ago=2.0)).state is State.RUNNING
+
+    def test_what_the_last_boot_left_is_no_fault(self) -> None:
+        left = ContainerState(Running.STOPPED, 255)
+        decision = decide(Facts(wanted="running", has_data=True, client=left))
+        assert (decision.state, decision.action) == (State.VERIFIED, Action.START)
 
     def test_a_missing_container_is_named(self) -> None:
         decision = decide(Facts(wanted="running", has_data=True, client=ContainerState(Running.ABSENT)))

@@ -91,6 +91,10 @@ class FakeEngine:
         self.containers[name] = ContainerState(Running.RUNNING)
         self.on_start(name)
 
+    def crash(self, name: str, exit_code: int = 1) -> None:
+        """It ends by itself, as nobody asked it to."""
+        self.containers[name] = ContainerState(Running.STOPPED, exit_code)
+
     def stop(self, name: str) -> None:
         self._reach()
         self.actions.append(f"stop {name}")

@@ -21,6 +21,7 @@ from emulator.fabric.machine.bridge import Bridge
 from emulator.fabric.machine.cloud_config import CloudConfig
 from emulator.fabric.machine.compose import HealthCheck, Service
 from emulator.fabric.machine.image import Image
+from emulator.fabric.machine.memory import Memory
 from emulator.fabric.machine.runtime import MachineInit, Process, Result, Spec, launch_command
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Machine:
         self._rootless = rootless
         self._config = CloudConfig(())
         self._init: MachineInit | None = None
+        self._memory = Memory(place.files / "var/lib/docker/containers.json")
         self._bridges: dict[str, Bridge] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.news = asyncio.Event()
@@ -127,10 +129,16 @@ class Machine:
         self._make_networks(services)
         for service in services:
             mark = hashlib.sha256(f"{self.name}/{service.name}/{service.image}".encode()).hexdigest()
-            self.containers[service.name] = Container(service, mark)
+            self.containers[service.name] = self._remembered(Container(service, mark))
         for container in self.containers.values():
-            container.wanted = not container.service.managed
+            container.wanted = not container.service.managed or self._memory.starts(container.service)
             self._keep(container)
+
+    def _remembered(self, container: Container) -> Container:
+        code = self._memory.exit_code(container.service.name)
+        if code is not None:
+            container.status, container.exit_code = "exited", code
+        return container
 
     async def off(self) -> None:
         """Switch the power off: everything in the machine ends at once."""
@@ -271,6 +279,7 @@ class Machine:
     async def _attend(self, container: Container, process: Process) -> None:
         """Wait for a container's end, watching its health meanwhile."""
         container.status = "running"
+        self._memory.runs(container.service.name)
         container.tried.set()
         check = self._healthcheck(container)
         container.health = "starting" if check else None
@@ -278,6 +287,7 @@ class Machine:
         self.news.set()
         try:
             container.exit_code = await process.wait()
+            self._memory.ended(container.service.name, container.exit_code)
         finally:
             if watch is not None:
                 watch.cancel()

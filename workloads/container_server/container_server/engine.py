@@ -35,7 +35,6 @@ class ContainerState:
 
     running: Running
     exit_code: int | None = None
-    restarts: int = 0
     health: str = ""
 
 
@@ -75,14 +74,13 @@ class DockerEngine:
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise EngineUnreachableError(f"container engine, {name}: {error}") from error
         state: dict[str, Any] = container.attrs["State"]
-        restarts = int(container.attrs.get("RestartCount", 0))
         if state.get("Status") == "restarting":
-            return ContainerState(Running.RESTARTING, int(state.get("ExitCode", 0)), restarts)
+            return ContainerState(Running.RESTARTING, int(state.get("ExitCode", 0)))
         if state.get("Running"):
             health = str((state.get("Health") or {}).get("Status", ""))
-            return ContainerState(Running.RUNNING, None, restarts, health)
+            return ContainerState(Running.RUNNING, None, health)
         ended = state.get("Status") in ("exited", "dead")
-        return ContainerState(Running.STOPPED, int(state.get("ExitCode", 0)) if ended else None, restarts)
+        return ContainerState(Running.STOPPED, int(state.get("ExitCode", 0)) if ended else None)
 
     def start(self, name: str) -> None:
         """See Engine."""

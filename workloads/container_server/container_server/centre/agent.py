@@ -18,6 +18,7 @@ from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import Engine, Running
 from container_server.errors import TransientError
+from container_server.keeper import Keeper
 from container_server.log import say
 from container_server.nvflare_cli import Nvflare
 from container_server.storage import BlobStore
@@ -43,6 +44,7 @@ class CentreAgent:
         self._clock = clock
         self._user_data = user_data
         self._engine = engine
+        self._keeper = Keeper(engine, clock, SERVER)
         self._authority = Authority(config, nvflare, clock)
         self._members = Members(config.agent / "members.json", config.work / "allowed.json")
         self._enrolments = Enrolments(
@@ -106,16 +108,16 @@ class CentreAgent:
     def _ensure_root(self) -> None:
         renewed = self._authority.ensure()
         if renewed and self._has_root:
-            self._engine.restart(SERVER)
+            self._keeper.restart()
         self._has_root = True
 
     def _ensure_server(self) -> None:
-        if self._engine.state(SERVER).running in (Running.RUNNING, Running.RESTARTING):
+        if self._engine.state(SERVER).running is Running.RUNNING:
             return
         if faults := self._authority.server_kit_faults():
             raise TransientError("the server's kit: " + "; ".join(faults))
-        self._engine.start(SERVER)
-        say("server started")
+        if self._keeper.start():
+            say("server started", restarts=self._keeper.restarts)
 
     def _follow_members(self) -> None:
         came, gone = self._members.compare(members(self._user_data))

@@ -15,6 +15,7 @@ from container_server.foreign import ForeignFileError, ForeignFolder
 from container_server.hospital.enrolment import Enrolment
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import Action, Decision, Facts, State, decide
+from container_server.keeper import Keeper
 from container_server.kit import HOSPITAL_KIT, Manifest, faults
 from container_server.log import say
 from container_server.messages import DESIRED, REPORT, InvalidMessageError, decode, encode
@@ -52,6 +53,7 @@ class HospitalAgent:
         self._clock = clock
         self._channel = channel
         self._engine = engine
+        self._keeper = Keeper(engine, clock, CLIENT)
         self._enrolment = Enrolment(config, channel, nvflare, clock)
         self._staging = Staging(data, config.data, config.agent / "staging.json")
         self._desired_look = Cadence(clock, 10.0)
@@ -70,7 +72,6 @@ class HospitalAgent:
         self._renewing = False
         self._kit_faults: tuple[str, ...] = ()
         self._troubles: dict[str, str] = {}
-        self._started_at: float | None = None
         self._engine_heard = clock.now()
         self._since = clock.now()
         self._reported_state: State | None = None
@@ -109,7 +110,7 @@ class HospitalAgent:
             "generation": self._generation,
             "client": {
                 "running": client.running.value,
-                "restarts": client.restarts,
+                "restarts": self._keeper.restarts,
                 "heard": self._heard_at(),
             },
             "data": {name: vars(file) for name, file in self._staging.files.items()},
@@ -184,7 +185,7 @@ class HospitalAgent:
 
     def _facts(self, client: ContainerState) -> Facts:
         now = self._clock.now()
-        heard = self._heard_at()
+        heard, started = self._heard_at(), self._keeper.started_at
         return Facts(
             wanted=self._desired["client"],
             wanted_reason=str(self._desired.get("reason", "")),
@@ -195,7 +196,8 @@ class HospitalAgent:
             has_data=self._staging.ready,
             client=client,
             heard_ago=None if heard is None else now - heard,
-            started_ago=None if self._started_at is None else now - self._started_at,
+            started_ago=None if started is None else now - started,
+            restarts=self._keeper.restarts,
         )
 
     # Doing.
@@ -207,7 +209,7 @@ class HospitalAgent:
             if decision.action is Action.START:
                 self._start()
             elif decision.action is Action.STOP:
-                self._engine.stop(CLIENT)
+                self._keeper.stop()
                 say("client stopped", reason=decision.reason)
         except (TransientError, NvflareError) as error:
             self._troubles["enrolment" if self._manifest is None or self._renewing else "client"] = str(error)
@@ -227,16 +229,13 @@ class HospitalAgent:
         self._remember()
         self._check_kit()
         if not self._kit_faults and self._engine.state(CLIENT).running is not Running.STOPPED:
-            self._engine.restart(CLIENT)
-            self._started_at = self._clock.now()
+            self._keeper.restart()
             say("client restarted with its new certificate")
 
     def _start(self) -> None:
         self._check_kit()  # never on the word of an older check
-        if not self._kit_faults:
-            self._engine.start(CLIENT)
-            self._started_at = self._clock.now()
-            say("client started")
+        if not self._kit_faults and self._keeper.start():
+            say("client started", restarts=self._keeper.restarts)
 
     def _renew_if_asked(self) -> None:
         if self._manifest and int(self._desired.get("renew", 0)) > self._renewed:
@@ -281,7 +280,8 @@ class HospitalAgent:
             heard = float(ForeignFolder(self._config.work).json("health.json")["heard"])
         except (ForeignFileError, OSError, ValueError, KeyError, TypeError):
             return None
-        return heard if self._started_at is None or heard >= self._started_at else None
+        started = self._keeper.started_at
+        return heard if started is None or heard >= started else None
 
     def _certificate(self) -> dict[str, str] | None:
         path = self._config.kit / HOSPITAL_KIT.certificate

@@ -59,7 +59,9 @@ class Facts:
     heard_ago: float | None = None
     """Seconds since the server last answered the client; None when it never did since its start."""
     started_ago: float | None = None
-    """Seconds since this service started the client; None when it did not."""
+    """Seconds since this service started the client; None when it did not, or stopped it since."""
+    restarts: int = 0
+    """How often this service started it again since it last ran for long."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Decision:
 
 def decide(facts: Facts) -> Decision:
     """The decision for these facts."""
-    alive = facts.client.running in (Running.RUNNING, Running.RESTARTING)
+    alive = facts.client.running is Running.RUNNING
     if facts.wanted == "stopped":
         reason = facts.wanted_reason or "the centre wants it stopped"
         return Decision(State.STOPPED, reason, Action.STOP if alive else Action.NONE)
@@ -87,15 +89,17 @@ def decide(facts: Facts) -> Decision:
         reason = "data: " + ("; ".join(facts.data_faults) or "not looked at yet")
         state = State.DEGRADED if facts.data_faults else State.ENROLLED
         return Decision(state, reason, Action.STOP if alive else Action.NONE)
-    return _of_running_client(facts) if alive else _of_stopped_client(facts.client)
+    return _of_running_client(facts) if alive else _of_stopped_client(facts)
 
 
-def _of_stopped_client(client: ContainerState) -> Decision:
-    if client.running is Running.ABSENT:
+def _of_stopped_client(facts: Facts) -> Decision:
+    if facts.client.running is Running.ABSENT:
         return Decision(State.DEGRADED, "the engine has no container fl-client: has the VM finished to boot?")
-    if client.exit_code:
-        reason = f"the client ended with exit code {client.exit_code}; starting it again"
-        return Decision(State.VERIFIED, reason, Action.START)
+    if facts.started_ago is not None:
+        code = facts.client.exit_code
+        how = "" if code is None else f" with exit code {code}"
+        reason = f"the client ended{how} and is started again{_meaning(code)}"
+        return Decision(State.DEGRADED, reason, Action.START)
     return Decision(State.VERIFIED, "kit and data are right; starting the client", Action.START)
 
 
@@ -107,10 +111,8 @@ def _of_running_client(facts: Facts) -> Decision:
         )
     if heard:
         return Decision(State.RUNNING, "; ".join(("registered at the server", *facts.data_notes)))
-    if facts.client.running is Running.RESTARTING or facts.client.restarts:
-        code = facts.client.exit_code
-        reason = "the client ends and is started again" + (f", exit code {code}" if code else "")
-        return Decision(State.DEGRADED, reason + _meaning(code))
+    if facts.restarts:
+        return Decision(State.DEGRADED, f"the client keeps ending: started again {facts.restarts} times")
     if facts.heard_ago is None and facts.started_ago is not None and facts.started_ago < GRACE_SECONDS:
         return Decision(State.VERIFIED, "the client is starting")
     since = "never since its start" if facts.heard_ago is None else f"{facts.heard_ago:.0f} s ago"
