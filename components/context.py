@@ -52,11 +52,22 @@ class Context(Generic[P_co]):
         return None if zone is None else [str(zone)]
 
     def options(
-        self, parent: pulumi.Resource, *, depends_on: Sequence[pulumi.Resource] = ()
+        self,
+        parent: pulumi.Resource,
+        *,
+        depends_on: Sequence[pulumi.Resource] = (),
+        azure_sets: Sequence[str] = (),
     ) -> pulumi.ResourceOptions:
-        """The options of a child that lives in this party's subscription."""
+        """The options of a child that lives in this party's subscription.
+
+        `azure_sets` are inputs that the program leaves to Azure, which changes them after the create: the
+        look for drift would otherwise find each of them, every night (pulumi-azure-native#4722).
+        """
         return pulumi.ResourceOptions(
-            parent=parent, provider=self.azure, depends_on=list(depends_on) if depends_on else None
+            parent=parent,
+            provider=self.azure,
+            depends_on=list(depends_on) if depends_on else None,
+            ignore_changes=list(azure_sets) if azure_sets else None,
         )
 
 

@@ -88,5 +88,6 @@ class HubSpokePeering(pulumi.ComponentResource):
             allow_forwarded_traffic=False,
             allow_gateway_transit=False,
             use_remote_gateways=False,
-            opts=context.options(self, depends_on=after),
+            # The first half becomes Connected when the second is made; `fed verify` looks at both.
+            opts=context.options(self, depends_on=after, azure_sets=["peeringState", "peeringSyncLevel"]),
         )

@@ -18,6 +18,12 @@ from components.diagnostics import diagnose
 from federation.parties import Party
 from federation.security_rules import SecurityRule, security_rules
 
+#: Whatever is put into a subnet gives it a new etag, and the gateway of Power BI leaves a link on its own.
+_SET_BY_AZURE = (
+    "subnets[*].etag",
+    "subnets[*].delegations[*].etag",
+    "subnets[*].serviceAssociationLinks",
+)
 NSG_LOGS = ("NetworkSecurityGroupEvent", "NetworkSecurityGroupRuleCounter")
 
 
@@ -92,7 +98,7 @@ class IsolatedNetwork(pulumi.ComponentResource):
             sku=network.PublicIPAddressSkuArgs(name=network.PublicIPAddressSkuName.STANDARD),
             zones=context.zones,
             tags=context.tags,
-            opts=context.options(self),
+            opts=context.options(self, azure_sets=["natGateway"]),
         )
         gateway = network.NatGateway(
             context.names.of("ng"),
@@ -162,7 +168,7 @@ class IsolatedNetwork(pulumi.ComponentResource):
                 for subnet in args.subnets
             ],
             tags=context.tags,
-            opts=context.options(self),
+            opts=context.options(self, azure_sets=_SET_BY_AZURE),
         )
 
 

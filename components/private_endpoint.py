@@ -92,11 +92,6 @@ class PrivateEndpoint(pulumi.ComponentResource):
                 for member, address in args.addresses.items()
             ],
             tags=context.tags,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                provider=context.azure,
-                depends_on=list(args.placement.after),
-                # The zone group fills them in afterwards.
-                ignore_changes=["customDnsConfigs"],
-            ),
+            # The zone group, made afterwards, empties them.
+            opts=context.options(self, depends_on=args.placement.after, azure_sets=["customDnsConfigs"]),
         )

@@ -149,9 +149,8 @@ def _render(tx: Transaction, row: Row, answer: Json) -> None:
     properties["remoteVirtualNetworkAddressSpace"] = {"addressPrefixes": current["addressPrefixes"]}
     local_behind = remote is not None and current["addressPrefixes"] != remembered["addressPrefixes"]
     other = reverse(tx, row.parent, remote.key) if remote else None
-    remote_behind = (
-        other is not None
-        and network is not None
+    remote_behind = other is None or (
+        network is not None
         and other.properties["remoteAddressSpace"]["addressPrefixes"]
         != network.properties["addressSpace"]["addressPrefixes"]
     )

@@ -94,8 +94,9 @@ SHAPES = (
         pulumi_type="azure-native:compute:VirtualMachineExtension",
         path=group_path("Microsoft.Compute/virtualMachines/{vmName}/extensions/{vmExtensionName}"),
         version="2024-11-01",
-        inputs="location tags autoUpgradeMinorVersion enableAutomaticUpgrade forceUpdateTag "
-        "protectedSettingsFromKeyVault provisionAfterExtensions publisher settings suppressFailures "
+        inputs="location tags autoUpgradeMinorVersion enableAutomaticUpgrade forceUpdateTag instanceView "
+        "protectedSettings protectedSettingsFromKeyVault provisionAfterExtensions publisher settings "
+        "suppressFailures "
         "type typeHandlerVersion",
         layout=flat(
             "id", "name", "location", "tags", "systemData"

@@ -114,7 +114,7 @@ SHAPES = (
         pulumi_type="azure-native:consumption:Budget",
         path="/{scope}/providers/Microsoft.Consumption/budgets/{budgetName}",
         version="2024-08-01",
-        inputs="amount category filter notifications timeGrain timePeriod",
+        inputs="amount category eTag filter notifications timeGrain timePeriod",
         layout=flat("id", "name", "type", "eTag", "systemData"),
         name=Name(pattern=r"[A-Za-z0-9_-]+", maximum=63),
         required="amount category timeGrain timePeriod",

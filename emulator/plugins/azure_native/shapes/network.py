@@ -13,6 +13,8 @@ DNS_VERSION = "2024-06-01"
 _OWN = ("id", "name", "type", "etag")
 _TOP = (*_OWN, "location", "tags", "extendedLocation", "identity", "sku", "zones")
 _SET = ("id", "type", "etag", "provisioningState")
+"""What Azure gives every part of a resource. The SDK takes some of it as inputs, so a refresh compares those:
+https://github.com/pulumi/pulumi-azure-native/issues/4722 (etags of subnets)."""
 _WORD = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _SUBNET_DEFAULTS = {
     "privateEndpointNetworkPolicies": "Disabled",
@@ -25,37 +27,45 @@ REFERENCE = flat(*_TOP)
 SECURITY_RULE = flat(
     *_OWN,
     members={"sourceApplicationSecurityGroups": REFERENCE, "destinationApplicationSecurityGroups": REFERENCE},
-    computed=_SET,
+    filled=_SET,
 )
 SUBNET = flat(
     *_OWN,
     members={
-        "delegations": flat(*_OWN, computed=(*_SET, "actions")),
+        "delegations": flat(*_OWN, computed=("provisioningState",), filled=("id", "type", "etag", "actions")),
         "ipConfigurations": REFERENCE,
         "natGateway": plain(),
         "networkSecurityGroup": REFERENCE,
         "privateEndpoints": REFERENCE,
         "routeTable": REFERENCE,
-        "serviceEndpoints": plain(computed=("provisioningState",)),
+        "serviceEndpoints": plain(filled=("provisioningState",)),
     },
-    computed=(
-        *_SET,
-        "ipConfigurationProfiles",
-        "ipConfigurations",
-        "privateEndpoints",
-        "purpose",
-        "resourceNavigationLinks",
-        "serviceAssociationLinks",
-    ),
+    computed=("ipConfigurationProfiles", "ipConfigurations", "privateEndpoints", "purpose"),
+    filled=(*_SET, "resourceNavigationLinks", "serviceAssociationLinks"),
 )
-PEERING = flat(*_OWN, computed=(*_SET, "peeringState", "peeringSyncLevel", "resourceGuid"))
+PEERING = flat(
+    *_OWN,
+    computed=("etag", "provisioningState", "resourceGuid"),
+    filled=("id", "type", "peeringState", "peeringSyncLevel"),
+)
 NIC_ADDRESS = flat(
     *_OWN,
     members={"subnet": REFERENCE, "publicIPAddress": REFERENCE, "applicationSecurityGroups": REFERENCE},
-    computed=(*_SET, "privateLinkConnectionProperties"),
-    filled=("primary", "privateIPAddress", "privateIPAddressVersion", "privateIPAllocationMethod"),
+    computed=("etag", "provisioningState", "privateLinkConnectionProperties"),
+    filled=(
+        "id",
+        "type",
+        "primary",
+        "privateIPAddress",
+        "privateIPAddressVersion",
+        "privateIPAllocationMethod",
+    ),
 )
-LINK_CONNECTION = flat(*_OWN, computed=_SET, filled=("privateLinkServiceConnectionState",))
+LINK_CONNECTION = flat(
+    *_OWN,
+    computed=("type", "etag", "provisioningState"),
+    filled=("id", "privateLinkServiceConnectionState"),
+)
 
 
 def _network(
@@ -92,8 +102,8 @@ SHAPES = (
         "NetworkInterface",
         "networkInterfaces/{networkInterfaceName}",
         "location tags extendedLocation auxiliaryMode auxiliarySku disableTcpStateTracking "
-        "dnsSettings enableAcceleratedNetworking enableIPForwarding ipConfigurations "
-        "networkSecurityGroup nicType workloadType",
+        "dnsSettings enableAcceleratedNetworking enableIPForwarding ipConfigurations migrationPhase "
+        "networkSecurityGroup nicType privateLinkService workloadType",
         layout=flat(
             *_TOP,
             members={
@@ -125,8 +135,9 @@ SHAPES = (
     _network(
         "PrivateEndpoint",
         "privateEndpoints/{privateEndpointName}",
-        "location tags extendedLocation applicationSecurityGroups customNetworkInterfaceName "
-        "ipConfigurations manualPrivateLinkServiceConnections privateLinkServiceConnections subnet",
+        "location tags extendedLocation applicationSecurityGroups customDnsConfigs "
+        "customNetworkInterfaceName ipConfigurations manualPrivateLinkServiceConnections "
+        "privateLinkServiceConnections subnet",
         layout=flat(
             *_TOP,
             members={
@@ -147,7 +158,8 @@ SHAPES = (
         "PublicIPAddress",
         "publicIPAddresses/{publicIpAddressName}",
         "location tags extendedLocation sku zones ddosSettings deleteOption dnsSettings "
-        "idleTimeoutInMinutes ipTags publicIPAddressVersion publicIPAllocationMethod publicIPPrefix",
+        "idleTimeoutInMinutes ipAddress ipTags linkedPublicIPAddress migrationPhase natGateway "
+        "publicIPAddressVersion publicIPAllocationMethod publicIPPrefix servicePublicIPAddress",
         layout=flat(
             *_TOP,
             members={
@@ -164,9 +176,9 @@ SHAPES = (
         "Subnet",
         "virtualNetworks/{virtualNetworkName}/subnets/{subnetName}",
         "name addressPrefix addressPrefixes applicationGatewayIPConfigurations "
-        "defaultOutboundAccess delegations ipAllocations natGateway networkSecurityGroup "
-        "privateEndpointNetworkPolicies privateLinkServiceNetworkPolicies routeTable "
-        "serviceEndpointPolicies serviceEndpoints sharingScope",
+        "defaultOutboundAccess delegations ipAllocations ipamPoolPrefixAllocations natGateway "
+        "networkSecurityGroup privateEndpointNetworkPolicies privateLinkServiceNetworkPolicies routeTable "
+        "serviceEndpointPolicies serviceEndpoints sharingScope type",
         layout=SUBNET,
         autoname="same",
         defaults=_SUBNET_DEFAULTS,
@@ -192,8 +204,10 @@ SHAPES = (
         "VirtualNetworkPeering",
         "virtualNetworks/{virtualNetworkName}/virtualNetworkPeerings/{virtualNetworkPeeringName}",
         "name allowForwardedTraffic allowGatewayTransit allowVirtualNetworkAccess "
-        "doNotVerifyRemoteGateways enableOnlyIPv6Peering localSubnetNames peerCompleteVnets "
-        "remoteSubnetNames remoteVirtualNetwork useRemoteGateways",
+        "doNotVerifyRemoteGateways enableOnlyIPv6Peering localAddressSpace localSubnetNames "
+        "localVirtualNetworkAddressSpace peerCompleteVnets peeringState peeringSyncLevel "
+        "remoteAddressSpace remoteBgpCommunities remoteSubnetNames remoteVirtualNetwork "
+        "remoteVirtualNetworkAddressSpace type useRemoteGateways",
         layout=PEERING,
         autoname="same",
     ),

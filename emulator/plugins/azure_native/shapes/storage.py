@@ -109,7 +109,7 @@ SHAPES = (
                     {
                         "ipRules": _ADDRESS_RULES,
                         "virtualNetworkRules": Layout(
-                            renamed={"virtualNetworkResourceId": "id"}, computed=frozenset({"state"})
+                            renamed={"virtualNetworkResourceId": "id"}, filled=frozenset({"state"})
                         ),
                     }
                 ),
@@ -151,7 +151,7 @@ SHAPES = (
             "sku",
             "tags",
             members={
-                "identity": plain(computed=("principalId", "tenantId")),  # its identities are a map already
+                "identity": plain(filled=("principalId", "tenantId")),  # its identities are a map already
                 "encryption": plain(
                     {
                         "keyVaultProperties": plain(
@@ -237,7 +237,7 @@ SHAPES = (
         pulumi_type="azure-native:dataprotection:BackupVault",
         path=group_path("Microsoft.DataProtection/backupVaults/{vaultName}"),
         version=BACKUP_VERSION,
-        inputs="location tags identity properties",
+        inputs="location tags eTag identity properties",
         layout=plain(
             {
                 "identity": IDENTITY,

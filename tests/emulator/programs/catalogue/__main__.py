@@ -38,8 +38,17 @@ CRYPTO_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5Z5nCJnxm2cPV9bZ8hqR0pYvJm3qk8rXoWJ7m0t1aB test"
 
 
-def without_aliases(arguments: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
+SET_BY_AZURE = {
+    "azure-native:network:PrivateEndpoint": ["customDnsConfigs"],
+    "azure-native:network:PublicIPAddress": ["natGateway"],
+    "azure-native:network:VirtualNetwork": ["subnets[*].etag"],
+    "azure-native:network:VirtualNetworkPeering": ["peeringState", "peeringSyncLevel"],
+}
+
+
+def prepared(arguments: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
     arguments.opts.aliases = None
+    arguments.opts.ignore_changes = SET_BY_AZURE.get(arguments.type_)
     return pulumi.ResourceTransformationResult(arguments.props, arguments.opts)
 
 
@@ -51,7 +60,7 @@ def role(subscription: str, name: str) -> str:
     return f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{name}"
 
 
-pulumi.runtime.register_stack_transformation(without_aliases)
+pulumi.runtime.register_stack_transformation(prepared)
 hub = Provider("hub", subscription_id=HUB)
 spoke = Provider("spoke", subscription_id=SPOKE)
 suffix = random.RandomString("suffix", length=6, special=False, upper=False)

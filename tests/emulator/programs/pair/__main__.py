@@ -10,14 +10,20 @@ import pulumi
 import pulumi_random as random
 from pulumi_azure_native import Provider, network, resources
 
+SET_BY_AZURE = {
+    "azure-native:network:VirtualNetwork": ["subnets[*].etag"],
+    "azure-native:network:VirtualNetworkPeering": ["peeringState", "peeringSyncLevel"],
+}
 
-def without_aliases(arguments: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
+
+def prepared(arguments: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
     """Drop the aliases for API versions that this state never held: they cost most of a preview."""
     arguments.opts.aliases = None
+    arguments.opts.ignore_changes = SET_BY_AZURE.get(arguments.type_)
     return pulumi.ResourceTransformationResult(arguments.props, arguments.opts)
 
 
-pulumi.runtime.register_stack_transformation(without_aliases)
+pulumi.runtime.register_stack_transformation(prepared)
 subscriptions = {
     "hub": "11111111-1111-4111-8111-111111111111",
     "spoke": "22222222-2222-4222-8222-222222222222",
