@@ -170,6 +170,11 @@ class TestContext:
         assert "inner/debug.log" in self.names(context, "*\n!inner/debug.log\n")
         assert "main.py" not in self.names(context, "!main.py\n*\n")
 
+    def test_a_rule_for_a_folder_is_one_for_what_is_in_it(self, context: Path) -> None:
+        assert self.names(context, "*\n!main.py\n") == {"main.py"}
+        assert "inner/debug.log" not in self.names(context, "in*\n")
+        assert "inner/debug.log" in self.names(context, "*\n!in*\n")
+
     def test_what_is_ignored_does_not_change_the_digest(self, context: Path) -> None:
         (context / ".dockerignore").write_text("inner\n.dockerignore\n")
         before = BuildContext(context, context / "Dockerfile").digest

@@ -59,11 +59,15 @@ class BuildContext:
         return sorted(path for path in found if not ignored.match_file(path.as_posix()))
 
     def _ignored(self) -> PathSpec[Any]:
-        """Return the rules of .dockerignore: they start at the context's root, and the last match decides."""
+        """Return the rules of .dockerignore: they start at the context's root, and the last match decides.
+
+        A rule for a folder is one for everything below it (https://pkg.go.dev/github.com/moby/patternmatcher).
+        """
         own = self.dockerfile.with_name(f"{self.dockerfile.name}.dockerignore")
         file = own if own.is_file() else self.folder / ".dockerignore"
         lines = file.read_text().splitlines() if file.is_file() else []
-        return PathSpec.from_lines("gitignore", [_anchored(line) for line in lines if _is_rule(line)])
+        rules = [_anchored(line) for line in lines if _is_rule(line)]
+        return PathSpec.from_lines("gitignore", [each for rule in rules for each in (rule, f"{rule}/**")])
 
     @cached_property
     def digest(self) -> str:
