@@ -27,7 +27,7 @@ RESERVED_PARTY_NAMES: Final = frozenset({"centre", "server", "client", "data", "
 PRIVATE_RANGES: Final = tuple(IPv4Network(r) for r in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 #: Networks that Docker uses inside every VM: its default bridge and the client's bridge (components/boot).
 CONTAINER_RANGES: Final = tuple(IPv4Network(r) for r in ("172.17.0.0/16", "172.30.0.0/24"))
-#: NHS England hides 1 to 7, the Office for National Statistics asks for 10. workloads/mlflow/curation refuses
+#: NHS England hides 1 to 7, the Office for National Statistics asks for 10. workloads/curation refuses
 #: less than 5 too.
 SMALLEST_CELLS: Final = (5, 100)
 IMAGE_VERSION: Final = re.compile(r"latest|\d+\.\d+\.\d+")

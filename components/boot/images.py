@@ -19,9 +19,9 @@ IMAGES: Mapping[str, ImageSource] = MappingProxyType(
             context="workloads/container_server", dockerfile="workloads/container_server/Dockerfile"
         ),
         "fl-client": ImageSource(context="workloads/fl_client", dockerfile="workloads/fl_client/Dockerfile"),
-        # Carries the jobs, which live beside it: hence the wider context (narrowed by its .dockerignore).
+        # These carry the jobs and the curation; Dockerfile.dockerignore narrows their wider context.
         "fl-server": ImageSource(context="workloads", dockerfile="workloads/fl_server/Dockerfile"),
-        "mlflow": ImageSource(context="workloads/mlflow", dockerfile="workloads/mlflow/Dockerfile"),
+        "mlflow": ImageSource(context="workloads", dockerfile="workloads/mlflow/Dockerfile"),
     }
 )
 """Repository name in the registry -> source."""

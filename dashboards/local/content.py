@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dashboards.local.cube import FILTERS, Cube, Number, Row
-from workloads.mlflow.curation.schema import FEDERATION_METRICS, SITE_METRICS
+from workloads.curation.schema import FEDERATION_METRICS, SITE_METRICS
 
 PAGES: Mapping[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "pages.yaml").read_text())
 

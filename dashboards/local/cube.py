@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workloads.mlflow.curation import policy as rules
-from workloads.mlflow.curation.schema import FEDERATION, TABLES
+from workloads.curation import policy as rules
+from workloads.curation.schema import FEDERATION, TABLES
 
 Row = Mapping[str, Any]
 """`table.column` -> value, with the dimensions' columns beside the fact's."""

@@ -20,7 +20,7 @@ from dashboards.local import figures, theme
 from dashboards.local.content import PAGES, Line, Page, Visual, pages
 from dashboards.local.cube import Cube, Number
 from dashboards.local.wording import NOTHING, because, shown
-from workloads.mlflow.curation.schema import REASONS
+from workloads.curation.schema import REASONS
 
 HERE = Path(__file__).parent
 _MAP_STYLES = re.compile(r'getElementById\("([0-9a-f]{64})"\)')

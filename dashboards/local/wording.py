@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from dashboards.local.cube import Number
-from workloads.mlflow.curation import policy as rules
+from workloads.curation import policy as rules
 
 FEW = (rules.FEW, rules.ONE_SIDE)
 HIDDEN = "hidden"

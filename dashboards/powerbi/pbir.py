@@ -22,7 +22,7 @@ from dashboards.powerbi.description import (
 )
 from dashboards.powerbi.layout import Box
 from dashboards.powerbi.tmdl import MEASURES
-from workloads.mlflow.curation.schema import REASONS, TABLES
+from workloads.curation.schema import REASONS, TABLES
 
 Document = dict[str, Any]
 

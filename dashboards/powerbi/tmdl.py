@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dashboards.powerbi.description import CELL_POSITION, OWN_MEASURES, Audience, Measure, measures
-from workloads.mlflow.curation.schema import TABLES, Column, Table
+from workloads.curation.schema import TABLES, Column, Table
 
 COMPATIBILITY_LEVEL: Final = 1702
 MEASURES: Final = "Measures"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.unit import curation_world as world
-from workloads.mlflow.curation.__main__ import main
+from workloads.curation.__main__ import main
 
 
 def tables_folder(folder: Path, content: Mapping[str, Any] | None = None) -> Path:

@@ -11,11 +11,11 @@ from container_server.engine import EXEC_OUTPUT_LIMIT
 
 from federation.values import SMALLEST_CELLS
 from tests.unit import curation_world as world
+from workloads.curation.__main__ import main
+from workloads.curation.parquet import BrokenRowError, write
+from workloads.curation.policy import LEAST_K, Policy
+from workloads.curation.schema import DIM_SITE, TABLES
 from workloads.jobs.statistics.statistics_job.descriptions import describe
-from workloads.mlflow.curation.__main__ import main
-from workloads.mlflow.curation.parquet import BrokenRowError, write
-from workloads.mlflow.curation.policy import LEAST_K, Policy
-from workloads.mlflow.curation.schema import DIM_SITE, TABLES
 
 Rows = list[dict[str, Any]]
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tests.unit import curation_world as world
 from tests.unit import red_team
+from workloads.curation import hospital_statistics, metrics
+from workloads.curation import policy as rules
+from workloads.curation.request import Request, Run, Site, moment
+from workloads.curation.tables import curate
 from workloads.jobs.statistics.statistics_job.descriptions import describe
-from workloads.mlflow.curation import hospital_statistics, metrics
-from workloads.mlflow.curation import policy as rules
-from workloads.mlflow.curation.request import Request, Run, Site, moment
-from workloads.mlflow.curation.tables import curate
 
 Rows = dict[str, np.ndarray[Any, Any]]
 SLACK = 2.0

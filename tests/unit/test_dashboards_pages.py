@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from workloads.mlflow.curation import schema
+from workloads.curation import schema
 
 PAGES: dict[str, Any] = yaml.safe_load(Path("dashboards/pages.yaml").read_text())
 AUDIENCES = ("hospital", "centre")

@@ -17,6 +17,7 @@ from automation.ui.outcome import FedError, RefusedError
 from components.boot import IMAGES
 from components.boot.plan import ROLE_IMAGES
 from emulator import paths
+from emulator.plugins.docker.context import BuildContext
 
 DOCKER = """
 import json, sys
@@ -103,3 +104,16 @@ def test_what_a_dockerfile_runs_is_on_path_there(name: str) -> None:
     before, _, after = stage.partition("\nENV PATH=")
     assert "\nRUN useradd" in before
     assert "\nRUN " not in after
+
+
+@pytest.mark.parametrize("name", sorted(IMAGES))
+def test_an_image_sees_what_it_copies_and_nobodys_code_or_data_besides(name: str) -> None:
+    """Images that share a build context are told apart by their ignore files alone."""
+    source = IMAGES[name]
+    context = BuildContext.find(paths.REPOSITORY, source.context, source.dockerfile)
+    lines = (paths.REPOSITORY / source.dockerfile).read_text().splitlines()
+    copied = {line.split()[1] for line in lines if line.startswith("COPY ") and "--from=" not in line}
+    unseen = {place for place in copied if not any(file.is_relative_to(place) for file in context.files)}
+    own = {Path(place).parts[0] for place in copied}
+    strangers = {file for file in context.files if file.parts[0] not in own and len(file.parts) > 1}
+    assert (unseen, strangers) == (set(), set())

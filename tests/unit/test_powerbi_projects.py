@@ -18,7 +18,7 @@ from dashboards.local import cube
 from dashboards.powerbi import description, project
 from dashboards.powerbi.description import AUDIENCES, FOLDER, OWN_MEASURES, Audience
 from tests.unit.powerbi import gates, model_rules, report_rules, tools
-from workloads.mlflow.curation.schema import TABLES
+from workloads.curation.schema import TABLES
 
 PAGES: dict[str, Any] = yaml.safe_load((FOLDER / "pages.yaml").read_text())
 

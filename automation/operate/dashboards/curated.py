@@ -21,7 +21,7 @@ from automation.ui.outcome import FedError, RefusedError
 from federation.curated import CURATED
 from federation.naming import SERVER_CONTAINER, client_container
 from federation.parties import CENTRE
-from workloads.mlflow.curation.schema import TABLES
+from workloads.curation.schema import TABLES
 
 READ = ["python3", "-m", "container_server.curated"]
 SCOPE = "https://storage.azure.com/.default"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tests.unit.powerbi.gates import Model, text
-from workloads.mlflow.curation.schema import TABLES, Column
+from workloads.curation.schema import TABLES, Column
 
 MEASURES: Final = "Measures"
 READERS: Final = "Readers"

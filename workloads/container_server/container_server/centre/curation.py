@@ -1,6 +1,6 @@
 """Has the dashboards' tables made after each job, and puts them where each party may read them.
 
-The tables are made by `python -m curation` in MLflow's container (workloads/mlflow/curation), which has the
+The tables are made by `python -m curation` in MLflow's container (workloads/curation), which has the
 libraries for it and no way to the hospitals' containers; this service has that way and none of the libraries.
 `server/curated/` gets the centre's tables, `client-<hospital>/curated/` each hospital's.
 """

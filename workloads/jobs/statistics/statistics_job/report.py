@@ -1,7 +1,7 @@
 """The centre's part: tracks the run and writes statistics whose globals are recomputed (pooling.py).
 
 What one hospital published goes to the centre and to itself. What the others may see of it is decided by the
-curation (workloads/mlflow/curation), not here.
+curation (workloads/curation), not here.
 """
 
 import json
