@@ -79,6 +79,21 @@ def remove(
     hospital.remove(stack, on, name, delete_data=delete_data, wait_seconds=wait, yes=yes, say=_say)
 
 
+@app.command()
+def approve(name: Name, *, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
+    """Let the centre sign what a hospital asked for: to enrol, to renew, after a lost disk, to come back.
+
+    What waits, since when, and what happens when nobody approves, is in `fed status`.
+    """
+    from automation.hospitals import membership  # noqa: PLC0415 slow
+    from automation.operate.machines import Centre  # noqa: PLC0415
+    from automation.stacks import deploy  # noqa: PLC0415
+    from automation.stacks.target import open_target  # noqa: PLC0415
+
+    target = open_target(stack, on, check=False)
+    membership.approve(Centre.of(target.arm(), deploy.outputs(target)), name, say=_say)
+
+
 @app.command("list")
 def list_hospitals(stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False) -> None:
     """Show the hospitals of a stack: members, not deployed yet, leaving, or left."""

@@ -156,6 +156,26 @@ def drain(target: Target, name: str, *, wait_seconds: float, say: Say) -> None:
     say(f"{name} is revoked: its certificate opens nothing any more.")
 
 
+def approve(centre: Centre, name: str, *, say: Say) -> None:
+    """Give the centre a person's yes to what a hospital asked for.
+
+    Raises:
+        QuestionError: when the centre knows no such hospital, or it has left.
+        FedError: when the centre cannot be asked.
+    """
+    _checked("NAME", HospitalName, name)
+    answer = centre.ask("approve", name)
+    if answer.get("granted"):
+        done = f"approved: the centre signs the request of {name} within seconds of seeing it"
+    elif "granted" in answer:
+        done = f"approved: {name} is let in again with the certificate that it has"
+    else:
+        done = f"nothing of {name} waits for a person"
+    say(f"{done}. To see it: ./fed status")
+    if note := answer.get("note"):
+        say(str(note))
+
+
 def list_hospitals(target: Target) -> list[dict[str, str]]:
     """A row per hospital of the stack file: what the file says, and what is deployed."""
     assert target.settings is not None  # noqa: S101 open_target checks by default

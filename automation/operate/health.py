@@ -6,6 +6,7 @@ says more: every container, also of a VM that has not come far enough to report.
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
@@ -18,9 +19,17 @@ from federation.parties import CENTRE
 
 Health = Mapping[str, Any]
 """``{containers: {party: {container: words}}, hospitals: {name: {enrolment, state, registered, client?,
-reason?, trouble?, reported?}}, registered, last_job?, troubles: [{what, owner, reason}]}``; `reported` is a
-Unix time, `trouble` what the centre meets in the hospital's container, `troubles` what it meets elsewhere."""
+reason?, trouble?, reported?, ends?, waits?: {what, since}, refused?}}, registered, last_job?, troubles:
+[{what, owner, reason}]}``.
 
+`reported`, `since` and `ends` (of the certificate) are Unix times. `waits` is what waits for a person,
+`refused` why its last request was; `trouble` is what the centre meets in a hospital's container, `troubles`
+elsewhere.
+"""
+
+DAY = 86_400.0
+WARN_DAYS = 29.0
+"""A hospital renews 30 days ahead: with fewer days left something holds that up."""
 _SOUND = ("running", "running, healthy", "running, starting")
 
 
@@ -51,7 +60,7 @@ def table(health: Health) -> Table:
         result.add_row(
             party,
             Text("\n").join(_container(name, words) for name, words in containers.items()),
-            row["enrolment"] if row else "",
+            _enrolment(party, row, now) if row else "",
             state,
             _ago(now - row["reported"]) if row and "reported" in row else "",
         )
@@ -91,6 +100,39 @@ def _words(container: Mapping[str, Any]) -> str:
 
 def _container(name: str, words: str) -> Text:
     return Text.assemble(f"{name}: ", (words, "" if words in _SOUND else "red"))
+
+
+def _enrolment(party: str, row: Mapping[str, Any], now: float) -> Text:
+    """Return what the hospital is to the centre, the days left of its certificate, and what waits."""
+    ends = row.get("ends")
+    days = None if ends is None else (ends - now) / DAY
+    certificate = "" if days is None else f"\ncertificate: {_days(days)}"
+    soon = days is not None and days < WARN_DAYS
+    waits = f"\n{_waits(party, row)}" if "waits" in row else ""
+    refused = f"\nits last request was refused: {row['refused']}" if "refused" in row else ""
+    return Text.assemble(
+        row["enrolment"], (certificate, "red" if soon else ""), (waits, "red"), (refused, "red")
+    )
+
+
+def _days(days: float) -> str:
+    return f"{days:.0f} days left" if days > 0 else f"ended {-days:.0f} days ago"
+
+
+def _waits(party: str, row: Mapping[str, Any]) -> str:
+    """Return what waits for a person, since when, what happens when nobody comes, and the command."""
+    waits = row["waits"]
+    stops = (
+        f"; the client stops on {_date(row['ends'])}" if row["state"] == "running" and "ends" in row else ""
+    )
+    return (
+        f"{waits['what']} waits for a person since {_date(waits['since'])}{stops}. "
+        f"Fix: ./fed hospital approve {party}"
+    )
+
+
+def _date(unix: float) -> str:
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d}"
 
 
 def _of_centre(health: Health) -> Text:

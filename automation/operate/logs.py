@@ -1,5 +1,6 @@
 """Shows what containers say, from the fabric or through Resource Manager."""
 
+import codecs
 import sys
 
 from automation.operate import machines
@@ -8,12 +9,13 @@ from automation.stacks import deploy
 from automation.stacks.target import open_target
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError
+from automation.ui.plain import plain
 
 LINES = "40"
 
 
 def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> None:
-    """Write a container's log to standard output.
+    """Write a container's log to standard output, as plain text: a job at a hospital writes into it, too.
 
     Raises QuestionError for a party that the stack does not have, RefusedError when nothing runs.
     """
@@ -27,6 +29,7 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
             machines.run(target.arm(), machine, ["docker", "logs", "--tail", LINES, container]).stdout
         )
         return
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for piece in running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow):
-        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
+        sys.stdout.write(plain(decoder.decode(piece)))
+        sys.stdout.flush()

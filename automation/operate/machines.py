@@ -13,6 +13,7 @@ from typing import Any
 
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
+from automation.ui.plain import plain, plain_document
 from federation.parties import CENTRE
 
 COMPUTE = "2024-11-01"
@@ -25,7 +26,7 @@ _EXIT = re.compile(r"\n?fed-exit:(\d+)\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a script answered; Azure keeps the last 4 KB of each stream."""
+    """What a script answered, as plain text; Azure keeps the last 4 KB of each stream."""
 
     code: int
     stdout: str
@@ -61,7 +62,7 @@ def run(arm: Arm, machine: str, command: list[str]) -> Ran:
     result = (
         answer.body.get("value") or answer.body.get("properties", {}).get("output", {}).get("value") or []
     )
-    message = "\n".join(str(status.get("message", "")) for status in result)
+    message = plain("\n".join(str(status.get("message", "")) for status in result))
     found = _PARTS.search(message)
     if found is None:
         raise FedError(f"{name} answered a run command without output: {message[-300:]!r}")
@@ -114,7 +115,7 @@ class Centre:
         if not lines:
             said = (ran.stderr or ran.stdout).strip()
             raise FedError(f"the centre's container server does not answer: {said[-500:] or 'no output'}")
-        answer: dict[str, Any] = json.loads(lines[-1])
+        answer: dict[str, Any] = plain_document(json.loads(lines[-1]))
         if ran.code == Code.DONE:
             return answer
         error = {Code.NO: RefusedError, Code.WRONG: QuestionError}.get(Code(min(ran.code, 3)), FedError)

@@ -12,6 +12,7 @@ from automation.operate.machines import Centre
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import FedError
 
+DAY = 86_400.0
 OUTPUTS: Mapping[str, Any] = {
     "centre": {"subscription": "s0", "vm": "/c/vm", "vnet": "/c/vnet", "storageAccount": "/c/st"},
     "hospitals": {
@@ -140,6 +141,39 @@ class TestHealth:
         assert "inbox inbox/pulse.zip: there is a lease" in "".join(lines)
         assert "its container: no route" in "".join(lines)
         assert "mlflow: exited" in "".join(lines)
+
+    @pytest.mark.parametrize(
+        ("row", "shown", "red"),
+        [
+            ({"ends": 89 * DAY}, "approved\ncertificate: 89 days left", ""),
+            ({"ends": 12 * DAY}, "approved\ncertificate: 12 days left", "certificate: 12 days left"),
+            ({"ends": -2 * DAY}, "approved\ncertificate: ended 2 days ago", "certificate: ended 2 days ago"),
+            (
+                {"ends": 29.5 * DAY, "waits": {"what": "renewal", "since": 0}},
+                "approved\ncertificate: 30 days left\nrenewal waits for a person since 1970-01-01; the "
+                "client stops on 1970-01-30. Fix: ./fed hospital approve hungary",
+                "renewal waits for a person since 1970-01-01; the client stops on 1970-01-30. "
+                "Fix: ./fed hospital approve hungary",
+            ),
+            (
+                {"state": "unenrolled", "enrolment": "new", "waits": {"what": "enrolment", "since": DAY}},
+                "new\nenrolment waits for a person since 1970-01-02. Fix: ./fed hospital approve hungary",
+                "enrolment waits for a person since 1970-01-02. Fix: ./fed hospital approve hungary",
+            ),
+            (
+                {"refused": "name is 'cleveland'"},
+                "approved\nits last request was refused: name is 'cleveland'",
+                "its last request was refused: name is 'cleveland'",
+            ),
+        ],
+    )
+    def test_it_says_how_long_a_certificate_is_good_for_and_what_waits_for_whom(
+        self, row: Mapping[str, Any], shown: str, red: str
+    ) -> None:
+        approved = {"enrolment": "approved", "state": "running", "registered": True}
+        text = health._enrolment("hungary", {**approved, **row}, now=0.0)
+        assert text.plain == shown
+        assert "".join(text.plain[span.start : span.end] for span in text.spans if span.style).strip() == red
 
     def test_the_last_job_is_told_with_its_reason(self) -> None:
         told = rendered(health.last_job(self.HEALTH))

@@ -10,6 +10,7 @@ import pytest
 
 from automation.hospitals import membership as hospital
 from automation.hospitals.stack_file import StackFile
+from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.plan import Change, Plan
 from automation.ui.options import On
@@ -94,6 +95,33 @@ def test_who_cannot_be_revoked_on_azure_does_not_leave(
     said: list[str] = []
     hospital.drain(FakeTarget(On.EMULATOR), "hungary", wait_seconds=0, say=said.append)  # type: ignore[arg-type]
     assert "No VM runs on this emulator" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"granted": True}, ["the centre signs the request of hungary within seconds"]),
+        ({"granted": False}, ["hungary is let in again with the certificate that it has"]),
+        ({"note": "nothing of it waits"}, ["nothing of hungary waits for a person", "nothing of it waits"]),
+        (
+            {"granted": False, "note": "in force; hungary is told later: 412"},
+            ["hungary is let in again", "in force; hungary is told later: 412"],
+        ),
+    ],
+)
+def test_a_yes_says_what_it_did(answer: Mapping[str, Any], told: list[str]) -> None:
+    class Approving(Centre):
+        def __init__(self) -> None:
+            pass
+
+        def ask(self, *words: str) -> dict[str, Any]:
+            assert words == ("approve", "hungary")
+            return {"hospital": "hungary", "status": "approved", **answer}
+
+    said: list[str] = []
+    hospital.approve(Approving(), "hungary", say=said.append)
+    assert len(said) == len(told)
+    assert all(words in line for words, line in zip(told, said, strict=True))
 
 
 def plan(*parties: str) -> Plan:

@@ -1,5 +1,7 @@
 """Commands on VMs: one at a time, in turn, and told plainly when the VM is gone."""
 
+import json
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from automation.operate import machines
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import FedError
+from automation.ui.plain import plain
 
 BUSY = Answer(status=409, body={"error": {"code": "Conflict", "message": "in progress"}})
 SAID = "Enable succeeded:\n[stdout]\nhello\nfed-exit:0\n[stderr]\n"
@@ -42,3 +45,32 @@ def test_a_vm_that_stays_busy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_vm_that_is_gone_is_told() -> None:
     with pytest.raises(FedError, match="one is not there"):
         machines.run(Azure(Answer(status=404, body={})), "/vms/one", ["true"])
+
+
+HOSTILE = "ok\x1b]0;owned\x07\x1b[2J\x9b31m\u202egpj.exe\r"
+
+
+def test_no_answer_of_a_vm_can_speak_to_the_terminal() -> None:
+    said = json.dumps({"hospitals": {HOSTILE: {"reason": [HOSTILE, 3, None]}}})
+    for printed in (said, said.replace("\\u001b", "\x1b")):  # escaped in the JSON, and bare
+        azure = Azure(
+            Answer(
+                status=200,
+                body={"value": [{"message": f"[stdout]\n{printed}\nfed-exit:0\n[stderr]\n{HOSTILE}"}]},
+            )
+        )
+        assert not controls(as_text(machines.Centre(azure, "/vms/one").ask("status")))
+        assert not controls(machines.run(azure, "/vms/one", ["true"]).stderr)
+
+
+def test_text_stays_as_it_is() -> None:
+    text = "degraded: 3 % of Zürich's rows\n\tΔ 日本 🙂"
+    assert plain(text) == text
+
+
+def controls(text: str) -> list[str]:
+    return [mark for mark in text if mark not in "\n\t" and unicodedata.category(mark) in {"Cc", "Cf"}]
+
+
+def as_text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False)

@@ -262,7 +262,7 @@ class TestCertificates:
 
     def test_a_state_file_survives(self, tmp_path: Path) -> None:
         first = Members(tmp_path / "members.json", tmp_path / "allowed.json")
-        first.take_in("cleveland", manual=False)
+        first.take_in("cleveland", manual=False, now=0.0)
         first.change("cleveland", status="approved", serial="ab")
         again = Members(tmp_path / "members.json", tmp_path / "allowed.json")
         assert again.get("cleveland").admitted
@@ -681,12 +681,13 @@ class TestStatus:
             json.dumps({"heard": {"cleveland": world.clock.now()}})
         )
         status = world.centre.commands.status({})
-        assert status["hospitals"]["cleveland"] | {"reported": 0} == {
+        assert status["hospitals"]["cleveland"] | {"reported": 0, "ends": 0} == {
             "enrolment": "approved",
             "state": "running",
             "registered": True,
             "client": "running",
             "reported": 0,
+            "ends": 0,
         }
         assert status["registered"] == 1
         assert status["containers"] == {

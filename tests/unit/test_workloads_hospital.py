@@ -38,7 +38,7 @@ class TestEnrolment:
         world = World(tmp_path, approval="manual")
         world.turn(30)
         assert world.state() is State.UNENROLLED
-        assert "fedctl approve cleveland" in world.reason
+        assert "./fed hospital approve cleveland" in world.reason
         world.centre.commands.approve({"hospital": "cleveland"})
         world.turn(30)
         assert world.state() is State.RUNNING

@@ -23,6 +23,20 @@ class FakeClock:
 
 
 @dataclass
+class SkewedClock:
+    """A clock that is `ahead` seconds off another one."""
+
+    clock: FakeClock
+    ahead: float
+
+    def now(self) -> float:
+        return self.clock.now() + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
+
+@dataclass
 class FolderStore:
     """A blob container kept in a folder. `failure` is raised by every call while it is set; calls are
     counted.

@@ -217,7 +217,10 @@ class FakeNvflare:
         certificate = Certificate.read(issued)
         signed = {
             "request_id": request["request_id"],
-            "certificate": {"serial": f"0x{certificate.serial}", "valid_until": str(certificate.valid_until)},
+            "certificate": {
+                "serial": f"0x{certificate.serial}",
+                "valid_until": f"{certificate.valid_until:%Y-%m-%dT%H:%M:%SZ}",
+            },
         }
         name = f"{request['name']}.crt"
         out.write_bytes(zipped({"signed.json": json.dumps(signed), name: issued, "rootCA.pem": root.pem}))

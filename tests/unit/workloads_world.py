@@ -14,7 +14,7 @@ from container_server.hospital.state import State
 from container_server.messages import REPORT, decode
 from container_server.nvflare_cli import Nvflare
 
-from tests.unit.workloads_fakes import FakeClock, FakeEngine, FolderStore
+from tests.unit.workloads_fakes import FakeClock, FakeEngine, FolderStore, SkewedClock
 from tests.unit.workloads_pki import START, FakeNvflare
 from workloads.data import heart_data
 
@@ -38,11 +38,15 @@ def config_of(role: str, root: Path, **changes: Any) -> Config:
 
 
 class World:
-    """A hospital and, to answer it, a centre; both turn when the test says so."""
+    """A hospital and, to answer it, a centre; both turn when the test says so.
 
-    def __init__(self, folder: Path, approval: str = "auto"):
+    The hospital's clock is `skew` seconds ahead of the centre's.
+    """
+
+    def __init__(self, folder: Path, approval: str = "auto", skew: float = 0.0):
         self.folder = folder
         self.clock = FakeClock(START.timestamp() + 3600)
+        self.hospitals_clock = SkewedClock(self.clock, skew)
         self.stores: dict[str, FolderStore] = {}
         self.nvflare = FakeNvflare(self.clock)
         self.client = FakeEngine({"fl-client": ContainerState(Running.STOPPED)}, on_start=self._heard)
@@ -58,7 +62,7 @@ class World:
     def new_hospital(self, **changes: Any) -> HospitalAgent:
         return HospitalAgent(
             config=dataclasses.replace(self.hospital_config, **changes),
-            clock=self.clock,
+            clock=self.hospitals_clock,
             channel=self.channel,
             data=self.data,
             engine=self.client,
@@ -113,7 +117,7 @@ class World:
         work = self.hospital_config.work
         work.mkdir(parents=True, exist_ok=True)
         if not self.silent:
-            (work / "health.json").write_text(json.dumps({"heard": self.clock.now()}))
+            (work / "health.json").write_text(json.dumps({"heard": self.hospitals_clock.now()}))
 
     def report(self) -> dict[str, Any]:
         return decode("report", (self.channel.folder / REPORT).read_bytes())

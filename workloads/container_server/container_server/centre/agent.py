@@ -125,7 +125,9 @@ class CentreAgent:
             self._enrolments.reopen(name)
             self._curation.forget(name)
             # Last, and in one step: whoever is killed before it does all this again.
-            back = self._members.take_in(name, manual=self._config.approval == "manual")
+            back = self._members.take_in(
+                name, manual=self._config.approval == "manual", now=self._clock.now()
+            )
             say("member", hospital=name, back=back)
         for name in gone:
             self._members.let_go(name)

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 from container_server.centre.curation import MLFLOW
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import SERVER, Job, Jobs
-from container_server.centre.members import Member, Members
+from container_server.centre.members import Member, Members, UnknownHospitalError
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.control import Handler
 from container_server.engine import ContainerState, Engine, Running
-from container_server.errors import RefusedInputError
+from container_server.errors import RefusedInputError, TransientError
 from container_server.log import say
 from container_server.messages import checked
 
@@ -132,37 +132,52 @@ class Commands:
         return _row(self._jobs.get(self._jobs.resume(arguments["id"])))
 
     def requests(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Enrolment of each hospital."""
-        rows = {}
-        for name, member in sorted(self._members.all().items()):
-            row = {"status": "left" if member.left else member.status, "reason": member.reason[:200]}
-            if member.serial:
-                row |= {"serial": member.serial, "valid_until": member.valid_until}
-            rows[name] = row
+        """Of each hospital: membership, certificate, its last request and what waits for a person."""
+        rows = {
+            name: {
+                "status": "left" if member.left else member.status,
+                **({"serial": member.serial, "valid_until": member.valid_until} if member.serial else {}),
+                **_paper(member, 200),
+            }
+            for name, member in sorted(self._members.all().items())
+        }
         return {"approval": self._config.approval, "requests": rows}
 
     def approve(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Sign what a hospital asked for."""
+        """Sign what a hospital asked for: enrolment, renewal, after a lost disk, or coming back."""
         name = arguments["hospital"]
         before = self._members.get(name)
-        member = self._members.approve(name)
-        if before.status == "revoked":
-            self._enrolments.write_desired(name, "running")
-        self._wake()
-        return {"hospital": name, "status": member.status, "granted": member.granted}
+        if before.left:
+            raise UnknownHospitalError(f"{name} has left the federation: there is nothing to approve")
+        member = self._members.approve(name, self._clock.now())
+        if member == before and not member.granted:
+            return {"hospital": name, "status": member.status, "note": "nothing of it waits"}
+        return self._told(name, {"granted": member.granted})
 
     def revoke(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Cut a hospital off."""
         name, reason = arguments["hospital"], str(arguments.get("reason") or "revoked by an operator")[:200]
-        member = self._members.revoke(name, reason)
-        self._enrolments.write_desired(name, "stopped", f"revoked by the centre: {reason}")
-        return {"hospital": name, "status": member.status}
+        self._members.revoke(name, reason, self._clock.now())
+        return self._told(name, {})
 
     def renew(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Have a hospital ask for a new certificate."""
         name = arguments["hospital"]
-        self._enrolments.write_desired(name, "running", renew=True)
-        return {"hospital": name, "renew": self._members.get(name).renew}
+        renew = self._members.get(name).renew + 1
+        self._members.change(name, renew=renew, owed=True)
+        return self._told(name, {"renew": renew})
+
+    def _told(self, name: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """Tell the hospital what was decided. One that cannot be told now is told by the loop: it counts."""
+        self._enrolments.expect(name)
+        self._wake()
+        answer = {"hospital": name, "status": self._members.get(name).status, **answer}
+        if self._members.get(name).owed:
+            try:
+                self._enrolments.tell(name)
+            except TransientError as error:
+                return {**answer, "note": f"in force; {name} is told later: {str(error)[:200]}"}
+        return answer
 
     def _heard(self) -> dict[str, int]:
         """Hospitals that the running server heard from lately -> when."""
@@ -184,6 +199,7 @@ class Commands:
             "enrolment": member.status,
             "state": report.get("state", "unknown"),
             "registered": heard is not None,
+            **_paper(member, TROUBLE_LENGTH),
         }
         if report.get("state") != "running":
             row["reason"] = str(report.get("reason") or member.reason or "no report yet")[:TROUBLE_LENGTH]
@@ -192,6 +208,20 @@ class Commands:
         if report:
             row |= {"client": report["client"]["running"], "reported": int(report["written"])}
         return row
+
+
+def _paper(member: Member, length: int) -> dict[str, Any]:
+    """When its certificate ends (Unix time), what waits for a person and since when, what was refused."""
+    row: dict[str, Any] = {}
+    if member.ends is not None:
+        row["ends"] = int(member.ends)
+    if member.waiting:
+        row["waits"] = {"what": member.waiting.what, "since": int(member.waiting.since)}
+    if member.request and member.request.answer == "refused":
+        row["refused"] = member.request.reason[:length]
+    if member.status == "revoked":
+        row["revoked"] = member.reason[:length]
+    return row
 
 
 def _words(container: ContainerState) -> str:

@@ -3,8 +3,9 @@ state.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from container_server.cadence import Cadence
@@ -15,7 +16,7 @@ from container_server.centre.approval import (
     stated_request_id,
 )
 from container_server.centre.authority import Authority
-from container_server.centre.members import Member, Members
+from container_server.centre.members import Member, Members, Request, Verdict
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
@@ -33,7 +34,7 @@ from container_server.messages import (
     decode,
     encode,
 )
-from container_server.storage import Blob, BlobStore, Unread
+from container_server.storage import Blob, BlobStore
 
 FAST_SECONDS = 0.5
 """Between two looks at a hospital that has no certificate yet."""
@@ -55,9 +56,9 @@ class Channel:
     reading: Chore
     """Its report."""
     expected_since: float
-    """When a request was last to be expected: since the channel was opened, or a renewal asked for."""
+    """When a request was last to be expected: since the channel was opened, or an operator said something."""
     renewing: str | None = None
-    """The request that a renewal asked for is to replace."""
+    """The request that another is expected to replace."""
     request_etag: str | None = None
     report_etag: str | None = None
     root_written: bool = False
@@ -86,6 +87,7 @@ class Enrolments:
         self._authority = authority
         self._open = open_channel
         self._channels: dict[str, Channel] = {}
+        self._telling = threading.Lock()
         self._slow_round: list[tuple[str, str]] = []
         self._slow = Cadence(clock, ROUND_SECONDS)
 
@@ -114,7 +116,7 @@ class Enrolments:
             channel = self.channel(name)
             awaited = self._is_awaited(member, channel)
             waiting = waiting or awaited
-            if awaited or not channel.root_written or not member.generation:
+            if awaited or not channel.root_written or member.owed or _untold(member):
                 channel.greeting.run()
             if channel.report.get("state") != "running":
                 channel.reading.run()
@@ -123,6 +125,30 @@ class Enrolments:
             self._next_of_slow_round(sorted(present))
         return waiting
 
+    def expect(self, hospital: str) -> None:
+        """Look fast at a hospital that an operator's word concerns: it may ask, or waits for an answer."""
+        channel, member = self.channel(hospital), self._members.get(hospital)
+        channel.expected_since = self._clock.now()
+        channel.renewing = member.request.request_id if member.request else None
+        channel.greeting.cadence.at_once()
+
+    def tell(self, hospital: str) -> None:
+        """Write what its client should do, with a higher number than before. Raises TransientError."""
+        with self._telling:
+            member = self._members.get(hospital)
+            # Also above that of an earlier life of this VM whose disk is lost: hospitals refuse a lower one.
+            generation = max(member.generation + 1, int(self._clock.now()))
+            content = {"generation": generation, **_desired(member)}
+            self.channel(hospital).store.write(DESIRED, encode("desired", content))
+            changed = _desired(self._members.get(hospital)) != _desired(member)
+            self._members.change(hospital, generation=generation, owed=changed)
+
+    def _is_awaited(self, member: Member, channel: Channel) -> bool:
+        lately = self._clock.now() - channel.expected_since < FAST_FOR_SECONDS
+        newcomer = member.request is None and not member.serial
+        renewing = member.request is not None and member.request.request_id == channel.renewing
+        return lately and (newcomer or renewing or member.granted)
+
     def _greet(self, name: str) -> None:
         """Root and desired state to a newcomer, and an answer to its request."""
         channel = self.channel(name)
@@ -130,27 +156,12 @@ class Enrolments:
             root = {"project": self._config.project, "fingerprint": self._authority.fingerprint}
             channel.store.write(ROOT, encode("root", root))
             channel.root_written = True
-        if self._members.get(name).generation == 0:
-            self.write_desired(name, "running")
+        member = self._members.get(name)
+        if member.owed:
+            self.tell(name)
+        if member.request and not member.request.told:
+            self._say(name, member.request)
         self._look_at_request(name, channel)
-
-    def _is_awaited(self, member: Member, channel: Channel) -> bool:
-        lately = self._clock.now() - channel.expected_since < FAST_FOR_SECONDS
-        wanted = member.status == "new" or member.request_id == channel.renewing
-        return (wanted and lately) or (member.granted and member.status != "approved")
-
-    def write_desired(self, hospital: str, client: str, reason: str = "", renew: bool = False) -> None:
-        """Tell a hospital what its client should do; the generation rises. Raises TransientError."""
-        member = self._members.get(hospital)
-        # Also above that of an earlier life of this VM whose disk is lost: hospitals refuse a lower one.
-        generation = max(member.generation + 1, int(self._clock.now()))
-        asked = member.renew + int(renew)
-        content = {"generation": generation, "client": client, "renew": asked, "reason": reason}
-        self.channel(hospital).store.write(DESIRED, encode("desired", content))
-        self._members.change(hospital, generation=generation, renew=asked)
-        if renew:
-            channel = self.channel(hospital)
-            channel.renewing, channel.expected_since = member.request_id, self._clock.now()
 
     def _next_of_slow_round(self, names: list[str]) -> None:
         self._slow_round = [look for look in self._slow_round if look[0] in names]
@@ -175,15 +186,13 @@ class Enrolments:
             say("report refused", hospital=name, reason=str(error))
 
     def _look_at_request(self, name: str, channel: Channel) -> None:
+        looked_at = self._members.get(name).request is not None
         try:
-            found = channel.store.read(REQUEST, channel.request_etag)
+            # One that an operator wants looked at again is read though it is the same.
+            found = channel.store.read(REQUEST, channel.request_etag if looked_at else None)
         except RefusedInputError as error:
             say("request refused", hospital=name, reason=str(error))
             return
-        if found is Unread.UNCHANGED and self._members.get(name).request_sha256:
-            return
-        if found is Unread.UNCHANGED:  # an operator wants it looked at again
-            found = channel.store.read(REQUEST)
         if isinstance(found, Blob):
             channel.request_etag = found.etag
             self._answer(name, channel, found.content)
@@ -191,57 +200,69 @@ class Enrolments:
     def _answer(self, name: str, channel: Channel, archive: bytes) -> None:
         digest = hashlib.sha256(archive).hexdigest()
         member = self._members.get(name)
-        if digest == member.request_sha256:
+        if member.request and digest == member.request.sha256:
             return
-        answer = _Answer(name, channel, digest, stated_request_id(archive))
+        asked = _Asked(name, stated_request_id(archive), digest)
         try:
             request = examine(archive, name, self._config.project, organisation(name))
         except RequestRefusedError as error:
-            self._decide(answer, "refused", str(error))
+            # An operator's yes was for something else, and is used up.
+            self._decide(asked, "refused", str(error), granted=False)
             return
         if member.status == "revoked":
-            reason = f"revoked: {member.reason}; an operator must approve it again"
-            self._decide(answer, "refused", reason, status="revoked")
+            self._decide(asked, "refused", f"revoked: {member.reason}; an operator must approve it again")
         elif self._config.approval == "auto" or member.granted:
-            self._sign(answer, request)
+            self._sign(asked, request, channel)
         else:
-            self._decide(answer, "waiting", f"a person at the centre must approve: fedctl approve {name}")
+            self._decide(asked, "waiting", f"a person must approve it: ./fed hospital approve {name}")
 
-    def _sign(self, answer: "_Answer", request: CertificateRequest) -> None:
+    def _sign(self, asked: "_Asked", request: CertificateRequest, channel: Channel) -> None:
         signed = self._authority.sign(request)
-        answer.channel.store.write(SIGNED, signed.archive)
+        channel.store.write(SIGNED, signed.archive)
         # Allowed before the hospital can know: its client must not be refused on its first try.
-        self._members.change(
-            answer.hospital,
-            status="approved",
-            serial=signed.serial,
-            valid_until=signed.valid_until,
-            granted=False,
-        )
-        self._decide(answer, "approved")
-        say("approved", hospital=answer.hospital, serial=signed.serial, valid_until=signed.valid_until)
+        certificate = {"serial": signed.serial, "valid_until": signed.valid_until}
+        self._decide(asked, "approved", status="approved", granted=False, **certificate)
 
-    def _decide(self, answer: "_Answer", decision: str, reason: str = "", status: str | None = None) -> None:
-        """Write the decision and remember it; `status` is the member's, where it is not the decision's
-        name.
-        """
-        name, reason = answer.hospital, reason[:500]
-        content = {"request_id": answer.request_id, "decision": decision, "reason": reason}
-        answer.channel.store.write(DECISION, encode("decision", content))
-        changes = {"request_sha256": answer.digest, "request_id": answer.request_id, "reason": reason}
-        # A refused or waiting request does not take away the certificate a hospital already has.
-        if decision == "approved" or not self._members.get(name).admitted:
-            changes["status"] = status or decision
-        self._members.change(name, **changes)
-        if decision != "approved":
-            say(decision, hospital=name, reason=reason)
+    def _decide(self, asked: "_Asked", answer: Verdict, reason: str = "", **changes: object) -> None:
+        """Remember the answer, then give it: whoever is killed in between gives it later, and signs once."""
+        before = self._members.get(asked.hospital).request
+        request = Request(
+            request_id=asked.request_id,
+            sha256=asked.sha256,
+            answer=answer,
+            reason=reason[:500],
+            since=before.since if before and before.answer == answer == "waiting" else self._clock.now(),
+        )
+        self._members.change(asked.hospital, request=request, **changes)
+        say(answer, hospital=asked.hospital, reason=reason, **changes)
+        self._say(asked.hospital, request)
+
+    def _say(self, name: str, request: Request) -> None:
+        content = {
+            "request_id": request.request_id,
+            "decision": request.answer,
+            "reason": request.reason,
+        }
+        self.channel(name).store.write(DECISION, encode("decision", content))
+        if self._members.get(name).request == request:
+            self._members.change(name, request=replace(request, told=True))
+
+
+def _untold(member: Member) -> bool:
+    return member.request is not None and not member.request.told
+
+
+def _desired(member: Member) -> dict[str, Any]:
+    """What its client should do, by what the centre knows."""
+    stopped = member.status == "revoked"
+    reason = f"revoked by the centre: {member.reason}" if stopped else ""
+    return {"client": "stopped" if stopped else "running", "renew": member.renew, "reason": reason[:500]}
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """To whom and to what a decision answers."""
+class _Asked:
+    """A request that is being looked at."""
 
     hospital: str
-    channel: Channel
-    digest: str
     request_id: str
+    sha256: str

@@ -1,14 +1,16 @@
-"""What the centre knows of each hospital: its request, the decision, the serial it may register with.
+"""What the centre knows of each hospital: whether it is a member, and its last request for a certificate.
 
-One file on the data disk; the loop and the operator's commands change it under one lock. The server's
-`allowed.json` is always derived from it.
+The two are apart: a member asks again (for a renewal, or because its disk was lost), and stays a member while
+a person has not answered yet. One file on the data disk; the loop and the operator's commands change it under
+one lock. The server's `allowed.json` is always derived from it.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from container_server.errors import ContainerServerError
 from container_server.files import read_json, write_json
@@ -16,22 +18,48 @@ from container_server.files import read_json, write_json
 CENTRE = "centre"
 """The party that is no hospital."""
 
-Status = Literal["new", "waiting", "approved", "refused", "revoked"]
+Status = Literal["new", "approved", "revoked", "returned"]
+"""`returned`: it had left and came back where a person approves, and no person has said yes again."""
+Verdict = Literal["approved", "waiting", "refused"]
 
 
 class UnknownHospitalError(ContainerServerError):
     """A name that is no member's."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The last request for a certificate that was looked at, and what the centre says to it."""
+
+    request_id: str
+    sha256: str
+    """Of the archive, so that each is looked at once."""
+    answer: Verdict
+    reason: str = ""
+    since: float
+    """Unix time at which the hospital began to wait, also when it asked again meanwhile."""
+    told: bool = False
+    """Whether the hospital was told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Something that waits for a person, and since when (Unix time)."""
+
+    what: Literal["enrolment", "renewal", "return"]
+    since: float
+
+
 @dataclass(frozen=True)
 class Member:
-    """One hospital. `granted`: an operator said yes to the request that waits, or to the next one."""
+    """One hospital. `granted`: an operator said yes to the request that waits, or to the first one."""
 
     status: Status = "new"
-    request_id: str = ""
-    request_sha256: str = ""
-    """Of the last request looked at, so that each is looked at once."""
     reason: str = ""
+    """Why it is revoked."""
+    since: float = 0.0
+    """Unix time since when `status` is that; of `returned` and `revoked`."""
+    request: Request | None = None
     serial: str = ""
     valid_until: str = ""
     granted: bool = False
@@ -40,11 +68,40 @@ class Member:
     generation: int = 0
     """Of the desired state last written."""
     renew: int = 0
+    owed: bool = True
+    """Whether its desired state is still to be written."""
 
     @property
     def admitted(self) -> bool:
         """Whether the server lets its client register."""
         return bool(self.serial) and self.status == "approved" and not self.left
+
+    @property
+    def ends(self) -> float | None:
+        """Unix time at which its certificate ends; None while it has none."""
+        return _unix(self.valid_until) if self.serial else None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What of it waits for a person."""
+        if self.left:
+            return None
+        if self.request and self.request.answer == "waiting":
+            return Waiting(what="renewal" if self.admitted else "enrolment", since=self.request.since)
+        return Waiting(what="return", since=self.since) if self.status == "returned" else None
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> "Member":
+        """From the file, also from that of version 0.1, where a request had no fields of its own."""
+        known = dict(content)
+        request = known.pop("request", None)
+        digest, request_id = known.pop("request_sha256", ""), known.pop("request_id", "")
+        if digest:
+            answer = known["status"] if known["status"] in ("waiting", "refused") else "approved"
+            request = {"request_id": request_id, "sha256": digest, "answer": answer, "since": 0.0}
+        if known.get("status") in ("waiting", "refused"):
+            known["status"] = "new"
+        return cls(**known, **({"request": Request(**request)} if request else {}))
 
 
 class Members:
@@ -55,7 +112,7 @@ class Members:
         self._allowed = allowed
         self._lock = threading.RLock()
         stored = read_json(file) or {}
-        self._members = {name: Member(**content) for name, content in stored.items()}
+        self._members = {name: Member.read(content) for name, content in stored.items()}
         self._save()
 
     def all(self) -> Mapping[str, Member]:
@@ -86,20 +143,21 @@ class Members:
             present = {name for name, member in self._members.items() if not member.left}
             return sorted(set(listed) - present), sorted(present - set(listed))
 
-    def take_in(self, hospital: str, *, manual: bool) -> bool:
-        """Take in a hospital that came; say whether it came back.
+    def take_in(self, hospital: str, *, manual: bool, now: float) -> bool:
+        """Take in a hospital that came; return whether it came back.
 
         Its container is a new, empty one, so its desired state is to be written. One that comes back is
         admitted with the certificate it has; where approval is manual, a person must say so again. One that
-        was revoked as it left asks anew, and the certificate it had stays refused.
+        was revoked as it left is to ask anew, also with the disk it had, and its certificate stays refused.
         """
         with self._lock:
             known = self._members.get(hospital)
-            member = replace(known or Member(), left=False, generation=0)
+            member = replace(known or Member(), left=False, owed=True, granted=False)
+            if member.status == "revoked":
+                renew = member.renew + 1
+                member = replace(member, status="new", serial="", request=None, reason="", renew=renew)
             if known and manual:
-                member = replace(member, status="revoked", granted=False, reason="it had left and came back")
-            elif member.status == "revoked":
-                member = replace(member, status="new", serial="", request_sha256="", granted=False, reason="")
+                member = replace(member, status="returned", since=now)
             self._members[hospital] = member
             self._save()
             return known is not None
@@ -108,28 +166,43 @@ class Members:
         """Take note that a hospital left."""
         self.change(hospital, left=True)
 
-    def approve(self, hospital: str) -> Member:
-        """An operator's yes: the waiting request is signed, a revoked hospital may enrol again."""
+    def approve(self, hospital: str, now: float) -> Member:
+        """An operator's yes: what it asked for is signed; one that was cut off or came back is let in again.
+
+        It is let in with the certificate that it has, unless that has ended. A yes to a hospital that has
+        neither a certificate nor asked for one counts for its first request.
+        """
         with self._lock:
             member = self.get(hospital)
-            if member.status == "approved":
+            asks = member.request is not None and member.request.answer != "approved"
+            usable = member.ends is not None and member.ends > now
+            if member.status == "approved" and usable and not asks:
                 return member
-            if member.status == "revoked" and member.serial:
-                return self.change(hospital, status="approved", reason="")  # with the certificate it has
-            return self.change(hospital, granted=True, status="new", request_sha256="", reason="")
+            return self.change(
+                hospital,
+                status="approved" if member.serial else "new",
+                reason="",
+                granted=asks or not usable,
+                request=None if asks else member.request,
+                owed=member.owed or member.status == "revoked",
+            )
 
-    def revoke(self, hospital: str, reason: str) -> Member:
+    def revoke(self, hospital: str, reason: str, now: float) -> Member:
         """An operator's no: cut off, and refused until approved again."""
         with self._lock:
             self.get(hospital)
-            return self.change(hospital, status="revoked", granted=False, reason=reason)
-
-    def locked(self, action: Callable[[], None]) -> None:
-        """Run something while nobody else changes members."""
-        with self._lock:
-            action()
+            return self.change(hospital, status="revoked", granted=False, reason=reason, since=now, owed=True)
 
     def _save(self) -> None:
         write_json(self._file, {name: asdict(member) for name, member in self._members.items()})
         sites = {name: member.serial for name, member in self._members.items() if member.admitted}
         write_json(self._allowed, {"sites": sites})
+
+
+def _unix(text: str) -> float | None:
+    """The Unix time that a certificate's end stands for; a text without a zone is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -69,7 +69,7 @@ class HospitalAgent:
         self._desired: dict[str, Any] = remembered.get("desired") or {"client": "running", "reason": ""}
         self._desired_etag: str | None = None
         self._manifest = self._load_manifest()
-        self._renewing = False
+        self._renewing = self._manifest is not None and self._enrolment.begun
         self._kit_faults: tuple[str, ...] = ()
         self._troubles: dict[str, str] = {}
         self._engine_heard = clock.now()
@@ -100,7 +100,8 @@ class HospitalAgent:
     def report(self, client: ContainerState | None = None) -> dict[str, Any]:
         """The report, as it goes to the centre (without `schema`)."""
         client = client or self._client_state() or ContainerState(Running.ABSENT)
-        reason = "; ".join([self.decision.reason, *self._troubles.values()])
+        renewal = [f"renewal: {self._enrolment.status}"] if self._renewing else []
+        reason = "; ".join([self.decision.reason, *renewal, *self._troubles.values()])
         return {
             "hospital": self._config.party,
             "state": self.decision.state.value,
@@ -238,7 +239,8 @@ class HospitalAgent:
             say("client started", restarts=self._keeper.restarts)
 
     def _renew_if_asked(self) -> None:
-        if self._manifest and int(self._desired.get("renew", 0)) > self._renewed:
+        asked = int(self._desired.get("renew", 0)) > self._renewed
+        if self._manifest and asked and not self._renewing:
             self._begin_renewal("the centre asks for a new certificate")
 
     def _begin_renewal(self, reason: str) -> None:

@@ -22,7 +22,7 @@ from container_server.local_config import install_hospital_kit
 from container_server.log import say
 from container_server.messages import DECISION, REQUEST, ROOT, SIGNED, decode
 from container_server.nvflare_cli import Nvflare, NvflareError
-from container_server.storage import Blob, BlobStore
+from container_server.storage import Blob, BlobStore, Unread
 
 POLL_SECONDS = 0.5
 """Pause between two looks at the answer while it may come any moment."""
@@ -30,6 +30,8 @@ SLOW_POLL_SECONDS = 10.0
 """The same once the centre said that a person must approve, or refused."""
 PATIENCE_SECONDS = 60.0
 """How long the answer may come any moment."""
+AGAIN_SECONDS = 600.0
+"""After how long without any answer a request is uploaded again."""
 
 
 def organisation(hospital: str) -> str:
@@ -46,7 +48,7 @@ class Enrolment:
         self._nvflare = nvflare
         self._clock = clock
         self._folder = config.agent / "enrolment"
-        self._began = clock.now()
+        self._began = self._uploaded = clock.now()
         self._looking = Cadence(clock, POLL_SECONDS, first_pause=POLL_SECONDS, longest_pause=30.0)
         self._decision_etag: str | None = None
         self.status = "asking the centre for a certificate"
@@ -55,6 +57,11 @@ class Enrolment:
     def manifest_path(self) -> Path:
         """Where the manifest of the assembled kit is kept."""
         return self._config.agent / "manifest.json"
+
+    @property
+    def begun(self) -> bool:
+        """Whether a request was made that has not become a kit yet, perhaps before a restart."""
+        return (self._folder / "request" / "request.json").is_file()
 
     @property
     def blocked(self) -> bool:
@@ -78,6 +85,8 @@ class Enrolment:
         try:
             request_id = self._request()
             decision = self._store.read(DECISION, self._decision_etag)
+            if decision is Unread.ABSENT:
+                self._send_again()
             manifest = self._follow(decision, request_id) if isinstance(decision, Blob) else None
         except (RefusedInputError, NvflareError) as error:
             self.status = f"enrolment: {error}"
@@ -108,10 +117,20 @@ class Enrolment:
             self._nvflare.run("cert", "request", "-p", str(written), "--out", str(folder))
             say("key made, certificate requested")
         request_id = str(json.loads((folder / "request.json").read_text())["request_id"])
-        self._store.write(REQUEST, (folder / f"{self._config.party}.request.zip").read_bytes())
+        self._upload()
         write_json(sent, {"request_id": request_id})
         self.status = "waiting for the centre to answer the request for a certificate"
         return request_id
+
+    def _upload(self) -> None:
+        archive = self._folder / "request" / f"{self._config.party}.request.zip"
+        self._store.write(REQUEST, archive.read_bytes())
+        self._uploaded = self._clock.now()
+
+    def _send_again(self) -> None:
+        """Upload a request again that stays without an answer: the container may be a new, empty one."""
+        if self._clock.now() - self._uploaded > AGAIN_SECONDS:
+            self._upload()
 
     def _follow(self, blob: Blob, request_id: str) -> Manifest | None:
         decision = decode("decision", blob.content)
@@ -143,6 +162,7 @@ class Enrolment:
         install_hospital_kit(Path(made["output_dir"]), self._config.kit)
         manifest = Manifest.of(self._config.kit, pin, self._config.party, self._config.fl_target)
         manifest.save(self.manifest_path)
+        shutil.rmtree(self._folder)  # the key is in the kit now, and nowhere else
         serial = Certificate.read((self._config.kit / "startup/client.crt").read_bytes()).serial
         say("kit assembled", serial=serial, root=pin)
         return manifest
