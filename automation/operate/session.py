@@ -39,6 +39,8 @@ def train(
         show(training.table(answer, pooled))
         if answer.get("model_version"):
             stderr.print(f"fed: registered in MLflow as version {answer['model_version']}")
+    for remark in training.remarks(answer):
+        stderr.print(f"fed: {remark}")
     training.check(answer)
 
 

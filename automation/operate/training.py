@@ -70,7 +70,22 @@ def sentence(answer: Answer) -> str:
         f"{name} {row['auc']:.3f}" for name, row in answer.get("hospitals", {}).items() if "auc" in row
     )
     rounds = f"round {answer['round']} of {answer['rounds']}" if answer.get("rounds") else answer["state"]
-    return f"{answer['job']} {answer['id'][:8]}: {rounds}" + (f"; AUC {heard}" if heard else "")
+    dropped = ", ".join(answer.get("dropped", []))
+    return (
+        f"{answer['job']} {answer['id'][:8]}: {rounds}"
+        + (f"; AUC {heard}" if heard else "")
+        + (f"; answers dropped of {dropped}" if dropped else "")
+    )
+
+
+def remarks(answer: Answer) -> Iterator[str]:
+    """Yield a line for each hospital whose answers did not count, and for what it could not compute."""
+    for name, row in answer.get("hospitals", {}).items():
+        if dropped := row.get("dropped"):
+            rounds = ", ".join(map(str, dropped["rounds"]))
+            yield f"{name}: its answer was dropped in round {rounds}; {dropped['reason']}"
+        for metric, reason in row.get("blank", {}).items():
+            yield f"{name}: no {metric}: {reason}"
 
 
 def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:
@@ -135,7 +150,9 @@ def listing(jobs: list[Answer]) -> Table:
     for job in jobs:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job["submitted"]))
         rounds = f"{job['round']} of {job['rounds']}" if job.get("rounds") else ""
-        result.add_row(job["id"], job["job"], job["state"], rounds, when, job.get("reason", ""))
+        without = f"answers dropped of {', '.join(job['dropped'])}" if job.get("dropped") else ""
+        remark = "; ".join(part for part in (job.get("reason", ""), without) if part)
+        result.add_row(job["id"], job["job"], job["state"], rounds, when, remark)
     return result
 
 

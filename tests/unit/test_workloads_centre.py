@@ -27,6 +27,7 @@ from container_server.storage import StorageUnreachableError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automation.operate import training
 from tests.unit.workloads_pki import request_archive, zipped
 from tests.unit.workloads_world import World
 
@@ -175,6 +176,22 @@ class TestMembership:
 
     def test_an_empty_list_is_a_list(self) -> None:
         assert members(lambda: "eyJob3NwaXRhbHMiOiBbXX0=") == frozenset()
+
+
+class TestPatients:
+    """The server takes no answer for more patients than a hospital's container server counted."""
+
+    def rows(self, world: World) -> dict[str, int]:
+        content = json.loads((world.centre_config.work / "allowed.json").read_text())
+        return dict(content["rows"])
+
+    def test_the_server_is_told_how_many_each_hospital_counted(self, world: World) -> None:
+        world.turn(20)
+        assert self.rows(world) == {"cleveland": 303}
+        world.data.write("readmission.csv", b"a,b\n1,2\n3,4\n")
+        world.data.write("notes.txt", b"one\ntwo\n")
+        world.turn(200)
+        assert self.rows(world) == {"cleveland": 305}
 
 
 class TestCertificates:
@@ -328,6 +345,23 @@ class TestJobs:
         assert (shown["state"], shown["round"]) == ("running", 1)
         assert shown["hospitals"] == {"a": {"auc": 0.7}, "b": {"auc": 0.6, "missed": [1]}}
         assert shown["seconds"] == [2.0, 7.0]
+
+    def test_a_hospital_whose_answers_do_not_count_is_named(self, world: World, centre: CentreAgent) -> None:
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        history = [
+            {"round": 0, "seconds": 2.0, "sites": {"a": {"auc": 0.5}}, "global": {}, "dropped": {"b": "NaN"}}
+        ]
+        dropped = {"b": {"rounds": [0], "reason": "round 0: NaN"}}
+        blank = {"a": {"brier": "could not be computed there"}}
+        leave(world, job_id, "RUNNING", state="running", history=history, dropped=dropped, blank=blank)
+        shown = centre.commands.job({"id": job_id})
+        assert shown["hospitals"]["b"] == {"missed": [0], "dropped": dropped["b"]}
+        assert shown["hospitals"]["a"] == {"auc": 0.5, "blank": blank["a"]}
+        assert centre.commands.jobs({})["jobs"][0]["dropped"] == ["b"]
+        assert list(training.remarks(shown)) == [
+            "a: no brier: could not be computed there",
+            "b: its answer was dropped in round 0; round 0: NaN",
+        ]
 
     def test_only_a_job_that_ended_can_be_resumed(self, world: World, centre: CentreAgent) -> None:
         job_id = centre.commands.submit({"job": "heart"})["id"]

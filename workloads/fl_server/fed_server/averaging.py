@@ -4,16 +4,12 @@ resumable.
 
 from collections.abc import Sequence
 
-from nvflare.apis.dxo import DataKind
-from nvflare.app_common.aggregators.intime_accumulate_model_aggregator import (
-    InTimeAccumulateWeightedAggregator,
-)
 from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.shareablegenerators.full_model_shareable_generator import FullModelShareableGenerator
-from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.job_config.api import FedJob
 
 from fed_server.request import JobRequest
+from fed_server.rounds import JudgedRounds, JudgingAggregator
 from fed_server.tracking import RunTracker
 
 TASK_REQUEST_SECONDS = 0.2
@@ -31,10 +27,10 @@ def federated_averaging(
 ) -> FedJob:
     """The server's half of the job; add the hospitals' half with `to_clients`.
 
-    Hospitals answer the task `train` with a difference of weights (WEIGHT_DIFF), weighted by
-    NUM_STEPS_CURRENT_ROUND. `start` is the initial array of a job that is not resumed. With
-    `measuring_round` there is one round more than asked for, numbered `request.rounds`, in which hospitals
-    only measure the final model.
+    Hospitals answer the task `train` with a difference of weights (WEIGHT_DIFF) and the number of patients
+    that it was made from (NUM_STEPS_CURRENT_ROUND), combined as the job's `aggregation` says (combining.py).
+    `start` is the initial array of a job that is not resumed. With `measuring_round` there is one round more
+    than asked for, numbered `request.rounds`, in which hospitals only measure the final model.
     """
     sites = request.description.minimum_sites
     job = FedJob(name=request.name, min_clients=sites)
@@ -43,10 +39,15 @@ def federated_averaging(
     persistor = NPModelPersistor(model=list(start), source_ckpt_file_full_name=checkpoint)
     job.to_server(persistor, id="persistor")
     job.to_server(FullModelShareableGenerator(), id="shareable_generator")
-    aggregator = InTimeAccumulateWeightedAggregator(expected_data_kind=DataKind.WEIGHT_DIFF)
+    aggregator = JudgingAggregator(
+        method=request.description.aggregation,
+        minimum=sites,
+        metrics=list(tracker.needed_metrics),
+        histograms=dict(tracker.histogram_cells),
+    )
     job.to_server(aggregator, id="aggregator")
     job.to_server(
-        ScatterAndGather(
+        JudgedRounds(
             min_clients=sites,
             start_round=request.first_round,
             num_rounds=request.rounds_left + int(measuring_round),
@@ -57,6 +58,7 @@ def federated_averaging(
             train_task_name="train",
             task_check_period=0.1,
             snapshot_every_n_rounds=0,
+            ignore_result_error=None,  # an error counts as no answer while the minimum can still be met
         )
     )
     job.to_server(tracker, id="tracker")

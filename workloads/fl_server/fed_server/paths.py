@@ -2,13 +2,15 @@
 side.
 """
 
+import os
 from pathlib import Path
 
 KIT = Path("/kit")
-WORK = Path("/var/lib/fl")
+WORK = Path(os.environ.get("FED_WORK", "/var/lib/fl"))
 
 ALLOWED = WORK / "allowed.json"
-"""`{"sites": {name: serial of its certificate in hex}}`, written by the container server."""
+"""`{"sites": {name: serial of its certificate in hex}, "rows": {name: patients it counted}}`, written by the
+container server."""
 JOBS = WORK / "jobs"
 """`<job id>/`: progress.json, checkpoint.npy and results/ of each job."""
 CLIENTS = WORK / "clients.json"

@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
+from fed_server.combining import METHODS
 from fed_server.files import read_json
 
-_KEYS = {"name", "title", "build", "minimum_sites", "rounds", "parameters", "needs", "gates"}
+_KEYS = {"name", "title", "build", "minimum_sites", "rounds", "parameters", "needs", "gates", "aggregation"}
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _TYPES: Mapping[str, type] = {"int": int, "float": float, "text": str}
 
@@ -43,6 +44,8 @@ class JobDescription:
     needs: Mapping[str, str]
     """Input name -> `<job>/<file of its results/global>`: taken from the newest finished run of that job."""
     gates: Sequence[Mapping[str, Any]]
+    aggregation: str
+    """How updates become one: a name of combining.METHODS."""
 
     @classmethod
     def read(cls, folder: Path) -> "JobDescription":
@@ -67,6 +70,7 @@ class JobDescription:
             parameters=content.get("parameters") or {},
             needs=content.get("needs") or {},
             gates=content.get("gates") or [],
+            aggregation=str(content.get("aggregation", "weighted-mean")),
         )
         description._check()
         return description
@@ -82,6 +86,9 @@ class JobDescription:
             raise JobError(f"{self.name}: minimum_sites is {self.minimum_sites!r}, expected 1 or more")
         if not isinstance(self.rounds, int) or self.rounds < 0:
             raise JobError(f"{self.name}: rounds is {self.rounds!r}, expected 0 (no rounds) or more")
+        if self.aggregation not in METHODS:
+            known = ", ".join(METHODS)
+            raise JobError(f"{self.name}: aggregation is {self.aggregation!r}, expected one of {known}")
         for parameter, rule in self.parameters.items():
             if not isinstance(rule, dict) or rule.get("type") not in _TYPES or "default" not in rule:
                 raise JobError(

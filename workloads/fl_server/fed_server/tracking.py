@@ -16,20 +16,23 @@ went on.
 import math
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from nvflare.apis.dxo import MetaKey, from_shareable
+from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fed_server import gates
+from fed_server.answers import ANSWER, REFUSAL, Expected, printable, read_sent
 from fed_server.contribution import Contribution
 from fed_server.files import write_json
 from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
@@ -44,11 +47,17 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
 
     registers_model = True
     """Whether a run that passes its gates becomes the next version of the model named after the job."""
+    needed_metrics: tuple[str, ...] = ()
+    """Metrics without which a hospital's answer is worth nothing: an answer without one is dropped."""
+    histogram_cells: Mapping[str, int] = MappingProxyType({})
+    """Histograms that every answer must hold: name -> number of cells."""
 
     def __init__(self, request: dict[str, Any]):
         super().__init__()
         self.request = request
         self._contributions: dict[str, Contribution] = {}
+        self._dropped: dict[str, str] = {}
+        """Hospital -> why its answer does not count in the present round."""
         self._round_began = 0.0
         self._reason = ""
         self._runs: JobRuns | None = None
@@ -64,6 +73,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             for name in sorted(names - {"n_test", "n_train"})
             if (values := [entry.metrics[name] for entry in contributions.values() if name in entry.metrics])
         }
+
+    def blank(self, metric: str, contribution: Contribution) -> str:
+        """Why a hospital has no number for a metric that others have."""
+        return "could not be computed there"
 
     def write_results(self, folder: Path, run_folder: Path) -> None:
         """Add files to results/ (`folder`) from NVFlare's run folder; the checkpoint is there already."""
@@ -83,14 +96,28 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         handlers: dict[str, Callable[[FLContext], None]] = {
             EventType.START_RUN: self._start,
             AppEventType.ROUND_STARTED: self._round_started,
-            AppEventType.BEFORE_CONTRIBUTION_ACCEPT: self._contribution,
+            EventType.BEFORE_PROCESS_SUBMISSION: self._error,
+            AppEventType.AFTER_CONTRIBUTION_ACCEPT: self._contribution,
             AppEventType.AFTER_AGGREGATION: self._round_measured,
             AppEventType.AFTER_LEARNABLE_PERSIST: self._round_done,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
             EventType.END_RUN: self._end,
         }
         if handler := handlers.get(event_type):
-            handler(fl_ctx)
+            try:
+                handler(fl_ctx)
+            except Exception as error:  # NVFlare swallows it: the job would end without its true reason
+                self._broken(error, fl_ctx, over=event_type == EventType.END_RUN)
+
+    def _broken(self, error: Exception, fl_ctx: FLContext, *, over: bool) -> None:
+        """This component, or the job's part of it, failed: the job ends, with that as its reason."""
+        self.logger.error("".join(traceback.format_exception(error)))
+        reason = f"the job's own tracker failed: {type(error).__name__}: {error}"
+        if over:
+            self._progress |= {"state": "failed", "reason": reason}
+            self._save()
+        else:
+            self.system_panic(reason, fl_ctx)
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._folder = job_folder(fl_ctx.get_job_id())
@@ -100,6 +127,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             "state": "running",
             "rounds_done": self.request["first_round"],
             "history": [],
+            "dropped": {},
+            "blank": {},
             "started": self._began,
             **{key: self.request[key] for key in ("job", "rounds", "first_round", "parameters")},
             **{key: self.request[key] for key in ("input_jobs", "resumed_from")},
@@ -117,36 +146,58 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._save()
 
     def _round_started(self, fl_ctx: FLContext) -> None:
-        self._contributions = {}
+        self._contributions, self._dropped = {}, {}
         self._round_began = time.time()
+
+    def _error(self, fl_ctx: FLContext) -> None:
+        """An error in place of an answer."""
+        code = fl_ctx.get_prop(FLContextKey.TASK_RESULT).get_return_code()
+        if code and code != ReturnCode.OK:
+            site = fl_ctx.get_peer_context().get_identity_name()
+            self._dropped[site] = f"its task ended with {printable(code)}: its own log says why"
 
     def _contribution(self, fl_ctx: FLContext) -> None:
         result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
-        current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
-        if result.get_cookie(AppConstants.CONTRIBUTION_ROUND) != current:
-            return  # late: the round it belongs to is over
-        meta = from_shareable(result).meta
         site = (
             result.get_peer_prop("__identity_name__", None) or fl_ctx.get_peer_context().get_identity_name()
         )
-        metrics = meta.get(MetaKey.INITIAL_METRICS) or {}
-        self._contributions[site] = Contribution(
-            metrics={name: float(value) for name, value in metrics.items() if math.isfinite(value)},
-            histograms=meta.get("score_histograms") or {},
-            tags={name: value for name, value in meta.items() if isinstance(value, str)},
-        )
+        if refusal := fl_ctx.get_prop(REFUSAL):
+            fl_ctx.set_prop(REFUSAL, None, private=True, sticky=False)
+            self._dropped[site] = refusal
+        elif answer := fl_ctx.get_prop(ANSWER):
+            fl_ctx.set_prop(ANSWER, None, private=True, sticky=False)
+            self._contributions[site] = answer.sent
+        elif fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):  # by an aggregator of NVFlare's
+            self._contributions[site] = read_sent(from_shareable(result).meta or {}, Expected(shapes={}))
 
     def _round_measured(self, fl_ctx: FLContext) -> None:
         number = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        asked = {client.name: "no answer in time" for client in fl_ctx.get_engine().get_clients()}
+        silent = {**asked, **self._dropped}
+        dropped = {site: why for site, why in silent.items() if site not in self._contributions}
         entry = {
             "round": number,
             "seconds": round(time.time() - self._round_began, 2),
             "sites": {name: dict(sent.metrics) for name, sent in sorted(self._contributions.items())},
-            "global": self.summarise(self._contributions) if self._contributions else {},
+            "global": _finite(self.summarise(self._contributions)) if self._contributions else {},
+            **({"dropped": dropped} if dropped else {}),
         }
+        for site, why in dropped.items():
+            known = self._progress["dropped"].setdefault(site, {"rounds": []})
+            known |= {"rounds": [*known["rounds"], number], "reason": f"round {number}: {why}"}
+        self._progress["blank"] = self._blanks()
         self._progress["history"].append(entry)
         self._log_round(entry)
         self._save()
+
+    def _blanks(self) -> dict[str, dict[str, str]]:
+        """Hospital -> metric that others have and it has not -> why."""
+        everything = set().union(*(sent.metrics for sent in self._contributions.values()))
+        found = {
+            site: {name: self.blank(name, sent) for name in sorted(everything - set(sent.metrics))}
+            for site, sent in self._contributions.items()
+        }
+        return {site: blank for site, blank in found.items() if blank}
 
     def _round_done(self, fl_ctx: FLContext) -> None:
         model = self._run_folder(fl_ctx) / MODEL
@@ -158,7 +209,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._save()
 
     def _failed(self, fl_ctx: FLContext) -> None:
-        self._reason = str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, "") or "NVFlare stopped the job")
+        # The first reason is the true one: what fails after it fails because of it.
+        self._reason = self._reason or str(
+            fl_ctx.get_prop(FLContextKey.EVENT_DATA, "") or "NVFlare stopped the job"
+        )
 
     def _end(self, fl_ctx: FLContext) -> None:
         finished = self.complete(self._run_folder(fl_ctx)) and not self._reason
@@ -170,6 +224,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._progress["seconds"] = round(time.time() - self._began, 1)
         runs = self._runs
         if runs and runs.ids:
+            self._tracked(lambda: runs.tag(GLOBAL, self._culprits()))
             self._tracked(lambda: runs.finish("FINISHED" if finished else "FAILED"))
         self._save()
 
@@ -214,6 +269,13 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             if version:
                 self._progress["model_version"] = version
 
+    def _culprits(self) -> dict[str, str]:
+        """Tags of the federation's run: whose answers were dropped or have blanks, and why it failed."""
+        tags = {f"dropped.{site}": known["reason"] for site, known in self._progress["dropped"].items()}
+        for site, blank in self._progress["blank"].items():
+            tags[f"blank.{site}"] = "; ".join(f"{name}: {why}" for name, why in blank.items())
+        return tags | ({"reason": self._progress["reason"]} if "reason" in self._progress else {})
+
     def _log_round(self, entry: Mapping[str, Any]) -> None:
         runs = self._runs
         if not runs or not runs.ids:
@@ -245,3 +307,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
 
     def _run_folder(self, fl_ctx: FLContext) -> Path:
         return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id()))
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What could not be computed is left out: a gate on it fails and says that it was not measured."""
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}

@@ -108,12 +108,20 @@ class Commands:
         job = self._jobs.get(arguments["id"])
         progress = job.progress
         history = progress.get("history", [])
-        hospitals = sorted({name for entry in history for name in entry["sites"]})
+        dropped, blank = progress.get("dropped", {}), progress.get("blank", {})
+        hospitals = sorted({name for entry in history for name in entry["sites"]} | set(dropped))
         last = history[-1] if history else {"global": {}, "sites": {}}
         return {
             **_row(job),
             "global": _rounded(last["global"]),
-            "hospitals": {name: _hospital_row(name, history) for name in hospitals},
+            "hospitals": {
+                name: {
+                    **_hospital_row(name, history),
+                    **({"dropped": dropped[name]} if name in dropped else {}),
+                    **({"blank": blank[name]} if name in blank else {}),
+                }
+                for name in hospitals
+            },
             "seconds": [entry["seconds"] for entry in history],
             "gates": progress.get("gates"),
             "model_version": progress.get("model_version"),
@@ -238,12 +246,14 @@ def _row(job: Job) -> dict[str, Any]:
         "rounds": job.submission.get("rounds", 0),
         "submitted": int(job.submitted),
     }
+    if dropped := sorted(progress.get("dropped", {})):
+        row["dropped"] = dropped
     return {**row, **({"reason": job.reason[:300]} if job.reason else {})}
 
 
 def _hospital_row(name: str, history: list[Mapping[str, Any]]) -> dict[str, Any]:
     rounds = [entry for entry in history if name in entry["sites"]]
-    last = rounds[-1]["sites"][name]
+    last = rounds[-1]["sites"][name] if rounds else {}
     missed = [entry["round"] for entry in history if name not in entry["sites"]]
     row = _rounded({metric: last[metric] for metric in ROW_METRICS if metric in last})
     return {**row, **({"missed": missed} if missed else {})}

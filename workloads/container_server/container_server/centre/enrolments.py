@@ -4,7 +4,7 @@ state.
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -182,8 +182,16 @@ class Enrolments:
                 if report["hospital"] != name:
                     raise InvalidMessageError(f"report: is of {report['hospital']!r}")
                 channel.report = report
+                self._note_patients(name, report)
         except RefusedInputError as error:
             say("report refused", hospital=name, reason=str(error))
+
+    def _note_patients(self, name: str, report: Mapping[str, Any]) -> None:
+        """The server refuses answers of a hospital that speak of more patients than these."""
+        counted = [file["rows"] for file in report["data"].values() if file["rows"] is not None]
+        rows = sum(counted) if counted else None
+        if self._members.get(name).rows != rows:
+            self._members.change(name, rows=rows)
 
     def _look_at_request(self, name: str, channel: Channel) -> None:
         looked_at = self._members.get(name).request is not None

@@ -70,6 +70,8 @@ class Member:
     renew: int = 0
     owed: bool = True
     """Whether its desired state is still to be written."""
+    rows: int | None = None
+    """Patients in the files that its container server counted, as it reported last."""
 
     @property
     def admitted(self) -> bool:
@@ -196,7 +198,8 @@ class Members:
     def _save(self) -> None:
         write_json(self._file, {name: asdict(member) for name, member in self._members.items()})
         sites = {name: member.serial for name, member in self._members.items() if member.admitted}
-        write_json(self._allowed, {"sites": sites})
+        rows = {name: member.rows for name, member in self._members.items() if member.rows is not None}
+        write_json(self._allowed, {"sites": sites, "rows": rows})
 
 
 def _unix(text: str) -> float | None:

@@ -28,7 +28,7 @@ class Checked:
     """What a file is found to be."""
 
     rows: int | None
-    """None when no data set has the file's name: it is taken as it is."""
+    """Counted also where no data set has the file's name; None for what is no table."""
     complaints: tuple[str, ...] = ()
     """Why it is refused, at most MOST_COMPLAINTS."""
     notes: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ def check(file: str, content: bytes) -> Checked:
     """Compare a file, by its name and content, with the description of its data set."""
     description = description_of(file)
     if description is None:
-        return Checked(rows=None, notes=(_no_such_data_set(file),), content=content)
+        return Checked(rows=_rows_of_any(file, content), notes=(_no_such_data_set(file),), content=content)
     try:
         table = read(content)
     except UnreadableError as error:
@@ -68,6 +68,16 @@ def check(file: str, content: bytes) -> Checked:
         notes=tuple(f"{file}: {note}" for note in notes),
         content=write(list(columns), ([row[name] for name in columns] for row in rows)),
     )
+
+
+def _rows_of_any(file: str, content: bytes) -> int | None:
+    """Rows of a CSV file that nobody described; None for whatever else it is."""
+    if not file.endswith(".csv"):
+        return None
+    try:
+        return len(read(content).rows)
+    except UnreadableError:
+        return None
 
 
 def _no_such_data_set(file: str) -> str:

@@ -21,14 +21,22 @@ def summarise_round(contributions: Mapping[str, Contribution]) -> dict[str, floa
     quantity, not an estimate of the global one. Gains are against what each hospital reaches alone.
     """
     sent = [entry.metrics for entry in contributions.values()]
-    patients = np.array([metrics["n_test"] for metrics in sent])
-    exact = {
-        name: float(np.average([metrics[name] for metrics in sent], weights=patients))
-        for name in PATIENT_MEANS
-    }
+    exact = {name: _patient_mean(name, sent) for name in PATIENT_MEANS}
     lower = auc_from_histograms(_summed(contributions, "healthy"), _summed(contributions, "ill"))
-    known = {**exact, **_by_site(sent), "auc_lower": lower, "patients": float(patients.sum())}
+    known = {
+        **exact,
+        **_by_site(sent),
+        "auc_lower": lower,
+        "patients": sum(metrics["n_test"] for metrics in sent),
+    }
     return {name: value for name, value in known.items() if math.isfinite(value)}
+
+
+def _patient_mean(name: str, sent: Sequence[Mapping[str, float]]) -> float:
+    """Over the test patients of the hospitals that have it; NaN where none has."""
+    known = [metrics for metrics in sent if name in metrics and metrics["n_test"]]
+    patients = [metrics["n_test"] for metrics in known]
+    return float(np.average([metrics[name] for metrics in known], weights=patients)) if known else math.nan
 
 
 def _by_site(sent: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -3,6 +3,7 @@ model.
 """
 
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ class HeartTrainer(Executor):  # type: ignore[misc]  # nvflare has no types
             "prevalence": float(self._patients.labels.mean()),
         }
         return {
-            MetaKey.INITIAL_METRICS: metrics,
+            # What cannot be computed (an AUC of one class) is left out: NaN would be no answer at all.
+            MetaKey.INITIAL_METRICS: {name: value for name, value in metrics.items() if math.isfinite(value)},
             "score_histograms": {
                 "healthy": model.score_histogram(labels, scores, 0),
                 "ill": model.score_histogram(labels, scores, 1),
