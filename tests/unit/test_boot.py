@@ -17,6 +17,8 @@ import pytest
 from components.boot import IMAGES, MAX_CUSTOM_DATA_BYTES, BootPlan, InvalidBootPlanError, cloud_config
 from tests.unit.boot_text import CENTRE, HOSPITAL, PLANS, REGISTRY, compose_of, config_of, file_of, images
 
+MIB = 1 << 20
+
 
 @PLANS
 class TestAnyVm:
@@ -118,61 +120,117 @@ class TestAnyVm:
 
 
 class TestDataDisk:
-    """The disk outlives the VM: the script may format an empty one and nothing else."""
+    """The disk outlives the VM: the script may format a new one and nothing else.
 
-    def run(self, tmp_path: Path, blkid: str, wipefs: str = "") -> tuple[int, str, bool]:
-        device = tmp_path / "device"
-        device.touch()
-        tools = {
-            "blkid": blkid,
-            "wipefs": f"echo -n '{wipefs}'",
-            "mkfs.ext4": f'echo "$@" > {tmp_path}/formatted',
-            "udevadm": "true",
-            "sleep": "true",
-        }
+    Run as it is, with the real tools, on sparse files that stand for disks.
+    """
+
+    SIZE = 320 * MIB
+
+    def disk(self, folder: Path) -> Path:
+        disk = folder / "disk"
+        disk.touch()
+        os.truncate(disk, self.SIZE)
+        return disk
+
+    def ours(self, folder: Path) -> Path:
+        disk = self.disk(folder)
+        assert self.run(disk).returncode == 0
+        return disk
+
+    def write(self, disk: Path, at: int, content: bytes) -> None:
+        with disk.open("r+b") as file:
+            file.seek(at)
+            file.write(content)
+
+    def written(self, disk: Path) -> tuple[int, int]:
+        """What changes with any write to it."""
+        return disk.stat().st_mtime_ns, disk.stat().st_blocks
+
+    def run(self, disk: Path) -> subprocess.CompletedProcess[str]:
+        tools = {"blockdev": f"stat -c %s {disk}", "udevadm": "true", "sleep": "true"}
         for name, body in tools.items():
-            tool = tmp_path / name
+            tool = disk.parent / name
             tool.write_text(f"#!/bin/bash\n{body}\n")
             tool.chmod(0o755)
         script = file_of(CENTRE, "/opt/fed/prepare-data-disk")
-        script = script.replace("/dev/disk/azure/scsi1/lun0", str(device)).replace(
-            '[ -b "$link" ]', '[ -e "$link" ]'
-        )
-        ended = subprocess.run(
+        script = script.replace("/dev/disk/azure/scsi1/lun0", str(disk)).replace("[ -b", "[ -e")
+        return subprocess.run(
             ["bash", "-c", script],
-            env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            env={"PATH": f"{disk.parent}:{os.environ['PATH']}:/usr/sbin:/sbin"},
             check=False,
             capture_output=True,
             text=True,
         )
-        return ended.returncode, ended.stderr, (tmp_path / "formatted").exists()
 
-    def test_empty_disk_is_formatted_once(self, tmp_path: Path) -> None:
-        assert self.run(tmp_path, "exit 2") == (0, "", True)
-        assert "-F" not in (tmp_path / "formatted").read_text()
+    def test_a_new_disk_is_formatted(self, tmp_path: Path) -> None:
+        disk = self.ours(tmp_path)
+        assert subprocess.check_output(["/usr/sbin/blkid", "-p", "-s", "LABEL", "-o", "value", disk]) == (
+            b"feddata\n"
+        )
 
-    def test_own_disk_is_left_as_it_is(self, tmp_path: Path) -> None:
-        ours = 'case "$*" in *TYPE*) echo ext4;; *LABEL*) echo feddata;; esac'
-        assert self.run(tmp_path, ours) == (0, "", False)
+    def test_its_own_disk_is_left_as_it_is(self, tmp_path: Path) -> None:
+        disk = self.ours(tmp_path)
+        before = self.written(disk)
+        assert self.run(disk).returncode == 0
+        assert self.written(disk) == before
 
     @pytest.mark.parametrize(
-        ("blkid", "wipefs"),
+        ("at", "content"),
         [
-            ('case "$*" in *TYPE*) echo ext4;; *LABEL*) echo patients;; esac', ""),
-            ('case "$*" in *TYPE*) echo xfs;; *LABEL*) echo feddata;; esac', ""),
-            ("true", ""),
-            ("exit 2", "0x200 gpt"),
-            ("exit 8", ""),
+            (0, b"x" * 4096),
+            (63 * MIB, b"x"),
+            (256 * MIB, b"x" * 4096),
+            (200 * MIB, b"x" * 64 * MIB),
+            (SIZE - 512, b"x"),
         ],
-        ids=["other label", "other file system", "partition table", "unknown signature", "ambivalent"],
+        ids=["start", "first part", "copy of a superblock", "middle", "end"],
     )
-    def test_foreign_disk_is_refused_and_never_formatted(
-        self, tmp_path: Path, blkid: str, wipefs: str
+    def test_a_disk_with_data_of_no_known_kind_is_refused(
+        self, tmp_path: Path, at: int, content: bytes
     ) -> None:
-        code, message, formatted = self.run(tmp_path, blkid, wipefs)
-        assert code == 1
-        assert "Nothing was formatted" in message
-        assert not formatted
+        """Plain dm-crypt, for one, has no signature: blkid and wipefs find nothing."""
+        disk = self.disk(tmp_path)
+        self.write(disk, at, content)
+        self.refused(disk, "does not read zeros")
+
+    def test_its_own_disk_without_its_beginning_is_refused(self, tmp_path: Path) -> None:
+        """Everything on it can be had again with a copy of the superblock, until somebody formats it."""
+        disk = self.ours(tmp_path)
+        self.write(disk, 0, bytes(4096))
+        self.refused(disk, "does not read zeros")
+
+    def test_another_file_system_is_refused(self, tmp_path: Path) -> None:
+        disk = self.ours(tmp_path)
+        subprocess.run(["/usr/sbin/e2label", disk, "patients"], check=True)
+        self.refused(disk, "labelled 'patients', expected ext4 labelled 'feddata'")
+
+    @pytest.mark.parametrize(
+        ("at", "content", "named"),
+        [
+            (510, b"\x55\xaa", "a partition table"),
+            (0, b"LUKS\xba\xbe\x00\x02", "holds 'crypto_LUKS'"),
+        ],
+        ids=["partition table", "LUKS header"],
+    )
+    def test_a_foreign_disk_is_refused(self, tmp_path: Path, at: int, content: bytes, named: str) -> None:
+        disk = self.disk(tmp_path)
+        self.write(disk, at, content)
+        self.refused(disk, named)
+
+    def test_a_disk_that_may_be_either_of_two_is_refused(self, tmp_path: Path) -> None:
+        disk = self.ours(tmp_path)
+        iso = b"\x01CD001\x01\x00"
+        self.write(disk, 32768, iso)
+        self.refused(disk, "cannot be read clearly (blkid ended with 8)")
+
+    def refused(self, disk: Path, why: str) -> None:
+        before = self.written(disk)
+        ended = self.run(disk)
+        assert ended.returncode == 1, ended
+        assert why in ended.stderr
+        assert "Nothing was formatted" in ended.stderr
+        assert self.written(disk) == before
 
     def test_missing_disk_is_an_error_that_names_both_links(self, tmp_path: Path) -> None:
         script = file_of(CENTRE, "/opt/fed/prepare-data-disk").replace("sleep 1", "true")
