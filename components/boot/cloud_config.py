@@ -34,14 +34,13 @@ class _File:
 
 
 _EVERY_VM = (
-    _File("/opt/fed/prepare-data-disk", "prepare-data-disk", "0755"),
+    _File("/opt/fed/mount-data-disk", "mount-data-disk", "0755"),
     _File("/opt/fed/docker/config.json", "docker-config.json"),
     _File("/usr/local/bin/docker-credential-fed", "docker-credential-fed", "0755"),
     _File("/etc/docker/daemon.json", "daemon.json"),
     _File("/etc/systemd/system/docker.socket.d/fed.conf", "docker-socket.conf"),
     _File("/etc/systemd/system/docker.service.d/fed.conf", "docker-service.conf"),
     _File("/etc/systemd/system/fed-data-disk.service", "fed-data-disk.service"),
-    _File("/etc/systemd/system/var-lib-fed.mount", "var-lib-fed.mount"),
     _File("/etc/systemd/system/fed-containers.service", "fed-containers.service"),
 )
 _CENTRE = (_File("/opt/fed/compose.yaml", "compose-centre.yaml"),)
@@ -55,7 +54,7 @@ _COMMANDS = [
     # Links to NVMe data disks come from this package where the archive has it, SCSI links from the agent.
     ["sh", "-c", "apt-get install -y azure-vm-utils || echo 'fed: no azure-vm-utils, SCSI links only'"],
     ["systemctl", "daemon-reload"],
-    ["systemctl", "enable", "fed-data-disk.service", "var-lib-fed.mount", "fed-containers.service"],
+    ["systemctl", "enable", "fed-containers.service"],
     # The package started Docker before this point, perhaps without the settings above.
     ["systemctl", "restart", "docker.socket", "docker.service"],
     ["systemctl", "start", "--no-block", "fed-containers.service"],

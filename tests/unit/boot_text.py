@@ -87,7 +87,6 @@ def after(units: Mapping[str, Settings], unit: str) -> set[str]:
         unit,
         lambda name: {
             *_words(units.get(name, {}), "Unit.After"),
-            *_mounts(units.get(name, {})),
             *(earlier for later, earlier in before if later == name),
         },
     )
@@ -95,18 +94,11 @@ def after(units: Mapping[str, Settings], unit: str) -> set[str]:
 
 def requires(units: Mapping[str, Settings], unit: str) -> set[str]:
     """All units without which this one does not start."""
-    return _reached(
-        unit,
-        lambda name: {*_words(units.get(name, {}), "Unit.Requires"), *_mounts(units.get(name, {}))},
-    )
+    return _reached(unit, lambda name: set(_words(units.get(name, {}), "Unit.Requires")))
 
 
 def _words(settings: Settings, key: str) -> list[str]:
     return [word for value in settings.get(key, []) for word in value.split()]
-
-
-def _mounts(settings: Settings) -> set[str]:
-    return {f"{path[1:].replace('/', '-')}.mount" for path in _words(settings, "Unit.RequiresMountsFor")}
 
 
 def _reached(start: str, following: Callable[[str], set[str]]) -> set[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,9 +48,6 @@ class TestAnyVm:
 
     def test_docker_is_set_up_before_its_package_starts_it(self, plan: BootPlan) -> None:
         assert json.loads(file_of(plan, "/etc/docker/daemon.json"))["log-driver"] == "journald"
-        assert "RequiresMountsFor=/var/lib/fed" in file_of(
-            plan, "/etc/systemd/system/docker.service.d/fed.conf"
-        )
 
     def test_scripts_are_executable_and_parse(self, plan: BootPlan, tmp_path: Path) -> None:
         for file in config_of(plan)["write_files"]:
@@ -147,14 +145,21 @@ class TestDataDisk:
         """What changes with any write to it."""
         return disk.stat().st_mtime_ns, disk.stat().st_blocks
 
-    def run(self, disk: Path) -> subprocess.CompletedProcess[str]:
-        tools = {"blockdev": f"stat -c %s {disk}", "udevadm": "true", "sleep": "true"}
+    def run(self, disk: Path, *, mounted: bool = False) -> subprocess.CompletedProcess[str]:
+        tools = {
+            "blockdev": f"stat -c %s {disk}",
+            "mountpoint": f"exit {int(not mounted)}",
+            "mount": f"echo $* > {disk.parent}/mounted",
+            "sleep": "true",  # else a missing disk is waited for
+        }
+        (disk.parent / "mounted").unlink(missing_ok=True)
         for name, body in tools.items():
             tool = disk.parent / name
             tool.write_text(f"#!/bin/bash\n{body}\n")
             tool.chmod(0o755)
-        script = file_of(CENTRE, "/opt/fed/prepare-data-disk")
+        script = file_of(CENTRE, "/opt/fed/mount-data-disk")
         script = script.replace("/dev/disk/azure/scsi1/lun0", str(disk)).replace("[ -b", "[ -e")
+        script = script.replace("/var/lib/fed", f"{disk.parent}/place")
         return subprocess.run(
             ["bash", "-c", script],
             env={"PATH": f"{disk.parent}:{os.environ['PATH']}:/usr/sbin:/sbin"},
@@ -171,9 +176,54 @@ class TestDataDisk:
 
     def test_its_own_disk_is_left_as_it_is(self, tmp_path: Path) -> None:
         disk = self.ours(tmp_path)
-        before = self.written(disk)
+        before = self.about(disk, "Filesystem UUID")
         assert self.run(disk).returncode == 0
-        assert self.written(disk) == before
+        assert self.about(disk, "Filesystem UUID") == before
+
+    def test_it_is_mounted_so_that_nothing_on_it_is_a_program_or_a_device(self, tmp_path: Path) -> None:
+        disk = self.ours(tmp_path)
+        mounted = (tmp_path / "mounted").read_text().split()
+        assert mounted == ["-t", "ext4", "-o", "nosuid,nodev,noexec", str(disk), f"{tmp_path}/place"]
+
+    def test_a_disk_that_is_mounted_is_not_touched(self, tmp_path: Path) -> None:
+        self.disk(tmp_path)
+        ended = self.run(tmp_path / "disk", mounted=True)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+    def test_what_was_marked_as_damaged_is_checked_before_it_is_mounted(self, tmp_path: Path) -> None:
+        """systemd checks and grows what fstab names, and nothing else (systemd-fstab-generator)."""
+        disk = self.ours(tmp_path)
+        self.damage(disk)
+        assert self.run(disk).returncode == 0
+        assert self.about(disk, "Filesystem state") == "clean"
+        assert (tmp_path / "mounted").exists()
+
+    def test_damage_that_needs_a_person_is_not_mounted(self, tmp_path: Path) -> None:
+        disk = self.ours(tmp_path)
+        self.damage(disk)
+        with disk.open("r+b") as file:  # the inodes of the first group
+            file.seek(293 * 1024)
+            file.write(b"\xa5" * 4096)
+        ended = self.run(disk)
+        assert ended.returncode == 1
+        assert "is damaged (e2fsck ended with 4)" in ended.stderr
+        assert not (tmp_path / "mounted").exists()
+
+    def test_the_file_system_grows_with_its_disk(self, tmp_path: Path) -> None:
+        disk = self.ours(tmp_path)
+        before = int(self.about(disk, "Block count"))
+        os.truncate(disk, 2 * self.SIZE)
+        assert self.run(disk).returncode == 0
+        assert int(self.about(disk, "Block count")) == 2 * before
+
+    def damage(self, disk: Path) -> None:
+        command = ["/usr/sbin/debugfs", "-w", "-R", "set_super_value state 2", str(disk)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def about(self, disk: Path, what: str) -> str:
+        command = ["/usr/sbin/dumpe2fs", "-h", str(disk)]
+        said = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True)
+        return str(dict(re.findall(r"(.+?): +(.+)", said))[what])
 
     @pytest.mark.parametrize(
         ("at", "content"),
@@ -231,9 +281,10 @@ class TestDataDisk:
         assert why in ended.stderr
         assert "Nothing was formatted" in ended.stderr
         assert self.written(disk) == before
+        assert not (disk.parent / "mounted").exists()
 
     def test_missing_disk_is_an_error_that_names_both_links(self, tmp_path: Path) -> None:
-        script = file_of(CENTRE, "/opt/fed/prepare-data-disk").replace("sleep 1", "true")
+        script = file_of(CENTRE, "/opt/fed/mount-data-disk").replace("sleep 1", "true")
         ended = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True)
         assert ended.returncode == 1
         assert "scsi1/lun0" in ended.stderr

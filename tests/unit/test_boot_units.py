@@ -112,9 +112,19 @@ class TestOrder:
     @PLANS
     def test_docker_starts_nothing_before_the_data_disk_is_mounted(self, plan: BootPlan) -> None:
         units = units_of(plan)
-        for unit in ("var-lib-fed.mount", "fed-data-disk.service"):
-            assert unit in after(units, "docker.service")
-            assert unit in requires(units, "docker.service")
+        assert "fed-data-disk.service" in after(units, "docker.service")
+        assert "fed-data-disk.service" in requires(units, "docker.service")
+
+    @PLANS
+    def test_the_data_disk_is_unmounted_after_docker_has_stopped(self, plan: BootPlan) -> None:
+        assert "var-lib-fed.mount" in after(units_of(plan), "docker.service")
+
+    @PLANS
+    def test_nothing_waits_shorter_for_the_data_disk_than_the_script_does(self, plan: BootPlan) -> None:
+        """A mount unit would wait 90 seconds for its device (DefaultDeviceTimeoutSec)."""
+        units = units_of(plan)
+        assert not [unit for unit in units if unit.endswith((".mount", ".device"))]
+        assert "Service.TimeoutStartSec" not in units["fed-data-disk.service"]  # oneshot: none by default
 
     @PLANS
     def test_containers_are_made_after_all_of_it(self, plan: BootPlan) -> None:
