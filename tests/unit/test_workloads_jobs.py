@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from fed_server.contribution import Contribution
 from fed_server.gates import GateError, judge
-from fed_server.request import JobDescription, JobError, checksum, find_inputs
+from fed_server.request import JobDescription, JobError, JobRequest, checksum, find_inputs
 
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
+from workloads.jobs.heart.heart_job import scaling as heart_scaling
 from workloads.jobs.heart.heart_job.summary import summarise_round
 from workloads.jobs.statistics.statistics_job import columns
 from workloads.jobs.statistics.statistics_job.pooling import by_hospital, pool, scaling
@@ -99,6 +100,42 @@ class TestInputs:
     def test_without_one_it_says_what_to_submit(self, tmp_path: Path, heart: JobDescription) -> None:
         with pytest.raises(JobError, match="submit 'statistics' first"):
             find_inputs(heart, tmp_path / "jobs")
+
+
+class TestScaling:
+    """What the heart job says when the statistics that it needs lack a number."""
+
+    def refusal(self, folder: Path, monkeypatch: pytest.MonkeyPatch, members: str) -> str:
+        results = folder / "results"
+        for place in ("global", "centre"):
+            (results / place).mkdir(parents=True)
+        known = {name: [1.0, 1.0] for name in ("age", "trestbps", "chol", "thalch", "oldpeak")}
+        (results / "global/scaling.json").write_text(json.dumps(known))
+        answered = {"hospitals": {"hungary": {}, "va-long-beach": {}}}
+        (results / "centre/statistics.json").write_text(json.dumps(answered))
+        (folder / "allowed.json").write_text(json.dumps({"sites": dict.fromkeys(members.split(), "1")}))
+        monkeypatch.setattr(heart_scaling, "ALLOWED", folder / "allowed.json")
+        request = JobRequest(
+            description=JobDescription.read(JOBS / "heart"),
+            rounds=10,
+            inputs={"scaling": results / "global/scaling.json"},
+        )
+        with pytest.raises(JobError, match="no mean of ca") as refused:
+            heart_scaling.read_scaling(request)
+        return str(refused.value)
+
+    def test_a_hospital_that_did_not_answer_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said = self.refusal(tmp_path, monkeypatch, "cleveland hungary va-long-beach")
+        assert "cleveland did not answer in time" in said
+        assert "withheld by hungary, va-long-beach" in said
+
+    def test_where_all_answered_none_is_blamed_for_silence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said = self.refusal(tmp_path, monkeypatch, "hungary va-long-beach")
+        assert said.endswith("it was withheld by hungary, va-long-beach")
 
 
 class TestGates:
