@@ -6,10 +6,13 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from email.message import Message
 from pathlib import Path
 from typing import Any, cast
 
@@ -291,8 +294,16 @@ class TestDataDisk:
         assert "by-lun/0" in ended.stderr
 
 
+def refused(code: int, body: str) -> urllib.error.HTTPError:
+    return urllib.error.HTTPError("https://asked", code, body, Message(), io.BytesIO(body.encode()))
+
+
 class TestRegistrySignIn:
-    """Docker's credential helper on the VM, run as Docker runs it, with the network in the test's hands."""
+    """Docker's credential helper on the VM, run as Docker runs it, with the network in the test's hands.
+
+    Docker shows what a helper that fails printed to stdout, and nothing else of it
+    (docker-credential-helpers, client/client.go).
+    """
 
     def run(
         self,
@@ -301,12 +312,13 @@ class TestRegistrySignIn:
         server: str,
         action: str = "get",
         refusal: Exception | None = None,
-    ) -> tuple[str, list[urllib.request.Request], str]:
+        from_registry: bool = True,
+    ) -> tuple[str, list[urllib.request.Request], int]:
         asked: list[urllib.request.Request] = []
 
         def urlopen(request: urllib.request.Request, timeout: float) -> io.BytesIO:
             asked.append(request)
-            if refusal:
+            if refusal and (len(asked) > 1 or not from_registry):
                 raise refusal
             return io.BytesIO(b'{"access_token": "entra", "refresh_token": "registry"}')
 
@@ -314,11 +326,11 @@ class TestRegistrySignIn:
         monkeypatch.setattr(sys, "stdin", io.StringIO(server + "\n"))
         monkeypatch.setattr(sys, "argv", ["docker-credential-fed", action])
         script = file_of(HOSPITAL, "/usr/local/bin/docker-credential-fed")
-        ended = ""
+        ended = 0
         try:
             exec(compile(script, "docker-credential-fed", "exec"), {"__name__": "__main__"})  # noqa: S102
         except SystemExit as error:
-            ended = str(error.code)
+            ended = cast(int, error.code)
         return capsys.readouterr().out, asked, ended
 
     def test_the_vms_identity_is_exchanged_for_the_registrys_token(
@@ -339,18 +351,51 @@ class TestRegistrySignIn:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         printed, asked, ended = self.run(monkeypatch, capsys, f"{REGISTRY}.evil.example")
-        assert (printed, asked, ended) == ("", [], "credentials not found in native keychain")
+        assert (printed, asked, ended) == ("credentials not found in native keychain\n", [], 1)
 
     def test_nothing_is_stored(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert "only 'get'" in self.run(monkeypatch, capsys, REGISTRY, action="store")[2]
+        printed, asked, ended = self.run(monkeypatch, capsys, REGISTRY, action="store")
+        assert "only 'get'" in printed
+        assert (asked, ended) == ([], 1)
 
-    def test_a_refusal_names_the_role(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize("code", [401, 403])
+    def test_a_refusal_by_the_registry_names_the_role(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
     ) -> None:
-        refusal = urllib.error.URLError("403")
-        assert "AcrPull" in self.run(monkeypatch, capsys, REGISTRY, refusal=refusal)[2]
+        printed, _, ended = self.run(monkeypatch, capsys, REGISTRY, refusal=refused(code, "UNAUTHORIZED"))
+        assert ended == 1
+        assert f"{REGISTRY} answered {code}" in printed
+        assert "AcrPull" in printed
+        assert "UNAUTHORIZED" in printed
+
+    @pytest.mark.parametrize(
+        ("refusal", "from_registry", "named"),
+        [
+            (urllib.error.URLError(ssl.SSLCertVerificationError("self-signed")), True, REGISTRY),
+            (urllib.error.URLError(socket.gaierror("no such name")), True, REGISTRY),
+            (TimeoutError("timed out"), True, REGISTRY),
+            (refused(503, "busy"), True, REGISTRY),
+            (refused(400, "Identity not found"), False, "metadata service"),
+            (urllib.error.URLError(OSError("no route")), False, "metadata service"),
+        ],
+        ids=["certificate", "name", "silence", "busy", "no identity", "no metadata service"],
+    )
+    def test_any_other_failure_names_what_failed_and_no_role(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        refusal: Exception,
+        from_registry: bool,
+        named: str,
+    ) -> None:
+        printed, _, ended = self.run(
+            monkeypatch, capsys, REGISTRY, refusal=refusal, from_registry=from_registry
+        )
+        assert ended == 1
+        assert named in printed
+        assert "AcrPull" not in printed
 
 
 class TestHospital:
