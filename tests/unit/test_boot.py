@@ -425,6 +425,7 @@ class TestHospital:
         assert "AZURE_CLIENT_ID" not in compose_of(HOSPITAL)["services"]["fl-client"]["environment"]
 
     def test_firewall_allows_the_server_then_drops_the_rest(self) -> None:
+        """Seen without the rule: `docker run` without a network reaches the metadata service by docker0."""
         rules = [
             line.strip()
             for line in file_of(HOSPITAL, "/opt/fed/client-network.nft").splitlines()
@@ -433,7 +434,8 @@ class TestHospital:
         assert rules == [
             'iifname "br-fedclient" ip daddr 10.0.0.4 tcp dport 8002 accept',
             'iifname "br-fedclient" counter drop',
-            'iifname "br-fedclient" counter drop',
+            'iifname "docker0" counter drop',
+            'iifname { "br-fedclient", "docker0" } counter drop',
         ]
 
     @pytest.mark.skipif(
