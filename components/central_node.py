@@ -164,7 +164,6 @@ class CentralNode(pulumi.ComponentResource):
                 resource_group=group.name,
                 unique_names=unique_names,
                 workspace_id=monitoring.workspace_id,
-                key=key,
                 placement=Placement(
                     resource_group=group.name,
                     subnet_id=vnet.subnet_id("endpoints"),
@@ -194,7 +193,7 @@ class CentralNode(pulumi.ComponentResource):
                     root_fingerprint=None,
                 ),
                 members=args.hospitals,
-                disk_set_id=encryption.disk_set_id if encryption else None,
+                disk_key=encryption.disk_key if encryption else None,
                 monitoring=monitoring,
             ),
             inside,

@@ -1,8 +1,10 @@
 """A party's own key, in its own vault: whoever disables it shreds the party's data.
 
-The vault is closed to everyone but trusted Azure services, which is how storage, disks and the registry reach
-the key; it needs no private endpoint. Deleting a key goes through the vault's data plane, which a closed
-vault refuses from outside, so the key is left to go with its vault.
+The vault is closed to everyone but trusted Azure services, which is how storage and disks reach the key; it
+needs no private endpoint. Storage is trusted with any identity, a disk encryption set with its own alone,
+which Azure makes with the set: its role comes after it, and the disks after the role. Deleting a key goes
+through the vault's data plane, which a closed vault refuses from outside, so the key is left to go with its
+vault. Nor does Resource Manager ever change a key that exists.
 """
 
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from components.context import Context, UniqueNames
 from components.diagnostics import diagnose
 from components.identity import managed_identity
 from components.monitoring import Monitoring
+from components.role_propagation import patient
 from components.roles import assign_role
 from federation.parties import Party
 
@@ -24,14 +27,23 @@ CRYPTO_USER: Final = "Key Vault Crypto Service Encryption User"
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerKey:
-    """What a resource needs to be encrypted with the party's key. It must wait for `ready`."""
+    """What an account needs to use the party's key: to wait for `ready`, and to be `patient`."""
 
     identity_id: pulumi.Output[str]
     identity_client_id: pulumi.Output[str]
     name: str
     vault_uri: pulumi.Output[str]
-    uri: pulumi.Output[str]
     ready: authorization.RoleAssignment
+    patient: pulumi.ResourceHookBinding
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskKey:
+    """What a disk or a VM needs to use the party's key: to wait for `ready`, and to be `patient`."""
+
+    set_id: pulumi.Output[str]
+    ready: authorization.RoleAssignment
+    patient: pulumi.ResourceHookBinding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +58,14 @@ class EncryptionArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionResources:
-    """The vault, its key, the identity that may use it, and the set that encrypts disks with it."""
+    """The vault, its key, the identity of the accounts, the set that encrypts disks, and a role for each."""
 
     vault: keyvault.Vault
     key: keyvault.Key
     identity: managedidentity.UserAssignedIdentity
     role: authorization.RoleAssignment
     disk_set: compute.DiskEncryptionSet
+    disk_role: authorization.RoleAssignment
 
 
 @final
@@ -65,33 +78,28 @@ class Encryption(pulumi.ComponentResource):
         identity = managed_identity(self, args.context, "encryption", resource_group=args.resource_group)
         vault = self._vault()
         key = self._key(vault)
-        role = assign_role(
-            self,
-            args.context,
-            CRYPTO_USER,
-            principal="encryption",
-            principal_id=identity.principal_id,
-            resource="key",
-            scope=key.id,
+        role = self._may_use(key, "encryption", identity.principal_id)
+        disk_set = self._disk_set(vault, key)
+        disk_role = self._may_use(
+            key,
+            "disk-encryption",
+            disk_set.identity.apply(lambda own: own.principal_id if own else ""),
         )
         self.resources = EncryptionResources(
-            vault=vault,
-            key=key,
-            identity=identity,
-            role=role,
-            disk_set=self._disk_set(identity, vault, key, role),
+            vault=vault, key=key, identity=identity, role=role, disk_set=disk_set, disk_role=disk_role
         )
+        hooks = patient(args.context.names.label("patience", "key"))
         vault_uri = vault.name.apply(lambda vault_name: f"https://{vault_name}.vault.azure.net")
         self.key = CustomerKey(
             identity_id=identity.id,
             identity_client_id=identity.client_id,
             name=KEY_NAME,
             vault_uri=vault_uri,
-            uri=vault_uri.apply(lambda uri: f"{uri}/keys/{KEY_NAME}"),
             ready=role,
+            patient=hooks,
         )
-        self.disk_set_id: pulumi.Output[str] = self.resources.disk_set.id
-        self.register_outputs({"vaultId": vault.id, "diskSetId": self.disk_set_id})
+        self.disk_key = DiskKey(set_id=disk_set.id, ready=disk_role, patient=hooks)
+        self.register_outputs({"vaultId": vault.id, "diskSetId": disk_set.id})
 
     def _vault(self) -> keyvault.Vault:
         args, context = self._args, self._args.context
@@ -172,13 +180,20 @@ class Encryption(pulumi.ComponentResource):
             ),
         )
 
-    def _disk_set(
-        self,
-        identity: managedidentity.UserAssignedIdentity,
-        vault: keyvault.Vault,
-        key: keyvault.Key,
-        role: authorization.RoleAssignment,
-    ) -> compute.DiskEncryptionSet:
+    def _may_use(
+        self, key: keyvault.Key, principal: str, principal_id: pulumi.Input[str]
+    ) -> authorization.RoleAssignment:
+        return assign_role(
+            self,
+            self._args.context,
+            CRYPTO_USER,
+            principal=principal,
+            principal_id=principal_id,
+            resource="key",
+            scope=key.id,
+        )
+
+    def _disk_set(self, vault: keyvault.Vault, key: keyvault.Key) -> compute.DiskEncryptionSet:
         args, context = self._args, self._args.context
         return compute.DiskEncryptionSet(
             context.names.of("des"),
@@ -186,8 +201,7 @@ class Encryption(pulumi.ComponentResource):
             resource_group_name=args.resource_group,
             location=context.location,
             identity=compute.EncryptionSetIdentityArgs(
-                type=compute.DiskEncryptionSetIdentityType.USER_ASSIGNED,
-                user_assigned_identities=[identity.id],
+                type=compute.DiskEncryptionSetIdentityType.SYSTEM_ASSIGNED
             ),
             encryption_type=compute.DiskEncryptionSetType.ENCRYPTION_AT_REST_WITH_CUSTOMER_KEY,
             active_key=compute.KeyForDiskEncryptionSetArgs(
@@ -199,9 +213,9 @@ class Encryption(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=context.azure,
-                depends_on=[role],
-                # Azure moves it to each new version by itself.
-                ignore_changes=["activeKey.keyUrl"],
+                # Azure moves it to each new version by itself. Tags as with identity.py: a preview of a new
+                # one would announce its role assignment replaced.
+                ignore_changes=["activeKey.keyUrl", "tags"],
             ),
         )
 

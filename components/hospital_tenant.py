@@ -165,7 +165,7 @@ class HospitalTenant(pulumi.ComponentResource):
                     root_fingerprint=context.party.root_fingerprint,
                 ),
                 members=None,
-                disk_set_id=encryption.disk_set_id if encryption else None,
+                disk_key=encryption.disk_key if encryption else None,
                 monitoring=monitoring,
             ),
             inside,

@@ -1,6 +1,8 @@
 """The centre's container registry: Entra identities only, pulled through its private endpoint.
 
-Only dev takes a push from outside. Untagged images are never cleaned up: everybody pulls by digest.
+Only dev takes a push from outside. It holds images and no patients' data, and is encrypted with Azure's keys:
+there is no way from nothing to a registry whose key is in a closed vault (docs/adr/0010). Untagged images are
+never cleaned up: everybody pulls by digest.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,6 @@ from pulumi_azure_native import containerregistry, privatedns
 
 from components.context import Context, UniqueNames
 from components.diagnostics import diagnose
-from components.encryption import CustomerKey
 from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpointArgs
 from federation.parties import CentreParty
 
@@ -24,7 +25,6 @@ class RegistryArgs:
     resource_group: pulumi.Input[str]
     unique_names: UniqueNames
     workspace_id: pulumi.Input[str]
-    key: CustomerKey | None
     placement: Placement
     zone: privatedns.PrivateZone
 
@@ -115,16 +115,8 @@ class Registry(pulumi.ComponentResource):
                 if context.party.region_has_zones
                 else containerregistry.ZoneRedundancy.DISABLED
             ),
-            identity=_identity(args.key),
-            encryption=_encryption(args.key),
             tags=context.tags,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                provider=context.azure,
-                depends_on=[args.key.ready] if args.key else None,
-                # Azure takes or leaves an own key at creation only.
-                replace_on_changes=["encryption.status"],
-            ),
+            opts=context.options(self),
         )
 
 
@@ -146,28 +138,5 @@ def _policies(public: bool) -> containerregistry.PoliciesArgs:
         soft_delete_policy=containerregistry.SoftDeletePolicyArgs(status=on, retention_days=30),
         trust_policy=containerregistry.TrustPolicyArgs(
             type=containerregistry.TrustPolicyType.NOTARY, status=off
-        ),
-    )
-
-
-def _identity(key: CustomerKey | None) -> containerregistry.IdentityPropertiesArgs | None:
-    if key is None:
-        return None
-    return containerregistry.IdentityPropertiesArgs(
-        type=containerregistry.ResourceIdentityType.USER_ASSIGNED,
-        # A map here, a list everywhere else in Azure Native.
-        user_assigned_identities=key.identity_id.apply(
-            lambda identity: {identity: containerregistry.UserIdentityPropertiesArgs()}
-        ),
-    )
-
-
-def _encryption(key: CustomerKey | None) -> containerregistry.EncryptionPropertyArgs | None:
-    if key is None:
-        return None
-    return containerregistry.EncryptionPropertyArgs(
-        status=containerregistry.EncryptionStatus.ENABLED,
-        key_vault_properties=containerregistry.KeyVaultPropertiesArgs(
-            identity=key.identity_client_id, key_identifier=key.uri
         ),
     )

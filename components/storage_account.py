@@ -61,6 +61,7 @@ def closed_account(
             parent=parent,
             provider=context.azure,
             depends_on=[key.ready] if key else None,
+            hooks=key.patient if key else None,
             protect=protect,
         ),
     )

@@ -18,6 +18,7 @@ from pulumi_azure_native import compute, managedidentity, network
 from components.boot import BootPlan, cloud_config
 from components.boot.plan import ROLE_IMAGES
 from components.context import Context
+from components.encryption import DiskKey
 from components.identity import managed_identity
 from components.machine_monitoring import MachineMonitoring, watch_machine
 from components.monitoring import Monitoring
@@ -62,7 +63,7 @@ class VirtualMachineArgs:
     interface: network.NetworkInterface
     boot: Boot
     members: Sequence[str] | None
-    disk_set_id: pulumi.Input[str] | None
+    disk_key: DiskKey | None
     monitoring: Monitoring
 
 
@@ -119,9 +120,9 @@ class VirtualMachine(pulumi.ComponentResource):
             encryption=(
                 compute.EncryptionArgs(
                     type=compute.EncryptionType.ENCRYPTION_AT_REST_WITH_CUSTOMER_KEY,
-                    disk_encryption_set_id=args.disk_set_id,
+                    disk_encryption_set_id=args.disk_key.set_id,
                 )
-                if args.disk_set_id is not None
+                if args.disk_key
                 else None
             ),
             network_access_policy=compute.NetworkAccessPolicy.DENY_ALL,
@@ -131,6 +132,8 @@ class VirtualMachine(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=context.azure,
+                depends_on=[args.disk_key.ready] if args.disk_key else None,
+                hooks=args.disk_key.patient if args.disk_key else None,
                 # A hospital's holds its kit, which ends when it leaves; Azure's lock is enough until then.
                 protect=context.settings.protection.protect_data and args.boot.role == "centre",
             ),
@@ -176,6 +179,7 @@ class VirtualMachine(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=context.azure,
+                hooks=args.disk_key.patient if args.disk_key else None,
                 replace_on_changes=list(FIXED_AT_CREATION),
                 # Name, interface and disk are taken until the old VM is gone.
                 delete_before_replace=True,
@@ -228,8 +232,8 @@ class VirtualMachine(pulumi.ComponentResource):
                 managed_disk=compute.ManagedDiskParametersArgs(
                     storage_account_type=machine.disk_sku,
                     disk_encryption_set=(
-                        compute.DiskEncryptionSetParametersArgs(id=args.disk_set_id)
-                        if args.disk_set_id is not None
+                        compute.DiskEncryptionSetParametersArgs(id=args.disk_key.set_id)
+                        if args.disk_key
                         else None
                     ),
                 ),

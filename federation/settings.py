@@ -114,9 +114,7 @@ class Storage(Section):
 class Encryption(Section):
     """Keys of each party's own, in its own vault, with which it can shred its data."""
 
-    customer_managed_keys: bool = Field(
-        default=False, description="whether disks, storage and registry use own keys"
-    )
+    customer_managed_keys: bool = Field(default=False, description="whether disks and storage use own keys")
     purge_protection: bool = Field(
         default=False, description="whether a deleted vault stays recoverable whatever happens"
     )

@@ -29,6 +29,8 @@ CHANGES = {
 
 _UNCOUNTED = {"replace", "delete-replaced", "discard-replaced"}
 _MARKUP = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+_TRIED_AGAIN = re.compile(r"retrying \w+ due to on-error hook request")
+"""The engine's words when a resource waits for its role (components/role_propagation.py)."""
 _FROM_PATH = re.compile(r"using pulumi-\S+ from \$PATH at ")
 
 
@@ -67,6 +69,7 @@ class Record:
         self.began = time.monotonic()
         self.shares: dict[str, Share] = {}
         self.said: list[Said] = []
+        self.tried_again: set[str] = set()
         self.violations: list[Violation] = []
 
     def add(self, event: EngineEvent) -> None:
@@ -85,6 +88,9 @@ class Record:
             elif event.diagnostic_event and event.diagnostic_event.severity in {"warning", "error"}:
                 seen = event.diagnostic_event
                 text = _MARKUP.sub("", f"{seen.prefix or ''}{seen.message}").strip()
+                if _TRIED_AGAIN.search(text):
+                    self.tried_again.add(seen.urn or "")
+                    return
                 said = Said(seen.severity, seen.urn or "", re.sub(r"^(error|warning): ", "", text))
                 if text and said not in self.said and not _FROM_PATH.match(said.text):
                     self.said.append(said)
@@ -101,6 +107,12 @@ class Record:
             share.ended[step.urn] = operation
         elif phase == "failed":
             share.failed.add(step.urn)
+
+    def waiting(self) -> int:
+        """Return how many resources wait for their role: Azure refused them, and they are tried again."""
+        with self._lock:
+            over = {urn for share in self.shares.values() for urn in (*share.ended, *share.failed)}
+            return len(self.tried_again - over)
 
     def parties(self) -> list[tuple[str, Share]]:
         """Return what happened party by party, the centre first."""

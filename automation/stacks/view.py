@@ -51,7 +51,9 @@ def sentence(record: Record) -> str:
 def _so_far(record: Record) -> str:
     shares = [share for _, share in record.parties()]
     done, known = sum(len(share.ended) for share in shares), sum(len(share.started) for share in shares)
-    return f"{done} of {known} resources known so far, {record.seconds():.0f} s"
+    waiting = record.waiting()
+    more = f", {waiting} waiting until Azure knows a role" if waiting else ""
+    return f"{done} of {known} resources known so far{more}, {record.seconds():.0f} s"
 
 
 def _table(record: Record, doing: str) -> RenderableType:
@@ -59,6 +61,8 @@ def _table(record: Record, doing: str) -> RenderableType:
     for party, share in record.parties():
         table.add_row(f"  {party}", f"{len(share.ended)}/{len(share.started)}", _changes(share), _now(share))
     table.add_row(Text(f"  {doing}", style="bold"), f"{record.seconds():.0f} s")
+    if waiting := record.waiting():
+        table.add_row(Text(f"  {waiting} waiting until Azure knows a role", style="dim"))
     return table
 
 

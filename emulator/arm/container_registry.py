@@ -8,7 +8,7 @@ from emulator.arm import ids
 from emulator.arm.catalogue import Names, ResourceType, Unique
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
-from emulator.arm.key_vault import key_at, may_wrap
+from emulator.arm.key_vault import closed_to, key_at, may_wrap
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.private_links import (
     connection_type,
@@ -111,6 +111,15 @@ def _check_encryption(write: Write) -> None:
         raise bad_request(
             "CMKIdentityNotFound",
             f"The client id '{wanted.get('identity')}' is not one of the registry's identities.",
+        )
+    if closed_to(write.tx, key, trusted=False):
+        # A registry is a trusted service through its system-assigned identity only, which it cannot have
+        # before it is made: https://github.com/MicrosoftDocs/azure-docs/issues/61015
+        raise ArmError(
+            403,
+            "KeyVaultAccessDenied",
+            f"The registry cannot reach {key.properties['keyUri']}: Client address is not authorized and "
+            "caller is not a trusted service.",
         )
     if not may_wrap(write.tx, key, principal):
         raise bad_request(

@@ -63,6 +63,18 @@ def may_wrap(tx: Transaction, key: Row, principal: str) -> bool:
     return "all" in allowed or {"get", "wrapkey", "unwrapkey"} <= allowed
 
 
+def closed_to(tx: Transaction, key: Row, *, trusted: bool) -> bool:
+    """Say whether the firewall of a key's vault keeps a service out: a closed vault may let trusted ones in.
+
+    https://learn.microsoft.com/azure/key-vault/general/overview-vnet-service-endpoints#trusted-services
+    """
+    vault = tx.get(key.parent)
+    properties = vault.properties if vault else {}
+    rules = properties.get("networkAcls") or {}
+    closed = properties.get("publicNetworkAccess") == "Disabled" or rules.get("defaultAction") == "Deny"
+    return closed and not (trusted and rules.get("bypass", "AzureServices") == "AzureServices")
+
+
 def protects(tx: Transaction, key: Row) -> bool:
     """Say whether a key's vault keeps deleted keys for good: what services demand of a key of their own."""
     vault = tx.get(key.parent)

@@ -40,11 +40,12 @@ def copy_repository(target: Path) -> None:
 class Clone:
     """A clone below a temporary folder; it shares the packages and the engine of the real one.
 
-    Without `machines`, `fed up` only deploys: networks and VMs stay off.
+    Without `machines`, `fed up` only deploys: networks and VMs stay off. `latency` is the emulator's: how
+    long its Azure takes, and how long a new role has no effect.
     """
 
-    def __init__(self, folder: Path, *, machines: bool = False) -> None:
-        self._machines = machines
+    def __init__(self, folder: Path, *, machines: bool = False, latency: str = "off") -> None:
+        self._machines, self._latency = machines, latency
         self.root = folder / "clone"
         self.home = self.root / ".fed"
         copy_repository(self.root)
@@ -167,7 +168,8 @@ class Clone:
     def _environment(self, **more: str) -> dict[str, str]:
         foreign = ("FED_", "PULUMI_", "PYTHON")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        return {**kept, "COLUMNS": "200", "FED_MACHINES": str(int(self._machines)), **more}
+        own = {"FED_MACHINES": str(int(self._machines)), "FED_EMULATOR_LATENCY": self._latency}
+        return {**kept, "COLUMNS": "200", **own, **more}
 
 
 def wait_until(true: Callable[[], Any], what: str, every: float = 0.02) -> None:

@@ -168,6 +168,52 @@ class TestKeys:
         vault(arm, enablePurgeProtection=True, **more)
         arm.put(SET, self.encryption_set(key(arm)))
 
+    def system_set(self, url: str) -> dict[str, Any]:
+        return self.encryption_set(url) | {"identity": {"type": "SystemAssigned"}}
+
+    def encrypted_disk(self) -> dict[str, Any]:
+        own = {"type": "EncryptionAtRestWithCustomerKey", "diskEncryptionSetId": SET}
+        disk = {"creationData": {"createOption": "Empty"}, "diskSizeGB": 8, "encryption": own}
+        return WEST | {"properties": disk}
+
+    def test_of_a_closed_vault_are_for_a_sets_own_identity(self, arm: Arm) -> None:
+        """A user-assigned one is no trusted service: Azure/HubAndSpokeResearchEnclave#205 (open bug)."""
+        grant(arm, GROUP, ENCRYPTION_USER, owner(arm)["principalId"])
+        vault(arm, enablePurgeProtection=True, publicNetworkAccess="Disabled")
+        url = key(arm)
+        assert arm.refusal(SET, self.encryption_set(url)).startswith("KeyVaultAccessForbidden")
+        made = arm.put(SET, self.system_set(url))
+        assert arm.refusal(DISK, self.encrypted_disk()).startswith("KeyVaultAccessForbidden")
+        assert arm.refusal(SET, self.system_set(url)).startswith("KeyVaultAccessForbidden")
+        grant(arm, KEY, ENCRYPTION_USER, made["identity"]["principalId"])
+        arm.put(SET, self.system_set(url))
+        arm.put(DISK, self.encrypted_disk())
+
+    def test_of_a_vault_closed_to_all_services_serve_nobody(self, arm: Arm) -> None:
+        rules = {"bypass": "None", "defaultAction": "Deny"}
+        vault(arm, enablePurgeProtection=True, networkAcls=rules)
+        made = arm.put(SET, self.system_set(key(arm)))
+        grant(arm, KEY, ENCRYPTION_USER, made["identity"]["principalId"])
+        assert arm.refusal(DISK, self.encrypted_disk()).startswith("KeyVaultAccessForbidden")
+
+    def test_of_a_closed_vault_encrypt_accounts_and_no_registries(self, arm: Arm) -> None:
+        """Storage is trusted with any identity; a registry is not: MicrosoftDocs/azure-docs#61015."""
+        own = owner(arm)
+        grant(arm, GROUP, ENCRYPTION_USER, own["principalId"])
+        vault(arm, enablePurgeProtection=True, publicNetworkAccess="Disabled")
+        url = key(arm).rsplit("/", 1)[0]
+        assert "not a trusted service" in arm.refusal(REGISTRY, self.registry(url, own["clientId"]))
+        encryption = {
+            "keySource": "Microsoft.Keyvault",
+            "keyvaultproperties": {"keyname": "disk", "keyvaulturi": "https://kv-one.vault.azure.net"},
+            "identity": {"userAssignedIdentity": IDENTITY},
+        }
+        account = {"kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "identity": assigned(IDENTITY)}
+        arm.put(
+            f"{GROUP}/providers/Microsoft.Storage/storageAccounts/stone",
+            WEST | account | {"properties": {"encryption": encryption}},
+        )
+
     def test_of_an_unprotected_vault_are_refused(self, arm: Arm) -> None:
         grant(arm, GROUP, ENCRYPTION_USER, owner(arm)["principalId"])
         vault(arm)

@@ -82,6 +82,7 @@ class Recorded:
     replace_on_changes: tuple[str, ...]
     ignore_changes: tuple[str, ...]
     deleted_with: str
+    error_hooks: tuple[str, ...]
     aliases: int
     properties_from: dict[str, frozenset[str]]
 
@@ -168,7 +169,7 @@ def _computed(typ: str, resource_id: str, inputs: Mapping[str, Any]) -> dict[str
             return {"result": guid("suffix").replace("-", "")[:6]}
         case "azure-native:managedidentity:UserAssignedIdentity":
             return {"clientId": guid("client"), "principalId": guid("principal")}
-        case "azure-native:dataprotection:BackupVault":
+        case "azure-native:dataprotection:BackupVault" | "azure-native:compute:DiskEncryptionSet":
             return {
                 "identity": {"type": "SystemAssigned", "principalId": guid("principal"), "tenantId": guid("")}
             }
@@ -207,6 +208,7 @@ class _Recorder(mocks.MockMonitor):
                 replace_on_changes=tuple(request.replaceOnChanges),
                 ignore_changes=tuple(request.ignoreChanges),
                 deleted_with=request.deletedWith,
+                error_hooks=tuple(request.hooks.on_error),
                 aliases=len(request.aliases),
                 properties_from={
                     name: frozenset(known.urns) for name, known in request.propertyDependencies.items()

@@ -129,25 +129,32 @@ class TestOrder:
                 if resource.typ not in {LOCK, "azure-native:consumption:Budget"}:
                     assert resource.urn in waits, (lock.name, resource.name)
 
-    def test_what_uses_a_key_waits_until_it_may(self, mvp: Graph) -> None:
-        for name in parties_of(mvp):
-            (may,) = [
+    def test_what_uses_a_key_waits_until_it_may(self, prod: Graph) -> None:
+        for name in parties_of(prod):
+            (account, disk) = [
                 r
-                for r in mvp.of("azure-native:authorization:RoleAssignment")
+                for r in prod.of("azure-native:authorization:RoleAssignment")
                 if "-key-" in r.name and party(r) == name
             ]
-            users = [
-                r
-                for r in of_party(mvp, name)
-                if r.typ
-                in {
-                    "azure-native:storage:StorageAccount",
-                    "azure-native:compute:DiskEncryptionSet",
-                    "azure-native:containerregistry:Registry",
-                }
-            ]
-            assert len(users) == (3 if name == "centre" else 2)
-            assert all(may.urn in mvp.behind(user) for user in users)
+            accounts = [r for r in of_party(prod, name) if r.typ == "azure-native:storage:StorageAccount"]
+            disks = [r for r in of_party(prod, name) if r.typ in {DISK, MACHINE}]
+            assert len(accounts) == len(disks) == 2
+            assert all(account.urn in prod.behind(user) for user in accounts)
+            assert all(disk.urn in prod.behind(user) for user in disks)
+            assert all(len(user.error_hooks) == 1 for user in (*accounts, *disks))
+
+    def test_a_disks_key_is_used_by_the_identity_that_a_closed_vault_trusts(self, mvp: Graph) -> None:
+        """A user-assigned one is refused: https://github.com/Azure/HubAndSpokeResearchEnclave/issues/205"""
+        for disk_set in mvp.of("azure-native:compute:DiskEncryptionSet"):
+            assert disk_set.inputs["identity"] == {"type": "SystemAssigned"}
+
+    def test_a_registry_needs_no_key_from_a_closed_vault(self, prod: Graph) -> None:
+        """Azure refuses it: https://github.com/MicrosoftDocs/azure-docs/issues/61015"""
+        (registry,) = prod.of("azure-native:containerregistry:Registry")
+        assert not {"encryption", "identity"} & registry.inputs.keys()
+
+    def test_nothing_waits_where_azure_keeps_the_keys(self, dev: Graph) -> None:
+        assert not [r.name for r in dev.resources.values() if r.error_hooks]
 
 
 class TestReplacingAMachine:

@@ -29,7 +29,7 @@ from federation.intent import Intent
 PROOF = "identity"
 REGISTRY = "registry"
 
-_ENCRYPTED = {"storage:StorageAccount", "compute:DiskEncryptionSet", "containerregistry:Registry"}
+_ENCRYPTED = {"storage:StorageAccount", "compute:DiskEncryptionSet"}
 _SUPPORT = {
     CRYPTO_USER: _ENCRYPTED,
     BLOB_CONTRIBUTOR: {"network:FlowLog"},

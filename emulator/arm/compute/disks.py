@@ -15,6 +15,7 @@ from emulator.arm.compute.common import (
     not_allowed,
     not_changeable,
 )
+from emulator.arm.compute.encryption_sets import refuse_without_key
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
@@ -77,8 +78,12 @@ def _check_encryption(write: Write) -> None:
     if "CustomerKey" in str(encryption.get("type")) and not named:
         raise invalid("Encryption with a customer key needs a disk encryption set.", "encryption")
     found = write.tx.get(named) if named else None
-    if found is not None and found.location != write.body["location"]:
+    if found is None:
+        return
+    if found.location != write.body["location"]:
         raise invalid(f"Disk encryption set {found.id} is in '{found.location}', not where the disk is.")
+    if named != write.before("properties.encryption.diskEncryptionSetId"):
+        refuse_without_key(write.tx, found.id)
 
 
 def _check_access(write: Write) -> None:

@@ -1,12 +1,19 @@
-"""Disk encryption sets: which key encrypts a party's disks."""
+"""Disk encryption sets: which key encrypts a party's disks.
+
+A set is made before its own identity can have a role, so the key is asked for when a disk is made, and when
+the set is written again: https://learn.microsoft.com/azure/virtual-machines/disk-encryption#customer-managed-keys,
+https://github.com/hashicorp/terraform-provider-azurerm/issues/17573
+"""
 
 from __future__ import annotations
 
 from emulator.arm.catalogue import Reference, ResourceType
 from emulator.arm.compute.common import DISK_NAMES, DISK_VERSIONS, ENCRYPTION_SET, invalid, not_allowed
 from emulator.arm.context import Deletion, Write
-from emulator.arm.errors import bad_request, not_found
-from emulator.arm.key_vault import VAULT, key_at, may_wrap, protects
+from emulator.arm.errors import ArmError, bad_request, not_found
+from emulator.arm.key_vault import VAULT, closed_to, key_at, may_wrap, protects
+from emulator.arm.messages import Json
+from emulator.arm.store import Row, Transaction
 
 
 def _check_key(write: Write) -> None:
@@ -23,17 +30,41 @@ def _check_key(write: Write) -> None:
             "KeyVaultPolicyError",
             f"Key vault {key.parent} must have purge protection and soft delete for disk encryption.",
         )
-    identity = write.body.get("identity") or {}
-    principals = [
-        str(one["principalId"]) for one in (identity.get("userAssignedIdentities") or {}).values() if one
-    ]
-    principals += [identity["principalId"]] if identity.get("principalId") else []
-    if not any(may_wrap(write.tx, key, principal) for principal in principals):
-        raise bad_request(
-            "KeyVaultAccessForbidden",
-            f"Unable to access key vault resource '{url}' to enable encryption at rest. Please grant get, "
-            f"wrap and unwrap key permissions to disk encryption set '{write.id.name}'.",
-        )
+    identity = write.body["identity"]
+    is_new = identity.get("principalId") and not write.before("identity.principalId")
+    if not is_new and not _may_use(write.tx, key, identity):
+        raise _forbidden(url, write.id.name)
+
+
+def refuse_without_key(tx: Transaction, encryption_set: str) -> None:
+    """Refuse a disk whose encryption set may not use its key, or not yet."""
+    row = tx.get(encryption_set)
+    url = str(row.properties["activeKey"]["keyUrl"]) if row else ""
+    key = key_at(tx, url)
+    if row is None or key is None or not _may_use(tx, key, row.body["identity"]):
+        raise _forbidden(url, encryption_set.rsplit("/", 1)[-1])
+
+
+def _may_use(tx: Transaction, key: Row, identity: Json) -> bool:
+    """Say whether one of a set's identities may use a key; behind a closed vault only its own is trusted:
+    https://github.com/Azure/HubAndSpokeResearchEnclave/issues/205
+    """
+    users = (identity.get("userAssignedIdentities") or {}).values()
+    principals = {str(one["principalId"]): False for one in users if one}
+    if identity.get("principalId"):
+        principals[str(identity["principalId"])] = True
+    return any(
+        may_wrap(tx, key, principal) and not closed_to(tx, key, trusted=trusted)
+        for principal, trusted in principals.items()
+    )
+
+
+def _forbidden(url: str, name: str) -> ArmError:
+    return bad_request(
+        "KeyVaultAccessForbidden",
+        f"Unable to access key vault resource '{url}' to enable encryption at rest. Please grant get, "
+        f"wrap and unwrap key permissions to disk encryption set '{name}'.",
+    )
 
 
 def _keep_used(deletion: Deletion) -> None:

@@ -22,6 +22,7 @@ from emulator.arm.compute.common import (
     not_changeable,
 )
 from emulator.arm.compute.disks import machine_with, os_disk
+from emulator.arm.compute.encryption_sets import refuse_without_key
 from emulator.arm.compute.logins import CUSTOM_DATA, USER_DATA, check_data, check_login, check_patching
 from emulator.arm.compute.power import run_command, turn, view
 from emulator.arm.context import Context, Deletion, Write
@@ -36,6 +37,7 @@ from emulator.arm.writes import remove
 INTERFACE = "Microsoft.Network/networkInterfaces"
 SIZE = "properties.hardwareProfile.vmSize"
 OF_DATA_DISK = "properties.storageProfile.dataDisks[].managedDisk.id"
+OF_ENCRYPTION_SET = "properties.storageProfile.osDisk.managedDisk.diskEncryptionSet.id"
 GALLERIES = "microsoft.compute/galleries/"
 SIZES = re.compile(r"Standard_(B\d+[a-z]*s_v2|[DE]\d+[a-z]*_v[2-6]|A\d+m?_v2|F\d+[a-z]*_v2)")
 """The size families known here."""
@@ -205,6 +207,12 @@ def _name_os_disk(write: Write) -> None:
     managed["id"] = f"{ids.group_id(write.id.path)}/providers/{DISK}/{disk['name']}"
 
 
+def _check_os_encryption(write: Write) -> None:
+    encryption_set = write.get(OF_ENCRYPTION_SET)
+    if encryption_set and write.before(OF_ENCRYPTION_SET) != encryption_set:
+        refuse_without_key(write.tx, encryption_set)
+
+
 def _complete(write: Write) -> None:
     write.settle("properties.vmId", str(uuid.uuid4()))
     write.settle("properties.timeCreated", stamp(write.tx.now))
@@ -295,7 +303,7 @@ TYPES = (
             Reference(path=OF_MACHINE, types=(INTERFACE,), local=True),
             Reference(path=OF_DATA_DISK, types=(DISK,), local=True),
             Reference(
-                path="properties.storageProfile.osDisk.managedDisk.diskEncryptionSet.id",
+                path=OF_ENCRYPTION_SET,
                 types=(ENCRYPTION_SET,),
                 local=True,
             ),
@@ -309,6 +317,7 @@ TYPES = (
             _check_interfaces,
             _check_data_disks,
             _name_os_disk,
+            _check_os_encryption,
             _complete,
         ),
         after=(_make_os_disk,),
