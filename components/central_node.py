@@ -15,7 +15,7 @@ from pulumi_azure_native import authorization, network, resources
 from components.backup import Backup, BackupArgs
 from components.context import Context, UniqueNames
 from components.encryption import Encryption, encryption_of
-from components.flow_logs import FlowLogs, flow_logs_of
+from components.flow_logs import FlowLogs, RecordedNetwork, flow_logs_of
 from components.images import Images, ImagesArgs
 from components.isolated_network import IsolatedNetwork, IsolatedNetworkArgs, Subnet
 from components.monitoring import Monitoring, MonitoringArgs
@@ -83,7 +83,9 @@ class CentralNode(pulumi.ComponentResource):
         )
         unique_names = UniqueNames(context, self)
         monitoring = Monitoring(
-            names.label("monitoring"), MonitoringArgs(context=context, resource_group=group.name), inside
+            names.label("monitoring"),
+            MonitoringArgs(context=context, resource_group=group.name, machine=True),
+            inside,
         )
         encryption = encryption_of(
             context,
@@ -113,9 +115,9 @@ class CentralNode(pulumi.ComponentResource):
         )
         flow_logs = flow_logs_of(
             context,
-            resource_group=group.name,
+            account_group=group.name,
             unique_names=unique_names,
-            vnet=vnet,
+            recorded=RecordedNetwork(network_id=vnet.id, resource_group=group.name),
             monitoring=monitoring,
             key=key,
             opts=inside,
@@ -251,6 +253,8 @@ class CentralNode(pulumi.ComponentResource):
         return {
             "storage": parts.storage.id,
             "registry": parts.registry.id,
+            "workspace": parts.monitoring.workspace_id,
             "disk": parts.machine.resources.data_disk.id,
             **({"vault": parts.encryption.resources.vault.id} if parts.encryption else {}),
+            **({"logs": parts.flow_logs.id} if parts.flow_logs else {}),
         }

@@ -1,8 +1,8 @@
 """One hospital: its own subscription, a group for what computes and a group for what holds its data.
 
-The data group has the account with the hospital's private container, its vault and key. It can be locked,
-kept and shredded on its own. The private endpoint belongs to the compute side: it is the machine's way to the
-data.
+The data group has the account with the hospital's private container, its vault and key, and the account with
+the record of its flows. It can be locked, kept and shredded on its own. The private endpoint belongs to the
+compute side: it is the machine's way to the data.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pulumi_azure_native import authorization, network, resources
 from components.central_node import CentralNode
 from components.context import Context, UniqueNames
 from components.encryption import Encryption, encryption_of
-from components.flow_logs import FlowLogs, flow_logs_of
+from components.flow_logs import FlowLogs, RecordedNetwork, flow_logs_of
 from components.isolated_network import IsolatedNetwork, IsolatedNetworkArgs, Subnet
 from components.monitoring import Monitoring, MonitoringArgs
 from components.network_interface import private_interface
@@ -74,7 +74,7 @@ class HospitalTenant(pulumi.ComponentResource):
         unique_names = UniqueNames(context, self)
         monitoring = Monitoring(
             names.label("monitoring"),
-            MonitoringArgs(context=context, resource_group=compute_group.name),
+            MonitoringArgs(context=context, resource_group=compute_group.name, machine=True),
             inside,
         )
         encryption = encryption_of(
@@ -98,9 +98,9 @@ class HospitalTenant(pulumi.ComponentResource):
         )
         flow_logs = flow_logs_of(
             context,
-            resource_group=compute_group.name,
+            account_group=data_group.name,
             unique_names=unique_names,
-            vnet=vnet,
+            recorded=RecordedNetwork(network_id=vnet.id, resource_group=compute_group.name),
             monitoring=monitoring,
             key=key,
             opts=inside,
@@ -202,6 +202,7 @@ class HospitalTenant(pulumi.ComponentResource):
         """Ids of what holds data that no run of the program could make again, by a word for each."""
         return {
             "data": self.resources.data_group.id,
+            "workspace": self.resources.monitoring.workspace_id,
             "disk": self.resources.machine.resources.data_disk.id,
         }
 

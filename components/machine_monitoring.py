@@ -6,6 +6,7 @@ import pulumi
 from pulumi_azure_native import compute, managedidentity, monitor
 
 from components.context import Context
+from components.log_alert import log_alert
 from components.metric_alert import alert_below
 from components.monitoring import Monitoring
 from federation.parties import Party
@@ -13,10 +14,11 @@ from federation.parties import Party
 
 @dataclass(frozen=True, kw_only=True)
 class MachineMonitoring:
-    """`agent` and `association` are None where the VM cannot reach Azure Monitor."""
+    """`agent`, `association` and `heartbeat_alert` are None where the VM cannot reach Azure Monitor."""
 
     agent: compute.VirtualMachineExtension | None
     association: monitor.DataCollectionRuleAssociation | None
+    heartbeat_alert: monitor.ScheduledQueryRule | None
     availability_alert: monitor.MetricAlert
 
 
@@ -35,11 +37,11 @@ def watch_machine(
     """
     collection = monitoring.resources.collection
     agent = _agent(parent, context, machine, identity, resource_group) if collection else None
+    association = _association(parent, context, machine, collection, agent) if collection and agent else None
     return MachineMonitoring(
         agent=agent,
-        association=_association(parent, context, machine, collection, agent)
-        if collection and agent
-        else None,
+        association=association,
+        heartbeat_alert=_heartbeat_alert(parent, context, monitoring, association) if association else None,
         availability_alert=alert_below(
             parent,
             context,
@@ -95,4 +97,25 @@ def _association(
         resource_uri=machine.id,
         data_collection_rule_id=collection.id,
         opts=context.options(parent, depends_on=[agent]),
+    )
+
+
+def _heartbeat_alert(
+    parent: pulumi.Resource,
+    context: Context[Party],
+    monitoring: Monitoring,
+    association: monitor.DataCollectionRuleAssociation,
+) -> monitor.ScheduledQueryRule:
+    """Silence counts from the agent's start on: a rule that is older than its VM would only be wrong."""
+    return log_alert(
+        parent,
+        context,
+        "agent",
+        description="The VM's agent has not been heard of for 20 minutes",
+        query="Heartbeat",
+        fires_when="LessThan",
+        severity=1,
+        periods=2,
+        monitoring=monitoring,
+        after=(association,),
     )

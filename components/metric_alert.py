@@ -19,8 +19,9 @@ def alert_below(
     namespace: str,
     metric: str,
     threshold: float,
+    minutes: int = 5,
 ) -> monitor.MetricAlert:
-    """Tells the party's contacts when the five-minute average of a metric falls below `threshold`."""
+    """Tells the party's contacts when the average of a metric over `minutes` falls below `threshold`."""
     name = context.names.of("alert", part)
     return monitor.MetricAlert(
         name,
@@ -32,7 +33,7 @@ def alert_below(
         severity=1,
         scopes=[resource_id],
         evaluation_frequency="PT1M",
-        window_size="PT5M",
+        window_size=f"PT{minutes}M",
         auto_mitigate=True,
         criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
             odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",

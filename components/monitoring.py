@@ -2,16 +2,19 @@
 
 The agent on the VM and the alerts about one machine are in `machine_monitoring.py`. Without egress there is
 no agent: Azure Monitor is reached over the internet (its private link scope is left to those who need it).
+A deleted workspace is kept by Azure for 14 days: one of the same name in the same group is that workspace
+again, data and all (https://learn.microsoft.com/azure/azure-monitor/logs/delete-workspace).
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, final
+from typing import Final, final
 
 import pulumi
 from pulumi_azure_native import monitor, operationalinsights
 
 from components.context import Context
 from components.diagnostics import diagnose
+from components.log_alert import log_alert
 from federation.parties import Party
 
 DESTINATION: Final = "workspace"
@@ -29,20 +32,20 @@ _COUNTERS: Final = [
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
-    """Where the workspace and the rules go."""
+    """Where the workspace and the rules go; without `machine` there is nothing to collect."""
 
     context: Context[Party]
     resource_group: pulumi.Input[str]
+    machine: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringResources:
-    """`collection` is None where VMs have no agent, `quota_alert` where logs have no daily limit."""
+    """`collection` is None where no VM has an agent, `quota_alert` where logs have no daily limit."""
 
     workspace: operationalinsights.Workspace
     collection: monitor.DataCollectionRule | None
     action_group: monitor.ActionGroup
-    heartbeat_alert: monitor.ScheduledQueryRule | None
     quota_alert: monitor.ScheduledQueryRule | None
 
 
@@ -54,7 +57,7 @@ class Monitoring(pulumi.ComponentResource):
         super().__init__("fed:components:Monitoring", name, None, opts)
         self._args = args
         self.resource_group = args.resource_group
-        has_agent = args.context.party.egress == "nat"
+        has_agent = args.machine and args.context.party.egress == "nat"
         has_quota = args.context.settings.monitoring.daily_quota_gb is not None
         workspace = self._workspace()
         self.workspace_id: pulumi.Output[str] = workspace.id
@@ -64,7 +67,6 @@ class Monitoring(pulumi.ComponentResource):
             workspace=workspace,
             collection=self._collection() if has_agent else None,
             action_group=action_group,
-            heartbeat_alert=self._heartbeat_alert() if has_agent else None,
             quota_alert=self._quota_alert() if has_quota else None,
         )
         diagnose(
@@ -96,7 +98,10 @@ class Monitoring(pulumi.ComponentResource):
             ),
             features=operationalinsights.WorkspaceFeaturesArgs(disable_local_auth=True),
             tags=context.tags,
-            opts=context.options(self),
+            # Who read whose data is written nowhere else.
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=context.azure, protect=context.settings.protection.protect_data
+            ),
         )
 
     def _collection(self) -> monitor.DataCollectionRule:
@@ -157,66 +162,14 @@ class Monitoring(pulumi.ComponentResource):
             opts=context.options(self),
         )
 
-    def _heartbeat_alert(self) -> monitor.ScheduledQueryRule:
-        return self._log_alert(
-            "heartbeat",
-            description="The VM's agent has not been heard of for 15 minutes",
-            query="Heartbeat",
-            fires_when="LessThan",
-            severity=1,
-        )
-
     def _quota_alert(self) -> monitor.ScheduledQueryRule:
-        return self._log_alert(
+        return log_alert(
+            self,
+            self._args.context,
             "log-quota",
             description="The day's quota of logs is used up: security logs are dropped as well",
             query='_LogOperation | where Category =~ "Ingestion" | where Detail contains "OverQuota"',
             fires_when="GreaterThanOrEqual",
             severity=2,
-        )
-
-    def _log_alert(
-        self,
-        part: str,
-        *,
-        description: str,
-        query: str,
-        fires_when: Literal["LessThan", "GreaterThanOrEqual"],
-        severity: int,
-    ) -> monitor.ScheduledQueryRule:
-        """Compares the number of rows in the last 15 minutes with one."""
-        args, context = self._args, self._args.context
-        name = context.names.of("alert", part)
-        return monitor.ScheduledQueryRule(
-            name,
-            rule_name=name,
-            resource_group_name=args.resource_group,
-            location=context.location,
-            kind=monitor.Kind.LOG_ALERT,
-            display_name=name,
-            description=description,
-            enabled=True,
-            severity=float(severity),
-            evaluation_frequency="PT5M",
-            window_size="PT15M",
-            scopes=[self.workspace_id],
-            # A new workspace has no such table yet.
-            skip_query_validation=True,
-            auto_mitigate=True,
-            criteria=monitor.ScheduledQueryRuleCriteriaArgs(
-                all_of=[
-                    monitor.ConditionArgs(
-                        query=query,
-                        time_aggregation=monitor.TimeAggregation.COUNT,
-                        operator=fires_when,
-                        threshold=1.0,
-                        failing_periods=monitor.ConditionFailingPeriodsArgs(
-                            number_of_evaluation_periods=1.0, min_failing_periods_to_alert=1.0
-                        ),
-                    )
-                ]
-            ),
-            actions=monitor.ActionsArgs(action_groups=[self.action_group_id]),
-            tags=context.tags,
-            opts=context.options(self),
+            monitoring=self,
         )

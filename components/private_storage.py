@@ -16,7 +16,7 @@ from components.encryption import CustomerKey
 from components.metric_alert import alert_below
 from components.monitoring import Monitoring
 from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpointArgs
-from components.storage_account import closed_account, diagnose_blobs
+from components.storage_account import blob_service, closed_account, diagnose_blobs
 from federation.parties import Party
 
 
@@ -79,10 +79,10 @@ class PrivateStorage(pulumi.ComponentResource):
             key=args.key,
             protect=context.settings.protection.protect_data,
         )
-        blob_service = self._blob_service(account)
+        service = blob_service(self, context, account=account, resource_group=args.resource_group)
         self.resources = PrivateStorageResources(
             account=account,
-            blob_service=blob_service,
+            blob_service=service,
             containers={
                 container: blob_container(
                     self,
@@ -94,18 +94,19 @@ class PrivateStorage(pulumi.ComponentResource):
                 )
                 for container in args.containers
             },
-            lifecycle=self._lifecycle(account, blob_service) if context.settings.storage.versioning else None,
+            lifecycle=self._lifecycle(account, service) if context.settings.storage.versioning else None,
             endpoint=self._endpoint(account, args.entrance) if args.entrance else None,
             availability_alert=alert_below(
                 self,
                 context,
                 "storage-availability",
-                description="Requests to the storage account fail",
+                description="One request in ten to the storage account fails for Azure's own reasons",
                 resource_id=account.id,
                 monitoring=args.monitoring,
                 namespace="Microsoft.Storage/storageAccounts",
                 metric="Availability",
-                threshold=100.0,
+                threshold=90.0,
+                minutes=15,
             ),
         )
         diagnose_blobs(self, context, "data", account=account, workspace_id=args.monitoring.workspace_id)
@@ -134,28 +135,8 @@ class PrivateStorage(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _blob_service(self, account: storage.StorageAccount) -> storage.BlobServiceProperties:
-        args, context = self._args, self._args.context
-        settings = context.settings.storage
-        keep = storage.DeleteRetentionPolicyArgs(
-            enabled=settings.soft_delete_days > 0,
-            days=settings.soft_delete_days or None,
-            allow_permanent_delete=False,
-        )
-        return storage.BlobServiceProperties(
-            context.names.label("blobservice"),
-            blob_services_name="default",
-            account_name=account.name,
-            resource_group_name=args.resource_group,
-            is_versioning_enabled=settings.versioning,
-            change_feed=storage.ChangeFeedArgs(enabled=settings.versioning),
-            delete_retention_policy=keep,
-            container_delete_retention_policy=keep,
-            opts=context.options(self),
-        )
-
     def _lifecycle(
-        self, account: storage.StorageAccount, blob_service: storage.BlobServiceProperties
+        self, account: storage.StorageAccount, service: storage.BlobServiceProperties
     ) -> storage.ManagementPolicy:
         """Versions live for ever unless a rule ends them."""
         args, context = self._args, self._args.context
@@ -182,7 +163,7 @@ class PrivateStorage(pulumi.ComponentResource):
                     )
                 ]
             ),
-            opts=context.options(self, depends_on=[blob_service]),
+            opts=context.options(self, depends_on=[service]),
         )
 
 

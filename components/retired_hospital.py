@@ -13,6 +13,7 @@ from pulumi_azure_native import resources
 
 from components.context import Context, UniqueNames
 from components.encryption import Encryption, encryption_of
+from components.flow_logs import FlowLogs, flow_logs_of
 from components.hospital_tenant import DATA_CONTAINER, TYPE, hospital_group
 from components.monitoring import Monitoring, MonitoringArgs
 from components.private_storage import PrivateStorage, PrivateStorageArgs
@@ -28,12 +29,13 @@ class RetiredHospitalArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class RetiredHospitalResources:
-    """The parts that stay; `encryption` is None where it is switched off."""
+    """The parts that stay; `encryption` and `flow_logs` are None where they are switched off."""
 
     compute_group: resources.ResourceGroup
     data_group: resources.ResourceGroup
     monitoring: Monitoring
     encryption: Encryption | None
+    flow_logs: FlowLogs | None
     storage: PrivateStorage
 
 
@@ -54,7 +56,7 @@ class RetiredHospital(pulumi.ComponentResource):
         unique_names = UniqueNames(context, self)
         monitoring = Monitoring(
             names.label("monitoring"),
-            MonitoringArgs(context=context, resource_group=compute_group.name),
+            MonitoringArgs(context=context, resource_group=compute_group.name, machine=False),
             inside,
         )
         encryption = encryption_of(
@@ -64,11 +66,21 @@ class RetiredHospital(pulumi.ComponentResource):
             monitoring=monitoring,
             opts=inside,
         )
+        key = encryption.key if encryption else None
         self.resources = RetiredHospitalResources(
             compute_group=compute_group,
             data_group=data_group,
             monitoring=monitoring,
             encryption=encryption,
+            flow_logs=flow_logs_of(
+                context,
+                account_group=data_group.name,
+                unique_names=unique_names,
+                recorded=None,
+                monitoring=monitoring,
+                key=key,
+                opts=inside,
+            ),
             storage=PrivateStorage(
                 names.label("storage"),
                 PrivateStorageArgs(
@@ -77,7 +89,7 @@ class RetiredHospital(pulumi.ComponentResource):
                     unique_names=unique_names,
                     containers=(DATA_CONTAINER,),
                     monitoring=monitoring,
-                    key=encryption.key if encryption else None,
+                    key=key,
                     entrance=None,
                 ),
                 inside,
@@ -92,4 +104,6 @@ class RetiredHospital(pulumi.ComponentResource):
         None while the hospital is leaving: Azure lets nobody delete a role assignment below a lock, and the
         machine's role on the data has to go.
         """
-        return {"data": self.resources.data_group.id} if self._has_left else {}
+        if not self._has_left:
+            return {}
+        return {"data": self.resources.data_group.id, "workspace": self.resources.monitoring.workspace_id}

@@ -67,6 +67,33 @@ def closed_account(
     )
 
 
+def blob_service(
+    parent: pulumi.Resource,
+    context: Context[Party],
+    *part: str,
+    account: storage.StorageAccount,
+    resource_group: pulumi.Input[str],
+) -> storage.BlobServiceProperties:
+    """Versions and soft deletion of an account's blobs and containers, as the settings say."""
+    settings = context.settings.storage
+    keep = storage.DeleteRetentionPolicyArgs(
+        enabled=settings.soft_delete_days > 0,
+        days=settings.soft_delete_days or None,
+        allow_permanent_delete=False,
+    )
+    return storage.BlobServiceProperties(
+        context.names.label("blobservice", *part),
+        blob_services_name="default",
+        account_name=account.name,
+        resource_group_name=resource_group,
+        is_versioning_enabled=settings.versioning,
+        change_feed=storage.ChangeFeedArgs(enabled=settings.versioning),
+        delete_retention_policy=keep,
+        container_delete_retention_policy=keep,
+        opts=context.options(parent),
+    )
+
+
 def diagnose_blobs(
     parent: pulumi.Resource,
     context: Context[Party],

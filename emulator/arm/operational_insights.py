@@ -6,7 +6,8 @@ import uuid
 
 from emulator.arm.catalogue import Names, ResourceType
 from emulator.arm.context import Deletion, Write
-from emulator.arm.errors import bad_request
+from emulator.arm.errors import ArmError, bad_request
+from emulator.arm.messages import Json
 from emulator.arm.times import stamp
 
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
@@ -27,10 +28,31 @@ def _check_retention(write: Write) -> None:
         )
 
 
+RECOVERABLE_SECONDS = 14 * 24 * 3600.0
+"""How long a deleted workspace is kept, and its name with it."""
+
+
+def _lost(write: Write) -> Json | None:
+    """Return what a new workspace recovers: the deleted one of the same name, group and location.
+
+    https://learn.microsoft.com/rest/api/loganalytics/workspaces/delete
+    """
+    found = None if write.old else write.tx.remnant(write.id.key)
+    if found is None or write.tx.now - found["deleted"] >= RECOVERABLE_SECONDS:
+        return None
+    if found["location"] != write.body["location"]:
+        raise ArmError(
+            409,
+            "Conflict",
+            f"The workspace name '{write.id.name}' is not available: a workspace of this name was deleted in "
+            f"'{found['location']}' and can be recovered there for 14 days.",
+        )
+    return found
+
+
 def _complete(write: Write) -> None:
-    """A workspace of the same name in the same group within 14 days of its deletion is recovered."""
     now = stamp(write.tx.now)
-    lost = None if write.old else write.tx.remnant(write.id.key)
+    lost = _lost(write)
     write.settle("properties.customerId", lost["customerId"] if lost else str(uuid.uuid4()))
     write.settle("properties.createdDate", lost["createdDate"] if lost else now)
     write.properties["modifiedDate"] = now
@@ -42,6 +64,7 @@ def _complete(write: Write) -> None:
 def _remember(deletion: Deletion) -> None:
     properties = deletion.row.properties
     kept = {name: properties[name] for name in ("customerId", "createdDate")}
+    kept |= {"location": deletion.row.body["location"], "deleted": deletion.tx.now}
     deletion.tx.keep_remnant(deletion.row.key, WORKSPACE, kept)
 
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from emulator.arm import operational_insights
 from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm, said
 
 WORKSPACE = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/log-one"
@@ -32,6 +33,17 @@ class TestWorkspaces:
         arm.delete(WORKSPACE)
         again = arm.put(WORKSPACE, {"location": "westeurope", "properties": {}})
         assert again["properties"]["customerId"] == first["properties"]["customerId"]
+
+    def test_the_name_is_kept_for_14_days_where_the_workspace_was(
+        self, arm: Arm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """https://learn.microsoft.com/rest/api/loganalytics/workspaces/delete"""
+        first = arm.get(WORKSPACE)["properties"]["customerId"]
+        arm.delete(WORKSPACE)
+        elsewhere = {"location": "northeurope", "properties": {}}
+        assert arm.refusal(WORKSPACE, elsewhere).startswith("Conflict: The workspace name 'log-one'")
+        monkeypatch.setattr(operational_insights, "RECOVERABLE_SECONDS", 0.0)
+        assert arm.put(WORKSPACE, elsewhere)["properties"]["customerId"] != first
 
     def test_retention_outside_the_tier_is_refused(self, arm: Arm) -> None:
         error = arm.refusal(WORKSPACE, {"location": "westeurope", "properties": {"retentionInDays": 5}})

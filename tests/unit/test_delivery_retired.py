@@ -55,6 +55,30 @@ def test_what_holds_the_data_is_neither_replaced_nor_changed(graphs: tuple[Graph
         assert left.resources[urn].comparable == one.comparable
 
 
+def test_the_record_of_who_touched_the_data_stays(graphs: tuple[Graph, Graph, Graph]) -> None:
+    """Flow logs in their account, reads in the workspace: both below a lock and protected."""
+    for graph in graphs:
+        kept = of_leaver(graph).values()
+        (workspace,) = (one for one in kept if one.typ.endswith(":Workspace"))
+        (records,) = (one for one in kept if one.typ.endswith(":StorageAccount") and "logs" in one.name)
+        assert workspace.protect and records.protect
+        (group,) = (one for one in kept if one.typ.endswith(":ResourceGroup") and "data" in one.name)
+        assert records.inputs["resourceGroupName"] == group.inputs["resourceGroupName"]
+        services = [one for one in kept if one.typ.endswith(":BlobServiceProperties")]
+        assert len(services) == 2
+        assert all(one.inputs["deleteRetentionPolicy"]["enabled"] for one in services)
+
+
+def test_nobody_is_told_of_a_machine_that_is_gone(graphs: tuple[Graph, Graph, Graph]) -> None:
+    def alerts(graph: Graph) -> set[str]:
+        of_alerts = [one for one in of_leaver(graph).values() if one.name.startswith("alert-")]
+        return {one.name.rpartition(f"-{LEAVER}-")[2] for one in of_alerts}
+
+    before, leaving, left = (alerts(graph) for graph in graphs)
+    assert before - leaving == before - left == {"agent", "vm-availability"}
+    assert "storage-availability" in left
+
+
 def test_nothing_is_made_by_leaving(graphs: tuple[Graph, Graph, Graph]) -> None:
     before, leaving, left = graphs
     assert set(left.resources) <= set(before.resources)
@@ -99,7 +123,8 @@ def test_the_lock_is_lifted_to_leave_and_put_back_afterwards(graphs: tuple[Graph
 
     before, leaving, left = (locks(graph, LEAVER) for graph in graphs)
     assert leaving == set()
-    assert left == {name for name in before if name.endswith("-data")}
+    assert left == {name for name in before if name.endswith(("-data", "-workspace"))}
+    assert len(left) == 2
     before, leaving, left = (locks(graph, "centre") for graph in graphs)
     assert leaving == set()
     assert left == before != set()

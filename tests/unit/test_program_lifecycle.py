@@ -121,6 +121,20 @@ class TestOrder:
             network = next(n for n in prod.of(NETWORK) if party(n) == party(log))
             assert network.urn in prod.behind(log)
 
+    def test_a_silent_agent_is_reported_once_there_is_an_agent(self, graph: Graph) -> None:
+        """A rule that is older than its VM would mail every contact at each deployment from nothing."""
+        rules = [rule for rule in graph.azure() if rule.name.endswith("-agent") and "alert-" in rule.name]
+        assert {party(rule) for rule in rules} == parties_of(graph)
+        for rule in rules:
+            (starts,) = [
+                one
+                for one in graph.of("azure-native:monitor:DataCollectionRuleAssociation")
+                if party(one) == party(rule)
+            ]
+            assert starts.urn in graph.behind(rule)
+            (condition,) = rule.inputs["criteria"]["allOf"]
+            assert condition["failingPeriods"]["minFailingPeriodsToAlert"] == 2
+
     def test_locks_are_made_last_and_go_first(self, prod: Graph) -> None:
         """Nothing below a lock can be deleted: whatever could be must have been made before."""
         for lock in prod.of(LOCK):
@@ -245,13 +259,13 @@ class TestProdKeepsWhatHoldsData:
             "azure-native:keyvault:Key",
             "azure-native:storage:BlobContainer",
             "azure-native:storage:StorageAccount",
+            "azure-native:operationalinsights:Workspace",
         )
         unprotected = {resource.name for resource in keepers if not resource.protect}
         hospitals = parties_of(prod) - {"centre"}
         assert unprotected == {
             *(f"disk-fed-prod-{name}-data" for name in hospitals),
             *(f"container-fed-prod-centre-client-{name}" for name in hospitals),
-            *(f"st-fed-prod-{name}-logs" for name in parties_of(prod)),
         }
         assert not [machine for machine in prod.of(MACHINE) if machine.protect]
 
@@ -260,9 +274,10 @@ class TestProdKeepsWhatHoldsData:
         for disk in prod.of(DISK):
             assert disk.id in locked
         for account in prod.of("azure-native:storage:StorageAccount"):
-            if account.name.endswith("-data"):
-                group = prod.named(account.inputs["resourceGroupName"])
-                assert locked & {account.id, group.id}, account.name
+            group = prod.named(account.inputs["resourceGroupName"])
+            assert locked & {account.id, group.id}, account.name
+        for workspace in prod.of("azure-native:operationalinsights:Workspace"):
+            assert workspace.id in locked, workspace.name
         assert {lock.inputs["level"] for lock in prod.of(LOCK)} == {"CanNotDelete"}
 
     def test_but_machines_can_be_replaced(self, prod: Graph) -> None:
