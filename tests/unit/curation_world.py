@@ -23,7 +23,7 @@ def patients(hospital: str) -> dict[str, columns.Array]:
 
 
 def published(rows: Mapping[str, columns.Array], *, protected: bool = True) -> dict[str, dict[str, Any]]:
-    """What a hospital sends after its own policy (`fed_site.filters.SmallCells`)."""
+    """What a hospital sends after its own policy (`fed_site.own_statistics`)."""
     found: dict[str, dict[str, Any]] = {}
     for name, values in columns.features(rows).items():
         count, total = len(values), float(values.sum())

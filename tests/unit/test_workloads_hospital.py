@@ -163,7 +163,9 @@ class TestKit:
         resources = json.loads((world.hospital_config.kit / "local/resources.json").read_text())
         assert resources["allow_log_streaming"] is False
         assert resources["client"]["communication_timeout"] <= 30  # else a cut costs minutes
-        assert "site_log_streamer" not in [part["id"] for part in resources["components"]]
+        components = {part["id"]: part.get("path") for part in resources["components"]}
+        assert "site_log_streamer" not in components
+        assert components["process_launcher"] == "fed_site.launcher.JobLauncher"
 
     def test_a_damaged_manifest_means_enrolling_again(self, world: World) -> None:
         world.turn(10)

@@ -241,6 +241,7 @@ class FakeNvflare:
             "allow_log_streaming": True,
             "components": [
                 {"id": "site_log_streamer"},
+                {"id": "process_launcher", "path": "nvflare.a_launcher"},
                 {"id": "job_scheduler", "args": {"max_jobs": 4}},
                 {"id": "job_manager", "args": {"uri_root": "/tmp/nvflare/jobs-storage"}},  # noqa: S108
             ],

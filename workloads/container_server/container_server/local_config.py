@@ -22,9 +22,14 @@ def install_hospital_kit(assembled: Path, kit: Path) -> None:
     resources["allow_log_streaming"] = False
     resources.setdefault("client", {})["communication_timeout"] = ANSWERED_WITHIN_SECONDS
     resources["components"] = [
-        component for component in resources["components"] if component["id"] != "site_log_streamer"
+        component
+        for component in resources["components"]
+        if component["id"] not in ("site_log_streamer", "process_launcher")
     ]
-    resources["components"].append({"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}})
+    resources["components"] += [
+        {"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}},
+        {"id": "process_launcher", "path": "fed_site.launcher.JobLauncher", "args": {}},
+    ]
     startup = ("fed_client.json", "client.crt", "client.key", "rootCA.pem")
     files = {
         "resources.json": resources,

@@ -1,113 +1,182 @@
-"""The hospital's own filters, named in its privacy.json: they run on every result of any job."""
+"""The hospital's airlock as NVFlare's filters, named in its privacy.json: every task and answer of any job
+passes.
 
-import math
+NVFlare skips a DXOFilter for kinds that it does not name, so both are plain filters, closed by default.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
-from nvflare.apis.dxo import DXO, DataKind, MetaKey
-from nvflare.apis.dxo_filter import DXOFilter
-from nvflare.apis.fl_component import FLComponent
+import numpy as np
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
-from nvflare.app_common.abstract.statistics_spec import Bin, Histogram, HistogramType
+from nvflare.app_common.abstract.statistics_spec import Bin, DataType, Feature, Histogram, HistogramType
 from nvflare.app_common.app_constant import StatisticsConstants
-from nvflare.app_common.statistics.statistics_privacy_cleanser import StatisticsPrivacyCleanser
+from nvflare.app_common.statistics.statisitcs_objects_decomposer import fobs_registration
+from nvflare.fuel.utils import fobs
 
-from fed_site.small_cells import gives_away_few, hide, spread
-
-Statistics = dict[str, dict[str, dict[str, Any]]]
-"""Statistic -> data set -> feature -> value, as NVFlare's statistics executor sends it."""
+from fed_site.airlock import (
+    Limits,
+    Refusal,
+    RefusedError,
+    Shapes,
+    difference,
+    histograms,
+    metrics,
+    patients_of,
+)
+from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
+from fed_site.patients import OwnFiles, own_files
 
 HISTOGRAMS_KEY = "score_histograms"
-"""Meta key under which a job may send `{name: [counts]}` beside its weights."""
+"""Meta key under which a job may send `{name: [counts]}` next to its weights."""
+DATA_SHA256 = "data_sha256"
+"""Meta key of the checksum of the hospital's files, which the airlock states itself."""
+REFUSAL_HEADER = "fed_refusal"
+"""Header of a refused answer: the sentence of `Refusal`."""
+_SENT = "fed_site.model_sent"
+_MIDDLES = "fed_site.federations_means"
+_STEPS = (StatisticsConstants.STATS_1st_STATISTICS, StatisticsConstants.STATS_2nd_STATISTICS)
 
 
-class ContentRefusedError(ValueError):
-    """A result that this hospital's policy does not let out."""
-
-
-class SmallCells(FLComponent, StatisticsPrivacyCleanser):  # type: ignore[misc]  # nvflare has no types
-    """Removes, from statistics, every feature and histogram cell that few patients stand behind.
-
-    A feature of fewer than `min_count` values goes entirely, its count included (NVFlare's own cleanser
-    leaves the count, and its global mean is then wrong). So does one whose sum counts fewer than `min_cell`
-    patients on one side. Histogram cells below `min_cell` become 0.
+class SentModel(Filter):  # type: ignore[misc]  # nvflare has no types
+    """Remembers, for `Airlock`, what a task brings: the model's shapes, the federation's means; changes
+    nothing.
     """
 
-    def __init__(self, min_count: int = 10, min_cell: int = 5):
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        """See Filter."""
+        fl_ctx.set_prop(_SENT, _shapes(shareable), private=True, sticky=False)
+        fl_ctx.set_prop(_MIDDLES, _middles(shareable), private=True, sticky=False)
+        return shareable
+
+
+class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
+    """Lets out what `fed_site.airlock` and `fed_site.own_statistics` allow, in a new answer; nothing else.
+
+    Of the job's answer no key, header, text or return code is kept. A refused answer carries a sentence of
+    `Refusal` as its return code, which NVFlare's controllers show to the job's author.
+    """
+
+    def __init__(self, files: OwnFiles | None = None):
         super().__init__()
-        self.min_count = min_count
-        self.min_cell = min_cell
-        self._withheld: set[tuple[str, str]] = set()
+        fobs_registration()
+        self._files = files or own_files()
+        self._limits = Limits()
+        self._statistics = OwnStatistics(self._files, StatisticsLimits())
 
-    def apply(self, statistics: Statistics, client_name: str) -> tuple[Statistics, bool]:
-        """The statistics that may leave, and True: they always replace the original."""
-        self._withheld |= self._few(statistics)
-        for data_sets in statistics.values():
-            for data_set, features in data_sets.items():
-                for feature in [name for name in features if (data_set, name) in self._withheld]:
-                    del features[feature]
-        for features in statistics.get(StatisticsConstants.STATS_HISTOGRAM, {}).values():
-            for feature, histogram in features.items():
-                features[feature] = self._hidden(histogram)
-        return statistics, True
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        """See Filter."""
+        try:
+            return self._released(shareable, fl_ctx).to_shareable()
+        except RefusedError as error:
+            self.logger.error(f"an answer stays here: {error}")
+            return _refused(error.refusal)
 
-    def _few(self, statistics: Statistics) -> set[tuple[str, str]]:
-        few = set()
-        sums = statistics.get(StatisticsConstants.STATS_SUM, {})
-        for data_set, features in statistics[StatisticsConstants.STATS_COUNT].items():
-            for feature, count in features.items():
-                total = sums.get(data_set, {}).get(feature)
-                if count < self.min_count or (
-                    total is not None and gives_away_few(count, total, self.min_cell)
-                ):
-                    few.add((data_set, feature))
-        return few
+    def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
+        if shareable.get_return_code() != ReturnCode.OK:
+            raise RefusedError(Refusal.RETURN_CODE)
+        try:
+            answer = from_shareable(shareable)
+        except ValueError as error:
+            raise RefusedError(Refusal.NO_DXO) from error
+        if answer.data_kind == DataKind.WEIGHT_DIFF:
+            return self._update(answer, fl_ctx.get_prop(_SENT))
+        if answer.data_kind == DataKind.METRICS:
+            return DXO(DataKind.METRICS, metrics(answer.data, self._limits))
+        if answer.data_kind == DataKind.STATISTICS:
+            return self._described(answer.data, fl_ctx)
+        whole = answer.data_kind == DataKind.WEIGHTS
+        raise RefusedError(Refusal.WHOLE_WEIGHTS if whole else Refusal.KIND)
 
-    def _hidden(self, histogram: Histogram) -> Histogram:
-        counts = hide([cell.sample_count for cell in histogram.bins], self.min_cell)
-        cells = [
-            Bin(cell.low_value, cell.high_value, count)
-            for cell, count in zip(histogram.bins, counts, strict=True)
-        ]
-        return Histogram(HistogramType.STANDARD, cells, histogram.hist_name)
+    def _update(self, answer: DXO, sent: Shapes | None) -> DXO:
+        own = self._files.patients
+        data = difference(answer.data, sent, own, self._limits)
+        meta: dict[str, Any] = {DATA_SHA256: self._files.sha256}
+        patients = patients_of(answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND), own)
+        if patients is not None:
+            meta[MetaKey.NUM_STEPS_CURRENT_ROUND] = patients
+        meta[MetaKey.INITIAL_METRICS] = metrics(answer.get_meta_prop(MetaKey.INITIAL_METRICS), self._limits)
+        if (given := answer.get_meta_prop(HISTOGRAMS_KEY)) is not None:
+            meta[HISTOGRAMS_KEY] = histograms(given, own, self._limits)
+        return DXO(DataKind.WEIGHT_DIFF, data, meta)
 
-
-class TrainingResults(DXOFilter):  # type: ignore[misc]  # nvflare has no types
-    """Lets out differences of weights, single numbers and histograms without small cells; nothing else.
-
-    Full weights are refused: the filters after this one are made for differences and would silently ruin
-    the model.
-    """
-
-    def __init__(self, min_cell: int = 5):
-        kinds = [DataKind.WEIGHTS, DataKind.WEIGHT_DIFF, DataKind.METRICS]
-        super().__init__(supported_data_kinds=kinds, data_kinds_to_filter=kinds)
-        self.min_cell = min_cell
-
-    def process_dxo(self, dxo: DXO, shareable: Shareable, fl_ctx: FLContext) -> DXO:
-        """The result with its metadata reduced. Raises ContentRefusedError for full weights."""
-        if dxo.data_kind == DataKind.WEIGHTS:
-            raise ContentRefusedError(
-                "this hospital lets out differences of weights only: have the job send WEIGHT_DIFF"
-                " (params_transfer_type=TransferType.DIFF)"
+    def _described(self, data: Mapping[str, Any], fl_ctx: FLContext) -> DXO:
+        if fl_ctx.get_prop(FLContextKey.TASK_NAME) == StatisticsConstants.FED_STATS_PRE_RUN:
+            return DXO(DataKind.STATISTICS, {})
+        step = data.get(StatisticsConstants.STATISTICS_TASK_KEY)
+        if step not in _STEPS:
+            raise RefusedError(Refusal.STATISTICS)
+        counted = self._statistics.counted(_claimed(data.get(step)), fl_ctx.get_prop(_MIDDLES) or {})
+        released = {
+            StatisticsConstants.STATISTICS_TASK_KEY: step,
+            step: fobs.dumps(_in_nvflares_form(counted)),
+        }
+        if step == StatisticsConstants.STATS_1st_STATISTICS:
+            released[StatisticsConstants.STATS_FEATURES] = fobs.dumps(
+                {
+                    data_set: [Feature(name, DataType.FLOAT) for name in names]
+                    for data_set, names in self._statistics.features().items()
+                }
             )
-        kept = {key: value for key, value in dxo.meta.items() if self._may_leave(key, value)}
-        if histograms := dxo.meta.get(HISTOGRAMS_KEY):
-            kept[HISTOGRAMS_KEY] = {
-                str(name): spread([float(count) for count in counts], self.min_cell)
-                for name, counts in histograms.items()
+        return DXO(DataKind.STATISTICS, released)
+
+
+def _shapes(shareable: Shareable) -> dict[str, tuple[int, ...]] | None:
+    try:
+        model = from_shareable(shareable)
+    except ValueError:
+        return None
+    if model.data_kind != DataKind.WEIGHTS or not model.data:
+        return None
+    return {name: np.shape(value) for name, value in model.data.items()}
+
+
+def _middles(shareable: Shareable) -> Middles:
+    means = shareable.get(StatisticsConstants.STATS_GLOBAL_MEAN) or {}
+    counts = shareable.get(StatisticsConstants.STATS_GLOBAL_COUNT) or {}
+    return {
+        (data_set, feature): (mean, counts.get(data_set, {}).get(feature, 0))
+        for data_set, features in means.items()
+        for feature, mean in features.items()
+    }
+
+
+def _refused(refusal: Refusal) -> Shareable:
+    answer = Shareable()
+    # The statistics controller knows NVFlare's return codes alone; the others show what they get.
+    known = refusal in (Refusal.STATISTICS, Refusal.RETURN_CODE)
+    answer.set_return_code(ReturnCode.TASK_RESULT_FILTER_ERROR if known else refusal.value)
+    answer.set_header(REFUSAL_HEADER, refusal.value)
+    return answer
+
+
+def _claimed(content: Any) -> Statistics:
+    """What the job claims, checked to be dictionaries of three levels; histograms as cells."""
+    try:
+        claimed = fobs.loads(content)
+        return {
+            str(statistic): {
+                str(data_set): {str(name): _claim(value) for name, value in features.items()}
+                for data_set, features in data_sets.items()
             }
-        dxo.meta = kept
-        return dxo
-
-    @staticmethod
-    def _may_leave(key: str, value: Any) -> bool:
-        if key == MetaKey.FILTER_HISTORY or isinstance(value, str | bool):
-            return True
-        if isinstance(value, dict):
-            return key != HISTOGRAMS_KEY and all(_is_number(entry) for entry in value.values())
-        return _is_number(value)
+            for statistic, data_sets in claimed.items()
+        }
+    except Exception as error:  # fobs raises whatever the bytes make it raise
+        raise RefusedError(Refusal.STATISTICS) from error
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _claim(value: Any) -> Any:
+    if not isinstance(value, Histogram):
+        return value
+    return [(float(cell.low_value), float(cell.high_value), 0) for cell in value.bins]
+
+
+def _in_nvflares_form(counted: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    for features in counted.get(StatisticsConstants.STATS_HISTOGRAM, {}).values():
+        for name, cells in features.items():
+            features[name] = Histogram(HistogramType.STANDARD, [Bin(*cell) for cell in cells])
+    return counted

@@ -25,15 +25,30 @@ NO_KIT = 78
 
 
 def workspace(kit: Path, work: Path) -> Path:
-    """NVFlare's workspace, with a fresh copy of the kit: what a job may have done to an old copy is gone."""
+    """NVFlare's workspace, with a fresh copy of the kit."""
     folder = work / "workspace"
     (folder / "transfer").mkdir(parents=True, exist_ok=True)
-    for part in ("startup", "local"):
-        shutil.rmtree(folder / part, ignore_errors=True)
-        shutil.copytree(kit / part, folder / part)
+    fresh_kit(kit, folder)
     for leftover in ("pid.fl", "daemon_pid.fl", "shutdown.fl", "restart.fl"):
         (folder / leftover).unlink(missing_ok=True)
     return folder
+
+
+def fresh_kit(kit: Path, workspace: Path) -> None:
+    """Copy the kit anew into a workspace: what a job may have done to an old copy is gone."""
+    for part in ("startup", "local"):
+        new, old = workspace / f"{part}.new", workspace / part
+        _remove(new)
+        shutil.copytree(kit / part, new)
+        _remove(old)
+        new.rename(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def command(kit: Path, work: Path) -> list[str]:

@@ -1,0 +1,461 @@
+"""The airlock of a hospital: what a job may send to the centre, and that nothing else leaves.
+
+NVFlare's kinds of data are those of the installed NVFlare 2.9.0 (`nvflare.apis.dxo.DataKind`).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from container_server import local_config
+from fed_site import door
+from fed_site.airlock import Limits, Refusal, difference, metrics, rounded
+from fed_site.filters import DATA_SHA256, HISTOGRAMS_KEY, REFUSAL_HEADER, Airlock, SentModel
+from fed_site.patients import OwnFiles
+from hypothesis import given
+from hypothesis import strategies as st
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey, ReservedTopic, ReturnCode
+from nvflare.apis.fl_context import FLContext, FLContextManager
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.abstract.statistics_spec import Bin, Histogram, HistogramType
+from nvflare.app_common.app_constant import StatisticsConstants
+from nvflare.fuel.utils import fobs
+
+PATIENTS = 40
+ROWS = [f"{30 + number},{number % 2},{'' if number < 3 else 200 + number}" for number in range(PATIENTS)]
+TEXT = "\n".join(ROWS)
+ONE_PATIENT = [1.0, *[0.0] * (PATIENTS - 1)]
+FIRST, SECOND = StatisticsConstants.STATS_1st_STATISTICS, StatisticsConstants.STATS_2nd_STATISTICS
+CHANGE = {"w": np.array([0.1, -0.2, 0.3])}
+STATED = {MetaKey.NUM_STEPS_CURRENT_ROUND: PATIENTS}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> OwnFiles:
+    (tmp_path / "heart.csv").write_text("age,sex,chol\n" + TEXT + "\n")
+    return OwnFiles(tmp_path)
+
+
+@pytest.fixture
+def airlock(files: OwnFiles) -> Airlock:
+    return Airlock(files)
+
+
+def answered(
+    airlock: Airlock, answer: Shareable, sent: Mapping[str, Any] | None = None, task: str = "train"
+) -> Shareable:
+    """What leaves of an answer, after a task that brought the model `sent`."""
+    context = FLContext()
+    context.set_prop(FLContextKey.TASK_NAME, task)
+    given = DXO(DataKind.WEIGHTS, dict(sent if sent is not None else {"w": np.zeros(3)})).to_shareable()
+    SentModel().process(given, context)
+    left: Shareable = airlock.process(answer, context)
+    return left
+
+
+def update(data: Mapping[str, Any] | None = None, meta: Mapping[str, Any] | None = None) -> Shareable:
+    """A usual answer: a difference of weights and the number of patients."""
+    answer: Shareable = DXO(
+        DataKind.WEIGHT_DIFF, dict(data or CHANGE), {**STATED, **(meta or {})}
+    ).to_shareable()
+    return answer
+
+
+def refusal_of(left: Shareable) -> str:
+    """Its sentence; nothing else may be in it."""
+    assert set(left) == {"__headers__"}
+    assert set(left["__headers__"]) == {"__rc__", REFUSAL_HEADER}
+    assert left.get_return_code() != ReturnCode.OK
+    return str(left.get_header(REFUSAL_HEADER))
+
+
+def words(value: Any) -> Iterator[str]:
+    """Every text in something, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield from words(fobs.loads(value))
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from (*words(key), *words(entry))
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from words(entry)
+
+
+class TestKinds:
+    @pytest.mark.parametrize("kind", [*DataKind, "INVENTED"])
+    def test_rows_leave_in_no_kind_of_data(self, airlock: Airlock, kind: str) -> None:
+        left = answered(airlock, DXO(kind, {"rows": ROWS, "x": TEXT}, {**STATED, "x": TEXT}).to_shareable())
+        assert not [word for word in words(left) if ROWS[0] in word]
+        if kind != DataKind.METRICS:
+            assert refusal_of(left) in {refusal.value for refusal in Refusal}
+        else:
+            assert from_shareable(left).data == {}
+
+    @pytest.mark.parametrize(
+        "kind", [kind for kind in DataKind if kind.value not in ("METRICS", "STATISTICS")]
+    )
+    def test_nothing_leaves_with_empty_data(self, airlock: Airlock, kind: str) -> None:
+        assert refusal_of(answered(airlock, DXO(kind, {}, {"rows": TEXT}).to_shareable()))
+
+    def test_an_answer_that_is_no_dxo_stays(self, airlock: Airlock) -> None:
+        assert refusal_of(answered(airlock, Shareable({"rows": ROWS}))) == Refusal.NO_DXO.value
+
+    @pytest.mark.parametrize("code", [ReturnCode.EXECUTION_EXCEPTION, TEXT])
+    def test_a_return_code_carries_nothing(self, airlock: Airlock, code: str) -> None:
+        answer = update()
+        answer.set_return_code(code)
+        answer["rows"] = ROWS
+        left = answered(airlock, answer)
+        assert refusal_of(left) == Refusal.RETURN_CODE.value
+        assert TEXT not in words(left)
+
+    def test_whole_weights_are_refused_in_words_that_say_what_to_send(self, airlock: Airlock) -> None:
+        left = answered(airlock, DXO(DataKind.WEIGHTS, dict(CHANGE), STATED).to_shareable())
+        assert "WEIGHT_DIFF" in left.get_return_code()
+
+
+class TestAroundAnUpdate:
+    def test_keys_headers_and_texts_are_left_out(self, airlock: Airlock) -> None:
+        answer = update(meta={"note": TEXT, "more": [TEXT], MetaKey.FILTER_HISTORY: [TEXT]})
+        answer["extra"] = ROWS
+        answer.set_header("x", TEXT)
+        left = answered(airlock, answer)
+        assert set(left) == {"__headers__", "DXO"}
+        assert left["__headers__"] == {"__content_type__": "DXO"}
+        assert set(from_shareable(left).meta) == {
+            DATA_SHA256,
+            MetaKey.NUM_STEPS_CURRENT_ROUND,
+            MetaKey.INITIAL_METRICS,
+        }
+
+    def test_checksum_of_the_data_is_the_hospitals_not_the_jobs(
+        self, airlock: Airlock, files: OwnFiles
+    ) -> None:
+        left = answered(airlock, update(meta={DATA_SHA256: TEXT}))
+        assert from_shareable(left).meta[DATA_SHA256] == files.sha256
+
+    @pytest.mark.parametrize("stated", [PATIENTS + 1, 10**12, 1e300])
+    def test_a_job_counts_no_more_patients_than_there_are(self, airlock: Airlock, stated: float) -> None:
+        meta = from_shareable(answered(airlock, update(meta={MetaKey.NUM_STEPS_CURRENT_ROUND: stated}))).meta
+        assert meta[MetaKey.NUM_STEPS_CURRENT_ROUND] == PATIENTS
+
+    @pytest.mark.parametrize("stated", [-1, 0, 0.5, float("nan"), "many", True, [40]])
+    def test_a_number_of_patients_that_is_none_is_refused(self, airlock: Airlock, stated: Any) -> None:
+        left = answered(airlock, update(meta={MetaKey.NUM_STEPS_CURRENT_ROUND: stated}))
+        assert refusal_of(left) == Refusal.STATED_PATIENTS.value
+
+    def test_without_rows_to_count_no_difference_leaves(self, tmp_path: Path) -> None:
+        assert refusal_of(answered(Airlock(OwnFiles(tmp_path)), update())) == Refusal.NO_PATIENTS.value
+
+
+class TestDifference:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"v": np.zeros(3)},
+            {"w": np.zeros(4)},
+            {"w": np.zeros((3, 1))},
+            {"w": np.zeros(3), "v": np.zeros(1)},
+            {TEXT: np.zeros(3)},
+        ],
+    )
+    def test_other_names_or_shapes_than_the_models_are_refused(
+        self, airlock: Airlock, data: dict[str, Any]
+    ) -> None:
+        assert refusal_of(answered(airlock, update(data))) == Refusal.OTHER_MODEL.value
+
+    @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+    def test_not_finite(self, airlock: Airlock, number: float) -> None:
+        left = answered(airlock, update({"w": np.array([0.0, 1.0, number])}))
+        assert refusal_of(left) == Refusal.NOT_FINITE.value
+
+    @pytest.mark.parametrize(
+        "value", [TEXT, ROWS, np.array(ROWS), np.array([{"a": 1}] * 3), np.array([1j] * 3), True]
+    )
+    def test_not_numbers(self, airlock: Airlock, value: Any) -> None:
+        assert refusal_of(answered(airlock, update({"w": value}))) == Refusal.NOT_NUMBERS.value
+
+    @pytest.mark.parametrize("array", [np.array(1e6), np.array([1e6, -1e9, 3.0]), np.float32(1e6)])
+    @pytest.mark.parametrize("stated", [1, PATIENTS, 10**12])
+    def test_clipped_by_the_hospitals_own_patients(self, airlock: Airlock, array: Any, stated: int) -> None:
+        answer = update({"w": array}, {MetaKey.NUM_STEPS_CURRENT_ROUND: stated})
+        left = from_shareable(answered(airlock, answer, sent={"w": np.zeros(np.shape(array))})).data["w"]
+        assert np.abs(left).max() <= 0.01 * PATIENTS + 1e-6
+
+    def test_numbers_carry_three_digits(self, airlock: Airlock) -> None:
+        left = from_shareable(answered(airlock, update({"w": np.array([0.123456789, -0.000123456, 1e-9])})))
+        assert left.data["w"] == pytest.approx([0.123, -0.000123, 0.0], abs=0, rel=1e-12)
+
+    def test_the_smallest_tenth_becomes_nothing(self) -> None:
+        numbers = np.arange(1.0, 21.0) / 100
+        left = difference({"w": numbers}, {"w": (20,)}, 10**6, Limits())["w"]
+        assert list(left[:2]) == [0.0, 0.0]
+        assert left[2:] == pytest.approx(numbers[2:])
+
+    def test_a_model_that_was_not_seen_is_bounded(self, airlock: Airlock) -> None:
+        def left(data: dict[str, Any]) -> Shareable:
+            context = FLContext()
+            SentModel().process(Shareable(), context)
+            released: Shareable = airlock.process(update(data), context)
+            return released
+
+        assert set(from_shareable(left({"a": np.ones(2), "b": np.ones(3)})).data) == {"a", "b"}
+        assert (
+            refusal_of(left({f"p{number}": np.ones(1) for number in range(101)})) == Refusal.TOO_LARGE.value
+        )
+        assert refusal_of(left({"w": np.ones(1_000_001)})) == Refusal.TOO_LARGE.value
+        assert refusal_of(left({TEXT: np.ones(1)})) == Refusal.OTHER_MODEL.value
+
+    @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30))
+    def test_what_leaves_is_finite_bounded_and_leaves_again_unchanged(self, numbers: list[float]) -> None:
+        shapes = {"w": (len(numbers),)}
+        once = difference({"w": np.array(numbers)}, shapes, PATIENTS, Limits())["w"]
+        assert np.isfinite(once).all()
+        assert np.abs(once).max() <= 0.01 * PATIENTS
+        assert difference({"w": once}, shapes, PATIENTS, Limits(smallest_share=0))["w"] == pytest.approx(once)
+
+
+class TestMetrics:
+    def test_one_bad_metric_costs_itself_alone(self) -> None:
+        """A hospital whose test patients are all of one class has no AUC (FLamby, issue 81)."""
+        given = {
+            "auc": float("nan"),
+            "huge": 1e300,
+            "brier": 0.123456,
+            "n_test": 60,
+            "text": TEXT,
+            TEXT: 1.0,
+            "list": [1.0],
+        }
+        assert metrics(given, Limits()) == {"brier": 0.1235, "n_test": 60.0}
+
+    def test_at_most_so_many(self) -> None:
+        assert len(metrics({f"p{number}": 1.0 for number in range(300)}, Limits())) == Limits().metrics
+
+    def test_those_that_a_manifest_names(self) -> None:
+        assert metrics({"auc": 1.0, "brier": 0.5}, Limits(), frozenset({"auc"})) == {"auc": 1.0}
+
+    @pytest.mark.parametrize("given", [None, TEXT, ROWS, 3.0])
+    def test_anything_else_is_no_metrics(self, given: Any) -> None:
+        assert metrics(given, Limits()) == {}
+
+    @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9))
+    def test_a_metric_has_four_digits(self, number: float) -> None:
+        (kept,) = metrics({"a": number}, Limits()).values()
+        assert kept == pytest.approx(number, rel=1e-3, abs=1e-9)
+        assert float(f"{kept:.4g}") == pytest.approx(kept, rel=1e-12)
+
+
+class TestScoreHistograms:
+    def test_small_cells_are_spread(self, airlock: Airlock) -> None:
+        left = from_shareable(answered(airlock, update(meta={HISTOGRAMS_KEY: {"ill": [2, 3, 10]}})))
+        assert left.meta[HISTOGRAMS_KEY] == {"ill": [2.5, 2.5, 10]}
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            TEXT,
+            {TEXT: [1]},
+            {"a": [0.5, 10.0]},
+            {"a": [-1, 10]},
+            {"a": [PATIENTS + 1]},
+            {"a": [0] * 51},
+            {f"h{number}": [0] for number in range(5)},
+            {"a": ROWS},
+        ],
+    )
+    def test_other_numbers_than_counts_of_patients_are_refused(self, airlock: Airlock, given: Any) -> None:
+        left = answered(airlock, update(meta={HISTOGRAMS_KEY: given}))
+        assert refusal_of(left) == Refusal.HISTOGRAMS.value
+
+
+class TestStatistics:
+    """What a job claims about a feature leaves only as the hospital's own columns say it."""
+
+    def test_of_columns_are_counted_by_the_hospital(self, airlock: Airlock) -> None:
+        ages = [float(row.split(",")[0]) for row in ROWS]
+        left = self._described(airlock, age=(PATIENTS, sum(ages)))
+        assert left["count"] == {"patients": {"age": PATIENTS}}
+        assert left["sum"]["patients"]["age"] == sum(ages)
+
+    @pytest.mark.parametrize(
+        ("feature", "values"),
+        [
+            ("p0", ONE_PATIENT),
+            ("age", ONE_PATIENT),
+            ("sex", [value - 1 for value in ONE_PATIENT]),
+            ("age", [value + 1000 for value in ONE_PATIENT]),
+            ("chol missing", ONE_PATIENT),
+            (TEXT, ONE_PATIENT),
+            ("age=30", ONE_PATIENT),
+        ],
+    )
+    def test_an_indicator_of_one_patient_has_none(
+        self, airlock: Airlock, feature: str, values: list[float]
+    ) -> None:
+        left = self._described(airlock, **{feature: (len(values), sum(values))})
+        assert not left["count"]["patients"]
+        assert not left["sum"]["patients"]
+
+    def test_few_patients_on_one_side_are_withheld(self, airlock: Airlock) -> None:
+        left = self._described(airlock, **{"chol missing": (PATIENTS, 3.0)})
+        assert left["count"] == {"patients": {}}
+
+    def test_numbers_that_a_job_hides_in_another_statistic_are_replaced(self, airlock: Airlock) -> None:
+        self._described(airlock, age=(PATIENTS, sum(30.0 + number for number in range(PATIENTS))))
+        left = self._answer(
+            airlock,
+            SECOND,
+            {
+                "count": {"patients": {"age": 12345}},
+                "stddev": {"patients": {"age": 0.0574, "p0": 1.0}},
+                "var": {"patients": {"age": 77.0}},
+                "quantile": {"patients": {"age": {str(number): 30.0 + number for number in range(PATIENTS)}}},
+                "failure_count": {"patients": {"age": 42}},
+                "min": {"patients": {"age": 31.5}},
+                "histogram": {
+                    "patients": {"age": Histogram(HistogramType.STANDARD, [Bin(0, 100, 99999)] * 2)}
+                },
+            },
+        )
+        assert left["count"]["patients"]["age"] == PATIENTS
+        assert left["stddev"]["patients"] == {"age": pytest.approx(11.6905, abs=1e-4)}
+        assert left["failure_count"]["patients"]["age"] == 0
+        assert left["min"]["patients"]["age"] == 30.0
+        assert left["var"] == {"patients": {}}  # without the federation's mean, which the centre sends
+        assert "quantile" not in left
+        cells = left["histogram"]["patients"]["age"].bins
+        assert [cell.sample_count for cell in cells] == [20, 20]
+
+    def test_share_of_the_variance_is_around_the_mean_that_the_centre_sent(self, airlock: Airlock) -> None:
+        ages = 30.0 + np.arange(PATIENTS)
+        self._described(airlock, age=(PATIENTS, float(ages.sum())))
+        context = FLContext()
+        task = Shareable(
+            {
+                StatisticsConstants.STATS_GLOBAL_MEAN: {"patients": {"age": 50.0}},
+                StatisticsConstants.STATS_GLOBAL_COUNT: {"patients": {"age": 101}},
+            }
+        )
+        SentModel().process(task, context)
+        data = {
+            StatisticsConstants.STATISTICS_TASK_KEY: SECOND,
+            SECOND: fobs.dumps({"var": {"patients": {"age": 77.0}}}),
+        }
+        left = from_shareable(airlock.process(DXO(DataKind.STATISTICS, data).to_shareable(), context))
+        share = fobs.loads(left.data[SECOND])["var"]["patients"]["age"]
+        assert share == pytest.approx(((ages - 50) ** 2).sum() / 100)
+
+    def test_histogram_hides_small_cells_and_has_few(self, airlock: Airlock) -> None:
+        self._described(airlock, age=(PATIENTS, sum(30.0 + number for number in range(PATIENTS))))
+
+        def counts(cells: int) -> Any:
+            claimed = Histogram(HistogramType.STANDARD, [Bin(0, 1, 1), *[Bin(31, 132, 39)] * (cells - 1)])
+            left = self._answer(airlock, SECOND, {"histogram": {"patients": {"age": claimed}}})
+            shown = left["histogram"]["patients"].get("age")
+            return shown and [cell.sample_count for cell in shown.bins]
+
+        assert counts(4) == [0, 33, 0, 0]  # three, 33 and four patients
+        assert counts(5) is None
+
+    @pytest.mark.parametrize("content", [b"", b"\x00", None, fobs.dumps(ROWS), fobs.dumps({"count": TEXT})])
+    def test_content_of_another_form_is_refused(self, airlock: Airlock, content: Any) -> None:
+        data = {StatisticsConstants.STATISTICS_TASK_KEY: FIRST, FIRST: content}
+        left = answered(airlock, DXO(DataKind.STATISTICS, data).to_shareable(), task="fed_stats")
+        assert refusal_of(left) == Refusal.STATISTICS.value
+
+    def test_the_answer_to_the_first_question_is_empty(self, airlock: Airlock) -> None:
+        answer = DXO(DataKind.STATISTICS, {"rows": ROWS}).to_shareable()
+        left = answered(airlock, answer, task=StatisticsConstants.FED_STATS_PRE_RUN)
+        assert from_shareable(left).data == {}
+
+    def _described(self, airlock: Airlock, **features: tuple[int, float]) -> dict[str, Any]:
+        counts = {name: count for name, (count, _) in features.items()}
+        sums = {name: total for name, (_, total) in features.items()}
+        return self._answer(airlock, FIRST, {"count": {"patients": counts}, "sum": {"patients": sums}})
+
+    def _answer(self, airlock: Airlock, step: str, claimed: dict[str, Any]) -> dict[str, Any]:
+        data = {
+            StatisticsConstants.STATISTICS_TASK_KEY: step,
+            step: fobs.dumps(claimed),
+            StatisticsConstants.STATS_FEATURES: fobs.dumps(ROWS),
+            "x": TEXT,
+        }
+        left = from_shareable(answered(airlock, DXO(DataKind.STATISTICS, data, {"x": TEXT}).to_shareable()))
+        assert not left.meta
+        assert not [word for word in words(left.data) if ROWS[0] in word]
+        return dict(fobs.loads(left.data[step]))
+
+
+class Runner:
+    """NVFlare's AuxRunner, as far as it sends."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Shareable]] = []
+
+    def send_aux_request(
+        self, targets: Any, topic: str, request: Shareable, *_: Any, **__: Any
+    ) -> dict[str, Any]:
+        self.sent.append((topic, request))
+        return {"server": Shareable()}
+
+    def multicast_aux_requests(self, topic: str, target_requests: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        self.sent.append((topic, target_requests))
+        return {}
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
+    monkeypatch.setattr(FLContext, "get_all_public_props", FLContext.get_all_public_props)
+    behind = Runner()
+    context = FLContextManager(engine=type("Engine", (), {"aux_runner": behind})()).new_context()
+    door.ClosedDoor().handle_event(EventType.ABOUT_TO_START_RUN, context)
+    return behind
+
+
+class TestDoor:
+    @pytest.mark.parametrize(
+        "topic",
+        ["fed.event", "fed.analytix_log_stats", "my.topic", ReservedTopic.APP_METRICS, ReservedTopic.END_RUN],
+    )
+    def test_events_and_messages_of_a_job_stay(self, runner: Runner, topic: str) -> None:
+        assert runner.send_aux_request(["server"], topic, Shareable({"rows": ROWS}), 1.0, FLContext()) == {}
+        assert runner.multicast_aux_requests(topic, {"server": Shareable({"rows": ROWS})}) == {}
+        assert not runner.sent
+
+    @pytest.mark.parametrize("topic", door.TOPICS)
+    def test_nvflares_own_messages_carry_a_tasks_id_alone(self, runner: Runner, topic: str) -> None:
+        request = Shareable({"rows": ROWS})
+        request.set_header("__task_id__", "id")
+        request.set_header("x", TEXT)
+        runner.send_aux_request(["server"], topic, request, 1.0, FLContext())
+        ((_, sent),) = runner.sent
+        assert sent == {"__headers__": {"__task_id__": "id"}}
+
+    @pytest.mark.usefixtures("runner")
+    def test_what_a_job_puts_into_a_context_stays(self) -> None:
+        context = FLContextManager(identity_name="cleveland", job_id="7").new_context()
+        context.set_prop("rows", ROWS, private=False, sticky=True)
+        assert set(context.get_all_public_props()) == {"__identity_name__", "__run_num__"}
+
+
+def test_every_hospitals_policy_names_both_filters_and_the_door() -> None:
+    policy = json.loads(
+        (Path(local_config.__file__).with_name("policy") / "hospital_privacy.json").read_text()
+    )
+    (scope,) = policy["scopes"]
+    assert policy["default_scope"] == scope["name"]
+    assert scope["task_data_filters"] == [{"path": "fed_site.filters.SentModel", "args": {}}]
+    assert scope["task_result_filters"] == [{"path": "fed_site.filters.Airlock", "args": {}}]
+    assert [part["path"] for part in policy["components"]] == ["fed_site.door.ClosedDoor"]
+
+
+def test_rounding_keeps_the_digits_that_count() -> None:
+    assert list(rounded(np.array([0.0, 1234.5, -0.00098765]), 3)) == pytest.approx([0, 1230, -0.000988])

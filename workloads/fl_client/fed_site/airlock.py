@@ -1,0 +1,205 @@
+"""What of a job's answer may leave a hospital: rules over numbers, closed by default. Pure, no NVFlare.
+
+Three kinds of numbers leave: the difference that a round of training made to the model that was sent,
+metrics, and histograms of scores whose small cells are spread. Everything else is refused with a sentence of
+`Refusal`, which is all that the job's author at the centre learns: fixed text, so that no data can travel in
+a reason.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from numbers import Real
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fed_site.small_cells import spread
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Name of a parameter -> its shape."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _./@=-]{0,39}")
+
+
+class Refusal(Enum):
+    """Why an answer stays at the hospital, in words for the job's author."""
+
+    NO_DXO = "the answer has to be a DXO: a difference of weights, metrics or NVFlare's statistics"
+    KIND = (
+        "an answer of this kind never leaves: have the job send WEIGHT_DIFF, METRICS or NVFlare's statistics"
+    )
+    WHOLE_WEIGHTS = (
+        "this hospital lets out differences of weights only: have the job send WEIGHT_DIFF"
+        " (params_transfer_type=TransferType.DIFF)"
+    )
+    NOT_NUMBERS = "every parameter of a difference has to be an array of numbers"
+    NOT_FINITE = "a parameter of the difference is not finite (NaN or infinite)"
+    OTHER_MODEL = "the difference has other names or shapes than the model that was sent"
+    TOO_LARGE = "the difference has more parameters than may leave without a model that was sent"
+    NO_PATIENTS = (
+        "this hospital cannot count its patients (no CSV file with rows), so no difference may leave"
+    )
+    STATED_PATIENTS = "the number of patients (NUM_STEPS_CURRENT_ROUND) has to be a whole number above 0"
+    HISTOGRAMS = (
+        "score_histograms has to be a few lists of whole numbers that count no more than all patients"
+    )
+    STATISTICS = "the statistics are not in the form in which NVFlare's statistics executor sends them"
+    RETURN_CODE = "the job's code at the hospital ended with an error: its log is at the hospital"
+
+
+@final
+class RefusedError(ValueError):
+    """An answer that this hospital does not let out."""
+
+    def __init__(self, refusal: Refusal):
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much may leave in one answer."""
+
+    change_a_patient: float = 0.01
+    """By how much each number may change for each patient of the hospital's."""
+    smallest_share: float = 0.1
+    """The smallest numbers of a difference, this share of them, are set to 0 (Shokri and Shmatikov 2015,
+    "largest percentile to share", as in NVFlare's PercentilePrivacy).
+    """
+    digits: int = 3
+    """Significant digits of a difference's numbers; with `floor` some 14 bits a number instead of 64."""
+    floor: float = 1e-6
+    """Smaller numbers of a difference become 0."""
+    metric_digits: int = 4
+    metric_floor: float = 1e-9
+    """Smaller metrics become 0."""
+    metric_most: float = 1e9
+    """Larger metrics are left out."""
+    metrics: int = 64
+    histograms: int = 4
+    histogram_cells: int = 50
+    min_cell: int = 5
+    """Fewer patients than this in a histogram's cell are spread over its neighbours."""
+    unknown_parameters: int = 100
+    """Arrays in a difference for a model that was not seen when it was sent."""
+    unknown_numbers: int = 1_000_000
+
+
+def difference(
+    data: Mapping[Any, Any], sent: Shapes | None, patients: int, limits: Limits
+) -> dict[str, NDArray[Any]]:
+    """The difference as it may leave: clipped by the hospital's own patients, rounded, its smallest tenth 0.
+
+    `sent` are the shapes of the model that was sent this round, None where that was not seen. Raises
+    RefusedError for anything but finite numbers of those names and shapes.
+    """
+    arrays = {name: _array(value) for name, value in data.items()}
+    if patients < 1:
+        raise RefusedError(Refusal.NO_PATIENTS)
+    if not arrays:
+        raise RefusedError(Refusal.NOT_NUMBERS)
+    if sent is not None and {name: array.shape for name, array in arrays.items()} != dict(sent):
+        raise RefusedError(Refusal.OTHER_MODEL)
+    if sent is None:
+        _check_unknown(arrays, limits)
+    share = limits.smallest_share
+    cutoff = np.quantile(np.concatenate([np.abs(array).ravel() for array in arrays.values()]), share)
+    most = limits.change_a_patient * patients
+    return {str(name): _reduced(array, cutoff, most, limits) for name, array in arrays.items()}
+
+
+def _check_unknown(arrays: Mapping[Any, NDArray[Any]], limits: Limits) -> None:
+    if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in arrays):
+        raise RefusedError(Refusal.OTHER_MODEL)
+    numbers = sum(array.size for array in arrays.values())
+    if len(arrays) > limits.unknown_parameters or numbers > limits.unknown_numbers:
+        raise RefusedError(Refusal.TOO_LARGE)
+
+
+def _array(value: Any) -> NDArray[Any]:
+    if not isinstance(value, np.ndarray | np.generic | Real) or isinstance(value, bool):
+        raise RefusedError(Refusal.NOT_NUMBERS)
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or not array.size:
+        raise RefusedError(Refusal.NOT_NUMBERS)
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise RefusedError(Refusal.NOT_FINITE)
+    return array
+
+
+def _reduced(array: NDArray[Any], cutoff: float, most: float, limits: Limits) -> NDArray[Any]:
+    kept = np.where(np.abs(array) < max(cutoff, limits.floor), 0.0, np.clip(array, -most, most))
+    return rounded(kept, limits.digits).astype(array.dtype)
+
+
+def rounded(values: NDArray[Any], digits: int) -> NDArray[np.float64]:
+    """Values with that many significant digits."""
+    wide = np.asarray(values, dtype=np.float64)
+    size = np.where(wide == 0, 1.0, np.abs(wide))
+    scale = 10.0 ** (digits - 1 - np.floor(np.log10(size)))
+    result: NDArray[np.float64] = np.round(wide * scale) / scale
+    return result
+
+
+def patients_of(stated: Any, own: int) -> int | None:
+    """The number of patients that an answer may count as: the job's, at most the hospital's own.
+
+    None when the job states none. Raises RefusedError for anything but a whole number above 0.
+    """
+    if stated is None:
+        return None
+    if not is_number(stated) or stated < 1 or stated != int(stated):
+        raise RefusedError(Refusal.STATED_PATIENTS)
+    return min(int(stated), own)
+
+
+def metrics(given: Any, limits: Limits, names: frozenset[str] | None = None) -> dict[str, float]:
+    """The metrics that may leave, rounded: finite single numbers with short names, the first so many by name.
+
+    What is not one is left out by itself. `names` are those that the job's manifest announces, None for a job
+    without.
+    """
+    if not isinstance(given, Mapping):
+        return {}
+    known = {
+        name: float(value)
+        for name, value in given.items()
+        if isinstance(name, str) and _NAME.fullmatch(name) and (names is None or name in names)
+        if is_number(value) and abs(value) <= limits.metric_most
+    }
+    few = sorted(known)[: limits.metrics]
+    return {name: _metric(known[name], limits) for name in few}
+
+
+def _metric(value: float, limits: Limits) -> float:
+    return float(rounded(np.array(value), limits.metric_digits)) if abs(value) >= limits.metric_floor else 0.0
+
+
+def histograms(given: Any, patients: int, limits: Limits) -> dict[str, list[float]]:
+    """Histograms whose small cells are spread over their neighbours. Raises RefusedError."""
+    if not isinstance(given, Mapping) or len(given) > limits.histograms:
+        raise RefusedError(Refusal.HISTOGRAMS)
+    counts = {name: _counts(name, cells, limits) for name, cells in given.items()}
+    if sum(sum(cells) for cells in counts.values()) > patients:
+        raise RefusedError(Refusal.HISTOGRAMS)
+    return {name: spread(cells, limits.min_cell) for name, cells in counts.items()}
+
+
+def _counts(name: Any, cells: Any, limits: Limits) -> list[float]:
+    whole = isinstance(cells, list | tuple) and len(cells) <= limits.histogram_cells
+    if not whole or not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise RefusedError(Refusal.HISTOGRAMS)
+    if not all(is_number(cell) and cell >= 0 and cell == int(cell) for cell in cells):
+        raise RefusedError(Refusal.HISTOGRAMS)
+    return [float(cell) for cell in cells]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a single finite number, of Python's or of numpy's."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

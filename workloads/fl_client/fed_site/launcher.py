@@ -1,0 +1,122 @@
+"""Starts each job's process in a workspace that no earlier job has touched, and ends all that it leaves
+running.
+
+NVFlare's launcher starts jobs in the workspace that every job may write: one of them could change the policy
+that the next one is filtered by, and stay alive after its end.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.fl_constant import JobConstants
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_launcher_spec import JobHandleSpec
+from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
+
+from fed_site.start import KIT, WORK, fresh_kit
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+"""Numbers of <linux/prctl.h>."""
+_JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PATIENCE_SECONDS = 10.0
+
+
+class LeftRunningError(RuntimeError):
+    """Processes of a job that could not be ended."""
+
+
+class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare has no types
+    """Site component in place of NVFlare's `process_launcher`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        protect_this_process()
+
+    def launch_job(self, job_meta: dict[str, Any], fl_ctx: FLContext) -> JobHandleSpec:
+        """See JobLauncherSpec. Raises LeftRunningError when an earlier job's processes cannot be ended."""
+        end_descendants()
+        fresh_kit(KIT, WORK / "workspace")
+        remove_other_jobs(WORK / "workspace", str(job_meta[JobConstants.JOB_ID]))
+        return JobHandle(super().launch_job(job_meta, fl_ctx))
+
+
+class JobHandle(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
+    """NVFlare's handle of a job's process, whose end is the end of everything that the job started."""
+
+    def __init__(self, process: JobHandleSpec):
+        self._process = process
+
+    def terminate(self) -> None:
+        """See JobHandleSpec."""
+        self._process.terminate()
+
+    def poll(self) -> Any:
+        """See JobHandleSpec."""
+        return self._process.poll()
+
+    def wait(self) -> None:
+        """See JobHandleSpec."""
+        self._process.wait()
+        end_descendants()
+
+
+def protect_this_process() -> None:
+    """Have what jobs leave behind become this process's children, and keep jobs out of its memory.
+
+    A process that is not dumpable can be neither traced nor read by others of its user (prctl(2), ptrace(2)).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((_PR_SET_CHILD_SUBREAPER, 1), (_PR_SET_DUMPABLE, 0)):
+        if libc.prctl(option, value, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
+
+
+def end_descendants() -> None:
+    """Kill all processes below this one, however deep, and those that they start meanwhile.
+
+    Raises LeftRunningError when some are there after `_PATIENCE_SECONDS`.
+    """
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while left := _descendants():
+        if time.monotonic() > until:
+            raise LeftRunningError(f"{len(left)} processes of a job are still running: restart fl-client")
+        for pid in left:
+            _end(pid)
+        time.sleep(0.01)
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, os.WNOHANG)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # ended meanwhile, or another's child: it becomes ours when its parent has ended
+
+
+def _descendants() -> list[int]:
+    parents = {int(path.name): parent for path in Path("/proc").glob("[0-9]*") if (parent := _parent(path))}
+    below = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= more
+    return sorted(below - {os.getpid()})
+
+
+def _parent(process: Path) -> int | None:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def remove_other_jobs(workspace: Path, job_id: str) -> None:
+    """Remove the folders of earlier jobs."""
+    for folder in workspace.iterdir():
+        if _JOB_ID.fullmatch(folder.name) and folder.name != job_id and not folder.is_symlink():
+            shutil.rmtree(folder)

@@ -1,0 +1,99 @@
+"""The hospital's own files, as the airlock reads them: how many patients, which version, which columns.
+
+The folder is mounted read-only: what a job states about its patients is compared with this.
+"""
+
+import csv
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def own_files() -> "OwnFiles":
+    """Those of this container."""
+    return OwnFiles(Path(os.environ.get("FED_DATA", "/data")))
+
+
+@final
+class OwnFiles:
+    """A folder of files; each CSV file has a header and one patient a row."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    @cached_property
+    def patients(self) -> int:
+        """Rows of the longest CSV file; 0 without one."""
+        return max((sum(1 for _ in _rows(path)) - 1 for path in self._csv_files()), default=0)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the only file, or of the names and checksums of several."""
+        sums = {path.name: _sha256(path) for path in sorted(self._folder.iterdir()) if path.is_file()}
+        if len(sums) == 1:
+            return next(iter(sums.values()))
+        return hashlib.sha256("".join(f"{name} {each}\n" for name, each in sums.items()).encode()).hexdigest()
+
+    def readings(self, feature: str) -> list[Array]:
+        """Each way to read a feature of that name as a column's values, in every file that has the column.
+
+        `column`: its numbers without the missing, or (where all are 0 or 1) with the missing as 0;
+        `column=value`: 1 where the column is that number, else 0; `column missing`: 1 where it is empty.
+        """
+        return [reading for path in self._csv_files() for reading in self._readings(path, feature)]
+
+    def _readings(self, path: Path, feature: str) -> Iterator[Array]:
+        columns = self._columns(path)
+        name, equals, value = feature.rpartition("=")
+        if feature in columns:
+            values = columns[feature]
+            present = values[~np.isnan(values)]
+            yield present
+            if np.isin(present, (0.0, 1.0)).all():
+                yield np.nan_to_num(values)
+        elif equals and name in columns and value.isdecimal():
+            yield (columns[name] == float(value)).astype(float)
+        elif feature.endswith(" missing") and feature.removesuffix(" missing") in columns:
+            yield np.isnan(columns[feature.removesuffix(" missing")]).astype(float)
+
+    def _columns(self, path: Path) -> dict[str, Array]:
+        if path not in self._parsed:
+            header, *rows = list(_rows(path)) or [[]]
+            self._parsed[path] = {
+                name: np.array([_number(row[place]) if place < len(row) else math.nan for row in rows])
+                for place, name in enumerate(header)
+            }
+        return self._parsed[path]
+
+    @cached_property
+    def _parsed(self) -> dict[Path, dict[str, Array]]:
+        return {}
+
+    def _csv_files(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("*.csv") if path.is_file())
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+        yield from (row for row in csv.reader(stream) if row)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
