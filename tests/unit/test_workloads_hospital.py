@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from container_server.hospital.agent import ENGINE_PATIENCE_SECONDS, EngineLostError
 from container_server.hospital.state import State
+from container_server.kit import Manifest
 from container_server.messages import DECISION, DESIRED, ROOT, SIGNED, encode
 from container_server.nvflare_cli import NvflareError
 from container_server.storage import StorageForbiddenError, StorageUnreachableError
@@ -144,6 +145,24 @@ class TestKit:
         world.turn(40)
         policy.write_bytes(content)
         world.turn(10)
+        assert world.state() is State.RUNNING
+
+    def test_a_newer_image_brings_its_policy_to_a_hospital_that_enrolled_before(self, world: World) -> None:
+        world.turn(10)
+        kit = world.hospital_config.kit
+        privacy, resources = kit / "local/privacy.json", kit / "local/resources.json"
+        todays = (privacy.read_text(), json.loads(resources.read_text()))
+        privacy.write_text('{"scopes": []}')
+        resources.write_text(
+            resources.read_text().replace("fed_site.launcher.JobLauncher", "an.older.Launcher")
+        )
+        manifest = Manifest.of(kit, "", "", "").files
+        path = world.hospital_config.agent / "manifest.json"
+        saved = json.loads(path.read_text())
+        path.write_text(json.dumps({**saved, "files": dict(manifest)}))
+        world.hospital = world.new_hospital()
+        assert (privacy.read_text(), json.loads(resources.read_text())) == todays
+        world.turn(40)
         assert world.state() is State.RUNNING
 
     def test_a_weakened_policy_never_starts(self, world: World) -> None:

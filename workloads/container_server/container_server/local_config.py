@@ -13,31 +13,46 @@ ANSWERED_WITHIN_SECONDS = 30
 minutes: a hospital whose network fails for a moment would sit out the rest of a job."""
 
 _POLICY = Path(__file__).with_name("policy")
+_OURS = (
+    {"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}},
+    {"id": "process_launcher", "path": "fed_site.launcher.JobLauncher", "args": {}},
+)
+"""What the client runs of ours; the launcher is in place of NVFlare's."""
 
 
 def install_hospital_kit(assembled: Path, kit: Path) -> None:
     """Put an assembled kit of NVFlare's into place, with the hospital's policy as its local configuration."""
     local = assembled / "local"
-    resources = _read(local / "resources.json.default")
-    resources["allow_log_streaming"] = False
-    resources.setdefault("client", {})["communication_timeout"] = ANSWERED_WITHIN_SECONDS
-    resources["components"] = [
-        component
-        for component in resources["components"]
-        if component["id"] not in ("site_log_streamer", "process_launcher")
-    ]
-    resources["components"] += [
-        {"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}},
-        {"id": "process_launcher", "path": "fed_site.launcher.JobLauncher", "args": {}},
-    ]
     startup = ("fed_client.json", "client.crt", "client.key", "rootCA.pem")
     files = {
-        "resources.json": resources,
-        "authorization.json": _read(_POLICY / "hospital_authorization.json"),
-        "privacy.json": _read(_POLICY / "hospital_privacy.json"),
+        **_hospital_policy(_read(local / "resources.json.default")),
         "log_config.json": _plain_console(_read(local / "log_config.json.default")),
     }
     _install(assembled, kit, startup, files)
+
+
+def renew_hospital_policy(kit: Path) -> bool:
+    """Bring the policy of a kit in place up to that of this image; whether anything had to change.
+
+    A kit outlives images: without this an enrolled hospital would keep the policy of the day it enrolled.
+    """
+    files = _hospital_policy(_read(kit / "local" / "resources.json"))
+    changed = {name: content for name, content in files.items() if _read(kit / "local" / name) != content}
+    _write(kit, changed)
+    return bool(changed)
+
+
+def _hospital_policy(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The files that are the hospital's policy, from NVFlare's resources or from those of an older kit."""
+    client = {**resources.get("client", {}), "communication_timeout": ANSWERED_WITHIN_SECONDS}
+    replaced = {"site_log_streamer", *(component["id"] for component in _OURS)}
+    kept = [component for component in resources["components"] if component["id"] not in replaced]
+    narrowed = {"allow_log_streaming": False, "client": client, "components": [*kept, *_OURS]}
+    return {
+        "resources.json": {**resources, **narrowed},
+        "authorization.json": _read(_POLICY / "hospital_authorization.json"),
+        "privacy.json": _read(_POLICY / "hospital_privacy.json"),
+    }
 
 
 def install_server_kit(assembled: Path, kit: Path, server_work: Path) -> None:
@@ -69,9 +84,13 @@ def _install(
     for name in startup:
         mode = 0o600 if name.endswith(".key") else 0o644
         write_bytes(kit / "startup" / name, (assembled / "startup" / name).read_bytes(), mode)
+    _write(kit, local)
+    shutil.rmtree(assembled)
+
+
+def _write(kit: Path, local: Mapping[str, dict[str, Any]]) -> None:
     for name, content in local.items():
         write_bytes(kit / "local" / name, (json.dumps(content, indent=1) + "\n").encode(), 0o644)
-    shutil.rmtree(assembled)
 
 
 def _plain_console(log_config: dict[str, Any]) -> dict[str, Any]:

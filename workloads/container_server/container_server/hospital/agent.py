@@ -17,6 +17,7 @@ from container_server.hospital.staging import Staging
 from container_server.hospital.state import Action, Decision, Facts, State, decide
 from container_server.keeper import Keeper
 from container_server.kit import HOSPITAL_KIT, Manifest, faults
+from container_server.local_config import renew_hospital_policy
 from container_server.log import say
 from container_server.messages import DESIRED, REPORT, InvalidMessageError, decode, encode
 from container_server.nvflare_cli import Nvflare, NvflareError
@@ -68,7 +69,7 @@ class HospitalAgent:
         self._renewed = int(remembered.get("renewed", 0))
         self._desired: dict[str, Any] = remembered.get("desired") or {"client": "running", "reason": ""}
         self._desired_etag: str | None = None
-        self._manifest = self._load_manifest()
+        self._manifest = self._with_todays_policy(self._load_manifest())
         self._renewing = self._manifest is not None and self._enrolment.begun
         self._kit_faults: tuple[str, ...] = ()
         self._troubles: dict[str, str] = {}
@@ -308,6 +309,18 @@ class HospitalAgent:
             self._enrolment.manifest_path.unlink()
             shutil.rmtree(self._config.agent / "enrolment", ignore_errors=True)
             return None
+
+    def _with_todays_policy(self, manifest: Manifest | None) -> Manifest | None:
+        """The manifest of the kit with this image's policy; unchanged for a kit that is not as assembled."""
+        kit = self._config.kit
+        if manifest is None or faults(kit, manifest, HOSPITAL_KIT, self._clock.now()):
+            return manifest
+        if not renew_hospital_policy(kit):
+            return manifest
+        renewed = Manifest.of(kit, manifest.fingerprint, manifest.name, manifest.target)
+        renewed.save(self._enrolment.manifest_path)
+        say("policy renewed: this image has another one")
+        return renewed
 
     def _remember(self) -> None:
         content = {"generation": self._generation, "renewed": self._renewed, "desired": self._desired}
