@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import On, Where, Yes
+
+with lazily():
+    from automation.delivery import bootstrap
 
 PANEL = "Deliver"
 
@@ -20,12 +24,8 @@ def command(
 
     Says first what it would make; --yes makes it, and prints the commands that let your repository in.
     """
-    from automation.delivery import bootstrap  # noqa: PLC0415 slow
-
-    def say(text: str) -> None:
-        typer.echo(f"fed: {text}", err=True)
 
     if ask_github:
-        bootstrap.subject_prefix(say)
+        bootstrap.subject_prefix()
     else:
-        bootstrap.bootstrap(on, yes=yes, say=say)
+        bootstrap.bootstrap(on, yes=yes)

@@ -1,5 +1,6 @@
 """`fed ci`: the steps of the workflows in `.github/`, each runnable on a laptop."""
 
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +8,12 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Where
+
+with lazily():
+    from automation.delivery import action_lock, affected, oidc, planning, steps
+    from automation.stacks import plan as plans
 
 PANEL = "Deliver"
 app = typer.Typer(
@@ -30,8 +36,6 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the jobs' 
 @app.command()
 def branch(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Check that a branch is named feature-<what>; say how to rename it when it is not."""
-    from automation.delivery import affected  # noqa: PLC0415
-
     affected.check_branch(name)
 
 
@@ -41,10 +45,6 @@ def affected_stacks(
     head: Annotated[str, typer.Option("--head", help="The change's last commit.")] = "HEAD",
 ) -> None:
     """Print the stacks that a change can reach, as JSON."""
-    import json  # noqa: PLC0415
-
-    from automation.delivery import steps  # noqa: PLC0415
-
     print(json.dumps(steps.affected_stacks(base, head)))
 
 
@@ -53,8 +53,6 @@ def affected_stacks(
 )
 def azure(command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...")]) -> None:
     """Run COMMAND signed in to Azure with the job's token; outside GitHub, under your own login."""
-    from automation.delivery import oidc  # noqa: PLC0415
-
     raise typer.Exit(oidc.run(command))
 
 
@@ -73,12 +71,9 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Preview a stack and keep the plan, also when the preview fails: names only, never a value."""
-    from automation.delivery import planning  # noqa: PLC0415
-    from automation.stacks import show_plan  # noqa: PLC0415
-
     approved = planning.read_approved(expect, out) if expect is not None else None
     found = planning.plan(stack, on, out, drift=drift)
-    show_plan.show(found, as_json=as_json)
+    plans.show(found, as_json=as_json)
     if approved is not None:
         planning.require_approved(found, approved)
     raise typer.Exit(planning.exit_code(found, drift=drift))
@@ -87,16 +82,12 @@ def plan(
 @app.command()
 def unlock(stack: Stack, on: Where = On.EMULATOR) -> None:
     """Take a stack's lock from a run that was cancelled; only when no other run is going."""
-    from automation.delivery import planning  # noqa: PLC0415
-
     planning.unlock(stack, on)
 
 
 @app.command()
 def intent(stack: Stack, out: Out) -> None:
     """Write what a stack's settings allow: who may reach whom, and who may touch which data."""
-    from automation.delivery import steps  # noqa: PLC0415
-
     steps.write_intent(stack, out)
 
 
@@ -109,8 +100,6 @@ def comment(
     ] = None,
 ) -> None:
     """Say what a change does to whom, from the files that the jobs of its pull request left."""
-    from automation.delivery import steps  # noqa: PLC0415
-
     text = steps.pull_request_comment(folder, steps.expected_stacks(expected))
     if pull_request is None:
         sys.stdout.write(text)
@@ -121,8 +110,6 @@ def comment(
 @app.command()
 def deployed(stack: Stack) -> None:
     """Print the commit that a stack was last deployed from, by GitHub's record; nothing when it never was."""
-    from automation.delivery import steps  # noqa: PLC0415
-
     print(steps.deployed_commit(stack))
 
 
@@ -132,8 +119,6 @@ def report(
     jobs: Annotated[str, typer.Option("--jobs", help="How the jobs that looked for drift ended.")],
 ) -> None:
     """Open, update or close the one issue about drift."""
-    from automation.delivery import steps  # noqa: PLC0415
-
     print(steps.report_drift(folder, jobs))
 
 
@@ -143,8 +128,6 @@ def promotable(
     upto: Annotated[UpTo, typer.Option("--upto", help="The last stack that it shall reach.")] = UpTo.MVP,
 ) -> None:
     """Check that dev runs a commit, its images were scanned, and prod pins what mvp pins."""
-    from automation.delivery import steps  # noqa: PLC0415
-
     steps.check_promotable(commit, upto)
 
 
@@ -155,6 +138,4 @@ def lock(
     ] = False,
 ) -> None:
     """Check with GitHub that each locked action's commit is the release that it is said to be."""
-    from automation.delivery import action_lock  # noqa: PLC0415
-
-    action_lock.check(update=update, say=print)
+    action_lock.check(update=update)

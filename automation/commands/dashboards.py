@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
-from automation.ui.outcome import QuestionError
+from automation.ui.outcome import QuestionError, RefusedError
+
+with lazily():
+    from azure import identity
+
+    from automation.operate.dashboards import local as local_dashboards
+    from automation.operate.dashboards import publish as powerbi
+    from automation.stacks import target as targets
+    from federation import stack_file
 
 PANEL = "Look"
 
@@ -42,8 +51,6 @@ def pages(
         if party or source or out:
             raise QuestionError("--party, --from and --out belong to `fed dashboards` alone")
         return
-    from automation.operate.dashboards import local as local_dashboards  # noqa: PLC0415 slow
-
     made = local_dashboards.make(
         stack, on, parties=tuple(party or ()), source=source, folder=out, as_json=as_json
     )
@@ -57,28 +64,21 @@ def publish(
     on: Where = On.EMULATOR,
 ) -> None:
     """Publish each audience's dashboard into its own Power BI workspace, as the stack's file says."""
-    from automation.operate.dashboards import publish as powerbi  # noqa: PLC0415 slow
-    from automation.stacks.target import ROOT, open_target  # noqa: PLC0415 slow
-    from automation.ui.outcome import RefusedError  # noqa: PLC0415
-    from federation.stack_file import load_stack  # noqa: PLC0415
-
     if on is not On.AZURE:
         raise QuestionError(
             "Power BI has no emulator: publish with --on azure. The same pages, here: ./fed dashboards --open"
         )
-    settings = load_stack(ROOT, stack)
+    settings = stack_file.load_stack(targets.ROOT, stack)
     if not powerbi.publications(settings, ""):
         print(f"{stack} publishes no dashboard: nobody in its file has one (docs/dashboards.md).")
         return
-    deployed = open_target(stack, on).existing_stack()
+    deployed = targets.open_target(stack, on).existing_stack()
     outputs = deployed.outputs() if deployed else {}
     if "centre" not in outputs:
         raise RefusedError(
             f"{stack} is not deployed: there are no tables to read. To deploy it: ./fed up {stack} --on azure"
         )
-    from azure.identity import DefaultAzureCredential  # noqa: PLC0415 slow
-
-    credential = DefaultAzureCredential()
+    credential = identity.DefaultAzureCredential()
     for publication in powerbi.publications(settings, outputs["centre"].value["storageUrl"]):
         powerbi.publish(publication, stack, credential)
         after = (

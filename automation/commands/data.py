@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
-from automation.ui.outcome import Code
+from automation.ui.outcome import Code, RefusedError
+
+with lazily():
+    from automation.operate import data, emulated
+    from automation.stacks import deploy
+    from automation.stacks import target as targets
+    from automation.ui import console
 
 if TYPE_CHECKING:
     from emulator.fabric.control import Fabric
@@ -23,9 +30,6 @@ InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="de
 @app.command()
 def check(file: File, as_json: Json = False) -> None:
     """Check a file as the hospital's VM does after an upload; needs no deployment. Exit code 1: refused."""
-    from automation.operate import data  # noqa: PLC0415
-    from automation.ui import console  # noqa: PLC0415 slow
-
     checked = data.check(file)
     if as_json:
         console.show_json(
@@ -39,8 +43,6 @@ def check(file: File, as_json: Json = False) -> None:
 @app.command()
 def put(file: File, party: Party, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
     """Check a file and upload it into a hospital's container `data`, as the hospital itself would."""
-    from automation.operate import data  # noqa: PLC0415 slow
-
     checked, changed = data.put(*_open(stack, on, party), file)
     typer.echo(_words(file, checked))
     typer.echo(f"{'uploaded for' if changed else 'already there, unchanged, at'} {party}")
@@ -51,9 +53,6 @@ def list_data(
     party: Party, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False
 ) -> None:
     """List what a hospital's container `data` holds, with checksums (MD5)."""
-    from automation.operate import data  # noqa: PLC0415
-    from automation.ui import console  # noqa: PLC0415 slow
-
     found = data.listing(*_open(stack, on, party))
     if as_json:
         console.show_json(found)
@@ -65,19 +64,13 @@ def list_data(
 
 
 def _open(stack: str, on: On, party: str) -> "tuple[Fabric, str]":
-    from automation.operate import data  # noqa: PLC0415
-    from automation.operate.emulated import running_fabric  # noqa: PLC0415
-    from automation.stacks import deploy  # noqa: PLC0415 slow
-    from automation.stacks.target import open_target  # noqa: PLC0415
-    from automation.ui.outcome import RefusedError  # noqa: PLC0415
-
     if on is On.AZURE:
         raise RefusedError(
             f"on Azure only {party} itself can reach its account, which has no public front\n"
             "Fix: the hospital uploads from its own network, see docs/hospital.md"
         )
-    target = open_target(stack, on)
-    return running_fabric(target), data.container_of(deploy.outputs(target), party)
+    target = targets.open_target(stack, on)
+    return emulated.running_fabric(target), data.container_of(deploy.outputs(target), party)
 
 
 def _words(file: Path, checked: "Checked") -> str:

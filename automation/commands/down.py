@@ -4,7 +4,12 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import On, Stack, StackOption, Where, Yes, stack_name
+
+with lazily():
+    from automation.stacks import take_down
+    from automation.stacks import target as targets
 
 PANEL = "Deploy"
 
@@ -31,10 +36,7 @@ def command(  # noqa: PLR0917 typer reads the order
     `fed up` on the emulator are no hospital's. The last stack on the emulator takes the emulator with it:
     nothing of it stays on this machine.
     """
-    from automation.stacks import take_down  # noqa: PLC0415 slow
-    from automation.stacks.target import open_target  # noqa: PLC0415
-
     name = stack_name(stack, stack_option)
     take_down.down(
-        open_target(name, on, check=False), yes=yes, confirm=confirm, delete_data=delete_data or ()
+        targets.open_target(name, on, check=False), yes=yes, confirmed=confirm, delete_data=delete_data or ()
     )

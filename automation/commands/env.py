@@ -4,6 +4,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
+
+with lazily():
+    from automation.stacks import shell
+
 PANEL = "Work"
 
 
@@ -15,6 +20,4 @@ def command(
     Afterwards `pulumi preview|up|refresh|destroy -s dev|mvp|prod` work there. eval "$(./fed env --unset)"
     turns the shell back.
     """
-    from automation.stacks import shell  # noqa: PLC0415 slow
-
     print("\n".join(shell.unset_lines() if unset else shell.export_lines()))

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where, Yes
+
+with lazily():
+    from automation.hospitals import membership as hospital
+    from automation.operate import machines
+    from automation.stacks import deploy
+    from automation.stacks import target as targets
+    from automation.ui import console
 
 PANEL = "Deliver"
 app = typer.Typer(help="Let a hospital join or leave a federation.", no_args_is_help=True)
@@ -40,8 +48,6 @@ def add(
 
     One that has left comes back with the data that it kept.
     """
-    from automation.hospitals import membership as hospital  # noqa: PLC0415 slow
-
     hospital.add(
         stack,
         on,
@@ -51,7 +57,6 @@ def add(
         location=location,
         machines=machines,
         yes=yes,
-        say=_say,
     )
 
 
@@ -74,9 +79,7 @@ def remove(
 
     Its network, machine and rights go, here and at the centre; its data stay, with nothing that reaches them.
     """
-    from automation.hospitals import membership as hospital  # noqa: PLC0415 slow
-
-    hospital.remove(stack, on, name, delete_data=delete_data, wait_seconds=wait, yes=yes, say=_say)
+    hospital.remove(stack, on, name, delete_data=delete_data, wait_seconds=wait, yes=yes)
 
 
 @app.command()
@@ -85,33 +88,18 @@ def approve(name: Name, *, stack: InStack = DEFAULT_STACK, on: Where = On.EMULAT
 
     What waits, since when, and what happens when nobody approves, is in `fed status`.
     """
-    from automation.hospitals import membership  # noqa: PLC0415 slow
-    from automation.operate.machines import Centre  # noqa: PLC0415
-    from automation.stacks import deploy  # noqa: PLC0415
-    from automation.stacks.target import open_target  # noqa: PLC0415
-
-    target = open_target(stack, on, check=False)
-    membership.approve(Centre.of(target.arm(), deploy.outputs(target)), name, say=_say)
+    target = targets.open_target(stack, on, check=False)
+    hospital.approve(machines.Centre.of(target.arm(), deploy.outputs(target)), name)
 
 
 @app.command("list")
 def list_hospitals(stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False) -> None:
     """Show the hospitals of a stack: members, not deployed yet, leaving, or left."""
-    from rich.table import Table  # noqa: PLC0415 slow
-
-    from automation.hospitals import membership as hospital  # noqa: PLC0415
-    from automation.stacks.target import open_target  # noqa: PLC0415
-    from automation.ui import console as output  # noqa: PLC0415
-
-    rows = hospital.list_hospitals(open_target(stack, on))
+    rows = hospital.list_hospitals(targets.open_target(stack, on))
     if as_json:
-        output.show_json(rows)
+        console.show_json(rows)
         return
-    table = Table(*hospital.COLUMNS, box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = console.table(*hospital.COLUMNS)
     for row in rows:
         table.add_row(*(row[column] for column in hospital.COLUMNS))
-    output.show(table)
-
-
-def _say(text: str) -> None:
-    typer.echo(f"fed: {text}", err=True)
+    console.show(table)

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Where
+from automation.ui.outcome import QuestionError
+
+with lazily():
+    from automation.delivery import images as digests_of
+    from automation.delivery import pins, promotion, real_engine
+    from automation.stacks import arm
+    from automation.stacks import target as targets
+    from automation.ui import console
 
 PANEL = "Deliver"
 app = typer.Typer(help="List, build, try and promote images, by digest.", invoke_without_command=True)
@@ -44,26 +53,16 @@ def try_images(
     if engine is None:
         print(context.get_help())
         return
-    from rich.table import Table  # noqa: PLC0415
-
-    from automation.delivery import real_engine  # noqa: PLC0415
-    from automation.ui.console import show  # noqa: PLC0415
-
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("container", "image", "size", "result"):
-        table.add_column(heading, overflow="fold")
+    table = console.table("container", "image", "size", "result")
     for tried in real_engine.run(role.value):
         table.add_row(tried.name, f"local/{tried.name}", f"{tried.size / 1e6:.0f} MB", tried.result)
-    show(table)
+    console.show(table)
 
 
 @app.command("list")
 def list_images(stack: Stack, on: Where = On.EMULATOR, as_json: Json = False) -> None:
     """Show which images a stack runs: built by its last deployment, or pinned in its file."""
-    from automation.delivery import promotion  # noqa: PLC0415
-    from automation.stacks.target import open_target  # noqa: PLC0415
-
-    target = open_target(stack, on)
+    target = targets.open_target(stack, on)
     known = target.existing_stack()
     exported = known.export_stack().deployment if known else None
     found = promotion.images_of(stack, target.arm(), exported or {})
@@ -96,11 +95,6 @@ def promote(
 
     Say which: --images FILE, --from STACK, or --pinned. What is already there is not imported again.
     """
-    from automation.delivery import images as digests_of  # noqa: PLC0415
-    from automation.delivery import pins, promotion  # noqa: PLC0415
-    from automation.stacks.where import resource_manager  # noqa: PLC0415
-    from automation.ui.outcome import QuestionError  # noqa: PLC0415
-
     if sum((images is not None, before is not None, pinned)) != 1:
         raise QuestionError("say which digests: one of --images FILE, --from STACK and --pinned")
     if pinned and pin_only:
@@ -116,7 +110,7 @@ def promote(
         digests = pins.pinned(str(before))
     file = None if pinned else promotion.pin(stack, digests)
     if not pin_only:
-        promotion.bring(stack, digests, on, resource_manager(on), print)
+        promotion.bring(stack, digests, on, arm.resource_manager(on))
     if file is not None:
         file.save()
         print(f"Pinned in {file.path.name}: commit it on a branch feature-<what>.")
@@ -125,12 +119,8 @@ def promote(
 @app.command()
 def release(images: Listed, on: Where = On.AZURE) -> None:
     """Keep images in the registry of released images, from which mvp and prod import."""
-    from automation.delivery import images as digests_of  # noqa: PLC0415
-    from automation.delivery import promotion  # noqa: PLC0415
-    from automation.stacks.where import resource_manager  # noqa: PLC0415
-
     found = digests_of.read(images)
-    promotion.copy(found.images, found.registry, promotion.released(), resource_manager(on), print)
+    promotion.copy(found.images, found.registry, promotion.released(), arm.resource_manager(on))
 
 
 @app.command()
@@ -139,15 +129,10 @@ def save(
     into: Annotated[Path, typer.Option("--into", help="The folder for one .tar an image.")],
 ) -> None:
     """Pull images by digest into files, for a scanner that must hold no credential."""
-    from automation.delivery import images as digests_of  # noqa: PLC0415
-    from automation.delivery import promotion  # noqa: PLC0415
-
     promotion.save(digests_of.read(images), into)
 
 
 @app.command()
 def build(name: Annotated[str, typer.Argument(metavar="NAME", help="fl-server, fl-client, ...")]) -> None:
     """Build one image of this working tree with Docker, as local/NAME."""
-    from automation.delivery import promotion  # noqa: PLC0415
-
     promotion.build(name)

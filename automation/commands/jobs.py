@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
+
+with lazily():
+    from automation.operate import session
 
 PANEL = "Work"
 
@@ -22,8 +26,6 @@ def listing(
 ) -> None:
     """List all jobs, newest first."""
     if context.invoked_subcommand is None:
-        from automation.operate import session  # noqa: PLC0415 slow
-
         session.jobs(stack, on, as_json=as_json)
 
 
@@ -34,6 +36,4 @@ def abort(
     on: Where = On.EMULATOR,
 ) -> None:
     """Stop a job that is queued or running."""
-    from automation.operate import session  # noqa: PLC0415 slow
-
     session.abort(stack, on, job_id)

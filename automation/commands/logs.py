@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, On, Where
+
+with lazily():
+    from automation.operate import logs
 
 PANEL = "Look"
 
@@ -19,6 +23,4 @@ def command(
     on: Where = On.EMULATOR,
 ) -> None:
     """Show a container's log: all of it on the emulator, its end on Azure (a run command carries 4 KB)."""
-    from automation.operate import logs  # noqa: PLC0415 slow
-
     logs.show(stack, on, party, container, follow=follow)

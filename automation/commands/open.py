@@ -5,7 +5,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, On, Where
+
+with lazily():
+    from automation.operate import enter
 
 PANEL = "Look"
 
@@ -27,6 +31,4 @@ def command(
     Azure has no counterpart: there nobody opens a connection to a VM. Models and metrics are in the centre's
     storage account as well (docs/jobs.md).
     """
-    from automation.operate import enter  # noqa: PLC0415 slow
-
     enter.open_page(stack, on, page, port)

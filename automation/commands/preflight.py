@@ -1,7 +1,21 @@
 """`fed preflight`: what each subscription lacks before the first deployment."""
 
+import dataclasses
+import json
+
+import typer
+
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
 from automation.ui.outcome import Code
+
+with lazily():
+    from automation.delivery import placeholders
+    from automation.hospitals import preflight
+    from automation.stacks import arm
+    from emulator import paths
+    from emulator.arm import tokens
+    from federation import parties, stack_file
 
 PANEL = "Deliver"
 
@@ -14,29 +28,16 @@ def command(
     Resource providers, features, sizes and quotas, your permissions, Network Watcher. Nothing is changed.
     Exit code 1 when something is missing.
     """
-    import dataclasses  # noqa: PLC0415
-    import json  # noqa: PLC0415
-
-    import typer  # noqa: PLC0415
-
-    from automation.delivery import placeholders  # noqa: PLC0415
-    from automation.hospitals import preflight  # noqa: PLC0415
-    from automation.stacks.where import resource_manager  # noqa: PLC0415
-    from emulator import paths  # noqa: PLC0415
-    from emulator.arm.tokens import TENANT_ID  # noqa: PLC0415
-    from federation.parties import federation  # noqa: PLC0415
-    from federation.stack_file import load_stack  # noqa: PLC0415
-
     name = stack_name(stack, stack_option)
-    settings = load_stack(paths.REPOSITORY, name)
+    settings = stack_file.load_stack(paths.REPOSITORY, name)
     if on is On.EMULATOR:  # its one tenant stands for whichever the file names
-        settings = settings.model_copy(update={"tenant_id": TENANT_ID})
+        settings = settings.model_copy(update={"tenant_id": tokens.TENANT_ID})
     else:
         placeholders.refuse(paths.REPOSITORY, f"Pulumi.{name}.yaml")
-    whole = federation(settings)
-    arm = resource_manager(on)
+    whole = parties.federation(settings)
+    asked = arm.resource_manager(on)
     found = [
-        one for party in whole.parties for one in preflight.missing(whole, party, preflight.ask(arm, party))
+        one for party in whole.parties for one in preflight.missing(whole, party, preflight.ask(asked, party))
     ]
     if as_json:
         print(json.dumps([dataclasses.asdict(one) for one in found], indent=2))

@@ -4,8 +4,14 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
 from automation.ui.outcome import Code
+
+with lazily():
+    from automation.stacks import deploy
+    from automation.stacks import plan as plans
+    from automation.stacks import target as targets
 
 PANEL = "Deploy"
 
@@ -20,10 +26,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show what `fed up` would change, party by party; nothing is changed."""
-    from automation.stacks import deploy, show_plan  # noqa: PLC0415 slow
-    from automation.stacks.target import open_target  # noqa: PLC0415
-
-    plan = deploy.preview(open_target(stack_name(stack, stack_option), on))
-    show_plan.show(plan, as_json=as_json)
+    plan = deploy.preview(targets.open_target(stack_name(stack, stack_option), on))
+    plans.show(plan, as_json=as_json)
     if expect_no_changes and plan.changes:
         raise typer.Exit(Code.NO)

@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, On, Where
+
+with lazily():
+    from automation.operate import enter
 
 PANEL = "Look"
 
@@ -25,6 +29,4 @@ def command(
     Azure has no counterpart: there nobody opens a connection to a VM, and a command goes through its run
     command, which is recorded.
     """
-    from automation.operate import enter  # noqa: PLC0415 slow
-
     enter.shell(stack, on, party, container, script)

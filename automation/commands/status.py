@@ -4,7 +4,13 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
+
+with lazily():
+    from automation.operate import status
+    from automation.stacks import deploy
+    from automation.stacks import target as targets
 
 PANEL = "Look"
 
@@ -23,9 +29,5 @@ def command(
 
     Of each party: subscription, network, VM, storage, peering; containers, enrolment, last report.
     """
-    from automation.operate import show_status  # noqa: PLC0415 slow
-    from automation.stacks import deploy  # noqa: PLC0415 slow
-    from automation.stacks.target import open_target  # noqa: PLC0415
-
-    target = open_target(stack_name(stack, stack_option), on, check=False)
-    show_status.show(target, deploy.outputs(target), health=health, as_json=as_json)
+    target = targets.open_target(stack_name(stack, stack_option), on, check=False)
+    status.show(target, deploy.outputs(target), health=health, as_json=as_json)

@@ -5,7 +5,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.outcome import Code
+
+with lazily():
+    from automation.machine import suite
 
 PANEL = "This machine"
 
@@ -26,7 +30,5 @@ def command(
 
     `long` runs the campaigns that take minutes each; with a part or a test file, those found there.
     """
-    from automation.machine import suite  # noqa: PLC0415 slow
-
     at_once = workers if workers is not None else min((os.cpu_count() or 1) + 1, suite.MOST_WORKERS)
     raise typer.Exit(Code.DONE if suite.run(parts or [], at_once, keyword) else Code.NO)

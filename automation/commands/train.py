@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
+
+with lazily():
+    from automation.operate import session
 
 PANEL = "Work"
 
@@ -33,8 +37,6 @@ def command(  # noqa: PLR0917 typer reads the order
     What the job needs from another job (the statistics, for `heart`) is run first; the job itself is
     submitted by this command when that has ended, so stopping it before leaves the job unsubmitted.
     """
-    from automation.operate import session  # noqa: PLC0415 slow
-
     session.train(
         stack_name(stack, stack_option),
         on,

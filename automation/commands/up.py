@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Stack, StackOption, Where, Yes, stack_name
+
+with lazily():
+    from automation.machine import system
+    from automation.operate import emulated, status
+    from automation.stacks import deploy
+    from automation.stacks import target as targets
 
 PANEL = "Deploy"
 
@@ -28,15 +35,10 @@ def command(  # noqa: PLR0917 typer reads the order
 
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
-    from automation.machine import system  # noqa: PLC0415 slow
-    from automation.operate import emulated, show_status  # noqa: PLC0415
-    from automation.stacks import deploy  # noqa: PLC0415
-    from automation.stacks.target import open_target  # noqa: PLC0415
-
-    target = open_target(stack_name(stack, stack_option), on)
+    target = targets.open_target(stack_name(stack, stack_option), on)
     outputs = deploy.up(target, ask=on is On.AZURE and not yes)
     if machines:
         if target.emulator and system.can_install():
             system.require_packages()
         emulated.bring_up(target, outputs)
-    show_status.show(target, outputs, health=machines, as_json=as_json)
+    status.show(target, outputs, health=machines, as_json=as_json)

@@ -6,8 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
+from automation.ui.lazily import lazily
 from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
 from automation.ui.outcome import Code, QuestionError, RefusedError
+
+with lazily():
+    from automation.stacks import target as targets
+    from automation.ui import console
+    from automation.verify import run, sources
+    from automation.verify.facts import resources
+    from automation.verify.report import document, html, terminal
+    from automation.verify.report import picture as pictures
+    from federation import parties, stack_file
 
 PANEL = "Look"
 
@@ -41,12 +51,6 @@ def command(  # noqa: PLR0917 typer makes options of them
     as_json: Json = False,
 ) -> None:
     """Compare what is deployed with what the settings intend: ports, data, names; a difference exits 1."""
-    from automation.ui.console import show, show_json  # noqa: PLC0415 slow
-    from automation.verify.report.document import document  # noqa: PLC0415
-    from automation.verify.report.html import report as written  # noqa: PLC0415
-    from automation.verify.report.picture import picture as drawn  # noqa: PLC0415
-    from automation.verify.report.terminal import tables  # noqa: PLC0415
-
     if packets and on is On.AZURE:
         raise QuestionError("packets can be opened on the emulator only: on Azure use --inside, or neither")
     emulated = on is On.EMULATOR
@@ -58,38 +62,36 @@ def command(  # noqa: PLR0917 typer makes options of them
         packets=emulated if packets is None else packets,
         inside=emulated if inside is None else inside,
     )
-    for file, text in ((report, written), (picture, lambda found: drawn(found.shown))):
+    for file, text in ((report, html.report), (picture, lambda found: pictures.picture(found.shown))):
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text(outcome), encoding="utf-8")
     if as_json:
-        show_json(document(outcome))
+        console.show_json(document.document(outcome))
     else:
-        show(tables(outcome))
+        console.show(terminal.tables(outcome))
     if not outcome.holds:
         raise typer.Exit(Code.NO)
 
 
 def _outcome(name: str, on: On, state: Path | None, *, live: bool, packets: bool, inside: bool) -> Any:
-    from automation.stacks.target import ROOT, open_target  # noqa: PLC0415 slow
-    from automation.verify.facts.resources import VerifyError  # noqa: PLC0415
-    from automation.verify.run import Sources, run  # noqa: PLC0415
-    from automation.verify.sources import sources  # noqa: PLC0415
-    from federation.parties import federation  # noqa: PLC0415
-    from federation.stack_file import load_stack  # noqa: PLC0415
-
     try:
         if state is not None:
-            return run(name, _read(state), federation(load_stack(ROOT, name)), Sources())
-        target = open_target(name, on)
+            return run.run(
+                name,
+                _read(state),
+                parties.federation(stack_file.load_stack(targets.ROOT, name)),
+                run.Sources(),
+            )
+        target = targets.open_target(name, on)
         if target.settings is None:
             raise QuestionError(f"there is no stack file for {name}: nothing says what is intended")
         deployed = target.existing_stack()
         export = deployed.export_stack() if deployed else None
         document = {"deployment": export.deployment if export else None}
-        where = sources(target, live=live, packets=packets, inside=inside)
-        return run(name, document, federation(target.settings), where)
-    except VerifyError as unanswered:
+        where = sources.sources(target, live=live, packets=packets, inside=inside)
+        return run.run(name, document, parties.federation(target.settings), where)
+    except resources.VerifyError as unanswered:
         raise RefusedError(str(unanswered)) from unanswered
 
 

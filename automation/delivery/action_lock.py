@@ -4,7 +4,6 @@ knows them.
 
 import json
 import re
-from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,7 +35,7 @@ class Lock(BaseModel):
     actions: dict[str, Pin]
 
 
-def check(*, update: bool, say: Callable[[str], None]) -> None:
+def check(*, update: bool) -> None:
     """Ask GitHub for each pin; with `update`, first take the pins from the workflows and write them when
     all are right.
 
@@ -56,7 +55,7 @@ def check(*, update: bool, say: Callable[[str], None]) -> None:
     for action, pin in locked.items():
         repository = "/".join(action.split("/")[:2])
         commit = github.commit_of(repository, pin.version)
-        say(f"{action} {pin.version}: {'as locked' if commit == pin.sha else commit}")
+        print(f"{action} {pin.version}: {'as locked' if commit == pin.sha else commit}")
         if commit != pin.sha:
             wrong.append(f"{action}: {pin.version} is {commit}, the lock says {pin.sha}")
     if wrong:

@@ -25,13 +25,14 @@ from pulumi.automation import (
 from automation.delivery import placeholders
 from automation.delivery.github import GitHub
 from automation.delivery.github_setup import commands
-from automation.stacks import operation, show_plan
-from automation.stacks.arm import Arm
+from automation.stacks import operation
+from automation.stacks import plan as plans
+from automation.stacks.arm import Arm, resource_manager
 from automation.stacks.engine import Engine
 from automation.stacks.plan import Plan, read
 from automation.stacks.recovery import holders
 from automation.stacks.target import Target, azure_environment, emulator_environment
-from automation.stacks.where import resource_manager
+from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError
 from emulator import paths
@@ -45,10 +46,8 @@ STACK = "delivery"
 PATIENCE_SECONDS = 900.0
 PAUSE_SECONDS = 15.0
 
-Say = Callable[[str], None]
 
-
-def bootstrap(on: On, *, yes: bool, say: Say) -> None:
+def bootstrap(on: On, *, yes: bool) -> None:
     """Show what is missing, and with `yes` make it and say what is left to do on GitHub.
 
     Raises:
@@ -66,22 +65,22 @@ def bootstrap(on: On, *, yes: bool, say: Say) -> None:
     target = _target(on, settings.backend_url("infra") if moved else f"file://{here}")
     holders.recover(target, _stack(target))
     plan = _preview(target)
-    show_plan.show(plan, as_json=False)
+    plans.show(plan, as_json=False)
     if not yes:
         say("nothing was made; --yes makes it")
         return
     outputs = _up(target)
     if on is On.AZURE:
         if not moved:
-            _move_state(target, settings, say)
+            _move_state(target, settings)
             shutil.rmtree(here)
-        _make_stacks(settings, say)
+        _make_stacks(settings)
     say("now let GitHub in (docs/production.md, step 6):")
     for command in commands(settings, outputs["clientIds"]):
         print(command)
 
 
-def subject_prefix(say: Say) -> None:
+def subject_prefix() -> None:
     """Print what the subjects of the repository's tokens begin with, and whether the settings say so."""
     found, said = GitHub.from_environment().subject_prefix(), delivery_settings.read(ROOT).subject_prefix
     print(found)
@@ -125,7 +124,7 @@ def _preview(target: Target) -> Plan:
         return stack.preview(refresh=True, on_event=on_event, json=True, color="never")
 
     result, record = operation.run(target, "previewing who may deploy", run)
-    return read(target.name, target.on.value, json.loads(result.stdout), unchanged=record.unchanged())
+    return read(target.name, target.on, json.loads(result.stdout), unchanged=record.unchanged())
 
 
 def _up(target: Target) -> Mapping[str, Any]:
@@ -155,18 +154,18 @@ def _account_exists(settings: DeliverySettings, arm: Arm) -> bool:
     return not answer.is_error
 
 
-def _move_state(target: Target, settings: DeliverySettings, say: Say) -> None:
+def _move_state(target: Target, settings: DeliverySettings) -> None:
     """Copy the state of this run into the account that it made; the copy here stays until that is done."""
     exported = _stack(target).export_stack()
     url = settings.backend_url("infra")
     environment = {**target.environment, "PULUMI_BACKEND_URL": url}
     workspace = _workspace(ROOT / "infra", target.engine, environment)
-    moved = _patiently(partial(Stack.create_or_select, STACK, workspace), say)
+    moved = _patiently(partial(Stack.create_or_select, STACK, workspace))
     moved.import_stack(exported)
     say(f"the state of this run is in {url}")
 
 
-def _make_stacks(settings: DeliverySettings, say: Say) -> None:
+def _make_stacks(settings: DeliverySettings) -> None:
     """Make each environment's stack, so that the identity that may only read can preview its first
     deployment.
     """
@@ -175,11 +174,11 @@ def _make_stacks(settings: DeliverySettings, say: Say) -> None:
         url = settings.backend_url(environment)
         variables = azure_environment(engine) | {"PULUMI_BACKEND_URL": url}
         workspace = _workspace(ROOT, engine, variables)
-        _patiently(partial(Stack.create_or_select, environment, workspace), say)
+        _patiently(partial(Stack.create_or_select, environment, workspace))
         say(f"the state of {environment} is in {url}")
 
 
-def _patiently(attempt: Callable[[], Stack], say: Say) -> Stack:
+def _patiently(attempt: Callable[[], Stack]) -> Stack:
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -28,7 +28,7 @@ def plan(name: str, on: On, out: Path, *, drift: bool) -> Plan:
         target = open_target(name, on)
         found = _refreshed(target) if drift else deploy.preview(target)
     except (FedError, SettingsError) as error:
-        _keep_failure(Plan(stack=name, target=on.value, errors=(str(error),)), out, error)
+        _keep_failure(Plan(stack=name, target=on, errors=(str(error),)), out, error)
         raise
     keep_plan(found, out)
     return found
@@ -95,4 +95,4 @@ def _refreshed(target: Target) -> Plan:
         return stack.preview(on_event=on_event, json=True, refresh=True, color="never")
 
     result, record = operation.run(target, f"comparing {target.name} with what is there", run)
-    return read(target.name, target.on.value, json.loads(result.stdout), unchanged=record.unchanged())
+    return read(target.name, target.on, json.loads(result.stdout), unchanged=record.unchanged())

@@ -1,7 +1,7 @@
 """Brings the images of one stack to the next: which digests, from which registry, into which."""
 
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from automation.delivery.pins import BEFORE, pinned, require_tried
 from automation.delivery.steps import git_commit
 from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Arm
+from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError
 from components.boot import IMAGES
@@ -82,7 +83,7 @@ def pin(stack: str, digests: Mapping[str, str]) -> StackFile:
     return file
 
 
-def bring(stack: str, digests: Mapping[str, str], on: On, arm: Arm, say: Callable[[str], None]) -> None:
+def bring(stack: str, digests: Mapping[str, str], on: On, arm: Arm) -> None:
     """Import `digests` into the registry of `stack`, as far as they are not there.
 
     Raises:
@@ -95,10 +96,10 @@ def bring(stack: str, digests: Mapping[str, str], on: On, arm: Arm, say: Callabl
         say(f"{stack} has no registry yet: nothing to import before its first deployment.")
         return
     source = source_registry(stack, on, arm)
-    copy(digests, source, target[0], arm, say)
+    copy(digests, source, target[0], arm)
 
 
-def copy(digests: Mapping[str, str], source: str, target: str, arm: Arm, say: Callable[[str], None]) -> None:
+def copy(digests: Mapping[str, str], source: str, target: str, arm: Arm) -> None:
     """Import images by digest from one registry (ARM id) into another."""
     for name, digest in sorted(digests.items()):
         new = import_image(arm, source, target, name, digest)

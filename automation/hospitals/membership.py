@@ -15,17 +15,17 @@ from automation.hospitals.address_space import next_free
 from automation.hospitals.stack_file import StackFile
 from automation.operate import emulated
 from automation.operate.machines import Centre
-from automation.stacks import deploy, show_plan
+from automation.stacks import deploy
+from automation.stacks import plan as plans
 from automation.stacks.plan import Plan
 from automation.stacks.target import Target, open_target
+from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
 from federation.parties import CENTRE
 from federation.stack_file import stack_file
 from federation.values import Cidr, Guid, HospitalName, Region
-
-Say = Callable[[str], None]
 
 POLL_SECONDS = 5.0
 #: Azure's word for a VM whose agent does not answer; the emulator's where no VM runs.
@@ -43,7 +43,6 @@ def add(
     location: str | None,
     machines: bool,
     yes: bool,
-    say: Say,
 ) -> None:
     """Enter a hospital, or take one back that has left, and show what that changes; with `yes` deploy it.
 
@@ -70,9 +69,9 @@ def add(
             "addressSpace": address_space or str(next_free(file.settings())),
         }
         file.add_hospital(name, {**entry, **({"location": location} if location else {})})
-    with _edited(file, say):
+    with _edited(file):
         target = open_target(stack, on)
-        plan = _show(target, name, say)
+        plan = _show(target, name)
     if not yes:
         say(f"Nothing was deployed. Commit {file.path.name} on a branch feature-{name}, or add --yes.")
         return
@@ -90,7 +89,6 @@ def remove(
     delete_data: str | None,
     wait_seconds: float,
     yes: bool,
-    say: Say,
 ) -> None:
     """Let a hospital leave and show what that changes; with `yes` revoke its certificate, then deploy.
 
@@ -117,16 +115,16 @@ def remove(
         file.remove_hospital(name)
     else:
         file.set_of_hospital(name, "retired", _next_retirement(file, name, member=member))
-    with _edited(file, say):
+    with _edited(file):
         if delete_data and yes:
             _unprotect(target, name)
-        plan = _show(target, name, say)
+        plan = _show(target, name)
     if not yes:
         say(f"Nothing was deployed. Commit {file.path.name} on a branch feature-{name}-leaves, or add --yes.")
         return
     _require_only(plan, name)
     if member:
-        drain(target, name, wait_seconds=wait_seconds, say=say)
+        drain(target, name, wait_seconds=wait_seconds)
     deploy.up(target, ask=False)
     hospital = file.settings().hospitals.get(name)
     if hospital and hospital.retired == "leaving":
@@ -135,7 +133,7 @@ def remove(
         deploy.up(open_target(stack, on), ask=False)
 
 
-def drain(target: Target, name: str, *, wait_seconds: float, say: Say) -> None:
+def drain(target: Target, name: str, *, wait_seconds: float) -> None:
     """Let the round under way end, then have the centre revoke the hospital's certificate.
 
     Raises:
@@ -144,7 +142,7 @@ def drain(target: Target, name: str, *, wait_seconds: float, say: Say) -> None:
     """
     centre = Centre.of(target.arm(), deploy.outputs(target))
     try:
-        _await_round(lambda: centre.ask("status"), wait_seconds, say)
+        _await_round(lambda: centre.ask("status"), wait_seconds)
         centre.ask("revoke", name, "--reason", "the hospital leaves the federation")
     except RefusedError:
         raise
@@ -156,7 +154,7 @@ def drain(target: Target, name: str, *, wait_seconds: float, say: Say) -> None:
     say(f"{name} is revoked: its certificate opens nothing any more.")
 
 
-def approve(centre: Centre, name: str, *, say: Say) -> None:
+def approve(centre: Centre, name: str) -> None:
     """Give the centre a person's yes to what a hospital asked for.
 
     Raises:
@@ -256,7 +254,7 @@ def _go_on_with(
 
 
 @contextmanager
-def _edited(file: StackFile, say: Say) -> Iterator[None]:
+def _edited(file: StackFile) -> Iterator[None]:
     """Write the file; put it back when the plan cannot be made."""
     before = file.saved
     file.save()
@@ -273,9 +271,9 @@ def _edited(file: StackFile, say: Say) -> Iterator[None]:
         raise
 
 
-def _show(target: Target, name: str, say: Say) -> Plan:
+def _show(target: Target, name: str) -> Plan:
     plan = deploy.preview(target)
-    show_plan.show(plan, as_json=False)
+    plans.show(plan, as_json=False)
     if others := strangers(plan, name):
         say(f"This also touches {', '.join(others)}: what their settings say is not deployed yet.")
     return plan
@@ -295,7 +293,7 @@ def _require_only(plan: Plan, name: str) -> None:
         )
 
 
-def _await_round(status: Callable[[], Mapping[str, Any]], seconds: float, say: Say) -> None:
+def _await_round(status: Callable[[], Mapping[str, Any]], seconds: float) -> None:
     until = time.monotonic() + seconds
     began: tuple[Any, Any] | None = None
     while True:

@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from automation.operate import data
 from automation.operate.machines import Centre
 from automation.stacks.target import Target
+from automation.ui.console import say, stderr
 from automation.ui.outcome import FedError, RefusedError
 from emulator.control import Emulator
 from emulator.fabric.control import Fabric
@@ -20,8 +20,6 @@ from federation.parties import CENTRE
 READY_SECONDS = 600.0
 """The first time, the images' Python environments are made; afterwards a few seconds are enough."""
 _POLL_SECONDS = 0.5
-
-stderr = Console(stderr=True, highlight=False)
 
 
 def bring_up(target: Target, outputs: Mapping[str, Any]) -> None:
@@ -35,16 +33,14 @@ def bring_up(target: Target, outputs: Mapping[str, Any]) -> None:
     try:
         fabric = Fabric.ensure(target.emulator)
     except FabricError as impossible:
-        stderr.print(
-            f"fed: {target.name} is deployed, but its networks and VMs do not run here: {impossible}\n"
-            "fed: everything but training and packets works without them; ./fed doctor says what is missing."
-        )
+        say(f"{target.name} is deployed, but its networks and VMs do not run here: {impossible}")
+        say("everything but training and packets works without them; ./fed doctor says what is missing.")
         return
     with stderr.status("starting networks, storage and machines"):
         fabric.wait_ready(_revision(target.emulator), READY_SECONDS)
     if missing := missing_images(target, fabric, outputs):
-        stderr.print(
-            f"fed: {target.name} runs images that are promoted, not built; its VMs wait for "
+        say(
+            f"{target.name} runs images that are promoted, not built; its VMs wait for "
             f"{', '.join(missing)} (./fed images promote {target.name} ..., then ./fed up {target.name})."
         )
         return
@@ -73,21 +69,21 @@ def _enrol(target: Target, fabric: Fabric, outputs: Mapping[str, Any]) -> None:
     began = time.monotonic()
     seeded = data.seed(fabric, outputs)
     if seeded.uploaded:
-        stderr.print(f"fed: demonstration data uploaded for {', '.join(seeded.uploaded)}")
+        say(f"demonstration data uploaded for {', '.join(seeded.uploaded)}")
     if seeded.own:
-        stderr.print(f"fed: {', '.join(seeded.own)}: data of their own are there and were not touched")
+        say(f"{', '.join(seeded.own)}: data of their own are there and were not touched")
     without = dict.fromkeys(seeded.empty, "its container `data` is empty")
     without |= _wait_until_registered(
         Centre.of(target.arm(), outputs), set(outputs["hospitals"]) - without.keys(), set(seeded.own)
     )
     for name, why in without.items():
-        stderr.print(
-            f"fed: {name} takes no part in training: {escape(why)}\n"
+        say(
+            f"{name} takes no part in training: {why}\n"
             f"     Fix: ./fed data put --party {name} FILE --stack {target.name}"
         )
     if len(without) < len(outputs["hospitals"]):
         which = "every other hospital" if without else "every hospital"
-        stderr.print(f"fed: {which} is registered, {time.monotonic() - began:.0f} s after its upload")
+        say(f"{which} is registered, {time.monotonic() - began:.0f} s after its upload")
 
 
 def _wait_until_registered(centre: Centre, hospitals: set[str], own_data: set[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from automation.operate import machines
 from automation.operate.emulated import running_fabric
 from automation.stacks import deploy
 from automation.stacks.target import Target, open_target
-from automation.ui.console import stderr
+from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError
 from federation.parties import CENTRE
@@ -40,7 +40,7 @@ def open_page(stack: str, on: On, page: str, port: int) -> None:
     try:
         with fabric.forward(machine, PORTS[page], port) as local:
             address = f"http://127.0.0.1:{local}"
-            stderr.print(f"fed: {page} of {stack} is at {address}; Ctrl-C closes it")
+            say(f"{page} of {stack} is at {address}; Ctrl-C closes it")
             if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
                 webbrowser.open(address)
             with suppress(KeyboardInterrupt):

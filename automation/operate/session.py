@@ -6,7 +6,7 @@ from automation.operate import reference, training
 from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.target import open_target
-from automation.ui.console import show, show_json, stderr
+from automation.ui.console import say, show, show_json, stderr
 from automation.ui.options import On
 
 
@@ -38,9 +38,9 @@ def train(
         pooled = reference.pooled(tuple(answer["hospitals"])) if answer["job"] == "heart" else None
         show(training.table(answer, pooled))
         if answer.get("model_version"):
-            stderr.print(f"fed: registered in MLflow as version {answer['model_version']}")
+            say(f"registered in MLflow as version {answer['model_version']}")
     for remark in training.remarks(answer):
-        stderr.print(f"fed: {remark}")
+        say(remark)
     training.check(answer)
 
 
@@ -56,7 +56,7 @@ def jobs(stack: str, on: On, *, as_json: bool) -> None:
 def abort(stack: str, on: On, job_id: str) -> None:
     """Stop a job."""
     answer = _centre(stack, on).ask("abort", job_id)
-    stderr.print(f"fed: {answer['job']} {answer['id'][:8]} is being stopped")
+    say(f"{answer['job']} {answer['id'][:8]} is being stopped")
 
 
 def _centre(stack: str, on: On) -> Centre:
@@ -76,13 +76,13 @@ def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> trainin
                 sentence = training.sentence(answer)
                 status.update(sentence)
                 if sentence != said and not stderr.is_terminal:
-                    stderr.print(f"fed: {sentence}")
+                    say(sentence)
                 said = sentence
     except KeyboardInterrupt:
-        stderr.print(f"fed: job {job_id} goes on. To watch it again: ./fed train --follow {job_id}")
+        say(f"job {job_id} goes on. To watch it again: ./fed train --follow {job_id}")
         if wanted_by:
-            stderr.print(f"fed: {wanted_by}, which needs it, was not submitted: say it again to run both")
+            say(f"{wanted_by}, which needs it, was not submitted: say it again to run both")
         sys.exit(130)
     if stderr.is_terminal:
-        stderr.print(f"fed: {said}")
+        say(said)
     return answer

@@ -12,8 +12,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from automation.operate import health as federation
 from automation.stacks.arm import Arm
-from automation.ui.outcome import FedError
+from automation.stacks.target import Target
+from automation.ui import console
+from automation.ui.console import say
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from federation.parties import CENTRE
 
 MISSING = "missing"
@@ -78,6 +82,23 @@ class PartyStatus:
         return MISSING not in names and all(half == CONNECTED for half in halves)
 
 
+def show(target: Target, outputs: Mapping[str, Any], *, health: bool, as_json: bool) -> None:
+    """Read the parties that `outputs` name, with `health` also how the federation is doing, and print them.
+
+    A federation that does not answer is said on standard error, and is no failure: its parties are there.
+    """
+    parties = read(target.arm(), outputs)
+    found = _health(target, outputs) if health else None
+    if as_json:
+        console.show_json(document(target.name, target.on, parties, found))
+        return
+    console.show(table(parties, width=console.width()))
+    if found:
+        console.show("")
+        console.show(federation.table(found))
+        console.show(federation.last_job(found))
+
+
 def read(arm: Arm, outputs: Mapping[str, Any]) -> tuple[PartyStatus, ...]:
     """Read the parties that a stack's outputs name, the centre first.
 
@@ -92,7 +113,7 @@ def read(arm: Arm, outputs: Mapping[str, Any]) -> tuple[PartyStatus, ...]:
         return tuple(pool.map(lambda party: _party(arm, *party), parties))
 
 
-def as_json(
+def document(
     stack: str, on: str, parties: Sequence[PartyStatus], health: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return the status as a document: ``{stack, on, parties: [{party, subscription, ...}], health}``."""
@@ -189,3 +210,11 @@ def _peering_cell(party: PartyStatus) -> Text:
     halves = (("to centre", peering.from_hospital), ("from centre", peering.from_centre))
     words = [(f"{where}: {state}", "" if state == CONNECTED else "red") for where, state in halves]
     return Text.assemble(words[0], "\n", words[1])
+
+
+def _health(target: Target, outputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    try:
+        return federation.read(target, outputs)
+    except (FedError, RefusedError, QuestionError) as silent:
+        say(f"the centre does not say how the federation is doing: {silent}")
+        return None

@@ -1,4 +1,4 @@
-"""A thin client of Azure Resource Manager: what delivery asks Azure itself, outside any deployment.
+"""The one client of Azure Resource Manager: what `fed` asks it itself, outside any deployment.
 
 The same client talks to the emulator: only the address, its authority and the credential differ (`Endpoint`).
 """
@@ -12,8 +12,17 @@ from typing import Any
 import httpx
 from azure.core.credentials import TokenCredential
 
+from automation.ui.lazily import lazily
+from automation.ui.options import On
 from automation.ui.outcome import FedError
+from emulator.control import Emulator
 
+with lazily():
+    from azure import identity
+
+    from emulator import credential
+
+AZURE = "https://management.azure.com"
 SCOPE = "https://management.azure.com/.default"
 #: Azure answers long operations within minutes; an import of large images may take longer.
 OPERATION_SECONDS = 1800.0
@@ -87,6 +96,10 @@ class Arm:
             where = response.headers.get("location", where) if response.status_code == 202 else where
         return _answer(response)
 
+    def delete(self, path: str, version: str) -> Answer:
+        """DELETE one resource; a status of 202 says that Azure has only begun."""
+        return self._send("DELETE", path, {"api-version": version})
+
     def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> Answer:
         return _answer(self._request(method, path, query, None))
 
@@ -105,6 +118,28 @@ class Arm:
                 break
             time.sleep(min(float(response.headers.get("retry-after", "5")), 60))
         return response
+
+
+def of_azure() -> Arm:
+    """Return Azure's Resource Manager, as the user who is logged in or the job."""
+    return Arm(Endpoint(url=AZURE, credential=identity.DefaultAzureCredential()))
+
+
+def of_emulator(emulator: Emulator) -> Arm:
+    """Return the Resource Manager of an emulator."""
+    return Arm(
+        Endpoint(
+            url=emulator.record.arm,
+            credential=credential.EmulatorCredential(emulator.home),
+            verify=emulator.ssl_context(),
+            proxies=False,
+        )
+    )
+
+
+def resource_manager(on: On) -> Arm:
+    """Return Azure's Resource Manager, or the emulator's, which is started when needed."""
+    return of_azure() if on is On.AZURE else of_emulator(Emulator.ensure())
 
 
 def _pause(response: httpx.Response) -> float:

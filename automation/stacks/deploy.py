@@ -1,25 +1,23 @@
 """What the commands `up`, `preview`, `down` do with a stack, through Pulumi's Automation API."""
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import typer
 from pulumi.automation import OnEvent, PreviewResult, Stack, UpResult
 
-from automation.stacks import operation, show_plan
-from automation.stacks.operation import warn
+from automation.stacks import operation
+from automation.stacks import plan as plans
+from automation.stacks.operation import advise
 from automation.stacks.plan import Plan
-from automation.stacks.plan import Target as Place
-from automation.stacks.plan import read as read_plan
 from automation.stacks.policy_pack import PACK, broken_by, refusal
 from automation.stacks.recovery import holders
 from automation.stacks.recovery.half_made import clear, roll_back
 from automation.stacks.target import Target
 from automation.stacks.urns import SHARED, name_of, party_of, type_of
-from automation.stacks.view import sentence, stderr
-from automation.ui.outcome import QuestionError, RefusedError
+from automation.stacks.view import sentence
+from automation.ui.console import confirm, say, stderr
+from automation.ui.outcome import RefusedError
 from federation.parties import CENTRE
 
 
@@ -38,9 +36,13 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
     plan = _plan(target, stack, before) if ask or target.emulator is None else None
     if plan and ask:
-        stderr.print(show_plan.render(plan))
+        stderr.print(plans.render(plan))
         if plan.changes:
-            _confirm(f"Deploy this to {target.on}?")
+            confirm(
+                f"Deploy this to {target.on}?",
+                unasked="nobody is here to ask: say --yes to deploy this; nothing was deployed",
+                declined="nothing was deployed",
+            )
 
     def run(on_event: OnEvent) -> UpResult:
         return stack.up(
@@ -56,7 +58,7 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
         result, record = operation.run(target, f"deploying {target.name}", run)
     if target.emulator and left:
         clear(target.emulator, stack, left)
-    stderr.print(f"fed: {target.name}: {sentence(record)}")
+    say(f"{target.name}: {sentence(record)}")
     return {name: output.value for name, output in result.outputs.items()}
 
 
@@ -98,11 +100,10 @@ def _plan(target: Target, stack: Stack, before: Iterable[Mapping[str, Any]]) -> 
     result, record = operation.run(target, f"previewing {target.name}", run)
     document = json.loads(result.stdout)
     violations = broken_by(target.name, before, document, target.hospitals)
-    warn(violations)
+    advise(violations)
     if refused := refusal(violations):
         raise RefusedError(f"{refused}\nNothing was deployed.")
-    place: Place = "emulator" if target.emulator else "azure"
-    return read_plan(target.name, place, document, unchanged=record.unchanged())
+    return plans.read(target.name, target.on, document, unchanged=record.unchanged())
 
 
 def _resources(stack: Stack) -> list[Mapping[str, Any]]:
@@ -120,10 +121,3 @@ def outputs(target: Target) -> Mapping[str, Any]:
             + (" --on azure" if target.emulator is None else "")
         )
     return found
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise QuestionError("nobody is here to ask: say --yes to deploy this; nothing was deployed")
-    if not typer.confirm(question, err=True):
-        raise RefusedError("nothing was deployed")

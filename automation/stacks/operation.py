@@ -10,7 +10,8 @@ from automation.stacks.events import Record
 from automation.stacks.policy_pack import Violation, refusal, told
 from automation.stacks.recovery.holders import refuse_held
 from automation.stacks.target import Target
-from automation.stacks.view import shown, stderr
+from automation.stacks.view import shown
+from automation.ui.console import say, warn
 from automation.ui.outcome import FedError, RefusedError
 from policies.rule import Level
 
@@ -34,8 +35,8 @@ def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[
     """
     record = Record(target.name, target.hospitals)
     target.engine.interrupted = False
-    target.engine.on_interrupt = lambda: stderr.print(
-        "fed: interrupted: finishing and recording what is under way (once more ends it at once)"
+    target.engine.on_interrupt = lambda: say(
+        "interrupted: finishing and recording what is under way (once more ends it at once)"
     )
     try:
         with shown(record, doing):
@@ -58,16 +59,16 @@ def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[
         raise FedError(
             f"{doing} was interrupted when it had done everything; run it again to go on from there."
         )
-    warn(record.violations)
+    advise(record.violations)
     for warning in record.warnings():
-        stderr.print(f"warning: {warning}", style="yellow", markup=False)
+        warn(warning)
     return result, record
 
 
-def warn(violations: Iterable[Violation]) -> None:
+def advise(violations: Iterable[Violation]) -> None:
     """Show the violations of rules that are only advice."""
     for text in told(violations, Level.ADVISORY):
-        stderr.print(f"warning: {text}", style="yellow", markup=False)
+        warn(text)
 
 
 def stderr_of(error: CommandError) -> str:

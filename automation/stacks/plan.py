@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from automation.stacks.urns import is_counted, name_of, party_of, type_of
+from automation.ui import console
+from automation.ui.options import On
 from federation.naming import PROJECT
 
 Kind = Literal["create", "update", "replace", "delete"]
-Target = Literal["azure", "emulator"]
 
 #: The engine's operations, as what a reader wants to know. A replacement comes as three steps of one
 #: resource.
@@ -30,6 +34,10 @@ _KINDS: Mapping[str, Kind] = {
 }
 #: What the engine says of every plugin that it finds on PATH.
 _PLUGIN = re.compile(r"using pulumi-\S+ from \$PATH")
+KINDS: tuple[Kind, ...] = ("create", "update", "replace", "delete")
+_STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
+_ROWS = 60
+"""More resources than this are counted only; a first deployment has hundreds."""
 _COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 
 
@@ -57,7 +65,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stack: str
-    target: Target
+    target: On
     changes: tuple[Change, ...] = ()
     unchanged: Mapping[str, int] = {}
     errors: tuple[str, ...] = ()
@@ -82,7 +90,7 @@ class Plan(BaseModel):
 
 
 def read(
-    stack: str, target: Target, preview: Mapping[str, Any], *, unchanged: Mapping[str, int] | None = None
+    stack: str, target: On, preview: Mapping[str, Any], *, unchanged: Mapping[str, int] | None = None
 ) -> Plan:
     """The plan in the document that ``pulumi preview --json`` prints.
 
@@ -152,3 +160,35 @@ def _lines(plan: Plan) -> set[str]:
         + (f" ({', '.join(change.properties)})" if change.properties else "")
         for change in plan.changes
     }
+
+
+def show(plan: Plan, *, as_json: bool) -> None:
+    """Print the plan."""
+    if as_json:
+        console.show_json(plan.model_dump(mode="json"))
+    else:
+        console.show(render(plan))
+
+
+def render(plan: Plan) -> RenderableType:
+    """Return the plan as tables and lines."""
+    if not plan.changes:
+        return Text(f"{plan.stack}: no change; {sum(plan.unchanged.values())} resources stay as they are.")
+    counts = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    counts.add_column("party")
+    for kind in (*KINDS, "unchanged"):
+        counts.add_column(kind, justify="right")
+    for party in plan.parties:
+        numbers = [plan.count(kind, party) for kind in KINDS]
+        counts.add_row(party, *(str(number or "") for number in numbers), str(plan.unchanged.get(party, "")))
+    only_new = all(change.kind == "create" for change in plan.changes)
+    if only_new and len(plan.changes) > _ROWS:
+        return counts
+    return Group(counts, Text(), *(_line(change) for change in plan.changes))
+
+
+def _line(change: Change) -> Text:
+    properties = f": {', '.join(change.properties)}" if change.properties else ""
+    return Text.assemble(
+        (f"{change.kind:8}", _STYLES[change.kind]), f"{change.name} ({change.type}){properties}"
+    )

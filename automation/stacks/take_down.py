@@ -2,12 +2,10 @@
 
 import contextlib
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import typer
 from pulumi.automation import DestroyResult, OnEvent, Stack
 from rich.table import Table
 
@@ -17,8 +15,9 @@ from automation.stacks.recovery import holders
 from automation.stacks.recovery.half_made import clear, roll_back
 from automation.stacks.target import Target
 from automation.stacks.urns import is_counted, name_of, party_of, type_of
-from automation.stacks.view import sentence, stderr
-from automation.ui.outcome import QuestionError, RefusedError
+from automation.stacks.view import sentence
+from automation.ui.console import confirm, say, stderr, typed
+from automation.ui.outcome import QuestionError
 from emulator.control import Emulator, stacks
 from emulator.fabric.control import Fabric
 from federation.naming import PROJECT
@@ -37,7 +36,7 @@ HOLDS_DATA = {
 """Types whose deletion loses more than a deployment can make again, and what they hold."""
 
 
-def down(target: Target, *, yes: bool, confirm: str | None, delete_data: Collection[str]) -> None:
+def down(target: Target, *, yes: bool, confirmed: str | None, delete_data: Collection[str]) -> None:
     """Delete every resource of a stack but the data of hospitals that `delete_data` does not name.
 
     On the emulator a stack without resources goes, too, and with the last one the emulator.
@@ -61,7 +60,7 @@ def down(target: Target, *, yes: bool, confirm: str | None, delete_data: Collect
             stderr.print(_losses(target, doomed))
         _tell_kept(target, kept)
         if doomed:
-            _ask(target, yes=yes, confirm=confirm)
+            _ask(target, yes=yes, confirmed=confirmed)
         left = roll_back(target.emulator, stack) if target.emulator and killed else []
         if doomed:
             _destroy(target, stack, doomed, whole=not kept, refresh=killed)
@@ -73,7 +72,7 @@ def down(target: Target, *, yes: bool, confirm: str | None, delete_data: Collect
         _remove_pages(target.emulator, target.name)
         _remove_emulator(target.emulator)
     but = f" but for the data of {', '.join(sorted(kept))}" if kept else ""
-    stderr.print(f"fed: {target.name} is down{but}" if stack else f"fed: {target.name} was not up")
+    say(f"{target.name} is down{but}" if stack else f"fed: {target.name} was not up")
 
 
 def _destroy(
@@ -95,7 +94,7 @@ def _destroy(
 
     with holders.marked(target):
         _, record = operation.run(target, f"taking {target.name} down", run)
-    stderr.print(f"fed: {target.name}: {sentence(record)}")
+    say(f"{target.name}: {sentence(record)}")
 
 
 def _tell_kept(target: Target, kept: Mapping[str, str]) -> None:
@@ -127,21 +126,20 @@ def _losses(target: Target, resources: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _ask(target: Target, *, yes: bool, confirm: str | None) -> None:
-    asked = sys.stdin.isatty()
+def _ask(target: Target, *, yes: bool, confirmed: str | None) -> None:
     if target.name == CAREFUL:
-        if confirm is None and asked:
-            confirm = typer.prompt(f"Type {CAREFUL} to delete all of it", err=True)
-        if confirm != CAREFUL:
+        answer = typed(f"Type {CAREFUL} to delete all of it") if confirmed is None else confirmed
+        if answer != CAREFUL:
             raise QuestionError(
                 f"{CAREFUL} is taken down only when its name is typed, or given with --confirm {CAREFUL}; "
                 "nothing was deleted"
             )
     elif target.emulator is None and not yes:
-        if not asked:
-            raise QuestionError("nobody is here to ask: say --yes to delete this from Azure")
-        if not typer.confirm("Delete all of it?", err=True):
-            raise RefusedError("nothing was deleted")
+        confirm(
+            "Delete all of it?",
+            unasked="nobody is here to ask: say --yes to delete this from Azure",
+            declined="nothing was deleted",
+        )
 
 
 def _is_federation(stack: str) -> bool:

@@ -6,7 +6,6 @@ take part. On Azure it is the other way round: the user's own login and backend,
 """
 
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFoundError
 from pulumi.automation._stack import StackInitMode
 
-from automation.stacks.arm import Arm, Endpoint
+from automation.stacks.arm import Arm, of_azure, of_emulator
 from automation.stacks.emulated_state import EmulatedStack
 from automation.stacks.engine import Engine
 from automation.ui.options import On
@@ -25,7 +24,6 @@ from federation.settings import Settings
 from federation.stack_file import load_stack, stack_file
 
 ROOT = paths.REPOSITORY
-AZURE = "https://management.azure.com"
 OWN_HOME = ("PULUMI_HOME", "PULUMI_IGNORE_AMBIENT_PLUGINS")
 """What keeps a user's own logins and downloaded providers out of an emulated deployment."""
 NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
@@ -73,22 +71,7 @@ class Target:
 
     def arm(self) -> Arm:
         """Return a client of Resource Manager: the emulator's, or Azure's as the user who is logged in."""
-        if self.emulator is None:
-            from azure.identity import DefaultAzureCredential  # noqa: PLC0415 slow, and only Azure needs it
-
-            return Arm(Endpoint(url=AZURE, credential=DefaultAzureCredential()))
-        from emulator.credential import EmulatorCredential  # noqa: PLC0415
-
-        context = self.emulator.ssl_context()
-        assert isinstance(context, ssl.SSLContext)  # noqa: S101 for the type checker
-        return Arm(
-            Endpoint(
-                url=self.emulator.record.arm,
-                credential=EmulatorCredential(self.emulator.home),
-                verify=context,
-                proxies=False,
-            )
-        )
+        return of_emulator(self.emulator) if self.emulator else of_azure()
 
 
 def open_target(name: str, on: On, *, check: bool = True) -> Target:

@@ -1,22 +1,20 @@
 """Shows an operation of the engine while it runs: a line a party on a terminal, else a line now and then."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from automation.stacks.events import Record, Share
 from automation.stacks.urns import name_of
+from automation.ui.console import say, stderr
 
 HEARTBEAT = 10.0
 _SHOWN = ("created", "imported", "updated", "replaced", "deleted", "refreshed", "read")
-
-stderr = Console(stderr=True, highlight=False)
 
 
 @contextmanager
@@ -30,7 +28,7 @@ def shown(record: Record, doing: str) -> Iterator[None]:
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT):
-            print(f"fed: {doing}: {_so_far(record)}", file=sys.stderr, flush=True)
+            say(f"{doing}: {_so_far(record)}")
 
     beating = threading.Thread(target=beat, daemon=True)
     beating.start()

@@ -1,6 +1,5 @@
 """What a run finds in a stack that another run holds, or was killed in."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from pulumi.automation import ConcurrentUpdateError, Deployment
 from pulumi.automation._cmd import CommandResult
 
 from automation.stacks import operation
+from automation.stacks.arm import Answer
 from automation.stacks.emulated_state import deployment, mend
 from automation.stacks.recovery import half_made, holders
 from automation.stacks.recovery.half_made import HalfMade
@@ -207,22 +207,22 @@ class Azure:
     def __init__(self) -> None:
         self.needed_by: dict[str, list[str]] = {}
 
-    def get(self, path: str, params: Any) -> Any:
-        return SimpleNamespace(status_code=200 if path in self.needed_by else 404)
+    def get(self, path: str, version: str) -> Answer:
+        return Answer(status=200 if path in self.needed_by else 404, body={})
 
-    def delete(self, path: str, params: Any) -> Any:
+    def delete(self, path: str, version: str) -> Answer:
         if path not in self.needed_by:
-            return SimpleNamespace(status_code=404)
+            return Answer(status=404, body={})
         if any(user in self.needed_by for user in self.needed_by[path]):
-            return SimpleNamespace(status_code=409)
+            return Answer(status=409, body={})
         del self.needed_by[path]
-        return SimpleNamespace(status_code=202)
+        return Answer(status=202, body={})
 
 
 @pytest.fixture
 def azure(monkeypatch: pytest.MonkeyPatch) -> Azure:
     found = Azure()
-    monkeypatch.setattr(half_made, "_arm", lambda emulator: contextlib.nullcontext(found))
+    monkeypatch.setattr(half_made, "of_emulator", lambda emulator: found)
     monkeypatch.setattr(
         half_made,
         "half_made",

@@ -190,7 +190,7 @@ class TestTheSuite:
 class TestGoingDown:
     def ask(self, name: str, on: On, **said: Any) -> None:
         target: Any = SimpleNamespace(name=name, emulator=None if on is On.AZURE else object())
-        take_down._ask(target, **{"yes": False, "confirm": None, **said})
+        take_down._ask(target, **{"yes": False, "confirmed": None, **said})
 
     @pytest.fixture(autouse=True)
     def nobody_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,10 +198,10 @@ class TestGoingDown:
 
     @pytest.mark.parametrize("on", list(On))
     def test_prod_wants_its_name_and_yes_is_not_enough(self, on: On) -> None:
-        for said in ({}, {"yes": True}, {"confirm": "dev"}):
+        for said in ({}, {"yes": True}, {"confirmed": "dev"}):
             with pytest.raises(QuestionError, match="--confirm prod"):
                 self.ask("prod", on, **said)
-        self.ask("prod", on, confirm="prod")
+        self.ask("prod", on, confirmed="prod")
 
     def test_azure_wants_a_yes(self) -> None:
         with pytest.raises(QuestionError, match="--yes"):
@@ -209,8 +209,8 @@ class TestGoingDown:
         self.ask("dev", On.AZURE, yes=True)
 
     def test_azure_takes_no_for_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("automation.stacks.take_down.sys.stdin", SimpleNamespace(isatty=lambda: True))
-        monkeypatch.setattr("automation.stacks.take_down.typer.confirm", lambda *_, **__: False)
+        monkeypatch.setattr("automation.ui.console.sys.stdin", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr("automation.ui.console.typer.confirm", lambda *_, **__: False)
         with pytest.raises(RefusedError):
             self.ask("dev", On.AZURE)
 

@@ -89,7 +89,7 @@ class TestReading:
 def test_the_table_and_the_document_say_the_same(azure: Azure) -> None:
     parties = status.read(azure, OUTPUTS)
     text = rendered(status.table(parties))
-    document = status.as_json("dev", "emulator", parties, None)
+    document = status.document("dev", "emulator", parties, None)
     for party in document["parties"]:
         for value in (
             party["party"],

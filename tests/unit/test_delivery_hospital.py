@@ -69,7 +69,7 @@ def test_the_round_ends_before_the_hospital_is_revoked(
     monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]], jobs: tuple[Mapping[str, Any] | None, ...]
 ) -> None:
     answering(monkeypatch, asked, *jobs)
-    hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=60, say=lambda _: None)  # type: ignore[arg-type]
+    hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=60)  # type: ignore[arg-type]
     assert asked[:-1] == [("status",)] * len(jobs)
     assert asked[-1][:2] == ("revoke", "hungary")
 
@@ -79,22 +79,21 @@ def test_a_round_that_does_not_end_stops_everything(
 ) -> None:
     answering(monkeypatch, asked, *[job(2)] * 1000)
     with pytest.raises(RefusedError, match="did not end within 0 s; nothing was changed"):
-        hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0, say=lambda _: None)  # type: ignore[arg-type]
+        hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0)  # type: ignore[arg-type]
     assert ("revoke", "hungary") not in {call[:2] for call in asked}
 
 
 def test_who_cannot_be_revoked_on_azure_does_not_leave(
-    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: list[tuple[str, ...]]
 ) -> None:
     def ask(*_: object) -> Mapping[str, Any]:
         raise FedError("vm-fed-dev-centre does not take commands: VMAgentStatusCommunicationError: no status")
 
     monkeypatch.setattr(hospital.Centre, "ask", ask)
     with pytest.raises(FedError, match="cannot be revoked, and nothing was changed"):
-        hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0, say=lambda _: None)  # type: ignore[arg-type]
-    said: list[str] = []
-    hospital.drain(FakeTarget(On.EMULATOR), "hungary", wait_seconds=0, say=said.append)  # type: ignore[arg-type]
-    assert "No VM runs on this emulator" in said[0]
+        hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0)  # type: ignore[arg-type]
+    hospital.drain(FakeTarget(On.EMULATOR), "hungary", wait_seconds=0)  # type: ignore[arg-type]
+    assert "No VM runs on this emulator" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,9 @@ def test_who_cannot_be_revoked_on_azure_does_not_leave(
         ),
     ],
 )
-def test_a_yes_says_what_it_did(answer: Mapping[str, Any], told: list[str]) -> None:
+def test_a_yes_says_what_it_did(
+    answer: Mapping[str, Any], told: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     class Approving(Centre):
         def __init__(self) -> None:
             pass
@@ -118,8 +119,8 @@ def test_a_yes_says_what_it_did(answer: Mapping[str, Any], told: list[str]) -> N
             assert words == ("approve", "hungary")
             return {"hospital": "hungary", "status": "approved", **answer}
 
-    said: list[str] = []
-    hospital.approve(Approving(), "hungary", say=said.append)
+    hospital.approve(Approving(), "hungary")
+    said = capsys.readouterr().err.splitlines()
     assert len(said) == len(told)
     assert all(words in line for words, line in zip(told, said, strict=True))
 
@@ -143,7 +144,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / file.name).write_text(file.read_text())
     monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
     monkeypatch.setattr(hospital, "open_target", lambda *_: FakeTarget(On.EMULATOR))
-    monkeypatch.setattr(hospital.show_plan, "show", lambda *_, **__: None)
+    monkeypatch.setattr(hospital.plans, "show", lambda *_, **__: None)
     return tmp_path
 
 
@@ -159,13 +160,11 @@ def planning(monkeypatch: pytest.MonkeyPatch, *parties: str) -> list[str]:
 
 def add(name: str, *, yes: bool, **more: Any) -> None:
     given = {"subscription": None, "address_space": None, "location": None, "machines": False, **more}
-    hospital.add("dev", On.EMULATOR, name, yes=yes, say=lambda _: None, **given)
+    hospital.add("dev", On.EMULATOR, name, yes=yes, **given)
 
 
 def remove(stack: str, name: str, *, yes: bool, delete_data: str | None = None) -> None:
-    hospital.remove(
-        stack, On.EMULATOR, name, delete_data=delete_data, wait_seconds=0, yes=yes, say=lambda _: None
-    )
+    hospital.remove(stack, On.EMULATOR, name, delete_data=delete_data, wait_seconds=0, yes=yes)
 
 
 NEW = "20000000-0000-4000-8000-00000000cafe"

@@ -7,7 +7,7 @@ import pytest
 
 from automation.commands import ci
 from automation.delivery import planning
-from automation.stacks import show_plan
+from automation.stacks import plan as plans
 from automation.stacks.plan import Change, Plan
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -34,7 +34,7 @@ def previews(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(planning, "open_target", lambda name, _: name)
     monkeypatch.setattr(planning.deploy, "preview", preview)
-    monkeypatch.setattr(show_plan, "show", lambda *_, **__: None)
+    monkeypatch.setattr(plans, "show", lambda *_, **__: None)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     return previewed
 

@@ -280,12 +280,12 @@ def test_each_locked_commit_is_compared_with_githubs(github: Stub, repository: R
     pins = json.loads(action_lock.LOCK.read_text())["actions"]
     for action, pin in pins.items():
         repository.answers[f"/repos/{action}/commits/{pin['version']}"] = {"sha": pin["sha"]}
-    action_lock.check(update=False, say=lambda _: None)
+    action_lock.check(update=False)
 
     moved = next(iter(pins))
     repository.answers[f"/repos/{moved}/commits/{pins[moved]['version']}"] = {"sha": "f" * 40}
     with pytest.raises(RefusedError, match=f"{moved}: .* is {'f' * 40}"):
-        action_lock.check(update=False, say=lambda _: None)
+        action_lock.check(update=False)
 
 
 def test_the_lock_is_written_from_the_workflows_only_when_github_agrees(
@@ -296,10 +296,10 @@ def test_the_lock_is_written_from_the_workflows_only_when_github_agrees(
     monkeypatch.setattr(action_lock, "LOCK", lock)
     pins = json.loads((ROOT / ".github/actions.lock.json").read_text())["actions"]
     with pytest.raises(Exception, match="404"):
-        action_lock.check(update=True, say=lambda _: None)
+        action_lock.check(update=True)
     for action, pin in pins.items():
         repository.answers[f"/repos/{action}/commits/{pin['version']}"] = {"sha": pin["sha"]}
-    action_lock.check(update=True, say=lambda _: None)
+    action_lock.check(update=True)
     written = json.loads(lock.read_text())["actions"]
     assert {name: pin["sha"] for name, pin in written.items()} == {
         name: pin["sha"] for name, pin in pins.items()
@@ -317,5 +317,5 @@ def test_a_broken_lock_is_named(
     lock.write_text(text)
     monkeypatch.setattr(action_lock, "LOCK", lock)
     with pytest.raises(QuestionError, match=r"actions\.lock\.json is no lock"):
-        action_lock.check(update=update, say=lambda _: None)
+        action_lock.check(update=update)
     assert lock.read_text() == text

@@ -7,7 +7,7 @@ from automation.operate.dashboards import curated
 from automation.operate.enter import PORTS
 from automation.stacks import deploy
 from automation.stacks.target import open_target
-from automation.ui.console import show_json, stderr
+from automation.ui.console import say, show_json
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from dashboards.local.cube import TablesError
@@ -52,7 +52,7 @@ def open_in_browser(pages: list[Path]) -> None:
     """Open pages in the browser; where there is none, say where they lie."""
     for path in pages:
         if not webbrowser.open(path.as_uri()):
-            stderr.print(f"fed: no browser was found; open {path} in one")
+            say(f"no browser was found; open {path} in one")
 
 
 def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated.Files]:
@@ -69,7 +69,7 @@ def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated
         except RefusedError as none_yet:
             if parties or party == CENTRE:
                 raise
-            stderr.print(f"fed: {none_yet}", markup=False)
+            say(str(none_yet))
     return found
 
 

@@ -13,10 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import httpx
 from pulumi.automation import Stack
 
-from automation.stacks.arm import SCOPE
+from automation.stacks.arm import Arm, of_emulator
 from automation.stacks.urns import type_of
 from automation.ui.outcome import FedError
 from emulator import paths
@@ -81,35 +80,21 @@ def _discard(emulator: Emulator, leftovers: Sequence[HalfMade]) -> list[HalfMade
     left = list(leftovers)
     if not left:
         return left
-    with _arm(emulator) as arm:
-        while left:
-            refused = [item for item in left if not _delete(arm, item)]
-            if len(refused) == len(left):
-                break
-            left = refused
+    arm = of_emulator(emulator)
+    while left:
+        refused = [item for item in left if not _delete(arm, item)]
+        if len(refused) == len(left):
+            break
+        left = refused
     return left
 
 
-def _arm(emulator: Emulator) -> httpx.Client:
-    from emulator.credential import EmulatorCredential  # noqa: PLC0415 slow, and most commands do without
-
-    token = EmulatorCredential(emulator.home).get_token(SCOPE).token
-    return httpx.Client(
-        base_url=emulator.record.arm,
-        headers={"Authorization": f"Bearer {token}"},
-        verify=emulator.ssl_context(),
-        timeout=_PATIENCE,
-        trust_env=False,
-    )
-
-
-def _delete(arm: httpx.Client, item: HalfMade) -> bool:
-    """Delete one resource and wait until it is gone; tell whether it is."""
-    version = {"api-version": item.version}
-    answer = arm.delete(item.id, params=version)
+def _delete(arm: Arm, item: HalfMade) -> bool:
+    """Delete one resource and wait until it is gone; return whether it is."""
+    status = arm.delete(item.id, item.version).status
     until = time.monotonic() + _PATIENCE
-    while answer.status_code == HTTPStatus.ACCEPTED and time.monotonic() < until:
-        if arm.get(item.id, params=version).status_code == HTTPStatus.NOT_FOUND:
+    while status == HTTPStatus.ACCEPTED and time.monotonic() < until:
+        if arm.get(item.id, item.version).status == HTTPStatus.NOT_FOUND:
             return True
         time.sleep(_PAUSE)
-    return answer.status_code in {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}
+    return status in {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}

@@ -16,7 +16,7 @@ from pulumi.automation import Deployment, Stack
 from automation.stacks.emulated_state import Holder, locks
 from automation.stacks.target import Target
 from automation.stacks.urns import name_of, type_of
-from automation.stacks.view import stderr
+from automation.ui.console import say
 from automation.ui.outcome import FedError
 from emulator import paths
 
@@ -36,7 +36,7 @@ def refuse_held(target: Target, stack: Stack | None = None) -> bool:
             f"{living.host}, since {living.since}. {_way_out(target.name, living)} Nothing was changed."
         )
     if held:
-        stderr.print(f"fed: the last run of {target.name} was killed; going on from there")
+        say(f"the last run of {target.name} was killed; going on from there")
         (stack or target.stack()).cancel()
     return bool(held)
 
