@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 #: https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#networking-limits
 PEERINGS_PER_NETWORK: Final = 500
+#: Tags of a private DNS zone or link: https://github.com/Azure/azure-rest-api-specs/issues/13600
+TAGS_OF_A_ZONE: Final = 15
 #: Power BI's VNet data gateway, as a subnet is delegated to it:
 #: https://learn.microsoft.com/data-integration/vnet/create-data-gateways
 POWER_BI_GATEWAY: Final = "Microsoft.PowerPlatform/vnetaccesslinks"
@@ -79,6 +81,30 @@ _OTHER_REGIONS: Final = (
 
 #: Region -> whether it has availability zones.
 REGIONS: Final[dict[str, bool]] = dict.fromkeys(_ZONAL_REGIONS, True) | dict.fromkeys(_OTHER_REGIONS, False)
+
+# https://learn.microsoft.com/azure/storage/common/redundancy-regions-gzrs
+_GEO_ZONAL_REGIONS: Final = frozenset((
+    "australiaeast", "brazilsouth", "canadacentral", "centralindia", "centralus", "eastasia", "eastus",
+    "eastus2", "francecentral", "germanywestcentral", "japaneast", "koreacentral", "northeurope",
+    "norwayeast", "southafricanorth", "southcentralus", "southeastasia", "swedencentral",
+    "switzerlandnorth", "uaenorth", "uksouth", "westeurope", "westus2", "westus3",
+))  # fmt: skip
+# Nothing is copied to another region: https://learn.microsoft.com/azure/reliability/regions-list
+_UNPAIRED_REGIONS: Final = frozenset((
+    "austriaeast", "belgiumcentral", "chilecentral", "indonesiacentral", "israelcentral", "italynorth",
+    "malaysiawest", "mexicocentral", "newzealandnorth", "polandcentral", "qatarcentral", "spaincentral",
+))  # fmt: skip
+
+
+def offers_redundancy(region: str, sku: str) -> bool:
+    """Whether a general-purpose v2 storage account can have this SKU (`Standard_GZRS`) in a region."""
+    redundancy = sku.partition("_")[2].removeprefix("RA")
+    if redundancy == "GZRS":
+        return region in _GEO_ZONAL_REGIONS
+    if redundancy == "GRS":
+        return region not in _UNPAIRED_REGIONS
+    return redundancy != "ZRS" or REGIONS[region]
+
 
 #: Names that Azure refuses for a Linux administrator (Microsoft.Compute osProfile.adminUsername).
 RESERVED_ADMIN_NAMES: Final = (

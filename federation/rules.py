@@ -6,10 +6,16 @@ says nothing about what it cannot read.
 
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
-from typing import Final
+from typing import Any, Final
 
 from federation.address_plan import CENTRE_PREFIX, HOSPITAL_PREFIX
-from federation.azure_facts import PEERINGS_PER_NETWORK, REGIONS, VM_SIZES
+from federation.azure_facts import (
+    PEERINGS_PER_NETWORK,
+    REGIONS,
+    TAGS_OF_A_ZONE,
+    VM_SIZES,
+    offers_redundancy,
+)
 from federation.dev_only import only_dev_may
 from federation.draft import Draft
 from federation.tags import OWN_TAGS
@@ -178,19 +184,13 @@ def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Violati
 
 def zones_exist(stack: str, draft: Draft) -> Iterator[Violation]:
     """Zones and zone-redundant disks or storage need a region that has them."""
-    machine, storage = draft.machine, draft.storage
+    machine = draft.machine
     everywhere = [
         ("fed:machine.zone", machine.zone is not None),
         ("fed:machine.diskSku", str(machine.disk_sku).endswith("_ZRS")),
     ]
-    places = [("fed:location", draft.location, ("fed:storage.centreSku", storage.centre_sku))]
-    for name, hospital in draft.hospitals.items():
-        own = (f"{_key(name)}.storageSku", hospital.storage_sku)
-        key = f"{_key(name)}.location" if hospital.location else "fed:location"
-        sku = own if hospital.storage_sku else ("fed:storage.hospitalSku", storage.hospital_sku)
-        places.append((key, hospital.location or draft.location, sku))
     needs: dict[tuple[str, str], list[str]] = {}
-    for key, region, (sku_key, sku) in places:
+    for key, region, (sku_key, sku) in _accounts(draft):
         if region is not None and not REGIONS[region]:
             wants = [*everywhere, (sku_key, "ZRS" in str(sku))]
             needs.setdefault((key, region), []).extend(want for want, wanted in wants if wanted)
@@ -203,6 +203,20 @@ def zones_exist(stack: str, draft: Draft) -> Iterator[Violation]:
                 f"{' and '.join(dict.fromkeys(needing))} need: Azure would refuse these resources",
                 mend="choose a region with zones, for example westeurope, or settings without zones",
             )
+
+
+def accounts_are_offered_where_they_are(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Copies in another region are not offered everywhere: some have no pair, some no zones for it."""
+    for _, region, (key, sku) in _accounts(draft):
+        if None in (region, sku) or not REGIONS[region] or offers_redundancy(region, sku):
+            continue
+        yield Violation(
+            key=key,
+            value=sku,
+            consequence=f"{region} does not offer it: Azure would refuse the storage account "
+            "(RedundancyConfigurationNotAvailableInRegion)",
+            mend="use Standard_ZRS, whose copies stay in the region, or another region",
+        )
 
 
 def hospitals_keep_several_copies(stack: str, draft: Draft) -> Iterator[Violation]:
@@ -318,6 +332,30 @@ def tags_are_free(stack: str, draft: Draft) -> Iterator[Violation]:
             )
 
 
+def tags_fit_on_a_dns_zone(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Of all that is tagged, private DNS zones take the fewest; names differ by more than case."""
+    names = list(draft.tags or {})
+    most = TAGS_OF_A_ZONE - len(OWN_TAGS)
+    if len(names) > most:
+        yield Violation(
+            key="fed:tags",
+            value=f"{len(names)} tags",
+            consequence=f"a private DNS zone has {TAGS_OF_A_ZONE} at most, and {len(OWN_TAGS)} are the "
+            "platform's own: Azure would refuse it in the middle of the deployment",
+            mend=f"keep at most {most}",
+        )
+    first: dict[str, str] = {}
+    for name in names:
+        same = first.setdefault(name.lower(), name)
+        if same != name:
+            yield Violation(
+                key=f"fed:tags.{name}",
+                value=draft.tags[name],
+                consequence=f"Azure takes it and {same} for one tag: only one of the values would be kept",
+                mend="keep one of the two",
+            )
+
+
 RULES: Final[tuple[Rule, ...]] = (
     stack_is_the_environment,
     ranges_are_large_enough,
@@ -328,6 +366,7 @@ RULES: Final[tuple[Rule, ...]] = (
     hospitals_fit_on_the_hub,
     machines_support_what_is_asked,
     zones_exist,
+    accounts_are_offered_where_they_are,
     hospitals_keep_several_copies,
     zonal_disks_fit_the_zone,
     closed_networks_need_own_images,
@@ -335,6 +374,7 @@ RULES: Final[tuple[Rule, ...]] = (
     keys_can_be_recovered,
     budgets_end_after_they_start,
     tags_are_free,
+    tags_fit_on_a_dns_zone,
     only_dev_may,
 )
 
@@ -343,6 +383,16 @@ def _parties(draft: Draft) -> Iterator[tuple[str, Draft]]:
     """The centre and the hospitals; one that calls itself centre was refused for its name already."""
     yield "centre", draft.centre
     yield from ((name, hospital) for name, hospital in draft.hospitals.items() if name != "centre")
+
+
+def _accounts(draft: Draft) -> Iterator[tuple[str, Any, tuple[str, Any]]]:
+    """Each party's storage account: the key and value of its region, and those of its SKU."""
+    yield "fed:location", draft.location, ("fed:storage.centreSku", draft.storage.centre_sku)
+    for name, hospital in draft.hospitals.items():
+        key = f"{_key(name)}.location" if hospital.location else "fed:location"
+        own = (f"{_key(name)}.storageSku", hospital.storage_sku)
+        sku = own if hospital.storage_sku else ("fed:storage.hospitalSku", draft.storage.hospital_sku)
+        yield key, hospital.location or draft.location, sku
 
 
 def _key(party: str) -> str:

@@ -267,7 +267,7 @@ class Settings(Section):
     contacts: tuple[Email, ...] = Field(
         min_length=1, description="who hears of alerts and budgets", examples=["[operations@example.org]"]
     )
-    tags: Mapping[TagName, TagValue] = Field(default_factory=dict, max_length=40, description="your own tags")
+    tags: Mapping[TagName, TagValue] = Field(default_factory=dict, description="your own tags")
     admin: Admin
     machine: Machine
     network: Network

@@ -241,10 +241,16 @@ def _date(value: Any) -> dt.date:
 
 
 def _tag_name(value: str) -> str:
-    if not 1 <= len(value) <= 128 or re.search(r"[<>%&\\?/]", value):
+    """The strictest of what is tagged: storage (128 characters) and private DNS zones (ASCII, no space).
+
+    https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations
+    """
+    reserved = ("microsoft", "azure", "windows")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,127}", value) or value.lower().startswith(reserved):
         raise wrong(
-            "Azure refuses a tag of that name on every resource (128 characters at most on storage)",
-            r"use at most 128 characters without < > % & \ ? /",
+            "Azure would refuse the private DNS zones, which have no tag with a space, a special character "
+            f"or a digit in front, and keeps names that begin with {', '.join(reserved)} for itself",
+            "begin with a letter and use at most 128 of A-Z a-z 0-9 _ . -, for example CostCentre",
         )
     return value
 

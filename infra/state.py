@@ -10,11 +10,17 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import authorization, containerregistry, resources, storage
 
+from federation.azure_facts import offers_redundancy
 from federation.naming import PROJECT, role_assignment_name
 from infra.roles import definition_id
 from infra.settings import DeliverySettings
 
 KEEP_DAYS = 90
+
+
+def state_redundancy(region: str) -> str:
+    """The SKU of the state account: copies in several zones, or in the region's pair where it has none."""
+    return "Standard_ZRS" if offers_redundancy(region, "Standard_ZRS") else "Standard_GRS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,7 @@ class Store(pulumi.ComponentResource):
             resource_group_name=self.group.name,
             location=settings.location,
             kind=storage.Kind.STORAGE_V2,
-            sku=storage.SkuArgs(name=storage.SkuName.STANDARD_ZRS),
+            sku=storage.SkuArgs(name=state_redundancy(settings.location)),
             allow_blob_public_access=False,
             allow_shared_key_access=False,
             allow_cross_tenant_replication=False,

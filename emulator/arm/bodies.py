@@ -70,6 +70,11 @@ def check_tags(write: Write) -> None:
     longest = 128 if write.type.namespace == "Microsoft.Storage" else 512
     if len(tags) > 50:
         raise bad_request("TooManyTags", f"The resource has {len(tags)} tags; the limit is 50.")
+    if len({name.lower() for name in tags}) < len(tags):
+        raise bad_request(
+            "InvalidRequestContent",
+            f"The request content was invalid: of the tags {', '.join(tags)} two differ by case alone.",
+        )
     for name, value in tags.items():
         if not name or len(name) > longest or any(letter in "<>%&\\?/" for letter in name):
             raise bad_request(

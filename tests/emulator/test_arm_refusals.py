@@ -112,6 +112,14 @@ MISTAKES: list[tuple[str, Body, str]] = [
         ),
         "InvalidRequestFormat: The connection of private endpoint",
     ),
+    (
+        ZONE,
+        {"location": "global", "tags": {f"t{n}": "x" for n in range(16)}},
+        "BadRequest: The resource tags",
+    ),
+    (ZONE, {"location": "global", "tags": {"Cost Center": "x"}}, "BadRequest: The resource tags"),
+    (ZONE, {"location": "global", "tags": {"1st": "x"}}, "BadRequest: The resource tags"),
+    (MANAGED, WEST | {"tags": {"a": "x", "A": "y"}}, "InvalidRequestContent"),
     (f"{ZONE}/A/many", {"properties": {"ttl": 1, "aRecords": [A] * 21}}, "BadRequest"),
     # storage
     (f"{ACCOUNT}2", account(isNfsV3Enabled=True), "InvalidRequestPropertyValue: isNfsV3Enabled"),

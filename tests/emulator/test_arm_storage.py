@@ -37,6 +37,19 @@ class TestAccounts:
         assert properties["secondaryLocation"] == "northeurope"
         assert properties["secondaryEndpoints"]["blob"] == "https://stone-secondary.blob.core.windows.net/"
 
+    @pytest.mark.parametrize(
+        ("region", "sku"),
+        [
+            ("italynorth", "Standard_GZRS"),  # https://github.com/Azure/ALZ-PowerShell-Module/issues/291
+            ("westus", "Standard_ZRS"),  # https://github.com/Esri/arcgis-gitops/issues/160
+            ("polandcentral", "Standard_GRS"),
+        ],
+    )
+    def test_refuse_copies_that_a_region_does_not_offer(self, arm: Arm, region: str, sku: str) -> None:
+        refusal = arm.refusal(ACCOUNT, account(sku) | {"location": region})
+        assert refusal.startswith("RedundancyConfigurationNotAvailableInRegion")
+        assert f"Sku: {sku}, Kind: StorageV2 - not available in selected Region - {region}" in refusal
+
     @pytest.mark.parametrize("name", ["st", "St-One", "st_one", "s" * 25])
     def test_refuse_bad_names(self, arm: Arm, name: str) -> None:
         path = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/{name}"

@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from components.roles import ROLES as GIVEN_BY_THE_PROGRAM
+from federation.azure_facts import REGIONS, offers_redundancy
 from federation.violations import SettingsError
 from infra import settings as delivery_settings
 from infra.program import deploy
 from infra.roles import ROLES
 from infra.settings import STACK_FILE
+from infra.state import state_redundancy
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / STACK_FILE).read_text())["config"]
@@ -187,6 +189,11 @@ def test_state_is_opened_by_no_key_and_kept_in_versions(graph: Recorder) -> None
     assert all(one.inputs["publicAccess"] == "None" for one in graph.of("BlobContainer"))
     (lock,) = graph.of("ManagementLockByScope")
     assert lock.inputs["level"] == "CanNotDelete"
+
+
+def test_state_has_a_second_copy_in_every_region() -> None:
+    assert {state_redundancy(region) for region in REGIONS} == {"Standard_ZRS", "Standard_GRS"}
+    assert all(offers_redundancy(region, state_redundancy(region)) for region in REGIONS)
 
 
 def test_the_registry_of_released_images_knows_identities_only(graph: Recorder) -> None:

@@ -237,6 +237,22 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "fed:hospitals.hungary.storageSku need",
         "westeurope",
     ),
+    "copies in another region where there is no pair": (
+        "prod",
+        put("fed:location", "polandcentral"),
+        "fed:storage.centreSku",
+        "RedundancyConfigurationNotAvailableInRegion",
+        "Standard_ZRS",
+    ),
+    "a hospital's copies in a pair without zones for them": (
+        "dev",
+        lambda config: config["fed:hospitals"]["hungary"].update(
+            location="japanwest", storageSku="Standard_RAGZRS"
+        ),
+        "fed:hospitals.hungary.storageSku",
+        "japanwest does not offer it",
+        "Standard_ZRS",
+    ),
     "hospital on one data centre in prod": (
         "prod",
         put("fed:hospitals.hungary.storageSku", "Standard_LRS"),
@@ -349,6 +365,48 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "fed:encryption.hsm",
         "no key to keep",
         "customerManagedKeys: true",
+    ),
+    "tag with a space": (
+        "dev",
+        put("fed:tags", {"Cost Center": "x"}),
+        "fed:tags.Cost Center",
+        "private DNS zones",
+        "CostCentre",
+    ),
+    "tag that begins with a digit": (
+        "dev",
+        put("fed:tags", {"1st": "x"}),
+        "fed:tags.1st",
+        "a digit in front",
+        "begin with a letter",
+    ),
+    "tag outside ASCII": (
+        "dev",
+        put("fed:tags", {"Gr\u00f6\u00dfe": "x"}),
+        "fed:tags.Gr\u00f6\u00dfe",
+        "a special character",
+        "A-Z a-z 0-9",
+    ),
+    "tag of Azure's own": (
+        "dev",
+        put("fed:tags", {"microsoft-x": "x"}),
+        "fed:tags.microsoft-x",
+        "for itself",
+        "begin with a letter",
+    ),
+    "more tags than a DNS zone takes": (
+        "dev",
+        put("fed:tags", {f"t{number}": "x" for number in range(12)}),
+        "fed:tags",
+        "15 at most",
+        "at most 11",
+    ),
+    "tags that differ by case": (
+        "dev",
+        put("fed:tags", {"owner": "a", "Owner": "b"}),
+        "fed:tags.Owner",
+        "one tag",
+        "one of the two",
     ),
     "tag that the platform sets": (
         "dev",

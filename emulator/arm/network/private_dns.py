@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import uuid
 from ipaddress import IPv4Address
 
@@ -14,6 +15,9 @@ from emulator.arm.network.common import names
 from emulator.arm.network.virtual_networks import VIRTUAL_NETWORK, ZONE_LINK
 from emulator.arm.store import Row, Transaction
 from emulator.arm.writes import render
+from federation.azure_facts import TAGS_OF_A_ZONE
+
+_ZONE_TAG = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 ZONE = "Microsoft.Network/privateDnsZones"
 RECORD = "Microsoft.Network/privateDnsZones/A"
@@ -215,6 +219,21 @@ def _check_link(write: Write) -> None:
     write.properties["virtualNetworkLinkState"] = "Completed"
 
 
+def _check_tags(write: Write) -> None:
+    """Zones and links take fewer tags than anything else.
+
+    https://github.com/Azure/bicep-registry-modules/issues/1541 has the words of the refusal,
+    https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations the names.
+    """
+    tags = write.body.get("tags") or {}
+    if len(tags) > TAGS_OF_A_ZONE or not all(_ZONE_TAG.fullmatch(name) for name in tags):
+        raise bad_request(
+            "BadRequest",
+            f"The resource tags are invalid. A maximum of {TAGS_OF_A_ZONE} tags are allowed with keys no "
+            "longer than 512 and values no longer than 256 characters.",
+        )
+
+
 def _settle_resolution_policy(write: Write, zone: Row) -> None:
     """Azure knows the policy in privatelink zones only, and elsewhere refuses even `Default`:
     https://github.com/Azure/Azure-Landing-Zones/issues/4088
@@ -235,7 +254,7 @@ TYPES = (
             pattern=r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){1,33}", maximum=253, error=_zone_name_error
         ),
         place=Place.GLOBAL,
-        check=(_settle_zone,),
+        check=(_check_tags, _settle_zone),
         after=(_add_authority,),
         keep=(_keep_linked,),
         render=_render_zone,
@@ -288,7 +307,7 @@ TYPES = (
             ),
         ),
         references=(Reference(path=TO_NETWORK, types=(VIRTUAL_NETWORK,), action="join/action"),),
-        check=(_check_link,),
+        check=(_check_tags, _check_link),
         after=(_touch_zone,),
         gone=(_touch_zone_on_delete,),
         etag=PLAIN_ETAG,

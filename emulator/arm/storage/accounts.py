@@ -22,6 +22,7 @@ from emulator.arm.storage.common import ACCOUNT, BLOB_SERVICE, VERSIONS
 from emulator.arm.storage.encryption import complete_encryption
 from emulator.arm.store import Row
 from emulator.arm.times import stamp
+from federation.azure_facts import offers_redundancy
 
 _SPACE = "storage-account"
 PAIRED = {"westeurope": "northeurope", "northeurope": "westeurope", "uksouth": "ukwest", "ukwest": "uksouth"}
@@ -89,6 +90,19 @@ def _check_sku(write: Write) -> None:
             "StorageAccountTypeConversionNotAllowed",
             f"Storage account type cannot be converted from {old} to {name} by an update: a conversion to "
             "or from zone redundancy or premium is asked for separately and takes hours to days.",
+        )
+
+
+def _check_region(write: Write) -> None:
+    """https://github.com/Azure/ALZ-PowerShell-Module/issues/291 has the words of this refusal."""
+    region, sku, kind = write.body["location"], write.body["sku"]["name"], write.body["kind"]
+    if not offers_redundancy(region, sku):
+        raise bad_request(
+            "RedundancyConfigurationNotAvailableInRegion",
+            f"The storage account failed to create due to redundancy configuration - Sku: {sku}, Kind: "
+            f"{kind} - not available in selected Region - {region}. Please make sure the redundancy "
+            "configuration selected is available in your region. For more information about redundancy "
+            "configurations, see https://docs.microsoft.com/en-us/azure/storage/common/storage-redundancy",
         )
 
 
@@ -210,6 +224,7 @@ TYPES = (
         check=(
             _check_kind,
             _check_sku,
+            _check_region,
             _check_flat_namespace,
             complete_encryption,
             _complete_account,
