@@ -22,7 +22,9 @@ from federation.azure_facts import REGIONS, RESERVED_ADMIN_NAMES, VM_SIZES
 HOSPITAL_NAME_LENGTH: Final = 24
 PARTY_NAME: Final = re.compile(r"[a-z](-?[a-z0-9])*")
 #: The parties' own words: a hospital of that name could not be told from the part of the platform it names.
-RESERVED_PARTY_NAMES: Final = frozenset({"centre", "server", "client", "data", "hospital", "federation"})
+RESERVED_PARTY_NAMES: Final = frozenset(
+    {"centre", "server", "client", "data", "hospital", "federation", "global", "default", "mlflow"}
+)
 #: RFC 1918. Anything else may be somebody's address on the internet.
 PRIVATE_RANGES: Final = tuple(IPv4Network(r) for r in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 #: Networks that Docker uses inside every VM: its default bridge and the client's bridge (components/boot).

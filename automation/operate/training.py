@@ -70,6 +70,8 @@ def sentence(answer: Answer) -> str:
         f"{name} {row['auc']:.3f}" for name, row in answer.get("hospitals", {}).items() if "auc" in row
     )
     rounds = f"round {answer['round']} of {answer['rounds']}" if answer.get("rounds") else answer["state"]
+    if answer["state"] == "queued":
+        rounds = f"queued{': ' if answer.get('reason') else ''}{answer.get('reason', '')}"
     dropped = ", ".join(answer.get("dropped", []))
     return (
         f"{answer['job']} {answer['id'][:8]}: {rounds}"
@@ -86,6 +88,10 @@ def remarks(answer: Answer) -> Iterator[str]:
             yield f"{name}: its answer was dropped in round {rounds}; {dropped['reason']}"
         for metric, reason in row.get("blank", {}).items():
             yield f"{name}: no {metric}: {reason}"
+    for metric, taken in answer.get("renamed", {}).items():
+        yield f"MLflow takes no metric named {metric!r}: it is {taken!r} there"
+    if trouble := answer.get("tracking_error"):
+        yield f"not everything was recorded: {trouble}"
 
 
 def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:

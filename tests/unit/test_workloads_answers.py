@@ -5,6 +5,8 @@ cases and had its own model registered in 3 (2026-11-30).
 """
 
 import json
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,7 @@ from fed_server.answers import (
 )
 from fed_server.combining import METHODS, scaling, weighted_mean, weights
 from fed_server.contribution import Contribution
+from fed_server.metric_names import accepted
 from fed_server.request import JobDescription
 from hypothesis import given
 from hypothesis import strategies as st
@@ -303,6 +306,27 @@ class TestCombining:
     def test_equal_answers_are_the_result(self, method: str, count: int) -> None:
         sent = {str(number): answer(1.0, -2.0) for number in range(count)}
         assert METHODS[method](sent, dict.fromkeys(sent, 100.0))["w"] == pytest.approx([1.0, -2.0])
+
+
+class TestNamesOfMetrics:
+    """MLflow's own rule: mlflow.utils.validation, `_validate_metric_name`, version 3."""
+
+    @staticmethod
+    def taken(name: str) -> bool:
+        plain = re.fullmatch(r"[/\w.\- :]{1,250}", name, re.ASCII)
+        leads_out = posixpath.normpath(name) != name or name == "." or name.startswith(("..", "/"))
+        return bool(plain) and not leads_out
+
+    @given(st.lists(st.text(max_size=300) | st.text("a@./", max_size=5), unique=True, max_size=8))
+    def test_each_metric_has_a_name_of_its_own_that_mlflow_takes(self, names: list[str]) -> None:
+        found = accepted(names)
+        assert sorted(found) == sorted(names)
+        assert len(set(found.values())) == len(names)
+        assert all(self.taken(name) for name in found.values())
+        assert all(found[name] == name for name in names if self.taken(name))
+
+    def test_only_what_is_refused_is_changed(self) -> None:
+        assert accepted(["auc", "AR@100"]) == {"auc": "auc", "AR@100": "AR_100"}
 
 
 class TestReading:

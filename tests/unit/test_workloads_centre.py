@@ -346,6 +346,65 @@ class TestJobs:
         assert shown["hospitals"] == {"a": {"auc": 0.7}, "b": {"auc": 0.6, "missed": [1]}}
         assert shown["seconds"] == [2.0, 7.0]
 
+    def test_an_aborted_job_is_never_finished(self, world: World, centre: CentreAgent) -> None:
+        """NVFlare's statistics write their file also when they are aborted, and that was called complete."""
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        results = world.centre_config.work / "jobs" / job_id / "results"
+        (results / "global").mkdir(parents=True)
+        (results / "global/scaling.json").write_text("{}")
+        centre.commands.abort({"id": job_id})
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        world.turn(5)
+        assert centre.commands.job({"id": job_id})["state"] == "aborted"
+        assert not (world.channel.folder / "results").exists()
+        stored = world.store("server").folder / "results" / job_id
+        assert {path.name for path in stored.iterdir()} == {"progress.json", "status.json"}
+        assert "--finished" not in self.built(world, centre)
+
+    def test_later_jobs_take_results_of_the_newest_job_that_did_finish(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        first = centre.commands.submit({"job": "heart"})["id"]
+        world.clock.sleep(1)
+        second = centre.commands.submit({"job": "heart"})["id"]
+        for job_id in (first, second):
+            leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        assert f"--finished=heart={second}" in self.built(world, centre)
+
+    def built(self, world: World, centre: CentreAgent) -> str:
+        """With what the next job is built."""
+        build, asked = world.server.execution, []
+
+        def watched(name: str, command: list[str]) -> tuple[int, str]:
+            asked.append(" ".join(command))
+            return build(name, command)
+
+        world.server.execution = watched
+        centre.commands.submit({"job": "heart"})
+        return next(command for command in asked if "fed_server.build" in command)
+
+    def test_a_job_that_needs_more_hospitals_than_there_are_is_refused(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        world.server.execution = builds(world, {**HEART, "minimum_sites": 2})
+        with pytest.raises(JobRefusedError, match=r"needs answers of 2 hospitals.*1 may register: cleveland"):
+            centre.commands.submit({"job": "heart"})
+        assert world.nvflare.jobs == []
+
+    def test_a_job_that_waits_says_for_whom(self, world: World, centre: CentreAgent) -> None:
+        world.server.execution = builds(world, {**HEART, "minimum_sites": 1})
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        clients, now = world.centre_config.work / "clients.json", world.clock.now()
+        for heard, waits in (
+            ({}, "waits: 0 of 1 hospitals needed are connected; missing: cleveland"),
+            ({"cleveland": now - 600}, "missing: cleveland since 00:50 UTC"),
+            ({"cleveland": now}, ""),
+        ):
+            clients.write_text(json.dumps({"heard": heard}))
+            row = centre.commands.job({"id": job_id})
+            assert waits in row.get("reason", "")
+            assert bool(waits) == ("reason" in row)
+
     def test_a_hospital_whose_answers_do_not_count_is_named(self, world: World, centre: CentreAgent) -> None:
         job_id = centre.commands.submit({"job": "heart"})["id"]
         history = [

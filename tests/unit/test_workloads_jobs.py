@@ -83,23 +83,33 @@ class TestInputs:
         text = "name: heart\nbuild: a:b\nneeds: {scaling: statistics/scaling.json}"
         return described(tmp_path / "heart", text)
 
-    def finished(self, jobs: Path, job_id: str, updated: float, state: str = "finished") -> None:
+    def left(self, jobs: Path, job_id: str) -> None:
         results = jobs / job_id / "results" / "global"
         results.mkdir(parents=True)
         (results / "scaling.json").write_text("{}")
-        progress = {"job": "statistics", "state": state, "updated": updated}
-        (jobs / job_id / "progress.json").write_text(json.dumps(progress))
 
-    def test_the_newest_finished_run_is_taken(self, tmp_path: Path, heart: JobDescription) -> None:
+    def test_what_the_container_server_calls_finished_is_taken(
+        self, tmp_path: Path, heart: JobDescription
+    ) -> None:
+        """An aborted run leaves files, too: its progress once called it finished, and it was taken."""
         jobs = tmp_path / "jobs"
-        self.finished(jobs, "old", 1.0)
-        self.finished(jobs, "new", 2.0)
-        self.finished(jobs, "failed", 3.0, state="failed")
-        assert find_inputs(heart, jobs)[1] == {"scaling": "new"}
+        self.left(jobs, "finished")
+        self.left(jobs, "aborted")
+        progress = {"job": "statistics", "state": "finished", "updated": 9.0}
+        (jobs / "aborted" / "progress.json").write_text(json.dumps(progress))
+        files, sources = find_inputs(heart, jobs, {"statistics": "finished"})
+        assert sources == {"scaling": "finished"}
+        assert files["scaling"].is_file()
 
-    def test_without_one_it_says_what_to_submit(self, tmp_path: Path, heart: JobDescription) -> None:
+    @pytest.mark.parametrize("finished", [{}, {"heart": "x"}, {"statistics": "gone"}, {"statistics": "link"}])
+    def test_without_one_it_says_what_to_submit(
+        self, tmp_path: Path, heart: JobDescription, finished: dict[str, str]
+    ) -> None:
+        folder = tmp_path / "jobs" / "link" / "results" / "global"
+        folder.mkdir(parents=True)
+        (folder / "scaling.json").symlink_to(tmp_path / "heart" / "job.yaml")
         with pytest.raises(JobError, match="submit 'statistics' first"):
-            find_inputs(heart, tmp_path / "jobs")
+            find_inputs(heart, tmp_path / "jobs", finished)
 
 
 class TestScaling:

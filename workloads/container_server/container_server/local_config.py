@@ -12,6 +12,10 @@ ANSWERED_WITHIN_SECONDS = 30
 """A client's request that the server has not answered after so long is made again. NVFlare waits for five
 minutes: a hospital whose network fails for a moment would sit out the rest of a job."""
 
+SCHEDULE_TRIES = 1000
+"""How often a job that waits for hospitals is tried, every 30 seconds: for eight hours, a night. NVFlare
+gives up after ten times, and from 1,024 on its pause between two tries no longer fits a number (2.9)."""
+
 _POLICY = Path(__file__).with_name("policy")
 _OURS = (
     {"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}},
@@ -67,7 +71,12 @@ def install_server_kit(assembled: Path, kit: Path, server_work: Path) -> None:
         {"id": "job_states", "path": "fed_server.job_states.JobStates", "args": {}},
     ]
     scheduler = next(part for part in resources["components"] if part["id"] == "job_scheduler")
-    scheduler["args"] = {"max_jobs": 1, "min_schedule_interval": 2.0, "max_schedule_interval": 30.0}
+    scheduler["args"] = {
+        "max_jobs": 1,
+        "max_schedule_count": SCHEDULE_TRIES,
+        "min_schedule_interval": 2.0,
+        "max_schedule_interval": 30.0,
+    }
     startup = ("fed_server.json", "server.crt", "server.key", "rootCA.pem")
     files = {
         "resources.json": resources,

@@ -55,8 +55,8 @@ def build_function(description: JobDescription) -> Callable[[JobRequest], FedJob
 def request_of(arguments: argparse.Namespace) -> JobRequest:
     """The request that the command line describes. Raises JobError."""
     description = find(arguments.job)
-    given = dict(pair.split("=", 1) for pair in arguments.param)
-    inputs, sources = find_inputs(description, JOBS)
+    given = _pairs(arguments.param)
+    inputs, sources = find_inputs(description, JOBS, _pairs(arguments.finished))
     request = JobRequest(
         description=description,
         rounds=arguments.rounds if arguments.rounds is not None else description.rounds,
@@ -69,6 +69,10 @@ def request_of(arguments: argparse.Namespace) -> JobRequest:
     if description.rounds and request.rounds < 1:
         raise JobError(f"{description.name}: --rounds is {request.rounds}, expected 1 or more")
     return _resumed(request, arguments.resume) if arguments.resume else request
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in words)
 
 
 def _resumed(request: JobRequest, job_id: str) -> JobRequest:
@@ -106,6 +110,7 @@ def export(request: JobRequest, out: Path) -> dict[str, Any]:
     return {
         "folder": str(out / request.name),
         "job": request.name,
+        "minimum_sites": request.description.minimum_sites,
         "rounds": request.rounds,
         "first_round": request.first_round,
         "parameters": dict(request.parameters),
@@ -122,10 +127,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--finished", action="append", default=[], metavar="JOB=JOB_ID")
     parser.add_argument("--resume", metavar="JOB_ID")
     arguments = parser.parse_args()
-    if wrong := [pair for pair in arguments.param if "=" not in pair]:
-        parser.error(f"--param {wrong[0]}: expected NAME=VALUE")
+    if wrong := [pair for pair in (*arguments.param, *arguments.finished) if "=" not in pair]:
+        parser.error(f"{wrong[0]}: expected NAME=VALUE")
     try:
         answer = export(request_of(arguments), arguments.out)
     except JobError as error:

@@ -15,6 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from fed_server.metric_names import accepted
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -57,6 +59,8 @@ class JobRuns:
 
     def __init__(self, experiment: str, job_id: str, tags: Mapping[str, str]):
         self.ids: dict[str, str] = {}
+        self.renamed: dict[str, str] = {}
+        """Metric -> its name in MLflow, where that refuses the job's."""
         self._experiment = experiment
         self._job_id = job_id
         self._tags = {**tags, "job_id": job_id}
@@ -84,7 +88,9 @@ class JobRuns:
         if who not in self.ids:
             self._make(who, {"hospital": who, "mlflow.parentRunId": self.ids[GLOBAL]})
         now = int(time.time() * 1000)
-        entries = [Metric(name, value, now, step) for name, value in metrics.items()]
+        names = accepted(metrics)
+        self.renamed |= {name: taken for name, taken in names.items() if name != taken}
+        entries = [Metric(names[name], value, now, step) for name, value in metrics.items()]
         self._client.log_batch(self.ids[who], metrics=entries)
 
     @_as_tracking_error

@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 
 from fed_server.combining import METHODS
-from fed_server.files import read_json
 
 _KEYS = {"name", "title", "build", "minimum_sites", "rounds", "parameters", "needs", "gates", "aggregation"}
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -159,24 +158,22 @@ class JobRequest:
         }
 
 
-def find_inputs(description: JobDescription, jobs: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Files of the description's `needs` and the jobs they are from. Raises JobError where none has
-    finished.
+def find_inputs(
+    description: JobDescription, jobs: Path, finished: Mapping[str, str]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Files of the description's `needs` and the jobs they are from.
+
+    `finished` maps a job's name to its newest run that did finish, as the container server knows it: what a
+    job says of itself is no proof. Raises JobError where there is none, or it left no such file.
     """
     files, sources = {}, {}
     for name, need in description.needs.items():
         job, _, file = need.partition("/")
-        finished = [
-            (progress["updated"], folder)
-            for folder in jobs.glob("*/")
-            if (progress := read_json(folder / "progress.json"))
-            and (progress["job"], progress["state"]) == (job, "finished")
-            and (folder / "results" / "global" / file).is_file()
-        ]
-        if not finished:
+        source = finished.get(job, "")
+        path = jobs / source / "results" / "global" / file
+        if not source or not path.is_file() or path.is_symlink():
             raise JobError(f"{description.name} needs {file} of a finished job {job!r}: submit {job!r} first")
-        _, newest = max(finished)
-        files[name], sources[name] = newest / "results" / "global" / file, newest.name
+        files[name], sources[name] = path, source
     return files, sources
 
 

@@ -26,7 +26,7 @@ from typing import Any
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
@@ -215,7 +215,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         )
 
     def _end(self, fl_ctx: FLContext) -> None:
-        finished = self.complete(self._run_folder(fl_ctx)) and not self._reason
+        signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
+        if signal and signal.triggered and not self._reason:
+            self._reason = "aborted"  # whatever files there are: they are of a part of the job
+        finished = not self._reason and self.complete(self._run_folder(fl_ctx))
         if finished:
             self._judge(self._run_folder(fl_ctx))
         else:
@@ -303,6 +306,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._progress["updated"] = time.time()
         if self._runs:
             self._progress["runs"] = self._runs.ids
+            self._progress["renamed"] = self._runs.renamed
         write_json(self._folder / "progress.json", self._progress)
 
     def _run_folder(self, fl_ctx: FLContext) -> Path:

@@ -50,7 +50,14 @@ class CentreAgent:
         self._enrolments = Enrolments(
             config, clock, self._members, self._authority, lambda name: open_container(f"client-{name}")
         )
-        self._jobs = Jobs(config, clock, engine, nvflare, self._authority)
+        self._jobs = Jobs(
+            config=config,
+            clock=clock,
+            engine=engine,
+            nvflare=nvflare,
+            authority=self._authority,
+            members=lambda: [name for name, one in self._members.all().items() if one.admitted],
+        )
         own = open_container("server")
         self._inbox = Inbox(own, self._jobs, clock, config.agent / "inbox.json")
         self._distribution = Distribution(

@@ -1,5 +1,6 @@
 """What `fedctl` can ask the centre, as compact answers."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -86,7 +87,7 @@ class Commands:
                 if name > str(arguments.get("after") or "")
             },
             "registered": sum(name in heard for name in present),
-            "last_job": _row(jobs[0]) if jobs else None,
+            "last_job": self._row(jobs[0]) if jobs else None,
             "troubles": [
                 {"what": chore.what, "owner": chore.owner, "reason": chore.trouble[:TROUBLE_LENGTH]}
                 for chore in self._chores()
@@ -97,11 +98,11 @@ class Commands:
     def submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Run a job."""
         job_id = self._jobs.submit(arguments["job"], arguments.get("rounds"), arguments.get("param") or {})
-        return _row(self._jobs.get(job_id))
+        return self._row(self._jobs.get(job_id))
 
     def jobs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """All jobs."""
-        return {"jobs": [_row(job) for job in self._jobs.all()]}
+        return {"jobs": [self._row(job) for job in self._jobs.all()]}
 
     def job(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """One job."""
@@ -112,7 +113,7 @@ class Commands:
         hospitals = sorted({name for entry in history for name in entry["sites"]} | set(dropped))
         last = history[-1] if history else {"global": {}, "sites": {}}
         return {
-            **_row(job),
+            **self._row(job),
             "global": _rounded(last["global"]),
             "hospitals": {
                 name: {
@@ -127,17 +128,17 @@ class Commands:
             "model_version": progress.get("model_version"),
             "resumed_from": progress.get("resumed_from") or None,
             "total_seconds": progress.get("seconds"),
-            **({"tracking_error": progress["tracking_error"]} if "tracking_error" in progress else {}),
+            **{key: progress[key] for key in ("tracking_error", "renamed") if progress.get(key)},
         }
 
     def abort(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Stop a job."""
         self._jobs.abort(arguments["id"])
-        return _row(self._jobs.get(arguments["id"]))
+        return self._row(self._jobs.get(arguments["id"]))
 
     def resume(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Go on with a job."""
-        return _row(self._jobs.get(self._jobs.resume(arguments["id"])))
+        return self._row(self._jobs.get(self._jobs.resume(arguments["id"])))
 
     def requests(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Of each hospital: membership, certificate, its last request and what waits for a person."""
@@ -187,18 +188,53 @@ class Commands:
                 return {**answer, "note": f"in force; {name} is told later: {str(error)[:200]}"}
         return answer
 
+    def _row(self, job: Job) -> dict[str, Any]:
+        progress = job.progress
+        row: dict[str, Any] = {
+            "id": job.job_id,
+            "job": job.name,
+            "state": job.state,
+            "round": int(progress.get("rounds_done", job.submission.get("first_round", 0))),
+            "rounds": job.submission.get("rounds", 0),
+            "submitted": int(job.submitted),
+        }
+        if dropped := sorted(progress.get("dropped", {})):
+            row["dropped"] = dropped
+        reason = self._waits_for(job) if job.state == "queued" else job.reason
+        return {**row, **({"reason": reason[:300]} if reason else {})}
+
+    def _waits_for(self, job: Job) -> str:
+        """Whom a job that has not begun waits for; nothing where enough hospitals are connected."""
+        needed = int(job.submission.get("minimum_sites", 0))
+        members = sorted(name for name, member in self._members.all().items() if member.admitted)
+        ever, now = self._stated(), self._heard()
+        missing = [name for name in members if name not in now]
+        if len(members) - len(missing) >= needed:
+            return job.reason
+        since = {
+            name: time.strftime("%H:%M UTC", time.gmtime(ever[name])) for name in missing if name in ever
+        }
+        named = ", ".join(f"{name} since {since[name]}" if name in since else name for name in missing)
+        return (
+            f"waits: {len(members) - len(missing)} of {needed} hospitals needed are connected;"
+            f" missing: {named or 'more members'}"
+        )
+
     def _heard(self) -> dict[str, int]:
         """Hospitals that the running server heard from lately -> when."""
         if self._engine.state(SERVER).running is not Running.RUNNING:
             return {}
+        now = self._clock.now()
+        return {name: heard for name, heard in self._stated().items() if now - heard < HEARD_WITHIN_SECONDS}
+
+    def _stated(self) -> dict[str, int]:
+        """Hospitals that the server heard from since its start -> when last."""
         try:
             content = self._jobs.shared.json("clients.json")
-            stated = checked("clients", content)["heard"] if content is not None else {}
+            return dict(checked("clients", content)["heard"]) if content is not None else {}
         except RefusedInputError as error:
             say("who is registered is not known", reason=str(error))
             return {}
-        now = self._clock.now()
-        return {name: heard for name, heard in stated.items() if now - heard < HEARD_WITHIN_SECONDS}
 
     def _hospital(self, name: str, member: Member, heard: int | None) -> dict[str, Any]:
         channel = self._enrolments.channel(name)
@@ -234,21 +270,6 @@ def _paper(member: Member, length: int) -> dict[str, Any]:
 
 def _words(container: ContainerState) -> str:
     return container.running.value + (f", {container.health}" if container.health else "")
-
-
-def _row(job: Job) -> dict[str, Any]:
-    progress = job.progress
-    row = {
-        "id": job.job_id,
-        "job": job.name,
-        "state": job.state,
-        "round": int(progress.get("rounds_done", job.submission.get("first_round", 0))),
-        "rounds": job.submission.get("rounds", 0),
-        "submitted": int(job.submitted),
-    }
-    if dropped := sorted(progress.get("dropped", {})):
-        row["dropped"] = dropped
-    return {**row, **({"reason": job.reason[:300]} if job.reason else {})}
 
 
 def _hospital_row(name: str, history: list[Mapping[str, Any]]) -> dict[str, Any]:

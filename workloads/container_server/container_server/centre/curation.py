@@ -111,8 +111,14 @@ class Curation:
             "submitted": job.submitted,
             "code": str(provenance.get("git_revision")) if isinstance(provenance, dict) else "unknown",
             "progress": job.progress,
-            "statistics": self._jobs.left_behind(job, "results/centre/statistics.json") or None,
+            "statistics": self._statistics(job),
         }
+
+    def _statistics(self, job: Job) -> dict[str, Any] | None:
+        """What a statistics job that did finish left; None for any other."""
+        if job.state != "finished":
+            return None
+        return self._jobs.left_behind(job, "results/centre/statistics.json") or None
 
     def _hand_on(self, parties: Iterable[str]) -> None:
         """To each of these parties its tables; one that cannot be reached holds up no other."""

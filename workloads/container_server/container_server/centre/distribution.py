@@ -82,6 +82,8 @@ class Distribution:
         """
         folder = f"jobs/{job.job_id}/"
         names = {name.removeprefix(folder) for name in self._jobs.shared.files(folder)}
+        if job.state != "finished":  # of a part of the job there are no results, only what became of it
+            names = {name for name in names if not name.startswith("results/")}
         blobs = _for_centre(names) if party == CENTRE else _for_hospital(names, party)
         contents = {blob: self._jobs.shared.read(folder + name) for blob, name in blobs.items()}
         return {blob: content for blob, content in contents.items() if content is not None}

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -62,8 +62,19 @@ class Job:
 class Jobs:
     """All jobs ever submitted here."""
 
-    def __init__(self, config: Config, clock: Clock, engine: Engine, nvflare: Nvflare, authority: Authority):
+    def __init__(
+        self,
+        *,
+        config: Config,
+        clock: Clock,
+        engine: Engine,
+        nvflare: Nvflare,
+        authority: Authority,
+        members: Callable[[], Collection[str]],
+    ):
         self._config = config
+        self._members = members
+        """The hospitals whose clients may register now."""
         self._clock = clock
         self._engine = engine
         self._nvflare = nvflare
@@ -97,6 +108,7 @@ class Jobs:
         if job.over:
             raise JobRefusedError(f"job {job_id} is {job.state} already")
         self._as_lead("abort", job.job_id)
+        self._note(job, aborted=self._clock.now())
         say("job aborted", job=job.name, job_id=job.job_id)
 
     def get(self, job_id: str) -> Job:
@@ -113,8 +125,16 @@ class Jobs:
 
     def withhold(self, job: Job, reason: str) -> None:
         """Take note that a job's results are handed to nobody: it has failed, whatever it says of itself."""
-        write_json(self._submissions / f"{job.job_id}.json", {**job.submission, "withheld": reason})
+        self._note(job, withheld=reason)
         say("results withheld from everybody", job=job.name, job_id=job.job_id, reason=reason)
+
+    def _note(self, job: Job, **what: Any) -> None:
+        known = read_json(self._submissions / f"{job.job_id}.json") or {}
+        write_json(self._submissions / f"{job.job_id}.json", {**known, **what})
+
+    def newest_finished(self) -> dict[str, str]:
+        """Job's name -> id of its newest run that did finish: later jobs may take its results."""
+        return {job.name: job.job_id for job in reversed(self.all()) if job.state == "finished"}
 
     def left_behind(self, job: Job, name: str) -> dict[str, Any]:
         """A JSON object that a job left in its folder; empty where there is none or it is not to be read."""
@@ -137,6 +157,8 @@ class Jobs:
         except RefusedInputError as error:
             progress = {"state": "failed", "reason": f"what it wrote of itself cannot be used: {error}"[:500]}
         state, reason = state_of(str(status.get("nvflare", "")), str(status.get("reason", "")), progress)
+        if "aborted" in submission and state == "finished":
+            state, reason = "aborted", "aborted"
         if withheld := submission.get("withheld"):
             state, reason = "failed", f"its results are withheld from everybody: {withheld}"
         submitted = float(submission.get("submitted", 0.0))
@@ -151,7 +173,10 @@ class Jobs:
         with self._one_at_a_time:
             outbox = f"outbox/{uuid.uuid4().hex}"
             try:
-                built = self._build([*arguments, "--out", str(self._config.server_work / outbox)])
+                finished = [f"--finished={name}={ended}" for name, ended in self.newest_finished().items()]
+                out = ["--out", str(self._config.server_work / outbox)]
+                built = self._build([*arguments, *finished, *out])
+                self._check_minimum(built)
                 folder = self._take_over(outbox, str(built.get("job", "")))
                 answer = self._as_lead("submit", str(folder))
             except ForeignFileError as error:
@@ -167,6 +192,16 @@ class Jobs:
             self.shared.make(f"jobs/{job_id}")  # where the server writes what becomes of it
         say("job submitted", job=built["job"], job_id=job_id, rounds=built["rounds"])
         return job_id
+
+    def _check_minimum(self, built: Mapping[str, Any]) -> None:
+        """A job that needs more hospitals than there are would wait for ever. Raises JobRefusedError."""
+        members, needed = self._members(), built.get("minimum_sites")
+        if isinstance(needed, int) and needed > len(members):
+            known = ", ".join(sorted(members)) or "none"
+            raise JobRefusedError(
+                f"{built['job']} needs answers of {needed} hospitals (minimum_sites in its job.yaml), and"
+                f" {len(members)} may register: {known}. Fix: lower minimum_sites, or approve more hospitals"
+            )
 
     @property
     def _outbox(self) -> Path:
@@ -203,16 +238,21 @@ class Jobs:
 def state_of(nvflare: str, reason: str, progress: Mapping[str, Any]) -> tuple[JobState, str]:
     """State and reason from NVFlare's status and the tracker's progress.
 
-    The tracker decides whether a job that ended is complete: NVFlare calls a job abnormal when one hospital
-    was lost on the way, though all rounds were done.
+    The tracker decides whether a job that ended by itself is complete: NVFlare calls a job abnormal when one
+    hospital was lost on the way, though all rounds were done. What was aborted never counts as finished.
     """
     if nvflare in ("", "SUBMITTED", "APPROVED"):
         return "queued", reason
     if not nvflare.startswith("FINISHED"):
         return "running", reason
+    if nvflare == "FINISHED:ABORTED" or (progress.get("state"), progress.get("reason")) == (
+        "failed",
+        "aborted",
+    ):
+        return "aborted", "aborted"
     if progress.get("state") == "finished":
         return "finished", ""
-    if nvflare == "FINISHED:ABORTED":
-        return "aborted", "aborted"
+    if nvflare == "FINISHED:CAN_NOT_SCHEDULE":
+        return "failed", "it waited for hours, and never were as many hospitals connected as it needs at once"
     why = progress.get("reason") if progress.get("state") == "failed" else ""
     return "failed", str(why or reason or f"NVFlare ended it as {nvflare}")
