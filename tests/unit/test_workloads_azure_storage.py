@@ -188,6 +188,7 @@ class TestTrouble:
             ((404, "ContainerNotFound"), StorageUnreachableError, "does not exist"),
             ((503, "ServerBusy"), StorageUnreachableError, "503"),
             ((500, "InternalError"), StorageUnreachableError, "500"),
+            ((412, "LeaseIdMissing"), StorageUnreachableError, "somebody holds a lease on it"),
         ],
     )
     def test_every_operation_tells_what_may_pass_by_waiting(

@@ -813,6 +813,26 @@ class TestStatus:
         world.turn(20)
         assert world.centre.commands.status({})["hospitals"]["cleveland"]["state"] == "running"
 
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"{}", b"\xff", b"[" * 5000, b'{"schema": "fed/report/1", "written": NaN}', b"x" * 300_000],
+        ids=["empty", "no report", "no text", "deep", "not a number", "large"],
+    )
+    def test_report_that_cannot_be_read_is_shown_and_blinds_nobody(
+        self, world: World, content: bytes, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        world.turn(20)
+        world.hospital.tick = lambda: 1.0  # type: ignore[method-assign]
+        world.channel.write("report.json", content)
+        world.turn(60)
+        row = world.centre.commands.status({})["hospitals"]["cleveland"]
+        assert row["state"] == "running", "the last report that could be read"
+        assert "report" in row["trouble"]
+        assert capsys.readouterr().out.count('"event": "refused"') == 1
+        world.hospital = world.new_hospital()
+        world.turn(30)
+        assert "trouble" not in world.centre.commands.status({})["hospitals"]["cleveland"]
+
     def test_storage_trouble_is_shown(self, world: World) -> None:
         world.channel.failure = StorageUnreachableError("client-cleveland: no route")
         world.turn(10)

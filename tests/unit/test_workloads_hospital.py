@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from container_server.engine import ContainerState, EngineUnreachableError
+from container_server.hospital import agent
 from container_server.hospital.agent import ENGINE_PATIENCE_SECONDS, EngineLostError
 from container_server.hospital.state import State
 from container_server.kit import Manifest
@@ -136,6 +138,19 @@ class TestKit:
         assert world.state() is State.DEGRADED
         assert "local/privacy.json: missing" in world.report()["reason"]
         assert world.client.actions[-1] == "stop fl-client"
+
+    def test_kit_that_cannot_be_checked_is_no_kit(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.turn(10)
+
+        def broken(*_: object) -> list[str]:
+            raise ZeroDivisionError("in the check")
+
+        monkeypatch.setattr(agent, "faults", broken)
+        world.turn(40)
+        assert world.client.actions[-1] == "stop fl-client"
+        assert "startup kit: cannot be checked: ZeroDivisionError: in the check" in world.reason
 
     def test_when_it_is_put_back_the_client_starts_again(self, world: World) -> None:
         world.turn(10)
@@ -273,6 +288,24 @@ class TestRenewal:
         assert world.state() is State.RUNNING
         assert world.client.actions[-1] == "start fl-client"
 
+    def test_client_gets_its_new_certificate_though_the_engine_was_away_when_it_came(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.turn(10)
+        world.centre.commands.renew({"hospital": "cleveland"})
+        restart = world.client.restart
+
+        def away(name: str) -> None:
+            raise EngineUnreachableError("container engine: connection refused")
+
+        monkeypatch.setattr(world.client, "restart", away)
+        world.turn(60)
+        assert "connection refused" in world.reason
+        monkeypatch.setattr(world.client, "restart", restart)
+        world.hospital = world.new_hospital()
+        world.turn(10)
+        assert world.client.actions == ["start fl-client", "restart fl-client"]
+
     def test_what_the_centre_asked_for_is_not_forgotten_by_a_restart(self, world: World) -> None:
         world.turn(10)
         before = self.serial(world)
@@ -327,6 +360,31 @@ class TestDesiredState:
 
 
 class TestEngine:
+    @pytest.mark.parametrize("wrong", [KeyError("State"), TypeError("none"), ValueError("not JSON")])
+    def test_an_answer_that_makes_no_sense_is_reported_and_ends_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, wrong: Exception
+    ) -> None:
+        world.turn(10)
+
+        def state(name: str) -> ContainerState:
+            raise wrong
+
+        with monkeypatch.context() as babbling:
+            babbling.setattr(world.client, "state", state)
+            world.turn(ENGINE_PATIENCE_SECONDS + 60)
+            assert type(wrong).__name__ in world.reason
+        world.turn(10)
+        assert world.reason == "registered at the server"
+
+    def test_moment_that_a_job_invented_is_not_passed_on(self, world: World) -> None:
+        world.turn(10)
+        world.silent = True
+        for heard in ("1e15", "NaN", "-1", '"x"', "[]"):
+            (world.hospital_config.work / "health.json").write_text(f'{{"heard": {heard}}}')
+            world.turn(70)
+            assert world.report()["client"]["heard"] is None
+            assert world.report()["written"] > world.hospitals_clock.now() - 70
+
     def test_a_client_that_was_stopped_for_a_fault_is_soon_reported_as_stopped(self, world: World) -> None:
         world.turn(30)
         (world.hospital_config.kit / "local" / "privacy.json").write_text("{}")

@@ -19,6 +19,18 @@ from hypothesis import strategies as st
 
 from tests.unit.workloads_fakes import FakeClock
 
+REPORT = {
+    "hospital": "cleveland",
+    "state": "running",
+    "since": 1,
+    "reason": "",
+    "written": 1,
+    "generation": 1,
+    "client": {"running": "running", "restarts": 0, "heard": None},
+    "data": {},
+    "certificate": None,
+    "versions": {},
+}
 DESIRED = {"generation": 3, "client": "running", "renew": 0}
 CONTAINER_SERVER = Path(__file__).resolve().parents[2] / "workloads" / "container_server"
 
@@ -43,6 +55,14 @@ class TestMessages:
             encode("desired", DESIRED | change)
         with pytest.raises(InvalidMessageError):
             decode("desired", json.dumps({"schema": "fed/desired/1", **DESIRED, **change}).encode())
+
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e15", "-1", "1e999", "9" * 5000])
+    def test_number_that_is_no_moment_is_refused(self, number: str) -> None:
+        for field in ("since", "written"):
+            message = json.dumps({"schema": "fed/report/1", **REPORT, field: 0})
+            assert decode("report", message.encode())
+            with pytest.raises(InvalidMessageError):
+                decode("report", message.replace(f'"{field}": 0', f'"{field}": {number}').encode())
 
     def test_another_version_is_refused(self) -> None:
         with pytest.raises(InvalidMessageError, match="schema"):

@@ -25,6 +25,9 @@ from container_server.storage import (
 )
 
 TIMEOUT_SECONDS = 20
+_LEASED = "LeaseIdMissing"
+"""What Azure answers to a write without the lease
+(https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes)."""
 
 
 def open_account(url: str, credential: TokenCredential) -> Callable[[str], "AzureContainer"]:
@@ -113,6 +116,11 @@ class AzureContainer:
                 raise StorageForbiddenError(
                     f"{where}: refused ({code}): the identity's role on this container is missing or has not"
                     " spread yet"
+                ) from error
+            if getattr(error, "error_code", "") == _LEASED:
+                raise StorageUnreachableError(
+                    f"{where}: somebody holds a lease on it, so it cannot be written. It is tried again. "
+                    "Fix: az storage blob lease break"
                 ) from error
             raise StorageUnreachableError(f"{where}: {error.status_code} {_first_line(error)}") from error
         except AzureError as error:

@@ -5,7 +5,6 @@ level by level below a root of its own without following a link (openat with O_N
 only regular files with a single name are read, of bounded number and size.
 """
 
-import json
 import os
 import shutil
 import stat
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, final
 
+from container_server import strict_json
 from container_server.errors import RefusedInputError
 
 JSON_LIMIT = 8 * 1024 * 1024
@@ -64,8 +64,8 @@ class ForeignFolder:
         if content is None:
             return None
         try:
-            return json.loads(content, parse_constant=_no_number, parse_float=_finite)
-        except (ValueError, RecursionError) as error:
+            return strict_json.parse(content)
+        except ValueError as error:
             raise ForeignFileError(f"{name} is not JSON with finite numbers: {str(error)[:200]}") from error
 
     def files(self, below: str = "") -> list[str]:
@@ -184,14 +184,3 @@ def _parent(name: str) -> str:
 def _refusal(name: str, error: OSError) -> ForeignFileError:
     """ELOOP and ENOTDIR are what openat answers to a link (openat(2), O_NOFOLLOW)."""
     return ForeignFileError(f"{name} is a link, or leads through one, or cannot be used: {error.strerror}")
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{text[:40]} is too large")
-    return value

@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 
+from container_server import strict_json
 from container_server.errors import RefusedInputError
 
 DESIRED = "desired.json"
@@ -40,8 +41,8 @@ def encode(kind: str, content: dict[str, Any]) -> bytes:
 def decode(kind: str, content: bytes) -> dict[str, Any]:
     """A message of `kind`. Raises InvalidMessageError naming what is wrong with it."""
     try:
-        message = json.loads(content.decode())
-    except (ValueError, RecursionError) as error:
+        message = strict_json.parse(content)
+    except ValueError as error:
         raise InvalidMessageError(f"{kind}: not JSON: {error}") from error
     _check(kind, message)
     return dict(message)

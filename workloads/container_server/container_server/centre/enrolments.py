@@ -63,11 +63,19 @@ class Channel:
     report_etag: str | None = None
     root_written: bool = False
     report: dict[str, Any] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
+    """Why the present report or request cannot be read."""
 
     @property
     def trouble(self) -> str:
         """What is wrong with this container; empty when nothing is."""
-        return self.greeting.trouble or self.reading.trouble
+        return "; ".join(filter(None, [self.greeting.trouble, self.reading.trouble, *self.refusals.values()]))
+
+    def refuse(self, what: str, reason: str) -> None:
+        """Set aside what cannot be read: it is not looked at again, and named until a readable one comes."""
+        if self.refusals.get(what) != reason:
+            say("refused", what=what, owner=self.greeting.owner, reason=reason)
+        self.refusals[what] = reason
 
 
 class Enrolments:
@@ -182,9 +190,10 @@ class Enrolments:
                 if report["hospital"] != name:
                     raise InvalidMessageError(f"report: is of {report['hospital']!r}")
                 channel.report = report
+                channel.refusals.pop("report", None)
                 self._note_patients(name, report)
         except RefusedInputError as error:
-            say("report refused", hospital=name, reason=str(error))
+            channel.refuse("report", str(error))
 
     def _note_patients(self, name: str, report: Mapping[str, Any]) -> None:
         """The server refuses answers of a hospital that speak of more patients than these."""
@@ -199,9 +208,10 @@ class Enrolments:
             # One that an operator wants looked at again is read though it is the same.
             found = channel.store.read(REQUEST, channel.request_etag if looked_at else None)
         except RefusedInputError as error:
-            say("request refused", hospital=name, reason=str(error))
+            channel.refuse("request", str(error))
             return
         if isinstance(found, Blob):
+            channel.refusals.pop("request", None)
             channel.request_etag = found.etag
             self._answer(name, channel, found.content)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from container_server.cadence import Cadence
 from container_server.certificates import Certificate
+from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import ContainerState, Engine, EngineUnreachableError, Running
-from container_server.errors import TransientError
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
-from container_server.hospital.enrolment import Enrolment
+from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import Action, Decision, Facts, State, decide
 from container_server.keeper import Keeper
@@ -20,7 +20,7 @@ from container_server.kit import HOSPITAL_KIT, Manifest, faults
 from container_server.local_config import renew_hospital_policy
 from container_server.log import say
 from container_server.messages import DESIRED, REPORT, InvalidMessageError, decode, encode
-from container_server.nvflare_cli import Nvflare, NvflareError
+from container_server.nvflare_cli import Nvflare
 from container_server.storage import Blob, BlobStore
 
 CLIENT = "fl-client"
@@ -31,6 +31,8 @@ QUIET_SECONDS = 2.0
 RENEW_BEFORE = timedelta(days=30)
 """A certificate is renewed this long before it ends (leaves are valid for 90 days)."""
 ENGINE_PATIENCE_SECONDS = 120.0
+CLOCK_SECONDS = 60.0
+"""How far two clocks of one VM may be apart."""
 
 
 class EngineLostError(Exception):
@@ -57,22 +59,29 @@ class HospitalAgent:
         self._keeper = Keeper(engine, clock, CLIENT)
         self._enrolment = Enrolment(config, channel, nvflare, clock)
         self._staging = Staging(data, config.data, config.agent / "staging.json")
-        self._desired_look = Cadence(clock, 10.0)
-        self._data_look = Cadence(clock, 60.0)
-        self._kit_look = Cadence(clock, 30.0)
+        self._orders = Chore("desired state", Cadence(clock, 10.0), self._look_at_desired)
+        self._kit_look = Chore("kit", Cadence(clock, 30.0), self._check_kit)
+        self._data_look = Chore("data", Cadence(clock, 60.0), self._look_at_data)
+        self._engine_look = Chore("engine", Cadence(clock, 0.0, longest_pause=5.0), self._look_at_client)
+        polling = Cadence(clock, POLL_SECONDS, first_pause=POLL_SECONDS, longest_pause=30.0)
+        self._enrolling = Chore("enrolment", polling, self._enrol)
+        self._doing = Chore("client", Cadence(clock, 0.0, longest_pause=5.0), self._do)
+        self._reporting = Chore("report", Cadence(clock, 60.0), self._send_report)
         self._renewal_due = Cadence(clock, 86_400.0)
-        self._report_due = Cadence(clock, 60.0)
         self._details_due = Cadence(clock, 5.0)
         self._memory = config.agent / "hospital.json"
         remembered = read_json(self._memory) or {}
         self._generation = int(remembered.get("generation", 0))
         self._renewed = int(remembered.get("renewed", 0))
+        self._restart_due = bool(remembered.get("restart_due", False))
+        """Whether the client still runs with the kit before this one."""
         self._desired: dict[str, Any] = remembered.get("desired") or {"client": "running", "reason": ""}
         self._desired_etag: str | None = None
         self._manifest = self._with_todays_policy(self._load_manifest())
         self._renewing = self._manifest is not None and self._enrolment.begun
         self._kit_faults: tuple[str, ...] = ()
-        self._troubles: dict[str, str] = {}
+        self._client: ContainerState | None = None
+        """As the engine last saw it; None when it did not answer."""
         self._engine_heard = clock.now()
         self._since = clock.now()
         self._reported_state: State | None = None
@@ -82,27 +91,27 @@ class HospitalAgent:
 
     def tick(self) -> float:
         """One turn. Raises EngineLostError when only a restart can help."""
-        self._look_at_desired()
-        if self._kit_look.due():
-            self._check_kit()
+        self._orders.run()
+        self._kit_look.run()
         if self._manifest:
-            self._look_at_data()
-        client = self._client_state()
-        decision = decide(self._facts(client)) if client else self.decision
-        self._act(decision)
-        if decision.state is not self.decision.state:
-            self._since = self._clock.now()
-            say("state", state=decision.state.value, reason=decision.reason)
-        self.decision = decision
-        self._report(client)
-        settled = decision.state in (State.RUNNING, State.STOPPED) and not self._renewing
+            self._data_look.run()
+        self._engine_look.run()
+        if self._clock.now() - self._engine_heard > ENGINE_PATIENCE_SECONDS:
+            raise EngineLostError(self._engine_look.trouble)
+        if self._client:
+            self._decide(decide(self._facts(self._client)))
+        if self.decision.action is Action.ENROL or self._renewing:
+            self._enrolling.run()
+        self._doing.run()
+        self._report()
+        settled = self.decision.state in (State.RUNNING, State.STOPPED) and not self._renewing
         return QUIET_SECONDS if settled else BUSY_SECONDS
 
-    def report(self, client: ContainerState | None = None) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """The report, as it goes to the centre (without `schema`)."""
-        client = client or self._client_state() or ContainerState(Running.ABSENT)
+        client = self._client or ContainerState(Running.ABSENT)
         renewal = [f"renewal: {self._enrolment.status}"] if self._renewing else []
-        reason = "; ".join([self.decision.reason, *renewal, *self._troubles.values()])
+        reason = "; ".join([self.decision.reason, *renewal, *self._troubles()])
         return {
             "hospital": self._config.party,
             "state": self.decision.state.value,
@@ -123,16 +132,7 @@ class HospitalAgent:
     # Looking.
 
     def _look_at_desired(self) -> None:
-        if not self._desired_look.due():
-            return
-        try:
-            found = self._channel.read(DESIRED, self._desired_etag)
-        except TransientError as error:
-            self._troubles["desired state"] = str(error)
-            self._desired_look.failed()
-            return
-        self._troubles.pop("desired state", None)
-        self._desired_look.succeeded()
+        found = self._channel.read(DESIRED, self._desired_etag)
         if isinstance(found, Blob):
             self._desired_etag = found.etag
             try:
@@ -150,40 +150,37 @@ class HospitalAgent:
         say("desired state", client=desired["client"], generation=self._generation)
         self._renew_if_asked()
 
-    def _check_kit(self) -> None:
+    def _check_kit(self) -> float | None:
         if self._manifest is None:
-            return
-        self._kit_faults = tuple(faults(self._config.kit, self._manifest, HOSPITAL_KIT, self._clock.now()))
-        self._kit_look.succeeded(3.0 if self._kit_faults else None)
+            return None
+        self._kit_faults = self._faults_of(self._manifest)
         if self._kit_faults:
             say("kit check failed", faults=self._kit_faults)
         if self._ends_soon() and not self._renewing and self._renewal_due.due():
             self._renewal_due.succeeded()
             self._begin_renewal("the certificate ends soon")
+        return 3.0 if self._kit_faults else None
 
-    def _look_at_data(self) -> None:
-        if not self._data_look.due():
-            return
+    def _faults_of(self, manifest: Manifest) -> tuple[str, ...]:
         try:
-            self._staging.refresh()
-        except TransientError as error:
-            self._troubles["data"] = str(error)
-            self._data_look.failed()
-            return
-        self._troubles.pop("data", None)
-        self._data_look.succeeded(5.0 if self._staging.faults else None)
+            return tuple(faults(self._config.kit, manifest, HOSPITAL_KIT, self._clock.now()))
+        except Exception as error:  # a kit that cannot be checked is no kit: the client stops
+            return (f"cannot be checked: {type(error).__name__}: {str(error)[:200]}",)
 
-    def _client_state(self) -> ContainerState | None:
+    def _look_at_data(self) -> float | None:
+        self._staging.refresh()
+        return 5.0 if self._staging.faults else None
+
+    def _look_at_client(self) -> None:
+        self._client = None
         try:
-            state = self._engine.state(CLIENT)
-        except EngineUnreachableError as error:
-            self._troubles["engine"] = str(error)
-            if self._clock.now() - self._engine_heard > ENGINE_PATIENCE_SECONDS:
-                raise EngineLostError(str(error)) from error
-            return None
-        self._troubles.pop("engine", None)
+            self._client = self._engine.state(CLIENT)
+        except EngineUnreachableError:
+            raise
+        except Exception:  # it answers, though not in words that are understood: a restart would not help
+            self._engine_heard = self._clock.now()
+            raise
         self._engine_heard = self._clock.now()
-        return state
 
     def _facts(self, client: ContainerState) -> Facts:
         now = self._clock.now()
@@ -204,40 +201,45 @@ class HospitalAgent:
 
     # Doing.
 
-    def _act(self, decision: Decision) -> None:
-        try:
-            if decision.action is Action.ENROL or self._renewing:
-                self._enrol()
-            if decision.action is Action.START:
-                self._start()
-            elif decision.action is Action.STOP:
-                self._keeper.stop()
-                say("client stopped", reason=decision.reason)
-        except (TransientError, NvflareError) as error:
-            self._troubles["enrolment" if self._manifest is None or self._renewing else "client"] = str(error)
-        else:
-            self._troubles.pop("client", None)
+    def _decide(self, decision: Decision) -> None:
+        if decision.state is not self.decision.state:
+            self._since = self._clock.now()
+            say("state", state=decision.state.value, reason=decision.reason)
+        self.decision = decision
 
-    def _enrol(self) -> None:
-        manifest = self._enrolment.step()
-        if not self._enrolment.blocked:
-            self._troubles.pop("enrolment", None)
-        if manifest is None:
-            return
-        self._manifest = manifest
-        self._data_look.at_once()
-        self._renewing = False
-        self._renewed = int(self._desired.get("renew", 0))
-        self._remember()
-        self._check_kit()
-        if not self._kit_faults and self._engine.state(CLIENT).running is not Running.STOPPED:
+    def _do(self) -> None:
+        alive = self._client is not None and self._client.running in (Running.RUNNING, Running.RESTARTING)
+        if self.decision.action is Action.STOP:
+            self._keeper.stop()
+            say("client stopped", reason=self.decision.reason)
+        elif self.decision.action is Action.START:
+            self._start()
+        elif self._restart_due and alive and not self._kit_faults:
             self._keeper.restart()
             say("client restarted with its new certificate")
+            self._restarted()
+
+    def _enrol(self) -> float:
+        manifest = self._enrolment.step()
+        if manifest is not None:
+            self._manifest, self._renewing, self._restart_due = manifest, False, True
+            self._renewed = int(self._desired.get("renew", 0))
+            self._remember()
+            self._enrolment.done()
+            self._data_look.cadence.at_once()
+            self._kit_look.attempt()
+        return self._enrolment.pause
 
     def _start(self) -> None:
-        self._check_kit()  # never on the word of an older check
+        self._kit_look.attempt()  # never on the word of an older check
         if not self._kit_faults and self._keeper.start():
             say("client started", restarts=self._keeper.restarts)
+            self._restarted()
+
+    def _restarted(self) -> None:
+        if self._restart_due:
+            self._restart_due = False
+            self._remember()
 
     def _renew_if_asked(self) -> None:
         asked = int(self._desired.get("renew", 0)) > self._renewed
@@ -247,34 +249,48 @@ class HospitalAgent:
     def _begin_renewal(self, reason: str) -> None:
         say("renewing the certificate", reason=reason)
         self._enrolment.renew()
+        self._enrolling.cadence.at_once()
         self._renewing = True
 
     # Reporting.
 
-    def _report(self, client: ContainerState | None) -> None:
-        state = self.decision.state
-        details = (
-            *self._troubles.values(),
+    def _report(self) -> None:
+        """At the latest each minute; at once when the state changes, soon when its details do."""
+        state, details = self.decision.state, self._details()
+        changed = state is not self._reported_state or (
+            details != self._reported_details and self._details_due.due()
+        )
+        if changed and not self._reporting.trouble:
+            self._reporting.attempt()
+        else:
+            self._reporting.run()
+
+    def _send_report(self) -> None:
+        state, details = self.decision.state, self._details()
+        self._channel.write(REPORT, encode("report", self.report()))
+        self._details_due.succeeded()
+        self._reported_state, self._reported_details = state, details
+
+    def _details(self) -> tuple[Any, ...]:
+        return (
+            *self._troubles(),
             self.decision.reason,
             self._generation,
-            client.running if client else None,
+            self._client.running if self._client else None,
             self._staging.faults,
             *self._staging.files.items(),
         )
-        wanted = state is not self._reported_state or (
-            details != self._reported_details and self._details_due.due()
+
+    def _troubles(self) -> list[str]:
+        chores = (
+            self._orders,
+            self._kit_look,
+            self._data_look,
+            self._engine_look,
+            self._enrolling,
+            self._doing,
         )
-        if not (self._report_due.due() or (wanted and not self._report_due.failing)):
-            return
-        try:
-            self._channel.write(REPORT, encode("report", self.report(client)))
-        except TransientError as error:
-            say("report not delivered", reason=str(error))
-            self._report_due.failed()
-            return
-        self._report_due.succeeded()
-        self._details_due.succeeded()
-        self._reported_state, self._reported_details = state, details
+        return [chore.trouble for chore in chores if chore.trouble]
 
     # Small facts.
 
@@ -284,7 +300,9 @@ class HospitalAgent:
         except (ForeignFileError, OSError, ValueError, KeyError, TypeError):
             return None
         started = self._keeper.started_at
-        return heard if started is None or heard >= started else None
+        # A job can write there, too: a moment to come is none.
+        possible = (started or 0.0) <= heard <= self._clock.now() + CLOCK_SECONDS
+        return heard if possible else None
 
     def _certificate(self) -> dict[str, str] | None:
         path = self._config.kit / HOSPITAL_KIT.certificate
@@ -324,4 +342,4 @@ class HospitalAgent:
 
     def _remember(self) -> None:
         content = {"generation": self._generation, "renewed": self._renewed, "desired": self._desired}
-        write_json(self._memory, content)
+        write_json(self._memory, {**content, "restart_due": self._restart_due})

@@ -11,7 +11,6 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from container_server.cadence import Cadence
 from container_server.certificates import Certificate
 from container_server.clock import Clock
 from container_server.config import Config
@@ -21,7 +20,7 @@ from container_server.kit import Manifest
 from container_server.local_config import install_hospital_kit
 from container_server.log import say
 from container_server.messages import DECISION, REQUEST, ROOT, SIGNED, decode
-from container_server.nvflare_cli import Nvflare, NvflareError
+from container_server.nvflare_cli import Nvflare
 from container_server.storage import Blob, BlobStore, Unread
 
 POLL_SECONDS = 0.5
@@ -40,7 +39,9 @@ def organisation(hospital: str) -> str:
 
 
 class Enrolment:
-    """One hospital's way to a kit. `step()` does what can be done now; `status` says how far it is."""
+    """One hospital's way to a kit. `step()` does what can be done now; `status` says how far it is, `pause`
+    how long to wait until the next step.
+    """
 
     def __init__(self, config: Config, store: BlobStore, nvflare: Nvflare, clock: Clock):
         self._config = config
@@ -49,7 +50,6 @@ class Enrolment:
         self._clock = clock
         self._folder = config.agent / "enrolment"
         self._began = self._uploaded = clock.now()
-        self._looking = Cadence(clock, POLL_SECONDS, first_pause=POLL_SECONDS, longest_pause=30.0)
         self._decision_etag: str | None = None
         self.status = "asking the centre for a certificate"
 
@@ -64,9 +64,10 @@ class Enrolment:
         return (self._folder / "request" / "request.json").is_file()
 
     @property
-    def blocked(self) -> bool:
-        """Whether the last step failed and the next one is waited for."""
-        return self._looking.failing
+    def pause(self) -> float:
+        """Seconds until the next step."""
+        waiting_long = self._clock.now() - self._began > PATIENCE_SECONDS
+        return SLOW_POLL_SECONDS if waiting_long else POLL_SECONDS
 
     def renew(self) -> None:
         """Begin again with a new key. The kit in use stays until the new one is assembled."""
@@ -74,30 +75,21 @@ class Enrolment:
         self._began = self._clock.now()
         self._decision_etag = None
         self.status = "asking the centre for a new certificate"
-        self._looking.at_once()
+
+    def done(self) -> None:
+        """Throw away what the kit was made of: its key is in the kit now, and nowhere else."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def step(self) -> Manifest | None:
-        """Go on as far as possible; the manifest once a kit is assembled. Raises TransientError when the
-        way is blocked.
+        """Go on as far as possible; the manifest once a kit is assembled.
+
+        Raises TransientError, NvflareError or RefusedInputError when the way is blocked.
         """
-        if not self._looking.due():
-            return None
-        try:
-            request_id = self._request()
-            decision = self._store.read(DECISION, self._decision_etag)
-            if decision is Unread.ABSENT:
-                self._send_again()
-            manifest = self._follow(decision, request_id) if isinstance(decision, Blob) else None
-        except (RefusedInputError, NvflareError) as error:
-            self.status = f"enrolment: {error}"
-            self._looking.failed()
-            return None
-        except Exception:
-            self._looking.failed()
-            raise
-        waiting_long = self._clock.now() - self._began > PATIENCE_SECONDS
-        self._looking.succeeded(SLOW_POLL_SECONDS if waiting_long else POLL_SECONDS)
-        return manifest
+        request_id = self._request()
+        decision = self._store.read(DECISION, self._decision_etag)
+        if decision is Unread.ABSENT:
+            self._send_again()
+        return self._follow(decision, request_id) if isinstance(decision, Blob) else None
 
     def _request(self) -> str:
         """Make and upload the request, once; its id."""
@@ -162,7 +154,6 @@ class Enrolment:
         install_hospital_kit(Path(made["output_dir"]), self._config.kit)
         manifest = Manifest.of(self._config.kit, pin, self._config.party, self._config.fl_target)
         manifest.save(self.manifest_path)
-        shutil.rmtree(self._folder)  # the key is in the kit now, and nowhere else
         serial = Certificate.read((self._config.kit / "startup/client.crt").read_bytes()).serial
         say("kit assembled", serial=serial, root=pin)
         return manifest
