@@ -218,7 +218,9 @@ class Centre(Section):
     """The research centre's own subscription and network."""
 
     subscription_id: Guid = Field(description="the centre's subscription", examples=["<36-character id>"])
-    address_space: Cidr = Field(description="the centre's VNet, /24 or larger", examples=["10.10.0.0/24"])
+    address_space: Cidr = Field(
+        description="the centre's VNet, /24 or larger; for life", examples=["10.10.0.0/24"]
+    )
     fl_port: int = Field(
         default=8002, ge=1024, le=65535, description="the one port that hospitals connect to"
     )
@@ -231,7 +233,9 @@ class Hospital(Section):
     """One hospital. Adding an entry is all that onboarding needs."""
 
     subscription_id: Guid = Field(description="the hospital's subscription", examples=["<36-character id>"])
-    address_space: Cidr = Field(description="the hospital's VNet, /27 or larger", examples=["10.10.1.0/27"])
+    address_space: Cidr = Field(
+        description="the hospital's VNet, /27 or larger, for life", examples=["10.10.1.0/27"]
+    )
     retired: Literal["leaving", "left"] | None = Field(
         default=None,
         description="whether only its data are kept: `leaving` lifts the lock on them, `left` puts it back",

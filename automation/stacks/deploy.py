@@ -19,6 +19,7 @@ from automation.stacks.view import sentence
 from automation.ui.console import confirm, say, stderr
 from automation.ui.outcome import RefusedError
 from federation.parties import CENTRE
+from federation.settings import Settings
 
 
 def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
@@ -26,12 +27,13 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
 
     With `ask` the plan is shown first and a person decides. On Azure it is made in any case, since only a
     plan shows what several resources together break before anything is changed.
-    Raises RefusedError when a person declines, a rule of `policies/` is broken, or a hospital whose data are
-    protected is no longer in the settings.
+    Raises RefusedError when a person declines, a rule of `policies/` is broken, a hospital whose data are
+    protected is no longer in the settings, or a deployed network would get another address range.
     """
     stack = target.stack()
     before = _resources(stack)
     refuse_forgotten(target, before)
+    refuse_moved(target, before)
     killed = holders.recover(target, stack)
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
     plan = _plan(target, stack, before) if ask or target.emulator is None else None
@@ -84,11 +86,57 @@ def refuse_forgotten(target: Target, resources: Iterable[Mapping[str, Any]]) -> 
         )
 
 
+def refuse_moved(target: Target, resources: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse another address range for a network that is deployed.
+
+    Azure fixes the range of a subnet while anything is in it (InUseSubnetCannotBeUpdated,
+    https://github.com/hashicorp/terraform-provider-azurerm/issues/18444), and a plan shows a harmless update.
+    """
+    moved = [
+        f"{party}: {wanted} instead of {deployed}"
+        for party, deployed in _deployed_ranges(target, resources).items()
+        if (wanted := _wanted_range(target.settings, party)) not in {None, deployed}
+    ]
+    if moved:
+        raise RefusedError(
+            f"Pulumi.{target.name}.yaml gives another address range to a network that is deployed:\n  "
+            + "\n  ".join(moved)
+            + "\nAzure refuses this while anything is in the network, in the middle of the deployment: a "
+            "range is for life.\nFix: write the deployed range again. A hospital gets another one by leaving, "
+            "./fed hospital remove NAME, which keeps its data, and joining again with the new range: write "
+            "it into its entry, then ./fed hospital add NAME. The centre keeps its range for as long as the "
+            "federation lasts. Nothing was deployed."
+        )
+
+
+def _deployed_ranges(target: Target, resources: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The address range of each party's network, by the state."""
+    return {
+        party_of(target.name, one["urn"], one.get("provider", ""), target.hospitals): prefix
+        for one in resources
+        if type_of(one["urn"]) == "azure-native:network:VirtualNetwork"
+        for prefix in one["inputs"]["addressSpace"]["addressPrefixes"]
+    }
+
+
+def _wanted_range(settings: Settings | None, party: str) -> str | None:
+    """The range that the settings give a party, None for one that they do not name."""
+    if settings is None:
+        return None
+    named = settings.centre if party == CENTRE else settings.hospitals.get(party)
+    return str(named.address_space) if named else None
+
+
 def preview(target: Target) -> Plan:
-    """Return what `up` would change; raise RefusedError when that breaks a mandatory rule of `policies/`."""
+    """Return what `up` would change.
+
+    Raises RefusedError when that breaks a mandatory rule of `policies/`, or moves a deployed network.
+    """
     stack = target.stack()
     holders.recover(target, stack)
-    return _plan(target, stack, _resources(stack))
+    before = _resources(stack)
+    refuse_moved(target, before)
+    return _plan(target, stack, before)
 
 
 def _plan(target: Target, stack: Stack, before: Iterable[Mapping[str, Any]]) -> Plan:

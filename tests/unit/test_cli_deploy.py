@@ -7,6 +7,8 @@ import pytest
 
 from automation.stacks import deploy
 from automation.ui.outcome import RefusedError
+from federation.settings import load
+from tests.unit.program_graph import stack_config
 
 
 def resource(party: str, *, protect: bool) -> dict[str, Any]:
@@ -41,3 +43,41 @@ def test_what_is_named_or_not_protected_stands_in_nobodys_way() -> None:
         resource("cleveland", protect=False),
     )
     refuse()
+
+
+def network(party: str, prefix: str) -> dict[str, Any]:
+    return {
+        "urn": f"urn:pulumi:dev::fed::azure-native:network:VirtualNetwork::vnet-fed-dev-{party}",
+        "provider": f"urn:pulumi:dev::fed::pulumi:providers:azure-native::azure-fed-dev-{party}::1",
+        "inputs": {"addressSpace": {"addressPrefixes": [prefix]}},
+    }
+
+
+def move(*networks: dict[str, Any]) -> None:
+    settings = load("dev", stack_config("dev"))
+    target: Any = SimpleNamespace(name="dev", hospitals=tuple(settings.hospitals), settings=settings)
+    deploy.refuse_moved(target, networks)
+
+
+@pytest.mark.parametrize(
+    ("party", "deployed", "wanted"),
+    [
+        ("hungary", "10.10.9.0/27", "10.10.2.0/27"),
+        ("hungary", "10.10.2.0/28", "10.10.2.0/27"),
+        ("centre", "10.11.0.0/24", "10.10.0.0/24"),
+    ],
+)
+def test_a_deployed_range_is_for_life(party: str, deployed: str, wanted: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        move(network(party, deployed), network("cleveland", "10.10.1.0/27"))
+
+    text = str(refused.value)
+    assert f"{party}: {wanted} instead of {deployed}\n" in text
+    assert "./fed hospital remove NAME" in text
+    assert "Nothing was deployed" in text
+    assert "cleveland" not in text
+
+
+def test_the_same_range_and_a_network_that_goes_stand_in_nobodys_way() -> None:
+    move(network("hungary", "10.10.2.0/27"), network("switzerland", "10.10.4.0/27"))
+    move()
