@@ -219,7 +219,7 @@ class Centre(Section):
 
     subscription_id: Guid = Field(description="the centre's subscription", examples=["<36-character id>"])
     address_space: Cidr = Field(
-        description="the centre's VNet, /24 or larger; for life", examples=["10.10.0.0/24"]
+        description="the centre's VNet, /24 or larger, for life", examples=["10.10.0.0/24"]
     )
     fl_port: int = Field(
         default=8002, ge=1024, le=65535, description="the one port that hospitals connect to"

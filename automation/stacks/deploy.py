@@ -102,9 +102,9 @@ def refuse_moved(target: Target, resources: Iterable[Mapping[str, Any]]) -> None
             f"Pulumi.{target.name}.yaml gives another address range to a network that is deployed:\n  "
             + "\n  ".join(moved)
             + "\nAzure refuses this while anything is in the network, in the middle of the deployment: a "
-            "range is for life.\nFix: write the deployed range again. A hospital gets another one by leaving, "
-            "./fed hospital remove NAME, which keeps its data, and joining again with the new range: write "
-            "it into its entry, then ./fed hospital add NAME. The centre keeps its range for as long as the "
+            "range is for life.\nFix: write the deployed range again. A hospital gets another one by "
+            "leaving (./fed hospital remove NAME, which keeps its data) and joining again: write the new "
+            "range into its entry, then ./fed hospital add NAME. The centre keeps its own as long as the "
             "federation lasts. Nothing was deployed."
         )
 
