@@ -16,6 +16,7 @@ from components.outputs import stack_outputs
 from components.retired_hospital import RetiredHospital, RetiredHospitalArgs
 from federation.aliases import drop_type_aliases
 from federation.intent import intent
+from federation.outputs import document
 from federation.parties import federation
 from federation.providers import providers
 from federation.stack_config import current_settings
@@ -89,7 +90,7 @@ Guardrails(
 async def outputs() -> dict[str, Any]:
     """The stack's outputs, once the engine has heard of every resource (docs/adr/0003)."""
     await asyncio.sleep(0)
-    return stack_outputs(parties, centre, hospitals, peerings)
+    return document(stack_outputs(parties, centre, hospitals, peerings))
 
 
 pulumi.run(outputs)

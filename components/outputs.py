@@ -1,12 +1,14 @@
-"""What the stack says about itself: ids and addresses, nothing secret. `./fed` reads it."""
+"""The stack's outputs, of what was deployed (`federation/outputs.py`)."""
 
 from collections.abc import Mapping
-from typing import Any
+
+import pulumi
 
 from components.central_node import CentralNode
 from components.hospital_tenant import DATA_CONTAINER, HospitalTenant
 from components.hub_spoke_peering import HubSpokePeering
 from components.private_dns import FL_HOST
+from federation.outputs import CentreOutputs, HospitalOutputs, Outputs, PeeringOutputs
 from federation.parties import Federation
 
 
@@ -15,44 +17,44 @@ def stack_outputs(
     centre: CentralNode,
     hospitals: Mapping[str, HospitalTenant],
     peerings: Mapping[str, HubSpokePeering],
-) -> dict[str, Any]:
-    """The stack's outputs; every id is a full Resource Manager id, `flTarget` is `<host>:<port>`."""
+) -> Outputs[pulumi.Output[str]]:
+    """Return the stack's outputs."""
     settings = federation.settings
-    return {
-        "environment": settings.environment,
-        "location": settings.location,
-        "tenantId": settings.tenant_id,
-        "centre": {
-            "subscription": federation.centre.subscription_id,
-            "resourceGroup": centre.resources.group.id,
-            "vm": centre.resources.machine.id,
-            "vnet": centre.resources.vnet.id,
-            "storageAccount": centre.resources.storage.id,
-            "storageUrl": centre.resources.storage.url,
-            "registry": centre.resources.registry.id,
-            "flTarget": f"{FL_HOST}:{federation.centre.fl_port}",
-        },
-        "hospitals": {
-            party.name: {
-                "subscription": party.subscription_id,
-                **_hospital(hospitals[party.name], peerings[party.name]),
-            }
+    return Outputs(
+        environment=settings.environment,
+        location=settings.location,
+        tenant_id=settings.tenant_id,
+        centre=CentreOutputs(
+            subscription=federation.centre.subscription_id,
+            resource_group=centre.resources.group.id,
+            vm=centre.resources.machine.id,
+            vnet=centre.resources.vnet.id,
+            storage_account=centre.resources.storage.id,
+            storage_url=centre.resources.storage.url,
+            registry=centre.resources.registry.id,
+            fl_target=f"{FL_HOST}:{federation.centre.fl_port}",
+        ),
+        hospitals={
+            party.name: _hospital(party.subscription_id, hospitals[party.name], peerings[party.name])
             for party in federation.hospitals
         },
-    }
+    )
 
 
-def _hospital(hospital: HospitalTenant, peering: HubSpokePeering) -> dict[str, Any]:
+def _hospital(
+    subscription: str, hospital: HospitalTenant, peering: HubSpokePeering
+) -> HospitalOutputs[pulumi.Output[str]]:
     parts = hospital.resources
-    return {
-        "computeResourceGroup": parts.compute_group.id,
-        "dataResourceGroup": parts.data_group.id,
-        "vm": parts.machine.id,
-        "vnet": parts.vnet.id,
-        "storageAccount": parts.storage.id,
-        "container": parts.storage.resources.containers[DATA_CONTAINER].id,
-        "peerings": {
-            "fromHospital": peering.resources.from_hospital.id,
-            "fromCentre": peering.resources.from_centre.id,
-        },
-    }
+    return HospitalOutputs(
+        subscription=subscription,
+        compute_resource_group=parts.compute_group.id,
+        data_resource_group=parts.data_group.id,
+        vm=parts.machine.id,
+        vnet=parts.vnet.id,
+        storage_account=parts.storage.id,
+        container=parts.storage.resources.containers[DATA_CONTAINER].id,
+        peerings=PeeringOutputs(
+            from_hospital=peering.resources.from_hospital.id,
+            from_centre=peering.resources.from_centre.id,
+        ),
+    )

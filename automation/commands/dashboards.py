@@ -7,13 +7,14 @@ import typer
 
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
-from automation.ui.outcome import QuestionError, RefusedError
+from automation.ui.outcome import QuestionError
 
 with lazily():
     from azure import identity
 
     from automation.operate.dashboards import local as local_dashboards
     from automation.operate.dashboards import publish as powerbi
+    from automation.stacks import deploy
     from automation.stacks import target as targets
     from federation import stack_file
 
@@ -72,14 +73,9 @@ def publish(
     if not powerbi.publications(settings, ""):
         print(f"{stack} publishes no dashboard: nobody in its file has one (docs/dashboards.md).")
         return
-    deployed = targets.open_target(stack, on).existing_stack()
-    outputs = deployed.outputs() if deployed else {}
-    if "centre" not in outputs:
-        raise RefusedError(
-            f"{stack} is not deployed: there are no tables to read. To deploy it: ./fed up {stack} --on azure"
-        )
+    outputs = deploy.outputs(targets.open_target(stack, on))
     credential = identity.DefaultAzureCredential()
-    for publication in powerbi.publications(settings, outputs["centre"].value["storageUrl"]):
+    for publication in powerbi.publications(settings, outputs.centre.storage_url):
         powerbi.publish(publication, stack, credential)
         after = (
             "and refreshed" if publication.dashboard.connection else "empty: no connection in its file yet"

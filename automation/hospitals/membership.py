@@ -178,9 +178,9 @@ def list_hospitals(target: Target) -> list[dict[str, str]]:
     """A row per hospital of the stack file: what the file says, and what is deployed."""
     assert target.settings is not None  # noqa: S101 open_target checks by default
     try:
-        deployed: Mapping[str, Any] = deploy.outputs(target)["hospitals"]
+        deployed = set(deploy.outputs(target).hospitals)
     except RefusedError:
-        deployed = {}
+        deployed = set()
     return [
         {
             "hospital": name,
@@ -214,7 +214,7 @@ def _checked(argument: str, kind: Any, value: str | None) -> str | None:
 def _is_member(target: Target, name: str) -> bool:
     """Whether the last deployment knows the hospital as a member, whatever the file says by now."""
     try:
-        return name in deploy.outputs(target)["hospitals"]
+        return name in deploy.outputs(target).hospitals
     except RefusedError:
         return False
 

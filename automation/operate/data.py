@@ -9,18 +9,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.fabric.control import Fabric
+from federation.outputs import Outputs
 from workloads.container_server.container_server.hospital import dataset_check
 from workloads.container_server.container_server.hospital.dataset_check import Checked
 from workloads.data import heart_data
 
 DEMONSTRATION = "heart.csv"
-
-Outputs = Mapping[str, Any]
-"""A stack's outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +31,17 @@ class Seeded:
     """Nothing is there, and there is no demonstration data of that name."""
 
 
-def container_of(outputs: Outputs, hospital: str) -> str:
+def container_of(outputs: Outputs[str], hospital: str) -> str:
     """Return the ARM id of a hospital's container `data`; raise QuestionError for an unknown hospital."""
-    if hospital not in outputs["hospitals"]:
-        known = ", ".join(outputs["hospitals"])
+    if hospital not in outputs.hospitals:
+        known = ", ".join(outputs.hospitals)
         raise QuestionError(f"there is no hospital {hospital!r}: the stack has {known}")
-    return f"{outputs['hospitals'][hospital]['storageAccount']}/blobServices/default/containers/data"
+    return f"{outputs.hospitals[hospital].storage_account}/blobServices/default/containers/data"
 
 
-def seed(fabric: Fabric, outputs: Outputs) -> Seeded:
+def seed(fabric: Fabric, outputs: Outputs[str]) -> Seeded:
     """Upload the public demonstration data to the containers that are empty; touch nothing else."""
-    held = {name: fabric.blobs(container_of(outputs, name)) for name in outputs["hospitals"]}
+    held = {name: fabric.blobs(container_of(outputs, name)) for name in outputs.hospitals}
     has_demonstration = [name for name in held if name in heart_data.PATIENTS]
     uploaded = tuple(name for name in has_demonstration if not held[name])
     for name in uploaded:

@@ -1,8 +1,6 @@
 """Brings an emulated stack to life: machines run, hospitals have their data, all enrol."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from rich.markup import escape
 
@@ -15,14 +13,14 @@ from emulator.control import Emulator
 from emulator.fabric.control import Fabric
 from emulator.fabric.errors import FabricError
 from emulator.snapshots import Snapshots
-from federation.parties import CENTRE
+from federation.outputs import Outputs
 
 READY_SECONDS = 600.0
 """The first time, the images' Python environments are made; afterwards a few seconds are enough."""
 _POLL_SECONDS = 0.5
 
 
-def bring_up(target: Target, outputs: Mapping[str, Any]) -> None:
+def bring_up(target: Target, outputs: Outputs[str]) -> None:
     """Start what a deployed stack consists of and wait until every hospital is registered at the server.
 
     Says so plainly, and leaves the deployment as it is, where this machine cannot run networks and VMs, and
@@ -55,16 +53,16 @@ def running_fabric(target: Target) -> Fabric:
     return fabric
 
 
-def missing_images(target: Target, fabric: Fabric, outputs: Mapping[str, Any]) -> list[str]:
+def missing_images(target: Target, fabric: Fabric, outputs: Outputs[str]) -> list[str]:
     """Return the images that the stack's file pins and its registry does not have."""
     digests = target.settings.images.digests if target.settings else None
     pinned = digests.model_dump(by_alias=True).items() if digests else ()
-    server = f"{str(outputs[CENTRE]['registry']).rpartition('/')[2]}.azurecr.io"
+    server = f"{outputs.centre.registry.rpartition('/')[2]}.azurecr.io"
     held = Snapshots(fabric.settings.images)
     return [name for name, digest in sorted(pinned) if not held.has(f"{server}/{name}@{digest}")]
 
 
-def _enrol(target: Target, fabric: Fabric, outputs: Mapping[str, Any]) -> None:
+def _enrol(target: Target, fabric: Fabric, outputs: Outputs[str]) -> None:
     """Give the demonstration's hospitals their data and wait for every hospital that has some."""
     began = time.monotonic()
     seeded = data.seed(fabric, outputs)
@@ -74,14 +72,14 @@ def _enrol(target: Target, fabric: Fabric, outputs: Mapping[str, Any]) -> None:
         say(f"{', '.join(seeded.own)}: data of their own are there and were not touched")
     without = dict.fromkeys(seeded.empty, "its container `data` is empty")
     without |= _wait_until_registered(
-        Centre.of(target.arm(), outputs), set(outputs["hospitals"]) - without.keys(), set(seeded.own)
+        Centre.of(target.arm(), outputs), set(outputs.hospitals) - without.keys(), set(seeded.own)
     )
     for name, why in without.items():
         say(
             f"{name} takes no part in training: {why}\n"
             f"     Fix: ./fed data put --party {name} FILE --stack {target.name}"
         )
-    if len(without) < len(outputs["hospitals"]):
+    if len(without) < len(outputs.hospitals):
         which = "every other hospital" if without else "every hospital"
         say(f"{which} is registered, {time.monotonic() - began:.0f} s after its upload")
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from automation.operate.machines import Centre, vm_name
 from automation.stacks.target import Target
 from emulator.fabric.control import Fabric
+from federation.outputs import Outputs
 from federation.parties import CENTRE
 
 Health = Mapping[str, Any]
@@ -33,7 +34,7 @@ WARN_DAYS = 29.0
 _SOUND = ("running", "running, healthy", "running, starting")
 
 
-def read(target: Target, outputs: Mapping[str, Any]) -> Health:
+def read(target: Target, outputs: Outputs[str]) -> Health:
     """Ask the centre. Raises FedError, QuestionError or RefusedError when it does not answer."""
     answer = Centre.of(target.arm(), outputs).status()
     hospitals: Mapping[str, Any] = answer["hospitals"]
@@ -80,12 +81,12 @@ def last_job(health: Health) -> Text:
     )
 
 
-def _of_fabric(target: Target, outputs: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def _of_fabric(target: Target, outputs: Outputs[str]) -> dict[str, dict[str, str]]:
     fabric = Fabric.running(target.emulator) if target.emulator else None
     if fabric is None:
         return {}
     running = fabric.status()["machines"]
-    names = {party: vm_name(outputs, party) for party in (CENTRE, *outputs["hospitals"])}
+    names = {party: vm_name(outputs, party) for party in outputs.parties}
     return {
         party: {one["name"]: _words(one) for one in running[name]["containers"]}
         for party, name in names.items()

@@ -14,7 +14,7 @@ from typing import Any
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
 from automation.ui.plain import plain, plain_document
-from federation.parties import CENTRE
+from federation.outputs import Outputs
 
 COMPUTE = "2024-11-01"
 BUSY_SECONDS = 120.0
@@ -33,15 +33,14 @@ class Ran:
     stderr: str
 
 
-def of(outputs: Mapping[str, Any], party: str) -> str:
+def of(outputs: Outputs[str], party: str) -> str:
     """Return the ARM id of a party's VM; raise QuestionError for a party that the stack does not have."""
-    parties = {CENTRE: outputs[CENTRE], **outputs["hospitals"]}
-    if party not in parties:
-        raise QuestionError(f"{party} is no party of this stack: it has {', '.join(parties)}")
-    return str(parties[party]["vm"])
+    if party not in outputs.parties:
+        raise QuestionError(f"{party} is no party of this stack: it has {', '.join(outputs.parties)}")
+    return outputs.parties[party].vm
 
 
-def vm_name(outputs: Mapping[str, Any], party: str) -> str:
+def vm_name(outputs: Outputs[str], party: str) -> str:
     """Return the name of a party's VM, by which the emulator knows it; raises as `of`."""
     return of(outputs, party).rsplit("/", 1)[-1]
 
@@ -92,9 +91,9 @@ class Centre:
         self._machine = machine
 
     @classmethod
-    def of(cls, arm: Arm, outputs: Mapping[str, Any]) -> "Centre":
+    def of(cls, arm: Arm, outputs: Outputs[str]) -> "Centre":
         """Return the centre of a stack with these outputs."""
-        return cls(arm, str(outputs[CENTRE]["vm"]))
+        return cls(arm, outputs.centre.vm)
 
     def status(self) -> dict[str, Any]:
         """Return the answer to `fedctl status` with all hospitals, however many; raises as `ask` does."""

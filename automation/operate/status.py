@@ -18,6 +18,7 @@ from automation.stacks.target import Target
 from automation.ui import console
 from automation.ui.console import say
 from automation.ui.outcome import FedError, QuestionError, RefusedError
+from federation.outputs import HospitalOutputs, Outputs, PartyOutputs
 from federation.parties import CENTRE
 
 MISSING = "missing"
@@ -82,7 +83,7 @@ class PartyStatus:
         return MISSING not in names and all(half == CONNECTED for half in halves)
 
 
-def show(target: Target, outputs: Mapping[str, Any], *, health: bool, as_json: bool) -> None:
+def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) -> None:
     """Read the parties that `outputs` name, with `health` also how the federation is doing, and print them.
 
     A federation that does not answer is said on standard error, and is no failure: its parties are there.
@@ -99,16 +100,17 @@ def show(target: Target, outputs: Mapping[str, Any], *, health: bool, as_json: b
         console.show(federation.last_job(found))
 
 
-def read(arm: Arm, outputs: Mapping[str, Any]) -> tuple[PartyStatus, ...]:
+def read(arm: Arm, outputs: Outputs[str]) -> tuple[PartyStatus, ...]:
     """Read the parties that a stack's outputs name, the centre first.
 
     Raises FedError when Resource Manager refuses to answer.
     """
-    centre, hospitals = outputs[CENTRE], outputs["hospitals"]
+    hospitals = outputs.hospitals
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         read_peerings = pool.map(lambda name: _peering(arm, name, hospitals[name]), sorted(hospitals))
         peerings = {peering.hospital: peering for peering in read_peerings}
-        parties = [(CENTRE, centre, tuple(peerings.values()))]
+        parties: list[tuple[str, PartyOutputs[str], tuple[Peering, ...]]]
+        parties = [(CENTRE, outputs.centre, tuple(peerings.values()))]
         parties += [(name, hospitals[name], (peering,)) for name, peering in peerings.items()]
         return tuple(pool.map(lambda party: _party(arm, *party), parties))
 
@@ -142,15 +144,15 @@ def table(parties: Sequence[PartyStatus], *, width: int = WIDE) -> Table:
     return result
 
 
-def _party(arm: Arm, name: str, outputs: Mapping[str, Any], peerings: tuple[Peering, ...]) -> PartyStatus:
-    vnet = _get(arm, outputs["vnet"], _NETWORK)
-    machine = _get(arm, outputs["vm"], _COMPUTE)
-    view = _get(arm, f"{outputs['vm']}/instanceView", _COMPUTE) if machine else None
-    storage = _get(arm, outputs["storageAccount"], _STORAGE)
+def _party(arm: Arm, name: str, outputs: PartyOutputs[str], peerings: tuple[Peering, ...]) -> PartyStatus:
+    vnet = _get(arm, outputs.vnet, _NETWORK)
+    machine = _get(arm, outputs.vm, _COMPUTE)
+    view = _get(arm, f"{outputs.vm}/instanceView", _COMPUTE) if machine else None
+    storage = _get(arm, outputs.storage_account, _STORAGE)
     public = str(_at(storage, "properties", "publicNetworkAccess") or "unknown").lower()
     return PartyStatus(
         party=name,
-        subscription=outputs["subscription"],
+        subscription=outputs.subscription,
         network=Network(
             name=_name(vnet), ranges=tuple(_at(vnet, "properties", "addressSpace", "addressPrefixes") or ())
         ),
@@ -164,12 +166,14 @@ def _party(arm: Arm, name: str, outputs: Mapping[str, Any], peerings: tuple[Peer
     )
 
 
-def _peering(arm: Arm, name: str, hospital: Mapping[str, Any]) -> Peering:
+def _peering(arm: Arm, name: str, hospital: HospitalOutputs[str]) -> Peering:
     def state(half: str) -> str:
-        found = _get(arm, hospital["peerings"][half], _NETWORK)
-        return _at(found, "properties", "peeringState") or MISSING
+        return _at(_get(arm, half, _NETWORK), "properties", "peeringState") or MISSING
 
-    return Peering(hospital=name, from_hospital=state("fromHospital"), from_centre=state("fromCentre"))
+    halves = hospital.peerings
+    return Peering(
+        hospital=name, from_hospital=state(halves.from_hospital), from_centre=state(halves.from_centre)
+    )
 
 
 def _get(arm: Arm, resource: str, version: str) -> Mapping[str, Any] | None:
@@ -212,7 +216,7 @@ def _peering_cell(party: PartyStatus) -> Text:
     return Text.assemble(words[0], "\n", words[1])
 
 
-def _health(target: Target, outputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _health(target: Target, outputs: Outputs[str]) -> Mapping[str, Any] | None:
     try:
         return federation.read(target, outputs)
     except (FedError, RefusedError, QuestionError) as silent:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pulumi.automation import OnEvent, PreviewResult, Stack, UpResult
+from pulumi.automation import OnEvent, OutputValue, PreviewResult, Stack, UpResult
 
 from automation.stacks import operation
 from automation.stacks import plan as plans
@@ -17,12 +17,13 @@ from automation.stacks.target import Target
 from automation.stacks.urns import SHARED, name_of, party_of, type_of
 from automation.stacks.view import sentence
 from automation.ui.console import confirm, say, stderr
-from automation.ui.outcome import RefusedError
+from automation.ui.outcome import FedError, RefusedError
+from federation.outputs import Outputs, OutputsError, read
 from federation.parties import CENTRE
 from federation.settings import Settings
 
 
-def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
+def up(target: Target, *, ask: bool) -> Outputs[str]:
     """Deploy a stack and return its outputs.
 
     With `ask` the plan is shown first and a person decides. On Azure it is made in any case, since only a
@@ -61,7 +62,7 @@ def up(target: Target, *, ask: bool) -> Mapping[str, Any]:
     if target.emulator and left:
         clear(target.emulator, stack, left)
     say(f"{target.name}: {sentence(record)}")
-    return {name: output.value for name, output in result.outputs.items()}
+    return _read(target, result.outputs)
 
 
 def refuse_forgotten(target: Target, resources: Iterable[Mapping[str, Any]]) -> None:
@@ -159,13 +160,23 @@ def _resources(stack: Stack) -> list[Mapping[str, Any]]:
     return (stack.export_stack().deployment or {}).get("resources") or []
 
 
-def outputs(target: Target) -> Mapping[str, Any]:
+def outputs(target: Target) -> Outputs[str]:
     """Return the outputs of a deployed stack; raise RefusedError when nothing is deployed."""
     stack = target.existing_stack()
-    found = {name: output.value for name, output in stack.outputs().items()} if stack else {}
+    found = stack.outputs() if stack else {}
     if not found:
         raise RefusedError(
             f"{target.name} is not deployed on {target.on}. To deploy it: ./fed up {target.name}"
             + (" --on azure" if target.emulator is None else "")
         )
-    return found
+    return _read(target, found)
+
+
+def _read(target: Target, found: Mapping[str, OutputValue]) -> Outputs[str]:
+    try:
+        return read({name: output.value for name, output in found.items()})
+    except OutputsError as error:
+        raise FedError(
+            f"{target.name} was deployed by another version of this program: {error}\n"
+            f"Fix: ./fed up {target.name}{' --on azure' if target.emulator is None else ''}"
+        ) from error

@@ -6,13 +6,14 @@ from automation.operate import enter, machines
 from automation.operate.emulated import running_fabric
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError, RefusedError
+from tests.unit.stack_outputs import stack_outputs
 
-OUTPUTS = {"centre": {"vm": "/c/vm"}, "hospitals": {"hungary": {"vm": "/h/vm"}}}
+OUTPUTS = stack_outputs("hungary")
 
 
 def test_a_party_is_found_by_its_name_or_the_others_are_named() -> None:
-    assert machines.of(OUTPUTS, "centre") == "/c/vm"
-    assert machines.of(OUTPUTS, "hungary") == "/h/vm"
+    assert machines.of(OUTPUTS, "centre") == "/centre/vm"
+    assert machines.of(OUTPUTS, "hungary") == "/hungary/vm"
     with pytest.raises(QuestionError, match="basel is no party of this stack: it has centre, hungary"):
         machines.of(OUTPUTS, "basel")
 

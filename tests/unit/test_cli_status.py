@@ -11,20 +11,10 @@ from automation.operate import health, status
 from automation.operate.machines import Centre
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import FedError
+from tests.unit.stack_outputs import stack_outputs
 
 DAY = 86_400.0
-OUTPUTS: Mapping[str, Any] = {
-    "centre": {"subscription": "s0", "vm": "/c/vm", "vnet": "/c/vnet", "storageAccount": "/c/st"},
-    "hospitals": {
-        "hungary": {
-            "subscription": "s1",
-            "vm": "/h/vm",
-            "vnet": "/h/vnet",
-            "storageAccount": "/h/st",
-            "peerings": {"fromHospital": "/h/peer", "fromCentre": "/c/peer"},
-        }
-    },
-}
+OUTPUTS = stack_outputs("hungary")
 
 
 class Azure(Arm):
@@ -32,7 +22,7 @@ class Azure(Arm):
 
     def __init__(self) -> None:
         self.resources: dict[str, Mapping[str, Any] | int] = {}
-        for party, address in (("c", "10.0.0.0/24"), ("h", "10.0.1.0/27")):
+        for party, address in (("centre", "10.0.0.0/24"), ("hungary", "10.0.1.0/27")):
             self.resources |= {
                 f"/{party}/vnet": {
                     "name": "vnet",
@@ -45,9 +35,11 @@ class Azure(Arm):
                 f"/{party}/vm/instanceView": {
                     "statuses": [{"code": "ProvisioningState/succeeded"}, {"code": "PowerState/running"}]
                 },
-                f"/{party}/st": {"name": "st", "properties": {"publicNetworkAccess": "Disabled"}},
-                f"/{party}/peer": {"properties": {"peeringState": "Connected"}},
+                f"/{party}/storage": {"name": "st", "properties": {"publicNetworkAccess": "Disabled"}},
             }
+
+        for half in ("/hungary/peering", "/centre/peering-hungary"):
+            self.resources[half] = {"properties": {"peeringState": "Connected"}}
 
     def get(self, path: str, version: str, **query: str) -> Answer:
         found = self.resources.get(path, 404)
@@ -69,20 +61,20 @@ class TestReading:
         assert centre.healthy and hungary.healthy
 
     def test_a_half_of_a_peering_that_is_gone_is_missing(self, azure: Azure) -> None:
-        azure.resources["/h/peer"] = {"properties": {"peeringState": "Disconnected"}}
-        del azure.resources["/c/peer"]
+        azure.resources["/hungary/peering"] = {"properties": {"peeringState": "Disconnected"}}
+        del azure.resources["/centre/peering-hungary"]
         _, hungary = status.read(azure, OUTPUTS)
         (peering,) = hungary.peerings
         assert (peering.from_hospital, peering.from_centre) == ("Disconnected", "missing")
         assert not hungary.healthy
 
     def test_a_vm_that_is_gone_is_missing(self, azure: Azure) -> None:
-        del azure.resources["/h/vm"]
+        del azure.resources["/hungary/vm"]
         assert status.read(azure, OUTPUTS)[1].machine.name == "missing"
 
     def test_a_refusal_is_no_absence(self, azure: Azure) -> None:
-        azure.resources["/h/vm"] = 403
-        with pytest.raises(FedError, match="/h/vm"):
+        azure.resources["/hungary/vm"] = 403
+        with pytest.raises(FedError, match="/hungary/vm"):
             status.read(azure, OUTPUTS)
 
 

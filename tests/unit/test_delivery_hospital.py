@@ -16,9 +16,9 @@ from automation.stacks.plan import Change, Plan
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
+from tests.unit.stack_outputs import stack_outputs
 
 ROOT = Path(__file__).resolve().parents[2]
-VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm-fed-dev-centre"
 
 
 class FakeTarget:
@@ -34,7 +34,7 @@ class FakeTarget:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(deploy, "outputs", lambda _: {"centre": {"vm": VM}})
+    monkeypatch.setattr(deploy, "outputs", lambda _: stack_outputs())
     monkeypatch.setattr(hospital, "POLL_SECONDS", 0)
     return calls
 
@@ -151,8 +151,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def planning(monkeypatch: pytest.MonkeyPatch, *parties: str) -> list[str]:
     """Let every preview say that these parties change; what is deployed is collected."""
     deployed: list[str] = []
-    members = dict.fromkeys(("cleveland", "hungary", "va-long-beach"))
-    monkeypatch.setattr(deploy, "outputs", lambda _: {"hospitals": members})
+    members = ("cleveland", "hungary", "va-long-beach")
+    monkeypatch.setattr(deploy, "outputs", lambda _: stack_outputs(*members))
     monkeypatch.setattr(deploy, "preview", lambda _: plan(*parties))
     monkeypatch.setattr(deploy, "up", lambda *_, **__: deployed.append("up"))
     return deployed
@@ -280,7 +280,7 @@ def test_where_data_are_locked_the_lock_is_lifted_and_put_back(
 
 def test_who_is_no_member_any_more_is_not_drained_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = planning(monkeypatch, "hungary")
-    monkeypatch.setattr(deploy, "outputs", lambda _: {"hospitals": {}})
+    monkeypatch.setattr(deploy, "outputs", lambda _: stack_outputs())
     file = StackFile(clone / "Pulumi.prod.yaml")
     file.set_of_hospital("hungary", "retired", "leaving")
     file.save()
@@ -307,7 +307,7 @@ def test_data_go_only_when_their_hospital_is_named_and_has_left(
     error: type[FedError],
     text: str,
 ) -> None:
-    monkeypatch.setattr(deploy, "outputs", lambda _: {"hospitals": {"hungary": {}}})
+    monkeypatch.setattr(deploy, "outputs", lambda _: stack_outputs("hungary"))
     with pytest.raises(error, match=text):
         remove(stack, name, yes=True, delete_data=delete_data)
     assert (clone / f"Pulumi.{stack}.yaml").read_text() == (ROOT / f"Pulumi.{stack}.yaml").read_text()

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from automation import cli
 from automation.operate import data, emulated
 from automation.ui.outcome import FedError, QuestionError, RefusedError
+from tests.unit.stack_outputs import stack_outputs
 from workloads.data import heart_data
 
-OUTPUTS = {"hospitals": {name: {"storageAccount": f"/{name}"} for name in ("cleveland", "hungary", "mercy")}}
+OUTPUTS = stack_outputs("cleveland", "hungary", "mercy")
 
 
 class Storage:

@@ -9,7 +9,6 @@ import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -20,6 +19,7 @@ from automation.stacks.target import Target
 from automation.ui.outcome import FedError, RefusedError
 from federation.curated import CURATED
 from federation.naming import SERVER_CONTAINER, client_container
+from federation.outputs import Outputs
 from federation.parties import CENTRE
 from workloads.curation.schema import TABLES
 
@@ -32,11 +32,11 @@ Files = dict[str, bytes]
 """Table -> its Parquet file."""
 
 
-def of_target(target: Target, outputs: Mapping[str, Any], party: str) -> Files:
+def of_target(target: Target, outputs: Outputs[str], party: str) -> Files:
     """The tables of a party of a deployed stack. Raises RefusedError where there are none yet."""
     if target.emulator is None:
         container = SERVER_CONTAINER if party == CENTRE else client_container(party)
-        return of_url(f"{outputs[CENTRE]['storageUrl']}/{container}", party)
+        return of_url(f"{outputs.centre.storage_url}/{container}", party)
     ran = running_fabric(target).exec(vm_name(outputs, party), READ, container="container-server")
     if ran.code:
         raise FedError(f"{party}'s VM could not read its tables: {ran.stderr.strip()[-500:]}")

@@ -58,7 +58,7 @@ def open_in_browser(pages: list[Path]) -> None:
 def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated.Files]:
     target = open_target(stack, on, check=False)
     outputs = deploy.outputs(target)
-    known = (CENTRE, *outputs["hospitals"])
+    known = tuple(outputs.parties)
     if unknown := [party for party in parties if party not in known]:
         raise QuestionError(f"{', '.join(unknown)} is no party of {stack}: it has {', '.join(known)}")
     wanted = parties or known
