@@ -828,7 +828,7 @@ class TestStatus:
         row = world.centre.commands.status({})["hospitals"]["cleveland"]
         assert row["state"] == "running", "the last report that could be read"
         assert "report" in row["trouble"]
-        assert capsys.readouterr().out.count('"event": "refused"') == 1
+        assert capsys.readouterr().out.count('"event": "set aside"') == 1
         world.hospital = world.new_hospital()
         world.turn(30)
         assert "trouble" not in world.centre.commands.status({})["hospitals"]["cleveland"]

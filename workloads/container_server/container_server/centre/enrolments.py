@@ -74,7 +74,7 @@ class Channel:
     def refuse(self, what: str, reason: str) -> None:
         """Set aside what cannot be read: it is not looked at again, and named until a readable one comes."""
         if self.refusals.get(what) != reason:
-            say("refused", what=what, owner=self.greeting.owner, reason=reason)
+            say("set aside", what=what, owner=self.greeting.owner, reason=reason)
         self.refusals[what] = reason
 
 
