@@ -120,6 +120,8 @@ class ResourceType:
 
     name: str
     versions: tuple[str, ...]
+    """Api-versions of the shape that bodies and answers have, the program's first; others are answered in
+    it too (api_versions.py)."""
     names: Names
     level: Level = Level.GROUP
     place: Place = Place.REGION

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from emulator.arm import fabric_feed, ids, resources
+from emulator.arm.api_versions import check_version
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
 from emulator.arm.context import Context, Deletion
 from emulator.arm.errors import ArmError, bad_request, not_found
@@ -166,7 +167,7 @@ class _FrontDoor:
             if action is not None and request.method == "POST":
                 return action(self._context, request)
             raise self._unknown_type(path)
-        self._check_version(type_)
+        check_version(type_, self._request.query["api-version"])
         self._check_rights(path, type_)
         self._check_group(path, type_)
         if path.is_collection:
@@ -191,22 +192,6 @@ class _FrontDoor:
         if segments[0].lower() == "subscriptions" and len(segments) > 1:
             writing = self._request.method == "PUT"
             resources.check_subscription(self._context, segments[1], writing=writing)
-
-    def _check_version(self, type_: ResourceType) -> None:
-        version = self._request.query["api-version"]
-        if version in type_.versions:
-            return
-        known = ", ".join(sorted(type_.versions))
-        if type_.namespace == "Microsoft.Resources":
-            raise bad_request(
-                "InvalidApiVersionParameter",
-                f"The api-version '{version}' is invalid. The supported versions are '{known}'.",
-            )
-        raise bad_request(
-            "NoRegisteredProviderFound",
-            f"No registered resource provider found for location '' and API version '{version}' for type "
-            f"'{type_.kind}'. The supported api-versions are '{known}'. The supported locations are ''.",
-        )
 
     def _check_rights(self, path: ResourceId, type_: ResourceType) -> None:
         if self._context.caller.may_use(path.subscription):
@@ -394,7 +379,7 @@ class _FrontDoor:
         action = next((action for known, action in table.items() if known.lower() == name), None)
         if action is None:
             raise self._unknown_type(path)
-        self._check_version(type_)
+        check_version(type_, self._request.query["api-version"])
         self._check_rights(path, type_)
         self._check_group(path, type_)
         if request.method == "POST":
