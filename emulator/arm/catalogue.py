@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from emulator.arm.answers import AT_ONCE, Answers
 from emulator.arm.errors import ArmError
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row, Transaction
@@ -168,10 +169,12 @@ class ResourceType:
     identity: bool = False
     """Whether the type may carry managed identities."""
     methods: frozenset[str] = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+    answers: Answers = AT_ONCE
+    """How accepted writes and deletions are answered."""
     patch: tuple[str, ...] = ("tags",)
     """Top-level members that a PATCH may carry."""
     seconds: tuple[float, float] = (2, 2)
-    """Typical duration of a PUT and of a DELETE on Azure."""
+    """Typical duration of a PUT and of a DELETE on Azure, where they go on after their answer."""
 
     @property
     def key(self) -> str:

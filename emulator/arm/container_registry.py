@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from emulator.arm import ids
+from emulator.arm import answers, ids
 from emulator.arm.catalogue import Names, ResourceType, Unique
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
@@ -201,7 +201,7 @@ def _import_image(context: Context, row: Row, request: Request) -> Response:
     tagged[f"{target}:{tag}"] = digest
     context.tx.put(row)
     operation = begin(context, row, "POST", seconds=context.latency.seconds(IMPORT_SECONDS))
-    headers = pending_headers(request, context.type_of(row), row.key, operation, 0.0)
+    headers = pending_headers(context, request, row.key, operation, wait=0.05)
     return Response(status=202, headers=headers)
 
 
@@ -230,6 +230,8 @@ TYPES = (
     ResourceType(
         name=REGISTRY,
         versions=VERSIONS,
+        answers=answers.REPLACED,
+        patch=("tags", "sku", "identity", "location", "properties"),
         names=Names(
             pattern=r"[A-Za-z0-9]+",
             minimum=5,
@@ -265,5 +267,5 @@ TYPES = (
         actions={"importImage": _import_image},
         seconds=(24, 10),
     ),
-    connections(REGISTRY, VERSIONS),
+    connections(REGISTRY, VERSIONS, answers.CONNECTION),
 )

@@ -25,10 +25,9 @@ from emulator.arm.latency import Latency
 from emulator.arm.locks import refuse_locked
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.operations import (
+    answer_deletion,
     answer_operation,
-    begin,
-    inline_children,
-    pending_headers,
+    answer_write,
     refuse_second_writer,
     settle,
 )
@@ -136,7 +135,6 @@ class _FrontDoor:
         self._context = context
         self._tx = context.tx
         self._request = request
-        self._latency = context.latency
 
     def answer(self) -> Response:
         request = self._request
@@ -297,16 +295,7 @@ class _FrontDoor:
         refuse_second_writer(self._context, type_, held, self._request)
         with _words_of(type_):
             row = put(self._context, type_, path, body)
-        status = 201 if created else 200
-        seconds = self._latency.seconds(type_.seconds[0])
-        headers: dict[str, str] = {"etag": row.etag} if type_.etag else {}
-        if seconds > 0 and type_.provisioning:
-            for part in (row, *inline_children(self._context, row)):
-                part.state = "Updating"
-                self._tx.put(part)
-            operation = begin(self._context, row, "PUT", seconds=seconds, keys=held)
-            headers |= pending_headers(self._request, type_, row.key, operation, seconds)
-        return Response(status=status, headers=headers, body=render(self._context, row))
+        return answer_write(self._context, self._request, row, created=created, held=held)
 
     def _patch(self, path: ResourceId, type_: ResourceType) -> Response:
         row = self._existing(path, type_)
@@ -334,18 +323,17 @@ class _FrontDoor:
             return self._delete_group(row, type_)
         held = type_.holds(path.key, row.body)
         refuse_second_writer(self._context, type_, held, self._request)
-        seconds = self._latency.seconds(type_.seconds[1])
-        if seconds == 0 or not type_.provisioning:
+        waits = type_.answers.deleted == 202
+        seconds = self._context.latency.seconds(type_.seconds[1]) if waits else 0.0
+        if seconds > 0:
+            self._rehearse(row)
+            row.state = "Deleting"
+            self._tx.put(row)
+        answer = answer_deletion(self._context, self._request, row, seconds=seconds, held=held)
+        if seconds == 0:
             with _words_of(type_):
                 delete(self._context, row)
-            return Response(status=200)
-        self._rehearse(row)
-        row.state = "Deleting"
-        self._tx.put(row)
-        operation = begin(self._context, row, "DELETE", seconds=seconds, keys=held)
-        return Response(
-            status=202, headers=pending_headers(self._request, type_, row.key, operation, seconds)
-        )
+        return answer
 
     def _rehearse(self, row: Row) -> None:
         """Refuse now what would be refused when the deletion ends."""
@@ -354,14 +342,13 @@ class _FrontDoor:
             rule(deletion)
 
     def _delete_group(self, row: Row, type_: ResourceType) -> Response:
-        seconds = self._latency.seconds(type_.seconds[1])
         row.state = "Deleting"
         self._tx.put(row)
-        operation = begin(self._context, row, "DELETE", seconds=seconds)
-        headers = pending_headers(self._request, type_, row.key, operation, seconds)
+        seconds = self._context.latency.seconds(type_.seconds[1])
+        answer = answer_deletion(self._context, self._request, row, seconds=seconds, held=frozenset())
         if seconds == 0:
             settle(self._context)
-        return Response(status=202, headers=headers)
+        return answer
 
     # Actions
 

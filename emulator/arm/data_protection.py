@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator.arm import answers
 from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict
@@ -100,6 +101,8 @@ TYPES = (
     ResourceType(
         name=VAULT,
         versions=VERSIONS,
+        answers=answers.BACKUP,
+        patch=("tags", "identity", "properties"),
         names=Names(pattern=r"[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]", minimum=2, maximum=50),
         identity=True,
         fixed=(Fixed(path="properties.storageSettings", error=_redundancy_fixed),),
@@ -110,6 +113,7 @@ TYPES = (
     ResourceType(
         name=POLICY,
         versions=VERSIONS,
+        answers=answers.REPLACED,
         names=Names(pattern=r"[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]", minimum=3, maximum=150),
         level=Level.PARENT,
         place=Place.NONE,
@@ -122,6 +126,7 @@ TYPES = (
     ResourceType(
         name=INSTANCE,
         versions=VERSIONS,
+        answers=answers.BACKUP,
         names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", maximum=260),
         level=Level.PARENT,
         place=Place.NONE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from emulator.arm import ids
+from emulator.arm import answers, ids
 from emulator.arm.catalogue import (
     Level,
     Names,
@@ -309,6 +309,7 @@ TYPES = (
     ResourceType(
         name=ACTION_GROUP,
         versions=("2024-10-01-preview", "2023-01-01", "2022-06-01"),
+        patch=("tags", "identity", "properties"),
         place=Place.ANY,
         provisioning=False,
         identity=True,
@@ -323,6 +324,8 @@ TYPES = (
     ResourceType(
         name=RULE,
         versions=("2022-06-01", "2024-03-11", "2023-03-11"),
+        answers=answers.REPLACED,
+        patch=("tags", "identity"),
         identity=True,
         names=_RULE_NAMES,
         required=("properties.dataFlows", "properties.destinations"),
@@ -332,6 +335,7 @@ TYPES = (
     ResourceType(
         name=ASSOCIATION,
         versions=("2022-06-01", "2024-03-11", "2023-03-11"),
+        answers=answers.REPLACED,
         level=Level.SCOPE,
         place=Place.NONE,
         tags=False,
@@ -344,6 +348,7 @@ TYPES = (
     ResourceType(
         name=SETTING,
         versions=("2021-05-01-preview",),
+        answers=answers.REPLACED,
         level=Level.SCOPE,
         place=Place.NONE,
         tags=False,
@@ -360,6 +365,8 @@ TYPES = (
     ResourceType(
         name=METRIC_ALERT,
         versions=("2018-03-01", "2024-03-01-preview"),
+        answers=answers.REPLACED,
+        patch=("tags", "properties"),
         place=Place.GLOBAL,
         provisioning=False,
         names=Names(
@@ -374,6 +381,7 @@ TYPES = (
     ResourceType(
         name=LOG_ALERT,
         versions=("2025-01-01-preview", "2023-12-01", "2022-06-15"),
+        patch=("tags", "identity", "properties"),
         identity=True,
         provisioning=False,
         names=Names(pattern=r"[^#<>%&:\\?/{}*]*[^#<>%&:\\?/{}* .]", maximum=260),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from emulator.arm import ids
+from emulator.arm import answers, ids
 from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
@@ -258,6 +258,8 @@ TYPES = (
     ResourceType(
         name=VAULT,
         versions=VERSIONS,
+        answers=answers.VAULT,
+        patch=("tags", "location", "properties"),
         names=Names(
             pattern=r"[A-Za-z](-?[A-Za-z0-9])+",
             minimum=3,
@@ -292,6 +294,7 @@ TYPES = (
     ResourceType(
         name=KEY,
         versions=VERSIONS,
+        answers=answers.REPLACED,
         level=Level.PARENT,
         place=Place.NONE,
         provisioning=False,
@@ -302,7 +305,7 @@ TYPES = (
         render=_locate_key,
         seconds=(3, 3),
     ),
-    connections(VAULT, VERSIONS),
+    connections(VAULT, VERSIONS, answers.CONNECTION),
     *(
         ResourceType(
             name=name,

@@ -54,6 +54,7 @@ TYPES = (
     ResourceType(
         name=USER_ASSIGNED,
         versions=VERSIONS,
+        patch=("tags", "location", "properties"),
         names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=128),
         provisioning=False,
         check=(_enter_directory,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from emulator.arm import answers
 from emulator.arm.catalogue import Names, ResourceType
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
@@ -72,6 +73,8 @@ TYPES = (
     ResourceType(
         name=WORKSPACE,
         versions=VERSIONS,
+        answers=answers.WORKSPACE,
+        patch=("tags", "identity", "properties"),
         names=Names(
             pattern=r"[A-Za-z0-9][A-Za-z0-9-]+[A-Za-z0-9]",
             minimum=4,

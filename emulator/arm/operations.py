@@ -11,10 +11,12 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm import ids
+from emulator.arm.answers import RESULT_URL, STATUS_URL
 from emulator.arm.catalogue import ResourceType
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, conflict, not_found
 from emulator.arm.messages import Json, Request, Response
+from emulator.arm.references import home_of
 from emulator.arm.resources import RESOURCE_GROUP, delete_group
 from emulator.arm.store import Operation, Row
 from emulator.arm.writes import delete, render
@@ -34,7 +36,7 @@ def refuse_second_writer(
         return
     found = context.tx.operation(operation)
     key = found.key if found else ""
-    uri = operation_url(request, type_, key, operation)
+    uri = operation_url(context, request, key, operation)
     if type_.namespace == "Microsoft.Storage":
         raise conflict(
             "StorageAccountOperationInProgress",
@@ -125,33 +127,103 @@ def base_url(request: Request) -> str:
 
 
 def operation_url(
-    request: Request, type_: ResourceType, key: str, operation: str, kind: str = "operations"
+    context: Context, request: Request, key: str, operation: str, kind: str = "operations"
 ) -> str:
     """Return the absolute URL of an operation, in the shape of the network provider's."""
     scope = f"{base_url(request)}/subscriptions/{ids.subscription_of(key)}"
-    version = request.query.get("api-version", type_.versions[0])
-    if type_.name == RESOURCE_GROUP:
+    path = ids.parse(key)
+    type_ = context.catalogue.find(path.type) if path else None
+    version = request.query.get("api-version", "2024-03-01")
+    if type_ is None or type_.name == RESOURCE_GROUP:
         return f"{scope}/operationresults/{operation}?api-version={version}"
-    return f"{scope}/providers/{type_.namespace}/locations/global/{kind}/{operation}?api-version={version}"
+    region = _region(context, key)
+    return f"{scope}/providers/{type_.namespace}/locations/{region}/{kind}/{operation}?api-version={version}"
+
+
+def _region(context: Context, key: str) -> str:
+    row = context.tx.get(key)
+    region = home_of(context.tx, row)[1] if row else None
+    return region or "global"
 
 
 def pending_headers(
-    request: Request, type_: ResourceType, key: str, operation: str, seconds: float | None
+    context: Context,
+    request: Request,
+    key: str,
+    operation: str,
+    *,
+    wait: float,
+    urls: tuple[str, ...] = (STATUS_URL, RESULT_URL),
 ) -> dict[str, str]:
-    """Return the headers of an accepted operation; polling more often than Azure asks for is allowed here."""
-    wait = min(10.0, seconds / 2) if seconds else 0.05 if seconds == 0 else 0.5
-    pace = (
+    """Return the headers of an accepted operation, `wait` seconds after which to ask for it.
+
+    Asking more often is allowed. A wait is always given: clients that are told nothing wait for 10 to 30
+    seconds, which no scale of FED_EMULATOR_LATENCY shortens.
+    """
+    headers = (
         {"retry-after": str(round(wait))}
         if wait >= 1
-        else {"retry-after-ms": str(max(20, round(wait * 1000)))}
+        else {"retry-after-ms": str(max(1, round(wait * 1000)))}
     )
-    if type_.name == RESOURCE_GROUP:
-        return {"location": operation_url(request, type_, key, operation)} | pace
-    return {
-        "azure-asyncoperation": operation_url(request, type_, key, operation),
-        "location": operation_url(request, type_, key, operation, "operationResults"),
-        "azure-asyncnotification": "Enabled",
-    } | pace
+    if STATUS_URL in urls:
+        headers[STATUS_URL] = operation_url(context, request, key, operation)
+        headers["azure-asyncnotification"] = "Enabled"
+    if RESULT_URL in urls:
+        headers[RESULT_URL] = operation_url(context, request, key, operation, "operationResults")
+    return headers
+
+
+# What an accepted write or deletion is answered
+
+
+def answer_write(
+    context: Context, request: Request, row: Row, *, created: bool, held: frozenset[str]
+) -> Response:
+    """Answer a write that was accepted; what goes on after the answer occupies `held`.
+
+    A PATCH of tags alone is over when it is answered: Microsoft's clients (`update_tags`) do not wait for it.
+    """
+    type_ = context.type_of(row)
+    how = type_.answers
+    status, state = how.status(created=created), how.state(created=created)
+    only_tags = request.method == "PATCH" and set(request.body or {}) == {"tags"}
+    seconds = context.latency.seconds(type_.seconds[0]) if state and not only_tags else 0.0
+    headers: dict[str, str] = {"etag": row.etag} if type_.etag else {}
+    if seconds > 0:
+        for part in (row, *inline_children(context, row)):
+            part.state = state
+            context.tx.put(part)
+    if seconds > 0 or status == 202:
+        operation = begin(context, row, "PUT", seconds=seconds, keys=held)
+        wait = min(context.latency.seconds(how.pace[0]), seconds)
+        if how.written_urls:
+            headers |= pending_headers(context, request, row.key, operation, wait=wait, urls=how.written_urls)
+        _end_at_once(context, operation, seconds)
+    body = None if how.bodiless(created=created) else render(context, row)
+    return Response(status=status, headers=headers, body=body)
+
+
+def answer_deletion(
+    context: Context, request: Request, row: Row, *, seconds: float, held: frozenset[str]
+) -> Response:
+    """Answer a DELETE that was accepted and takes this long; a group is not gone before it is settled."""
+    how = context.type_of(row).answers
+    if how.deleted != 202:
+        return Response(status=how.deleted)
+    operation = begin(context, row, "DELETE", seconds=seconds, keys=held)
+    wait = min(context.latency.seconds(how.pace[1]), seconds)
+    headers = pending_headers(context, request, row.key, operation, wait=wait, urls=how.deleted_urls)
+    if row.type != RESOURCE_GROUP:
+        _end_at_once(context, operation, seconds)
+    return Response(status=202, headers=headers)
+
+
+def _end_at_once(context: Context, operation: str, seconds: float) -> None:
+    if seconds == 0:
+        context.tx.end_operation(operation, "Succeeded")
+
+
+# Where operations are asked for, and what they answer
 
 
 def answer_operation(context: Context, request: Request, kind: str, operation: str) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from emulator.arm import ids, regions
+from emulator.arm import answers, ids, regions
 from emulator.arm.catalogue import Fixed, Level, Names, ResourceType
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
@@ -29,6 +29,7 @@ TYPES = (
     ResourceType(
         name=RESOURCE_GROUP,
         versions=VERSIONS,
+        answers=answers.GROUP,
         level=Level.SUBSCRIPTION,
         names=Names(
             pattern=r"[-\w._()]*[-\w_()]",

@@ -39,9 +39,8 @@ class Arm:
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Write a resource that Azure accepts."""
         answer = self("PUT", path, body)
-        assert answer.status in {200, 201}, answer.body
-        assert answer.body is not None
-        return answer.body
+        assert answer.status in {200, 201, 202}, answer.body
+        return answer.body if answer.body is not None else self.get(path)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """Read what is there."""

@@ -1,85 +1,25 @@
 """Microsoft's own clients read and change a deployment over HTTPS, as they would on Azure."""
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.storage import StorageManagementClient
 
-from emulator.arm import ControlPlane, Latency, certificates
-from emulator.arm.http import Listeners, listen
-from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm
+from emulator.arm import ControlPlane, Latency
+from tests.emulator.arm_client import GROUP, Arm
+from tests.emulator.arm_server import SUBSCRIPTION_ID, Credential, Server
 
-KEY = b"k" * 32
-SUBSCRIPTION_ID = SUBSCRIPTION.rsplit("/", 1)[-1]
 NETWORK = f"{GROUP}/providers/Microsoft.Network"
 COMPUTE = f"{GROUP}/providers/Microsoft.Compute"
-Client = TypeVar("Client")
-
-
-class Credential:
-    """The deployer's token; `scopes` are what the clients ask it for."""
-
-    def __init__(self, plane: ControlPlane) -> None:
-        self._plane = plane
-
-    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        assert all("management" in scope or "127.0.0.1" in scope for scope in scopes)
-        return AccessToken(*self._plane.issue_token())
-
-
-class Server:
-    """A control plane on the wire, in a thread of its own."""
-
-    def __init__(self, folder: Path, latency: Latency) -> None:
-        self.authority = folder / "ca.pem"
-        self.socket = folder / "arm.sock"
-        certificates.ensure_authority(self.authority, folder / "ca.key")
-        certificates.ensure_certificate(
-            folder / "arm.pem",
-            folder / "arm.key",
-            names=("127.0.0.1",),
-            authority=self.authority,
-            authority_key=folder / "ca.key",
-        )
-        self.plane = ControlPlane(folder / "arm.sqlite", KEY, latency=latency)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._listeners: Listeners = self._run(
-            listen(self.plane, certificate=folder / "arm.pem", key=folder / "arm.key", socket=self.socket)
-        )
-        self.url = f"https://127.0.0.1:{self._listeners.port}"
-
-    def _run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
-
-    def client(self, kind: type[Client], **more: Any) -> Client:
-        """Return one of Microsoft's clients that asks this server."""
-        return kind(
-            credential=Credential(self.plane),  # type: ignore[call-arg]
-            subscription_id=SUBSCRIPTION_ID,
-            base_url=self.url,
-            connection_verify=str(self.authority),
-            **more,
-        )
-
-    def close(self) -> None:
-        self.plane.close()
-        self._run(self._listeners.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 @pytest.fixture

@@ -92,6 +92,23 @@ def test_a_deletion_is_followed_by_its_location() -> None:
     assert len(answers.asked) == 3
 
 
+def test_a_write_without_urls_is_followed_in_the_resource() -> None:
+    """Vaults and workspaces, as azcore's poller of the body does."""
+    pending = Response(status=200, body={"properties": {"provisioningState": "RegisteringDns"}})
+    answers = Answers([pending, pending, Response(status=200, body={"properties": {}})])
+    client(answers).write("PUT", "/x", "v", {})
+    assert [asked.method for asked in answers.asked] == ["PUT", "GET", "GET"]
+
+
+def test_a_resource_that_ends_in_failure_fails_its_write() -> None:
+    states = [
+        Response(status=201, body={"properties": {"provisioningState": state}})
+        for state in ("Creating", "Failed")
+    ]
+    with pytest.raises(OperationFailedError):
+        client(Answers(states)).write("PUT", "/x", "v", {})
+
+
 def test_an_engine_that_leaves_ends_the_waiting() -> None:
     waiting = ArmClient(Answers([BUSY] * 4), lambda: "token", pace=1)
     waiting.cancel()

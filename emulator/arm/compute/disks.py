@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from emulator.arm import answers
 from emulator.arm.catalogue import Fixed, Reference, ResourceType
 from emulator.arm.compute.common import (
     DISK,
@@ -149,6 +150,8 @@ TYPES = (
     ResourceType(
         name=DISK,
         versions=DISK_VERSIONS,
+        answers=answers.DISK,
+        patch=("tags", "sku", "zones", "properties"),
         names=DISK_NAMES,
         defaults={"properties": {"networkAccessPolicy": "AllowAll", "publicNetworkAccess": "Enabled"}},
         fixed=(

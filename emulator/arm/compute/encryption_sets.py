@@ -7,6 +7,7 @@ https://github.com/hashicorp/terraform-provider-azurerm/issues/17573
 
 from __future__ import annotations
 
+from emulator.arm import answers
 from emulator.arm.catalogue import Reference, ResourceType
 from emulator.arm.compute.common import DISK_NAMES, DISK_VERSIONS, ENCRYPTION_SET, invalid, not_allowed
 from emulator.arm.context import Deletion, Write
@@ -77,6 +78,8 @@ TYPES = (
     ResourceType(
         name=ENCRYPTION_SET,
         versions=DISK_VERSIONS,
+        answers=answers.DISK,
+        patch=("tags", "identity", "properties"),
         names=DISK_NAMES,
         identity=True,
         required=("identity", "properties.activeKey.keyUrl"),

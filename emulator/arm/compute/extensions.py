@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator.arm import answers
 from emulator.arm.catalogue import NETWORK_NAME, Fixed, Level, Names, ResourceType
 from emulator.arm.compute.common import EXTENSION, MACHINE_VERSIONS, invalid, not_allowed, not_changeable
 from emulator.arm.context import Write
@@ -51,6 +52,8 @@ TYPES = (
     ResourceType(
         name=EXTENSION,
         versions=MACHINE_VERSIONS,
+        answers=answers.MACHINE,
+        patch=("tags", "properties"),
         level=Level.PARENT,
         names=Names(pattern=NETWORK_NAME, maximum=64),
         required=("properties.publisher", "properties.type", "properties.typeHandlerVersion"),

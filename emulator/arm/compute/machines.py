@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from emulator.arm import ids
+from emulator.arm import answers, ids
 from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType
 from emulator.arm.compute.common import (
     DISK,
@@ -283,6 +283,7 @@ TYPES = (
     ResourceType(
         name=MACHINE,
         versions=MACHINE_VERSIONS,
+        answers=answers.MACHINE,
         names=Names(pattern=r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", maximum=64),
         identity=True,
         required=(

@@ -56,8 +56,8 @@ def _accepted(
     keys: frozenset[str] = frozenset(),
 ) -> tuple[str, Response]:
     operation = begin(context, row, kind, seconds=seconds, keys=keys)
-    pace = 0.0 if kind == "POST" else None
-    headers = pending_headers(request, context.type_of(row), row.key, operation, pace)
+    wait = 0.05 if kind == "POST" else 0.5
+    headers = pending_headers(context, request, row.key, operation, wait=wait)
     return operation, Response(status=202, headers=headers)
 
 

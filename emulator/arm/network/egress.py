@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
@@ -146,6 +147,7 @@ TYPES = (
     ResourceType(
         name=PUBLIC_ADDRESS,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         defaults={
             "sku": {"name": "Basic", "tier": "Regional"},
@@ -167,6 +169,7 @@ TYPES = (
     ResourceType(
         name=GATEWAY,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         required=("sku.name",),
         defaults={"properties": {"idleTimeoutInMinutes": 4}},

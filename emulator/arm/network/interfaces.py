@@ -6,6 +6,7 @@ import secrets
 import uuid
 from ipaddress import IPv4Address, IPv4Network
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Reference, ResourceType
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
@@ -299,6 +300,7 @@ TYPES = (
     ResourceType(
         name=INTERFACE,
         versions=VERSIONS,
+        answers=answers.NETWORK_AT_ONCE,
         names=names(),
         required=("properties.ipConfigurations",),
         defaults={"properties": DEFAULTS},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import bad_request
@@ -171,6 +172,7 @@ TYPES = (
     ResourceType(
         name=PEERING,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         level=Level.PARENT,
         place=Place.NONE,

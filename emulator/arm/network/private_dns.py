@@ -7,6 +7,7 @@ import re
 import uuid
 from ipaddress import IPv4Address
 
+from emulator.arm import answers
 from emulator.arm.catalogue import PLAIN_ETAG, Fixed, Level, Names, Place, Reference, ResourceType
 from emulator.arm.context import Context, Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request, conflict
@@ -250,6 +251,8 @@ TYPES = (
     ResourceType(
         name=ZONE,
         versions=VERSIONS,
+        answers=answers.PRIVATE_DNS,
+        patch=("tags", "location", "etag", "properties"),
         names=Names(
             pattern=r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){1,33}", maximum=253, error=_zone_name_error
         ),
@@ -275,7 +278,7 @@ TYPES = (
         gone=(_touch_zone_on_delete,),
         provisioning=False,
         etag=PLAIN_ETAG,
-        patch=("properties",),
+        patch=("properties", "etag"),
         seconds=(2, 2),
     ),
     ResourceType(
@@ -293,6 +296,8 @@ TYPES = (
     ResourceType(
         name=LINK,
         versions=VERSIONS,
+        answers=answers.PRIVATE_DNS,
+        patch=("tags", "location", "etag", "properties"),
         names=names(),
         level=Level.PARENT,
         place=Place.GLOBAL,

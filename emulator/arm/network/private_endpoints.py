@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
@@ -294,6 +295,7 @@ TYPES = (
     ResourceType(
         name=ENDPOINT,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(minimum=2, maximum=64),
         required=("properties.subnet.id",),
         fixed=(

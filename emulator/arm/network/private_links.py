@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from emulator.arm.answers import Answers
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
 from emulator.arm.context import Deletion, Write
 from emulator.arm.messages import Json
@@ -126,13 +127,14 @@ def _forget(deletion: Deletion) -> None:
         tell_endpoint(deletion.tx, deletion.row, "Disconnected", "The connection has been removed.")
 
 
-def connections(service: str, versions: tuple[str, ...]) -> ResourceType:
+def connections(service: str, versions: tuple[str, ...], answers: Answers) -> ResourceType:
     """Return the entry of the connections of a service; endpoints make them, their owner approves or
     removes them.
     """
     return ResourceType(
         name=connection_type(service),
         versions=versions,
+        answers=answers,
         names=Names(pattern=r"[A-Za-z0-9._-]+", maximum=128),
         level=Level.PARENT,
         place=Place.NONE,

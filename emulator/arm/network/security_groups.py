@@ -10,6 +10,7 @@ import re
 import uuid
 from ipaddress import ip_address, ip_network
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Level, Place, ResourceType
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
@@ -261,6 +262,7 @@ TYPES = (
     ResourceType(
         name=GROUP,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         inline={"securityRules": RULE},
         check=(_complete_group,),
@@ -273,6 +275,7 @@ TYPES = (
     ResourceType(
         name=RULE,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         level=Level.PARENT,
         place=Place.NONE,

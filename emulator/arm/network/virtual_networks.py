@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType, same_value
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
@@ -271,6 +272,7 @@ TYPES = (
     ResourceType(
         name=VIRTUAL_NETWORK,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(minimum=2, maximum=64),
         required=("properties.addressSpace",),
         defaults={
@@ -288,6 +290,7 @@ TYPES = (
     ResourceType(
         name=SUBNET,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         level=Level.PARENT,
         place=Place.NONE,

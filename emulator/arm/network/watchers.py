@@ -4,6 +4,7 @@ logs.
 
 from __future__ import annotations
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Reference, ResourceType
 from emulator.arm.context import Context, Write, new_etag
 from emulator.arm.errors import bad_request
@@ -123,6 +124,7 @@ TYPES = (
     ResourceType(
         name=WATCHER,
         versions=VERSIONS,
+        answers=answers.NETWORK_AT_ONCE,
         names=names(),
         check=(_one_per_region,),
         etag=WEAK_ETAG,
@@ -131,6 +133,7 @@ TYPES = (
     ResourceType(
         name=FLOW_LOG,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         level=Level.PARENT,
         identity=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request
@@ -81,6 +82,7 @@ TYPES = (
     ResourceType(
         name=ZONE_GROUP,
         versions=VERSIONS,
+        answers=answers.NETWORK,
         names=names(),
         level=Level.PARENT,
         place=Place.NONE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from emulator.arm import ids
+from emulator.arm import answers, ids
 from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType, Unique
 from emulator.arm.context import Context, Write
 from emulator.arm.errors import ArmError, bad_request, conflict
@@ -193,6 +193,7 @@ TYPES = (
     ResourceType(
         name=ACCOUNT,
         versions=VERSIONS,
+        answers=answers.ACCOUNT,
         names=_ACCOUNT_NAMES,
         identity=True,
         defaults={
@@ -237,7 +238,7 @@ TYPES = (
         patch=("tags", "sku", "kind", "identity", "properties"),
         seconds=(26, 15),
     ),
-    connections(ACCOUNT, VERSIONS),
+    connections(ACCOUNT, VERSIONS, answers.REPLACED),
 )
 
 ACTIONS = {"Microsoft.Storage/checkNameAvailability": check_name}

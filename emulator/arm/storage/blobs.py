@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator.arm import answers
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
 from emulator.arm.context import Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
@@ -111,6 +112,7 @@ TYPES = (
     ResourceType(
         name=BLOB_SERVICE,
         versions=VERSIONS,
+        answers=answers.REPLACED,
         names=Names(pattern="default", maximum=7),
         level=Level.PARENT,
         place=Place.NONE,
@@ -154,6 +156,7 @@ TYPES = (
     ResourceType(
         name=LIFECYCLE,
         versions=VERSIONS,
+        answers=answers.REPLACED,
         names=Names(pattern="default", maximum=7),
         level=Level.PARENT,
         place=Place.NONE,

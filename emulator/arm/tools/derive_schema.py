@@ -186,6 +186,9 @@ OPAQUE = frozenset(
 ANSWERED: dict[str, tuple[str, ...]] = {"keyvault.KeyProperties": ("keyUri", "keyUriWithVersion")}
 """Nested class -> what ARM answers in it and the SDK shows elsewhere."""
 
+COMMON = "MicrosoftCommon"
+"""What the SDK puts before the name of some inputs and not before that of their answers."""
+
 RENAMED: dict[str, str] = {
     "StorageAccount.enableHttpsTrafficOnly": "supportsHttpsTrafficOnly",
     "StorageAccount.enableNfsV3": "isNfsV3Enabled",
@@ -328,7 +331,10 @@ class Derivation:
             self.objects[name] = {}
             node = classes(sdk() / module / "_inputs.py")[f"{class_}Args"]
             properties = self._properties(module, class_, node, FLATTENED.get(name), frozenset())
-            answered = classes(sdk() / module / "outputs.py").get(f"{class_}Response")
+            answers = classes(sdk() / module / "outputs.py")
+            answered = answers.get(f"{class_}Response") or answers.get(
+                f"{class_.removeprefix(COMMON)}Response"
+            )
             for wire in wire_names(answered).values() if answered else ():
                 known = RENAMED.get(f"{name}.{wire}", wire)
                 if known not in properties:

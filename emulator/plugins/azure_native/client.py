@@ -22,6 +22,7 @@ RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 RETRY_SECONDS = (20.0, 60.0, 120.0)
 POLL_SECONDS = 10.0
 """How often the real provider asks for a pending operation when Azure does not say."""
+_ENDED = frozenset({"succeeded", "failed", "canceled"})
 FAST = 0.005
 """Factor on the retry pauses while the emulated Azure takes no time for anything."""
 
@@ -52,7 +53,7 @@ class ArmClient:
         """
         answer = self._send(method, path, {"api-version": version}, body)
         if answer.status < 300:
-            self._await(answer)
+            self._await(answer, path, version)
         return answer
 
     def _send(self, method: str, path: str, query: Mapping[str, str], body: Json | None) -> Response:
@@ -65,11 +66,21 @@ class ArmClient:
             self._wait(_retry_after(answer, seconds * self._pace))
         return self._handle(request)
 
-    def _await(self, answer: Response) -> None:
+    def _await(self, answer: Response, path: str, version: str) -> None:
+        """Wait as azcore's poller does: a status URL, a result URL, else the state in the resource."""
         if url := answer.headers.get("azure-asyncoperation"):
             self._await_status(url, answer)
         elif answer.status == 202 and (url := answer.headers.get("location")):
             self._await_result(url, answer)
+        elif _state(answer) not in _ENDED:
+            self._await_state(answer, path, version)
+
+    def _await_state(self, answer: Response, path: str, version: str) -> None:
+        while _state(answer) not in _ENDED:
+            self._wait(_retry_after(answer, POLL_SECONDS * self._pace))
+            answer = self.get(path, version)
+        if answer.status >= 400 or _state(answer) in {"failed", "canceled"}:
+            raise OperationFailedError(describe(answer))
 
     def _await_status(self, url: str, answer: Response) -> None:
         while True:
@@ -96,6 +107,13 @@ class ArmClient:
     def _wait(self, seconds: float) -> None:
         if self._cancelled.wait(seconds):
             raise CancelledError("cancelled while waiting for Azure")
+
+
+def _state(answer: Response) -> str:
+    """Return the provisioningState of an answered resource; one without any has ended."""
+    properties = (answer.body or {}).get("properties")
+    state = properties.get("provisioningState") if isinstance(properties, dict) else None
+    return str(state or "Succeeded").lower()
 
 
 def _worth_retrying(answer: Response) -> bool:

@@ -248,7 +248,8 @@ class AzureNative(Package):
         if live.status != 200:
             log.warning("reading %s after its PUT: %s", made, describe(live))
             live = answer
-        return made, shape.to_outputs(live.body or {})
+        body = live.body or {}
+        return str(body.get("id", made)), shape.to_outputs(body)
 
     @staticmethod
     def _expect(answer: Response) -> Response:
