@@ -138,6 +138,9 @@ class ResourceType:
     """Answered properties that a PUT may repeat (they are ignored)."""
     inline: Mapping[str, str] = field(default_factory=dict)
     """Lists under `properties` that are resources of their own: property -> type."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Inline lists that a body without them leaves as they are: property -> the first api-version in which
+    it does. An empty list removes them all."""
     check: tuple[Rule, ...] = ()
     after: tuple[Rule, ...] = ()
     keep: tuple[DeleteRule, ...] = ()

@@ -37,7 +37,9 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
     check_tags(write)
     write.body = complete(write.body, type_.defaults)
     for property_ in type_.inline:
-        write.lists[property_] = write.properties.pop(property_, None) or []
+        given = write.properties.pop(property_, None)
+        if given is not None or not _left_alone(write, property_):
+            write.lists[property_] = given or []
     if type_.identity:
         assign_identities(write)
     hide(write)
@@ -59,11 +61,16 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
     write.row = row
     context.tx.put(row)
     context.tx.link(row.key, links)
-    for property_, child_type in type_.inline.items():
-        _put_inline(context, row, context.catalogue[child_type], write.lists[property_])
+    for property_, elements in write.lists.items():
+        _put_inline(context, row, context.catalogue[type_.inline[property_]], elements)
     for rule in type_.after:
         rule(write)
     return row
+
+
+def _left_alone(write: Write, property_: str) -> bool:
+    since = write.type.kept.get(property_)
+    return since is not None and write.context.query.get("api-version", write.type.versions[0]) >= since
 
 
 def _put_inline(context: Context, parent: Row, type_: ResourceType, elements: list[Json]) -> None:

@@ -1,6 +1,6 @@
 """Virtual networks, subnets, security groups, interfaces, egress, flow logs: Azure's rules one by one."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -482,3 +482,42 @@ class TestFlowLogs:
     def test_a_second_watcher_of_a_region_is_refused(self, arm: Arm) -> None:
         path = f"{NETWORK}/networkWatchers/mine"
         assert arm.refusal(path, {"location": "westeurope"}).startswith("NetworkWatcherCountLimitReached")
+
+
+class TestChildrenThatAPutDoesNotName:
+    """Test_Networking_VirtualNetworkPeering_CreatedThenVNetUpdated_20240301_PeeringStillExists and its 20201101
+    form (recorded by azure-service-operator, 2024-11-08); subnets: Azure Networking blog, version 2023-09-01.
+    """
+
+    SPACE: ClassVar[dict[str, Any]] = {"addressSpace": {"addressPrefixes": ["10.0.0.0/24"]}}
+    SUBNETS: ClassVar[list[dict[str, Any]]] = [
+        {"name": "one", "properties": {"addressPrefix": "10.0.0.0/26"}},
+        {"name": "two", "properties": {"addressPrefix": "10.0.0.64/26"}},
+    ]
+
+    @pytest.fixture(autouse=True)
+    def _network(self, arm: Arm) -> None:
+        arm.put(VNET, {"location": "westeurope", "properties": self.SPACE | {"subnets": self.SUBNETS}})
+        far = {"addressSpace": {"addressPrefixes": ["10.9.0.0/24"]}}
+        arm.put(f"{VNET}far", {"location": "westeurope", "properties": far})
+        remote = {"remoteVirtualNetwork": {"id": f"{VNET}far"}}
+        arm.put(f"{VNET}/virtualNetworkPeerings/p", {"properties": remote})
+
+    def put(self, arm: Arm, version: str, **lists: list[Any]) -> dict[str, Any]:
+        body = {"location": "westeurope", "properties": self.SPACE | lists}
+        answer = arm("PUT", VNET, body, **{"api-version": version})
+        assert answer.status == 200, said(answer)
+        found: dict[str, Any] = arm.get(VNET)["properties"]
+        return {name: [one["name"] for one in found[name]] for name in ("subnets", "virtualNetworkPeerings")}
+
+    @pytest.mark.parametrize(
+        ("version", "subnets"), [("2020-11-01", []), ("2023-06-01", []), ("2023-09-01", ["one", "two"])]
+    )
+    def test_stay_by_the_rule_of_the_api_version(self, arm: Arm, version: str, subnets: list[str]) -> None:
+        assert self.put(arm, version) == {"subnets": subnets, "virtualNetworkPeerings": ["p"]}
+
+    def test_go_when_the_list_lacks_them(self, arm: Arm) -> None:
+        left = self.put(arm, "2024-05-01", subnets=self.SUBNETS[:1])
+        assert left == {"subnets": ["one"], "virtualNetworkPeerings": ["p"]}
+        left = self.put(arm, "2024-05-01", subnets=[], virtualNetworkPeerings=[])
+        assert left == {"subnets": [], "virtualNetworkPeerings": []}
