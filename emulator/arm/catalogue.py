@@ -105,6 +105,8 @@ class Reference:
     action: str = "join/action"
     """The right that a caller needs on the named resource."""
     error: Callable[[str, str], ArmError] | None = None
+    busy: Callable[[Row, Write], ArmError] | None = None
+    """Words the refusal to use what is itself being written, where it is not the provider's usual one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,8 @@ class ResourceType:
     render: Render | None = None
     holds: Callable[[str, Json], frozenset[str]] = lambda key, _: frozenset({key})
     """The resources that a write of this one occupies: (key, body) -> keys."""
+    waits: Callable[[str, Json], frozenset[str]] | None = None
+    """Those that must be free before a write, where they are fewer than it occupies."""
     views: Mapping[str, Action] = field(default_factory=dict)
     """What a GET below a resource answers besides resources, such as instanceView."""
     actions: Mapping[str, Action] = field(default_factory=dict)

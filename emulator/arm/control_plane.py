@@ -292,7 +292,8 @@ class _FrontDoor:
 
     def _write(self, path: ResourceId, type_: ResourceType, body: Json, *, created: bool) -> Response:
         held = type_.holds(path.key, body)
-        refuse_second_writer(self._context, type_, held, self._request)
+        waits = held if type_.waits is None else type_.waits(path.key, body)
+        refuse_second_writer(self._context, type_, waits, self._request)
         with _words_of(type_):
             row = put(self._context, type_, path, body)
         return answer_write(self._context, self._request, row, created=created, held=held)

@@ -485,8 +485,8 @@ class TestFlowLogs:
 
 
 class TestChildrenThatAPutDoesNotName:
-    """Test_Networking_VirtualNetworkPeering_CreatedThenVNetUpdated_20240301_PeeringStillExists and its 20201101
-    form (recorded by azure-service-operator, 2024-11-08); subnets: Azure Networking blog, version 2023-09-01.
+    """Test_Networking_VirtualNetworkPeering_CreatedThenVNetUpdated_20240301_PeeringStillExists and its
+    20201101 form (azure-service-operator, 2024-11-08); subnets: Azure Networking blog, version 2023-09-01.
     """
 
     SPACE: ClassVar[dict[str, Any]] = {"addressSpace": {"addressPrefixes": ["10.0.0.0/24"]}}

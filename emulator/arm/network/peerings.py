@@ -11,11 +11,12 @@ import uuid
 from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType
 from emulator.arm.context import Deletion, Write, new_etag
-from emulator.arm.errors import bad_request
+from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
 from emulator.arm.network.common import VERSIONS, names, network_key
 from emulator.arm.network.virtual_networks import PEERING, VIRTUAL_NETWORK, space
+from emulator.arm.references import not_provisioned
 from emulator.arm.store import Row, Transaction
 
 REMOTE = "properties.remoteVirtualNetwork.id"
@@ -168,6 +169,19 @@ def _both_networks(key: str, body: Json) -> frozenset[str]:
     return frozenset({network_key(key), network_key(remote) if isinstance(remote, str) else network_key(key)})
 
 
+def _own_network(key: str, _: Json) -> frozenset[str]:
+    return frozenset({network_key(key)})
+
+
+def _busy_remote(remote: Row, write: Write) -> ArmError:
+    """Azure does not ask to try again: peerings must wait for their remote network (docs/adr/0007).
+
+    Recorded: Test_Network_v1api20240301_CreationAndDeletion, 2025-07-15; terraform-provider-azurerm #2605,
+    pulumi-azure-native #4340.
+    """
+    return bad_request("ReferencedResourceNotProvisioned", not_provisioned(remote, write), details=[])
+
+
 TYPES = (
     ResourceType(
         name=PEERING,
@@ -199,12 +213,15 @@ TYPES = (
                 ),
             ),
         ),
-        references=(Reference(path=REMOTE, types=(VIRTUAL_NETWORK,), action="peer/action"),),
+        references=(
+            Reference(path=REMOTE, types=(VIRTUAL_NETWORK,), action="peer/action", busy=_busy_remote),
+        ),
         check=(_check_pair, _connect),
         after=(_stamp_network,),
         gone=(_disconnect,),
         render=_render,
         holds=_both_networks,
+        waits=_own_network,
         etag=WEAK_ETAG,
         patch=(),
         seconds=(12, 11),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Reference, ResourceType
 from emulator.arm.context import Context, Write, new_etag
-from emulator.arm.errors import bad_request
+from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.network.common import VERSIONS, names
 from emulator.arm.references import home_of
 from emulator.arm.store import Row
@@ -96,6 +96,15 @@ def _check_target(write: Write) -> None:
             )
 
 
+def _account_not_ready(account: Row, _: Write) -> ArmError:
+    """Recorded by azure-service-operator for an account that was being made (flow logs, 2025)."""
+    return bad_request(
+        "StorageProvisioningStateNotSucceeded",
+        f"Storage account ({account.state}) provisioning state {account.id} is not Succeeded.",
+        details=[],
+    )
+
+
 def _check_storage(write: Write) -> None:
     """A flow log writes with the account's key, unless it has an identity."""
     storage = write.target("properties.storageId")
@@ -152,7 +161,11 @@ TYPES = (
         ),
         references=(
             Reference(path=TARGET, types=(NETWORK, SUBNET, INTERFACE, SECURITY_GROUP)),
-            Reference(path="properties.storageId", types=("Microsoft.Storage/storageAccounts",)),
+            Reference(
+                path="properties.storageId",
+                types=("Microsoft.Storage/storageAccounts",),
+                busy=_account_not_ready,
+            ),
             Reference(path=WORKSPACE, types=("Microsoft.OperationalInsights/workspaces",)),
         ),
         check=(_check_target, _check_storage, _describe_target),

@@ -148,6 +148,11 @@ def _add_blob_service(write: Write) -> None:
 
 
 def _list_keys(_: Context, row: Row, __: Request) -> Response:
+    if row.state != "Succeeded":
+        raise conflict(
+            "StorageAccountIsNotProvisioned",
+            "The storage account provisioning state must be 'Succeeded' before executing the operation.",
+        )
     if row.properties.get("allowSharedKeyAccess") is False:
         raise ArmError(
             403,
