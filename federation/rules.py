@@ -260,6 +260,24 @@ def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Violat
             )
 
 
+def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[Violation]:
+    """Run command returns nothing without a way to Azure on 443, and operators ask the centre through it.
+
+    https://learn.microsoft.com/azure/virtual-machines/linux/run-command
+    """
+    key, egress = "fed:centre.egress", draft.centre.egress
+    if egress is None:
+        key, egress = "fed:network.egress", draft.network.egress
+    if egress == "none":
+        yield Violation(
+            key=key,
+            value=egress,
+            consequence="Azure's run command gets no answer out of a VM without a way out: status, jobs, "
+            "train, approving and removing hospitals would wait for 90 minutes and fail",
+            mend="set fed:centre.egress: nat; hospitals may keep none, and then say nothing to ./fed logs",
+        )
+
+
 def image_has_one_source(stack: str, draft: Draft) -> Iterator[Violation]:
     """Workload images are either built here or pinned by digest."""
     images, registry = draft.images, draft.registry
@@ -370,6 +388,7 @@ RULES: Final[tuple[Rule, ...]] = (
     hospitals_keep_several_copies,
     zonal_disks_fit_the_zone,
     closed_networks_need_own_images,
+    operators_get_answers_from_the_centre,
     image_has_one_source,
     keys_can_be_recovered,
     budgets_end_after_they_start,

@@ -8,8 +8,11 @@ from automation.operate.emulated import running_fabric
 from automation.stacks import deploy
 from automation.stacks.target import open_target
 from automation.ui.options import On
-from automation.ui.outcome import QuestionError
+from automation.ui.outcome import QuestionError, RefusedError
 from automation.ui.plain import plain
+from emulator import paths
+from federation.parties import federation
+from federation.stack_file import load_stack
 
 LINES = "40"
 
@@ -25,6 +28,7 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
     if target.emulator is None:
         if follow:
             raise QuestionError("--follow needs the emulator: Azure's run command only answers when it ends")
+        _refuse_silent(stack, party)
         sys.stdout.write(
             machines.run(target.arm(), machine, ["docker", "logs", "--tail", LINES, container]).stdout
         )
@@ -33,3 +37,13 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
     for piece in running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow):
         sys.stdout.write(plain(decoder.decode(piece)))
         sys.stdout.flush()
+
+
+def _refuse_silent(stack: str, party: str) -> None:
+    """Refuse to ask a VM without a way out: Azure's run command would wait 90 minutes for its answer."""
+    whole = federation(load_stack(paths.REPOSITORY, stack))
+    if any(one.name == party and one.egress == "none" for one in whole.parties):
+        raise RefusedError(
+            f"{party} has egress: none, and Azure's run command gets no answer out of a VM without a way "
+            "out: its logs stay on its VM. What it reports to the centre: ./fed status"
+        )

@@ -20,6 +20,8 @@ COMPUTE = "2024-11-01"
 BUSY_SECONDS = 120.0
 """How long to wait while a VM runs somebody else's command: it takes one at a time."""
 _PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
+"""Between attempts, each pause twice the last: Azure counts what it refuses, too."""
 _PARTS = re.compile(r"\[stdout\]\n(?P<stdout>.*)\n\[stderr\]\n(?P<stderr>.*)", re.DOTALL)
 _EXIT = re.compile(r"\n?fed-exit:(\d+)\s*$")
 
@@ -75,12 +77,13 @@ def run(arm: Arm, machine: str, command: list[str]) -> Ran:
 
 def _in_turn(arm: Arm, machine: str, body: Mapping[str, Any]) -> Answer:
     """Give a VM a command as soon as it has done what it is doing."""
-    until = time.monotonic() + BUSY_SECONDS
+    until, pause = time.monotonic() + BUSY_SECONDS, _PAUSE_SECONDS
     while True:
         answer = arm.post(f"{machine}/runCommand", COMPUTE, body)
         if (answer.body.get("error") or {}).get("code") != "Conflict" or time.monotonic() > until:
             return answer
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 class Centre:

@@ -13,6 +13,11 @@ from automation.ui.outcome import QuestionError, RefusedError
 
 JOBS = Path(__file__).resolve().parents[2] / "workloads" / "jobs"
 POLL_SECONDS = 1.0
+REST = 1.5
+"""How long to leave the centre's VM to others after a question, in times of what the question took.
+
+On Azure a run command takes 20 seconds at least, and a VM runs one at a time.
+"""
 OVER = frozenset({"finished", "failed", "aborted"})
 
 Answer = Mapping[str, Any]
@@ -42,11 +47,13 @@ def submit(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, 
 def follow(centre: Centre, job_id: str) -> Iterator[Answer]:
     """Yield what the centre says of a job until it is over."""
     while True:
+        began = time.monotonic()
         answer = centre.ask("job", job_id)
+        took = time.monotonic() - began
         yield answer
         if answer["state"] in OVER:
             return
-        time.sleep(POLL_SECONDS)
+        time.sleep(max(POLL_SECONDS, took * REST))
 
 
 def check(answer: Answer) -> None:

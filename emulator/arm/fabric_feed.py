@@ -17,9 +17,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from urllib.parse import unquote
 
+from emulator.arm.compute.way_out import has_way_out
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.messages import Json, Request, Response
+from emulator.arm.operations import LONGEST_COMMAND, SHORTEST_COMMAND
 from emulator.arm.store import Row, Store, Transaction
 from emulator.arm.writes import render
 
@@ -120,6 +122,10 @@ def _machines(tx: Transaction) -> list[Json]:
 def _answer_command(context: Context, operation: str, result: Json) -> Response:
     if not context.tx.drop_command(operation):
         raise not_found("OperationNotFound", f"No command '{operation}' waits for an answer.")
+    found = context.tx.operation(operation)
+    machine = context.tx.get(found.key) if found else None
+    if found is None or machine is None or not has_way_out(context.tx, machine):
+        return Response(status=204)  # the script ran, and its answer never gets to Azure
     text = f"Enable succeeded: \n[stdout]\n{result.get('stdout', '')}\n[stderr]\n{result.get('stderr', '')}"
     status = {
         "code": "ProvisioningState/succeeded",
@@ -127,5 +133,10 @@ def _answer_command(context: Context, operation: str, result: Json) -> Response:
         "displayStatus": "Provisioning succeeded",
     }
     output = {"value": [status | {"message": text}]}
-    context.tx.end_operation(operation, "Succeeded", {"output": output})
+    began = (found.due or 0) - LONGEST_COMMAND
+    ready = began + context.latency.seconds(SHORTEST_COMMAND)
+    if ready > context.tx.now:
+        context.tx.hold_result(operation, ready, {"output": output})
+    else:
+        context.tx.end_operation(operation, "Succeeded", {"output": output})
     return Response(status=204)

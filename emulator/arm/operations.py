@@ -25,6 +25,10 @@ RETRY_SECONDS = 12
 """Seconds after which Azure asks to try again while a network is being written (11 to 14 recorded)."""
 RUN_COMMAND = "runCommand"
 """The kind of operations that the fabric ends."""
+SHORTEST_COMMAND = 20.0
+"""Seconds that a run command takes at least: https://learn.microsoft.com/azure/virtual-machines/linux/run-command."""
+LONGEST_COMMAND = 5400.0
+"""Seconds after which Azure gives up a run command."""
 ENDPOINT = "https://management.azure.com"
 """The host of absolute URLs when a request does not say whom it asked."""
 
@@ -99,12 +103,9 @@ def settle(context: Context) -> None:
         row = context.tx.get(key)
         try:
             if kind == RUN_COMMAND:
-                context.tx.drop_command(operation)
-                raise conflict(
-                    "VMExtensionProvisioningTimeout",
-                    f"Provisioning of VM extension RunCommandLinux has timed out on {key}: the script did "
-                    "not end.",
-                )
+                result = _answered(context, operation, key)
+                context.tx.end_operation(operation, "Succeeded", result)
+                continue
             if row is not None and kind == "PUT":
                 _succeed(context, row)
             elif row is not None and kind == "DELETE":
@@ -118,6 +119,18 @@ def settle(context: Context) -> None:
                 context.tx.put(row)
         else:
             context.tx.end_operation(operation, "Succeeded")
+
+
+def _answered(context: Context, operation: str, key: str) -> Json:
+    """Return what the fabric said of a script; raise when it said nothing in all that time."""
+    found = context.tx.operation(operation)
+    if found and "output" in found.body:
+        return found.body
+    context.tx.drop_command(operation)
+    raise conflict(
+        "VMExtensionProvisioningTimeout",
+        f"Provisioning of VM extension RunCommandLinux has timed out on {key}: the script did not end.",
+    )
 
 
 def _remove(context: Context, row: Row) -> None:

@@ -122,6 +122,7 @@ class Operation:
     key: str
     status: str
     body: Json
+    due: float | None
 
 
 _COLUMNS = "id, type, body, hidden, state, etag, created, parent, revision"
@@ -353,9 +354,12 @@ class Transaction:
     def operation(self, operation: str) -> Operation | None:
         """Return an operation by its id."""
         found = self._run(
-            "SELECT kind, key, status, body FROM operations WHERE id=?", (operation,)
+            "SELECT kind, key, status, body, due FROM operations WHERE id=?", (operation,)
         ).fetchone()
-        return Operation(found[0], found[1], found[2], json.loads(found[3])) if found else None
+        if found is None:
+            return None
+        kind, key, status, body, due = found
+        return Operation(kind, key, status, json.loads(body), due)
 
     def due_operations(self) -> list[tuple[str, str, str]]:
         """Return (operation, kind, resource key) of what should have ended by now."""
@@ -367,6 +371,10 @@ class Transaction:
         """Return when the next operation ends."""
         due: float | None = self._run("SELECT min(due) FROM operations WHERE due IS NOT NULL").fetchone()[0]
         return due
+
+    def hold_result(self, operation: str, due: float, body: Json) -> None:
+        """Keep what an operation came to until it ends at `due`."""
+        self._run("UPDATE operations SET due=?, body=? WHERE id=?", (due, json.dumps(body), operation))
 
     def end_operation(self, operation: str, status: str, more: Json | None = None) -> None:
         """End an operation as Succeeded or Failed and free what it held."""

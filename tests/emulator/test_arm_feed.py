@@ -163,7 +163,9 @@ class TestCommands:
         assert said(arm("POST", f"{VM}/runCommand", body)).startswith("InvalidParameter")
 
 
-class TestCommandsWithoutAnswer:
+class TestCommandsOnAClock:
+    """https://learn.microsoft.com/azure/virtual-machines/linux/run-command, Restrictions."""
+
     @pytest.fixture
     def time(self) -> list[float]:
         return [1_700_000_000.0]
@@ -176,10 +178,42 @@ class TestCommandsWithoutAnswer:
         yield caller
         plane.close()
 
-    def test_end_after_an_hour_and_a_half(self, arm: Arm, time: list[float]) -> None:
+    @pytest.fixture
+    def machine(self, arm: Arm) -> None:
         arm.put(VM, vm())
         arm("PUT", f"/emulator/vms/{quote(VM, safe='')}", {"agent": "ready"})
         changes(arm, changes(arm)["revision"], wait=0.01)
+
+    @pytest.mark.usefixtures("machine")
+    def test_take_twenty_seconds_at_least(
+        self, arm: Arm, time: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(arm.plane, "_latency", Latency(1.0))
+        answer = run(arm, "true")
+        arm("POST", f"/emulator/commands/{changes(arm)['commands'][0]['operation']}", {"exitCode": 0})
+        time[0] += 19
+        assert arm.follow(answer).status == 202
+        assert said(run(arm, "true")).startswith("Conflict")
+        time[0] += 1
+        assert arm.follow(answer).status == 200
+        assert run(arm, "true").status == 202
+
+    @pytest.mark.usefixtures("machine")
+    def test_give_no_answer_without_a_way_out(self, arm: Arm, time: list[float]) -> None:
+        closed = {"addressPrefix": "10.0.0.64/26", "defaultOutboundAccess": False}
+        arm.put(f"{VNET}/subnets/closed", {"properties": closed})
+        place = {"name": "primary", "properties": {"subnet": {"id": f"{VNET}/subnets/closed"}}}
+        arm.put(NIC, {"location": "westeurope", "properties": {"ipConfigurations": [place]}})
+        answer = run(arm, "true")
+        path = f"/emulator/commands/{changes(arm)['commands'][0]['operation']}"
+        assert arm("POST", path, {"exitCode": 0}).status == 204
+        time[0] += 5399
+        assert arm.follow(answer).status == 202
+        time[0] += 1
+        assert said(arm.follow(answer)).startswith("VMExtensionProvisioningTimeout")
+
+    @pytest.mark.usefixtures("machine")
+    def test_end_after_an_hour_and_a_half(self, arm: Arm, time: list[float]) -> None:
         answer = run(arm, "sleep infinity")
         time[0] += 5401
         assert said(arm.follow(answer)).startswith("VMExtensionProvisioningTimeout")

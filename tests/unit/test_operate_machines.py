@@ -3,14 +3,19 @@
 import json
 import unicodedata
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from automation.operate import machines
+from automation.operate import logs, machines, training
 from automation.stacks.arm import Answer, Arm
-from automation.ui.outcome import FedError
+from automation.ui.options import On
+from automation.ui.outcome import FedError, RefusedError
 from automation.ui.plain import plain
+from federation.settings import load
+from tests.unit.program_graph import stack_config
+from tests.unit.test_settings import GALLERY
 
 BUSY = Answer(status=409, body={"error": {"code": "Conflict", "message": "in progress"}})
 SAID = "Enable succeeded:\n[stdout]\nhello\nfed-exit:0\n[stderr]\n"
@@ -34,6 +39,33 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_busy_vm_is_waited_for() -> None:
     assert machines.run(Azure(BUSY, BUSY, DONE), "/vms/one", ["true"]) == machines.Ran(0, "hello", "")
+
+
+def test_a_question_leaves_the_vm_to_others_for_longer_than_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run command takes 20 seconds at least, and one VM runs one at a time."""
+    moments, pauses = iter([0.0, 20.0, 70.0, 70.1, 99.0, 99.0]), list[float]()
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(training.time, "sleep", pauses.append)
+    states = iter(["running", "running", "finished"])
+    centre: Any = SimpleNamespace(ask=lambda *_: {"state": next(states)})
+    assert [answer["state"] for answer in training.follow(centre, "id")] == ["running", "running", "finished"]
+    assert pauses == [30.0, training.POLL_SECONDS]
+
+
+def test_the_log_of_a_hospital_without_a_way_out_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = stack_config("dev")
+    config["fed:hospitals"]["hungary"]["egress"] = "none"
+    config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
+    monkeypatch.setattr(logs, "load_stack", lambda *_: load("dev", config))
+    target: Any = SimpleNamespace(emulator=None, arm=lambda: Azure(DONE))
+    monkeypatch.setattr(logs, "open_target", lambda *_, **__: target)
+    ids = {name: {"vm": f"/vms/{name}"} for name in ("cleveland", "hungary")}
+    monkeypatch.setattr(logs.deploy, "outputs", lambda _: {"centre": {"vm": "/vms/centre"}, "hospitals": ids})
+    logs.show("dev", On.AZURE, "cleveland", "fl-client", follow=False)
+    with pytest.raises(RefusedError, match="hungary has egress: none"):
+        logs.show("dev", On.AZURE, "hungary", "fl-client", follow=False)
 
 
 def test_a_vm_that_stays_busy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

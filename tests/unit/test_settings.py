@@ -27,6 +27,12 @@ def violations(stack: str, config: Config) -> tuple[Violation, ...]:
     return caught.value.violations
 
 
+GALLERY = (
+    "/subscriptions/20000000-0000-4000-8000-000000000000/resourceGroups/rg/providers/Microsoft.Compute"
+    "/galleries/images/images/ubuntu-docker/versions/1.0.0"
+)
+
+
 def put(path: str, value: Any) -> Callable[[Config], None]:
     """Writes `value` at a dotted path of the configuration; None removes what is there."""
 
@@ -266,6 +272,26 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "fed:machine.diskSku",
         "cannot be pinned",
         "Premium_LRS",
+    ),
+    "no egress at the centre": (
+        "dev",
+        lambda config: (
+            put("fed:centre.egress", "none")(config),
+            put("fed:machine.image", {"galleryImageId": GALLERY})(config),
+        ),
+        "fed:centre.egress",
+        "run command gets no answer",
+        "hospitals may keep none",
+    ),
+    "no egress for anybody": (
+        "dev",
+        lambda config: (
+            put("fed:network.egress", "none")(config),
+            put("fed:machine.image", {"galleryImageId": GALLERY})(config),
+        ),
+        "fed:network.egress",
+        "would wait for 90 minutes",
+        "fed:centre.egress: nat",
     ),
     "no egress with a stock image": (
         "dev",

@@ -1,13 +1,18 @@
 """Verification follows the settings: members come, leave and keep their data; networks have no way out."""
 
 import copy
+import threading
 from typing import Any
 
 import pytest
 from program_graph import stack_config
 from verify_deployment import deployment, parties
 
+from automation.operate.machines import Ran
 from automation.verify.check import Verification, verify
+from automation.verify.facts.resources import VerifyError
+from automation.verify.observed import probes
+from tests.unit.test_settings import GALLERY
 
 
 def changed(stack: str, **hospitals: dict[str, Any]) -> dict[str, Any]:
@@ -64,9 +69,10 @@ def test_a_hospital_that_is_still_connected_after_leaving_is_found() -> None:
     assert any("hungary's machine may" in f.what for f in found.findings)
 
 
-def test_without_egress_nothing_leads_to_the_internet() -> None:
+def test_without_egress_nothing_leads_from_a_hospital_to_the_internet() -> None:
     config = changed("dev")
-    config["fed:network"]["egress"] = "none"
+    for hospital in config["fed:hospitals"].values():
+        hospital["egress"] = "none"
     config["fed:machine"]["image"] = {
         "galleryImageId": "/subscriptions/20000000-0000-4000-8000-000000000000/resourceGroups/rg/providers/"
         "Microsoft.Compute/galleries/images/images/ubuntu-docker/versions/1.0.0"
@@ -75,7 +81,24 @@ def test_without_egress_nothing_leads_to_the_internet() -> None:
     found = verified("dev", config)
 
     assert found.findings == ()
-    assert not any("internet" in name for flow in flows(found) for name in flow)
+    assert {flow[0] for flow in flows(found) if any("internet" in name for name in flow)} == {"centre/server"}
+
+
+def test_a_machine_without_a_way_out_is_not_asked_what_it_could_not_answer() -> None:
+    """https://learn.microsoft.com/azure/virtual-machines/linux/run-command, Restrictions."""
+    config = changed("dev", hungary={"egress": "none"})
+    config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
+    asked: list[str] = []
+    everybody = threading.Barrier(3, timeout=60)
+
+    def run(machine: str, _: list[str]) -> Ran:
+        asked.append(machine.rsplit("/", 1)[-1])
+        everybody.wait()
+        return Ran(1, "", "stop here")
+
+    with pytest.raises(VerifyError, match="stop here"):
+        probes.look(verified("dev", config), run)
+    assert sorted(asked) == ["vm-fed-dev-centre", "vm-fed-dev-cleveland", "vm-fed-dev-va-long-beach"]
 
 
 def test_a_dashboard_opens_the_centres_storage_to_power_bi_alone() -> None:

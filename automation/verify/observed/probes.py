@@ -58,11 +58,17 @@ class Inside:
 
 
 def look(verification: Verification, run: Run) -> Inside:
-    """Try every container and every name from every machine.
+    """Try every container and every name from every machine that Azure's run command gets an answer from.
 
+    A party without egress has none (https://learn.microsoft.com/azure/virtual-machines/linux/run-command).
     Raises VerifyError when a machine does not answer the check, FedError when it takes no commands.
     """
-    machines = [m for m in verification.deployment.of("compute:VirtualMachine") if _party(verification, m)]
+    answering = {party.name for party in verification.federation.parties if party.egress != "none"}
+    machines = [
+        machine
+        for machine in verification.deployment.of("compute:VirtualMachine")
+        if _party(verification, machine) in answering
+    ]
     with ThreadPoolExecutor(len(machines) or 1) as pool:
         answers = list(pool.map(lambda machine: _ask(run, machine, verification), machines))
     access: list[Try] = []

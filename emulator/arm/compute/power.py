@@ -10,13 +10,11 @@ from emulator.arm.compute.common import (
 from emulator.arm.context import Context
 from emulator.arm.errors import bad_request, conflict
 from emulator.arm.messages import Json, Request, Response
-from emulator.arm.operations import RUN_COMMAND, begin, pending_headers
+from emulator.arm.operations import LONGEST_COMMAND, RUN_COMMAND, begin, pending_headers
 from emulator.arm.store import Row, Transaction
 
 TURNING = 20.0
 """Seconds that a start, stop or restart typically takes on Azure."""
-LONGEST_COMMAND = 5400.0
-"""Seconds after which Azure gives up a run command."""
 
 
 def view(tx: Transaction, row: Row) -> Json:
@@ -78,7 +76,11 @@ def turn(power: str, *, boots: bool) -> Callable[[Context, Row, Request], Respon
 
 
 def run_command(context: Context, row: Row, request: Request) -> Response:
-    """Queue a script for the fabric."""
+    """Queue a script for the fabric.
+
+    https://learn.microsoft.com/azure/virtual-machines/linux/run-command, Restrictions: at least 20 seconds,
+    one at a time, and no answer without a way to Azure on port 443.
+    """
     body = request.body or {}
     script = body.get("script")
     if body.get("commandId") != "RunShellScript" or not isinstance(script, list) or not script:
