@@ -1,7 +1,8 @@
 """How a running federation is doing: containers, enrolment, last reports, the last job.
 
-The centre's container server is asked; it knows a hospital by its reports alone. On the emulator the fabric
-says more: every container, also of a VM that has not come far enough to report.
+The centre's container server is asked; it knows a hospital by its reports alone. Where there is none, the VM
+itself is asked how far it is (`boot`). On the emulator the fabric says more: every container, also of a VM
+that has not come far enough to report.
 """
 
 import time
@@ -12,8 +13,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from automation.operate import boot
 from automation.operate.machines import Centre, vm_name
+from automation.stacks.arm import Arm
 from automation.stacks.target import Target
+from automation.ui.outcome import FedError
 from emulator.fabric.control import Fabric
 from federation.outputs import Outputs
 from federation.parties import CENTRE
@@ -31,13 +35,23 @@ elsewhere.
 DAY = 86_400.0
 WARN_DAYS = 29.0
 """A hospital renews 30 days ahead: with fewer days left something holds that up."""
+SILENT_SECONDS = 300.0
+"""A hospital reports once a minute: after as long without one its VM is asked."""
 _SOUND = ("running", "running, healthy", "running, starting")
 
 
 def read(target: Target, outputs: Outputs[str]) -> Health:
     """Ask the centre. Raises FedError, QuestionError or RefusedError when it does not answer."""
-    answer = Centre.of(target.arm(), outputs).status()
+    arm = target.arm()
+    answer = _ask(arm, outputs)
     hospitals: Mapping[str, Any] = answer["hospitals"]
+    silent = [
+        name
+        for name, row in hospitals.items()
+        if name in outputs.hospitals and time.time() - row.get("reported", 0) > SILENT_SECONDS
+    ]
+    for name, trouble in boot.troubles(arm, outputs, silent).items():
+        hospitals[name]["reason"] = trouble
     containers = {CENTRE: answer["containers"]}
     containers |= {name: {"fl-client": row.get("client", "unknown")} for name, row in hospitals.items()}
     return {
@@ -47,6 +61,14 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
         "last_job": answer["last_job"],
         "troubles": answer.get("troubles", []),
     }
+
+
+def _ask(arm: Arm, outputs: Outputs[str]) -> dict[str, Any]:
+    try:
+        return Centre.of(arm, outputs).status()
+    except FedError as mute:
+        trouble = boot.troubles(arm, outputs, [CENTRE])
+        raise FedError("; ".join([str(mute), *trouble.values()])) from mute
 
 
 def table(health: Health) -> Table:

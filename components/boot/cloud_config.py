@@ -14,12 +14,10 @@ MAX_CUSTOM_DATA_BYTES = 65_535
 """Azure's limit for customData before base64 (learn.microsoft.com/azure/virtual-machines/custom-data)."""
 
 PACKAGES = ("docker.io", "docker-compose-v2", "nftables")
-"""From the distribution's archive: reached and patched like the rest of the system."""
+"""From the distribution's archive: reached and patched like the rest of the system. See `start-docker`."""
 
 ENGINE_GROUP = 10002
 """Owns Docker's socket. systemd starts no socket whose group is not in /etc/group, not even by its number."""
-
-NO_DOCKER = "fed: Docker does not run, so no container does. Fix what this says: systemctl status --failed"
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -34,12 +32,14 @@ class _File:
 
 
 _EVERY_VM = (
+    _File("/opt/fed/start-docker", "start-docker", "0755"),
     _File("/opt/fed/mount-data-disk", "mount-data-disk", "0755"),
     _File("/opt/fed/docker/config.json", "docker-config.json"),
     _File("/usr/local/bin/docker-credential-fed", "docker-credential-fed", "0755"),
     _File("/etc/docker/daemon.json", "daemon.json"),
     _File("/etc/systemd/system/docker.socket.d/fed.conf", "docker-socket.conf"),
     _File("/etc/systemd/system/docker.service.d/fed.conf", "docker-service.conf"),
+    _File("/etc/systemd/system/fed-docker.service", "fed-docker.service"),
     _File("/etc/systemd/system/fed-data-disk.service", "fed-data-disk.service"),
     _File("/etc/systemd/system/fed-containers.service", "fed-containers.service"),
 )
@@ -50,26 +50,28 @@ _HOSPITAL = (
     _File("/etc/systemd/system/fed-client-network.service", "fed-client-network.service"),
 )
 
+_NO_DOCKER = "fed: no Docker after 20 minutes. Fix: see journalctl -u fed-docker -u fed-data-disk -u docker"
 _COMMANDS = [
-    # Links to NVMe data disks come from this package where the archive has it, SCSI links from the agent.
-    ["sh", "-c", "apt-get install -y azure-vm-utils || echo 'fed: no azure-vm-utils, SCSI links only'"],
     ["systemctl", "daemon-reload"],
     ["systemctl", "enable", "fed-containers.service"],
-    # The package started Docker before this point, perhaps without the settings above.
-    ["systemctl", "restart", "docker.socket", "docker.service"],
+    # An image that brings Docker has started it without the settings above.
+    ["systemctl", "stop", "docker.socket", "docker.service"],
     ["systemctl", "start", "--no-block", "fed-containers.service"],
     # The last command's exit code is the boot's: cloud-init ends with an error, the serial log says why.
-    ["sh", "-c", f"systemctl is-active docker.service || {{ echo '{NO_DOCKER}' >&2; exit 1; }}"],
+    [
+        "sh",
+        "-c",
+        "timeout 1200 sh -c 'until systemctl is-active docker.service; do sleep 10; done'"
+        f" || {{ echo '{_NO_DOCKER}' >&2; exit 1; }}",
+    ],
 ]
 
 
 def cloud_config(plan: BootPlan) -> str:
     """The VM's `#cloud-config`, UTF-8, below MAX_CUSTOM_DATA_BYTES; the same plan gives the same text."""
     config = {
-        # At each boot and before the packages, whose installation starts Docker's socket.
+        # At each boot, before anything starts Docker's socket.
         "bootcmd": [["sh", "-c", f"getent group {ENGINE_GROUP} || groupadd --gid {ENGINE_GROUP} fed-engine"]],
-        "package_update": True,
-        "packages": list(PACKAGES),
         "write_files": [
             {"path": file.path, "permissions": file.permissions, "content": _render(file.template, plan)}
             for file in (*_EVERY_VM, *(_HOSPITAL if plan.is_hospital else _CENTRE))
@@ -81,7 +83,11 @@ def cloud_config(plan: BootPlan) -> str:
 
 def _render(template: str, plan: BootPlan) -> str:
     hub_host = urlsplit(plan.hub_storage_url).netloc
-    return _templates().get_template(template).render(plan=plan, hub_host=hub_host, engine_group=ENGINE_GROUP)
+    return (
+        _templates()
+        .get_template(template)
+        .render(plan=plan, hub_host=hub_host, engine_group=ENGINE_GROUP, packages=PACKAGES)
+    )
 
 
 @cache

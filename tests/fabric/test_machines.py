@@ -128,7 +128,7 @@ def custom_data(image: str, party: str) -> str:
         return f"  - path: {path}\n    content: |\n" + textwrap.indent(text, "      ")
 
     return (
-        "#cloud-config\npackages: [docker.io]\nwrite_files:\n"
+        "#cloud-config\nwrite_files:\n"
         + file("/opt/fed/compose.yaml", COMPOSE.format(image=image, party=party))
         + file("/opt/fed/client-network.nft", CLIENT_NETWORK)
         + "runcmd:\n  - [systemctl, start, docker]\n"

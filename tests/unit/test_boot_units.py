@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from components.boot import BootPlan
-from tests.unit.boot_text import HOSPITAL, PLANS, after, compose_of, config_of, requires, units_of
+from tests.unit.boot_text import HOSPITAL, PLANS, after, compose_of, config_of, file_of, requires, units_of
 
 ACCOUNTS = ("SocketUser", "SocketGroup", "User", "Group", "SupplementaryGroups")
 
@@ -84,17 +84,72 @@ class TestEndOfTheBoot:
     cloudinit/config/cc_runcmd.py; seen in 25.1: docker.socket failed and cloud-init's status was "done".
     """
 
+    def ended(self, plan: BootPlan, tools: Path, waiting: str) -> subprocess.CompletedProcess[str]:
+        tool(tools, "systemctl", "exit 0")
+        tool(tools, "timeout", waiting)
+        return run("\n".join(commands_of(plan, "runcmd")), tools)
+
     def test_a_boot_without_docker_is_an_error_that_names_it(self, plan: BootPlan, tmp_path: Path) -> None:
-        tool(tmp_path, "apt-get", "exit 0")
-        tool(tmp_path, "systemctl", 'case "$*" in *is-active*docker.service*) exit 3;; esac')
-        ended = run("\n".join(commands_of(plan, "runcmd")), tmp_path)
+        ended = self.ended(plan, tmp_path, "exit 124")
         assert ended.returncode == 1
-        assert "Docker does not run" in ended.stderr
+        assert "no Docker after 20 minutes" in ended.stderr
 
     def test_a_boot_with_docker_is_none(self, plan: BootPlan, tmp_path: Path) -> None:
-        tool(tmp_path, "apt-get", "exit 0")
-        tool(tmp_path, "systemctl", "exit 0")
-        assert run("\n".join(commands_of(plan, "runcmd")), tmp_path).returncode == 0
+        assert self.ended(plan, tmp_path, 'shift; exec "$@"').returncode == 0
+
+
+@PLANS
+class TestPackages:
+    """cloud-init waits 30 seconds for dpkg's lock and then goes on without its packages.
+
+    APT_LOCK_WAIT_TIMEOUT in cloudinit/distros/package_management/apt.py. Azure's extensions hold it on first
+    boots (Azure/azure-linux-extensions#1499).
+    """
+
+    def test_cloud_init_installs_nothing_itself(self, plan: BootPlan) -> None:
+        assert not {key for key in config_of(plan) if key.startswith("package")}
+
+    def start(self, plan: BootPlan, tools: Path, **bodies: str) -> list[str]:
+        """What the script did until Docker ran, with these stand-ins in place of the real programs."""
+        said = f'echo "${{0##*/}} $*" >> {tools}/calls'
+        for name in ("apt-get", "dpkg", "systemctl", "docker", "sleep"):
+            tool(tools, name, f"{said}\n{bodies.get(name.replace('-', '_'), '')}")
+        script = file_of(plan, "/opt/fed/start-docker").replace("/usr/sbin/nft", f"{tools}/nft")
+        ended = subprocess.run(
+            ["/bin/bash", "-c", script], env={"PATH": str(tools)}, check=False, capture_output=True, text=True
+        )
+        assert ended.returncode == 0, ended
+        return (tools / "calls").read_text().splitlines()
+
+    def test_packages_are_tried_again_until_they_are_there(self, plan: BootPlan, tmp_path: Path) -> None:
+        third = f"[ -e {tmp_path}/1 ] || {{ > {tmp_path}/1; exit 100; }}"
+        third += f"; [ -e {tmp_path}/2 ] || {{ > {tmp_path}/2; exit 100; }}; {self.made(tmp_path)}"
+        calls = self.start(plan, tmp_path, apt_get=f'case "$*" in *docker.io*) {third};; esac')
+        assert [call for call in calls if call.startswith("sleep")] == ["sleep 15"] * 2
+        assert calls[-1] == "systemctl start docker.service"
+
+    def test_dpkgs_lock_is_waited_for(self, plan: BootPlan, tmp_path: Path) -> None:
+        calls = self.start(plan, tmp_path, apt_get=self.made(tmp_path))
+        installs = [call for call in calls if call.startswith("apt-get") and "docker.io" in call]
+        assert len(installs) == 1
+        assert "--option=DPkg::Lock::Timeout=600" in installs[0]
+
+    def made(self, tools: Path) -> str:
+        return f"> {tools}/nft; /bin/chmod +x {tools}/nft"
+
+    def test_an_image_that_has_docker_needs_no_archive(self, plan: BootPlan, tmp_path: Path) -> None:
+        """Where the stack's egress is `none`, none can be reached."""
+        tool(tmp_path, "nft", "")
+        assert self.start(plan, tmp_path) == ["docker compose version", "systemctl start docker.service"]
+
+    def test_docker_is_started_again_until_it_runs(self, plan: BootPlan, tmp_path: Path) -> None:
+        """A data disk that comes late, for one, fails Docker's start as a dependency, which is tried once."""
+        tool(tmp_path, "nft", "")
+        flag = f"[ -e {tmp_path}/late ] || {{ > {tmp_path}/late; exit 1; }}"
+        calls = self.start(plan, tmp_path, systemctl=flag)
+        assert [call for call in calls if call.startswith("systemctl")] == [
+            "systemctl start docker.service"
+        ] * 2
 
 
 class TestOrder:
@@ -127,10 +182,16 @@ class TestOrder:
         assert "Service.TimeoutStartSec" not in units["fed-data-disk.service"]  # oneshot: none by default
 
     @PLANS
-    def test_containers_are_made_after_all_of_it(self, plan: BootPlan) -> None:
+    def test_containers_are_made_once_docker_runs(self, plan: BootPlan) -> None:
+        """Not `Requires=docker.service`: until Docker is installed, that unit is unknown: an error."""
         units = units_of(plan)
-        assert "docker.service" in after(units, "fed-containers.service")
-        assert requires(units, "docker.service") < requires(units, "fed-containers.service")
+        assert {"docker.service", "fed-docker.service"} <= after(units, "fed-containers.service")
+        assert requires(units, "fed-containers.service") == {"fed-docker.service"}
+
+    @PLANS
+    def test_docker_does_not_wait_for_the_unit_that_installs_it(self, plan: BootPlan) -> None:
+        """The package starts Docker and waits for it, while the unit waits for the package."""
+        assert "fed-docker.service" not in after(units_of(plan), "docker.service")
 
     @PLANS
     def test_no_unit_waits_for_itself(self, plan: BootPlan) -> None:
@@ -140,7 +201,8 @@ class TestOrder:
     @PLANS
     def test_every_unit_that_is_required_is_written_or_comes_with_docker(self, plan: BootPlan) -> None:
         units = units_of(plan)
-        assert requires(units, "fed-containers.service") <= set(units)
+        for unit in ("fed-containers.service", "docker.service"):
+            assert requires(units, unit) <= set(units)
 
     @PLANS
     def test_what_the_container_server_looks_after_is_started_by_it_alone(self, plan: BootPlan) -> None:

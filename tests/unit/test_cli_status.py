@@ -1,8 +1,9 @@
 """What `fed status` says of a deployment, read from a Resource Manager that answers from a table."""
 
+import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console, RenderableType
@@ -10,6 +11,7 @@ from rich.console import Console, RenderableType
 from automation.operate import health, status
 from automation.operate.machines import Centre
 from automation.stacks.arm import Answer, Arm
+from automation.stacks.target import Target
 from automation.ui.outcome import FedError
 from tests.unit.stack_outputs import stack_outputs
 
@@ -91,6 +93,58 @@ def test_the_table_and_the_document_say_the_same(azure: Azure) -> None:
         ):
             assert value in text
     assert "1 of 1 connected" in text
+
+
+class TestBoot:
+    """A VM that ended its boot without Docker says nothing by itself: it is asked."""
+
+    def read(self, status: Mapping[str, Any] | None, said: str) -> health.Health:
+        class Vms(Azure):
+            def post(self, path: str, version: str, body: Mapping[str, Any]) -> Answer:
+                if "fedctl" in body["script"][0] and status is not None:
+                    printed = f"{json.dumps(status)}\nfed-exit:0"
+                elif "fedctl" in body["script"][0]:
+                    printed = "docker: not found\nfed-exit:127"
+                else:
+                    printed = said
+                return Answer(status=200, body={"value": [{"message": f"[stdout]\n{printed}\n[stderr]\n"}]})
+
+        class On:
+            emulator = None
+
+            def arm(self) -> Arm:
+                return Vms()
+
+        return health.read(cast(Target, On()), OUTPUTS)
+
+    STATUS: Mapping[str, Any] = {"containers": {}, "registered": 0, "last_job": None}
+    NO_DOCKER = "status: error\nfed-docker: Docker does not run yet; again in 15 seconds\nfed-exit:1"
+
+    def hungary(self, **row: Any) -> Mapping[str, Any]:
+        known = {"enrolment": "new", "state": "unknown", "registered": False, "reason": "no report yet"}
+        return {**self.STATUS, "hospitals": {"hungary": {**known, **row}}}
+
+    def test_of_a_hospital_that_does_not_report(self) -> None:
+        found = self.read(self.hungary(), self.NO_DOCKER)
+        text = rendered(health.table(found))
+        assert "Docker does not run on its VM (cloud-init status: error)" in text
+        assert "again in 15 seconds" in text
+
+    def test_of_one_whose_last_report_is_from_before_its_vm_was_replaced(self) -> None:
+        found = self.read(self.hungary(reported=time.time() - DAY), self.NO_DOCKER)
+        assert "Docker does not run" in found["hospitals"]["hungary"]["reason"]
+
+    def test_where_docker_runs_the_centres_words_stay(self) -> None:
+        found = self.read(self.hungary(), "fed-exit:0")
+        assert found["hospitals"]["hungary"]["reason"] == "no report yet"
+
+    def test_a_hospital_that_reports_is_not_asked(self) -> None:
+        found = self.read(self.hungary(reported=time.time()), self.NO_DOCKER)
+        assert found["hospitals"]["hungary"]["reason"] == "no report yet"
+
+    def test_of_the_centre(self) -> None:
+        with pytest.raises(FedError, match=r"docker: not found; Docker does not run on its VM"):
+            self.read(None, self.NO_DOCKER)
 
 
 class TestHealth:

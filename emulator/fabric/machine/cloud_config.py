@@ -1,6 +1,6 @@
 """Reads a VM's customData, the only thing that it boots from: a `#cloud-config` text.
 
-What the emulator does with it: the files are written. What it leaves to real machines: packages, runcmd and
+What the emulator does with it: the files are written. What it leaves to real machines: bootcmd, runcmd and
 the systemd units among the files, whose effect (the data disk is mounted, the client network's rules are
 loaded, the compose file's services run) the emulator brings about itself.
 """
@@ -23,8 +23,12 @@ import yaml
 from emulator.fabric.errors import FabricError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-KNOWN = frozenset({"package_update", "package_upgrade", "packages", "write_files", "runcmd", "bootcmd"})
+KNOWN = frozenset({"write_files", "runcmd", "bootcmd"})
 """Top-level keys that are understood; cloud-init itself ignores unknown ones silently."""
+PACKAGES = frozenset({"packages", "package_update", "package_upgrade"})
+"""Keys that are refused: cloud-init waits 30 seconds for dpkg's lock, then goes on without the packages
+(APT_LOCK_WAIT_TIMEOUT in its distros/package_management/apt.py). Azure's extensions hold the lock on first
+boots (Azure/azure-linux-extensions#1499)."""
 COMPOSE = "/opt/fed/compose.yaml"
 CLIENT_NETWORK = "/opt/fed/client-network.nft"
 
@@ -66,6 +70,12 @@ def read(custom_data: str) -> CloudConfig:
         raise FabricError(f"customData is not YAML: {wrong}.") from wrong
     if not isinstance(config, dict):
         raise FabricError("customData holds no mapping of cloud-config keys.")
+    if raced := sorted(set(config) & PACKAGES):
+        raise FabricError(
+            f"cloud-config key {', '.join(map(repr, raced))}: cloud-init waits 30 seconds for dpkg's lock, "
+            "which Azure's extensions hold on a first boot, and goes on without the packages. Fix: install "
+            "them from a unit that waits (components/boot/templates/start-docker)."
+        )
     if unknown := sorted(set(config) - KNOWN):
         raise FabricError(
             f"cloud-config key {', '.join(map(repr, unknown))} is not understood; cloud-init would ignore it "
