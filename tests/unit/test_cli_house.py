@@ -262,3 +262,20 @@ def test_commits_are_checked_with_the_versions_that_the_suite_uses() -> None:
     assert versions["ruff-pre-commit"] == pinned["ruff"]
     assert versions["yamllint"] == pinned["yamllint"]
     assert versions["detect-secrets"] == pinned["detect-secrets"]
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ("Name the hospital that did not answer\n\nThe message blamed all.\n", False),
+        ("x" * 72 + "\n\n" + "y" * 100, False),
+        ("x" * 73 + "\n", True),
+        ("wip\n", True),
+        ("Wipe a disk only when it is empty\n", False),
+    ],
+)
+def test_a_commit_s_subject_is_short_and_says_something(message: str, refused: bool) -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    rule = next(hook for repo in hooks for hook in repo["hooks"] if hook["id"] == "commit-subject")
+    assert rule["stages"] == ["commit-msg"]
+    assert bool(re.search(rule["entry"], message, re.MULTILINE | re.DOTALL)) is refused
