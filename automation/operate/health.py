@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from automation.operate import boot
+from automation.operate import boot, machines
 from automation.operate.machines import Centre, vm_name
 from automation.stacks.arm import Arm
 from automation.stacks.target import Target
@@ -37,6 +37,7 @@ WARN_DAYS = 29.0
 """A hospital renews 30 days ahead: with fewer days left something holds that up."""
 SILENT_SECONDS = 300.0
 """A hospital reports once a minute: after as long without one its VM is asked."""
+_MUTE = "no report, and a VM with egress: none cannot be asked: its serial log in Azure says how far it is"
 _SOUND = ("running", "running, healthy", "running, starting")
 
 
@@ -50,7 +51,9 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
         for name, row in hospitals.items()
         if name in outputs.hospitals and time.time() - row.get("reported", 0) > SILENT_SECONDS
     ]
-    for name, trouble in boot.troubles(arm, outputs, silent).items():
+    mute = machines.without_way_out(target.name) & set(silent)
+    asked = boot.troubles(arm, outputs, [name for name in silent if name not in mute])
+    for name, trouble in {**dict.fromkeys(mute, _MUTE), **asked}.items():
         hospitals[name]["reason"] = trouble
     containers = {CENTRE: answer["containers"]}
     containers |= {name: {"fl-client": row.get("client", "unknown")} for name, row in hospitals.items()}

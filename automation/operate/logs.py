@@ -10,9 +10,6 @@ from automation.stacks.target import open_target
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError, RefusedError
 from automation.ui.plain import plain
-from emulator import paths
-from federation.parties import federation
-from federation.stack_file import load_stack
 
 LINES = "40"
 
@@ -41,8 +38,7 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
 
 def _refuse_silent(stack: str, party: str) -> None:
     """Refuse to ask a VM without a way out: Azure's run command would wait 90 minutes for its answer."""
-    whole = federation(load_stack(paths.REPOSITORY, stack))
-    if any(one.name == party and one.egress == "none" for one in whole.parties):
+    if party in machines.without_way_out(stack):
         raise RefusedError(
             f"{party} has egress: none, and Azure's run command gets no answer out of a VM without a way "
             "out: its logs stay on its VM. What it reports to the centre: ./fed status"

@@ -14,7 +14,10 @@ from typing import Any
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
 from automation.ui.plain import plain, plain_document
+from emulator import paths
 from federation.outputs import Outputs
+from federation.parties import federation
+from federation.stack_file import load_stack
 
 COMPUTE = "2024-11-01"
 BUSY_SECONDS = 120.0
@@ -45,6 +48,12 @@ def of(outputs: Outputs[str], party: str) -> str:
 def vm_name(outputs: Outputs[str], party: str) -> str:
     """Return the name of a party's VM, by which the emulator knows it; raises as `of`."""
     return of(outputs, party).rsplit("/", 1)[-1]
+
+
+def without_way_out(stack: str) -> frozenset[str]:
+    """Return the parties whose VM Azure's run command gets no answer from, for 90 minutes (docs/adr/0016)."""
+    whole = federation(load_stack(paths.REPOSITORY, stack))
+    return frozenset(party.name for party in whole.parties if party.egress == "none")
 
 
 def run(arm: Arm, machine: str, command: list[str]) -> Ran:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console, RenderableType
 
-from automation.operate import health, status
+from automation.operate import health, machines, status
 from automation.operate.machines import Centre
 from automation.stacks.arm import Answer, Arm
 from automation.stacks.target import Target
@@ -111,6 +111,7 @@ class TestBoot:
 
         class On:
             emulator = None
+            name = "dev"
 
             def arm(self) -> Arm:
                 return Vms()
@@ -141,6 +142,13 @@ class TestBoot:
     def test_a_hospital_that_reports_is_not_asked(self) -> None:
         found = self.read(self.hungary(reported=time.time()), self.NO_DOCKER)
         assert found["hospitals"]["hungary"]["reason"] == "no report yet"
+
+    def test_a_vm_without_a_way_out_is_not_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Azure's run command would wait 90 minutes for its answer (docs/adr/0016)."""
+        monkeypatch.setattr(machines, "without_way_out", lambda stack: frozenset({"hungary"}))
+        found = self.read(self.hungary(), self.NO_DOCKER)
+        assert "serial log" in found["hospitals"]["hungary"]["reason"]
+        assert "Docker" not in found["hospitals"]["hungary"]["reason"]
 
     def test_of_the_centre(self) -> None:
         with pytest.raises(FedError, match=r"docker: not found; Docker does not run on its VM"):

@@ -58,11 +58,11 @@ def test_the_log_of_a_hospital_without_a_way_out_is_not_waited_for(
     config = stack_config("dev")
     config["fed:hospitals"]["hungary"]["egress"] = "none"
     config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
-    monkeypatch.setattr(logs, "load_stack", lambda *_: load("dev", config))
+    monkeypatch.setattr(machines, "load_stack", lambda *_: load("dev", config))
     target: Any = SimpleNamespace(emulator=None, arm=lambda: Azure(DONE))
     monkeypatch.setattr(logs, "open_target", lambda *_, **__: target)
-    ids = {name: {"vm": f"/vms/{name}"} for name in ("cleveland", "hungary")}
-    monkeypatch.setattr(logs.deploy, "outputs", lambda _: {"centre": {"vm": "/vms/centre"}, "hospitals": ids})
+    parties = {name: SimpleNamespace(vm=f"/vms/{name}") for name in ("centre", "cleveland", "hungary")}
+    monkeypatch.setattr(logs.deploy, "outputs", lambda _: SimpleNamespace(parties=parties))
     logs.show("dev", On.AZURE, "cleveland", "fl-client", follow=False)
     with pytest.raises(RefusedError, match="hungary has egress: none"):
         logs.show("dev", On.AZURE, "hungary", "fl-client", follow=False)
