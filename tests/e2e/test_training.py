@@ -95,8 +95,9 @@ class TestStatistics:
             values = everyone.columns[name]
             known = values[values == values]
             assert statistics["global"][name]["count"] == len(known)
-            assert statistics["global"][name]["mean"] == pytest.approx(known.mean(), rel=1e-4)
-            assert statistics["global"][name]["std"] == pytest.approx(known.std(), rel=1e-3)
+            # Hospitals round their sums, so that no patient shows in them.
+            assert statistics["global"][name]["mean"] == pytest.approx(known.mean(), abs=0.02 * known.std())
+            assert statistics["global"][name]["std"] == pytest.approx(known.std(), rel=0.01)
 
     def test_few_patients_are_never_published(self, statistics: dict[str, Any]) -> None:
         assert statistics["global"]["ca"]["hospitals"] == ["cleveland"]  # 3 and 2 values elsewhere

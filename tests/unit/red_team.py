@@ -173,6 +173,24 @@ def moments(reader: Reader, feature: str) -> Iterator[tuple[str, str, tuple[int,
             yield run, site, found[0]
 
 
+def subtract_own(
+    shared: Mapping[str, Sequence[float]], own: Mapping[str, Mapping[str, Any]], total: float, k: int
+) -> Iterator[tuple[str, int]]:
+    """A hospital's whole container, not only its tables: (feature, the others' patients who have it).
+
+    The federation's means that are shared for scaling, times all patients, minus its own; where that is
+    certain and few. A mean tells how finely it is given by its own digits.
+    """
+    for feature, (mean, _) in shared.items():
+        if feature not in own or not 0 <= mean <= 1:
+            continue
+        half = 0.5 * 10.0 ** -len(f"{mean!r}".partition(".")[2])
+        low, high = ((mean + side) * total - own[feature]["sum"] for side in (-half, half))
+        possible = [number for number in range(int(total)) if low <= number <= high]
+        if len(possible) == 1 and 0 < possible[0] < k:
+            yield feature, possible[0]
+
+
 def _range(reason: str, k: int) -> tuple[float, float]:
     """What a reason alone says of a hidden number of patients."""
     if reason == "fewer than k patients":

@@ -4,12 +4,14 @@ The attacks are in red_team.py. Each is first shown to succeed where its rule is
 that finds nothing says something.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from fed_server.sharing import for_hospitals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +22,7 @@ from workloads.curation import policy as rules
 from workloads.curation.request import Request, Run, Site, moment
 from workloads.curation.tables import curate
 from workloads.jobs.statistics.statistics_job.descriptions import describe
+from workloads.jobs.statistics.statistics_job.pooling import pool, scaling
 
 Rows = dict[str, np.ndarray[Any, Any]]
 SLACK = 2.0
@@ -278,6 +281,45 @@ class TestMeans:
         mean = reader.values[reader.runs[0], "a", "age", "mean"]
         assert mean == pytest.approx(ages.mean(), abs=0.05)
         assert red_team.patients_behind_a_mean(float(mean or 0), 1, range(201, 206)) == [*range(201, 206)]
+
+
+class TestWholeContainer:
+    """Of what few patients have elsewhere, by the scaling that every hospital reads in its container."""
+
+    HOSPITALS = three(b=hospital(180, 2, fbs=7))
+
+    @staticmethod
+    def published(hospitals: Mapping[str, Rows]) -> dict[str, dict[str, dict[str, Any]]]:
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for name, rows in hospitals.items():
+            for feature, sent in world.published(rows, protected=False).items():
+                for statistic, value in sent.items():
+                    found.setdefault(feature, {}).setdefault(statistic, {})[name] = {"patients": value}
+        return found
+
+    def test_attack_works(self) -> None:
+        pooled = {feature: pool(sent) for feature, sent in self.published(self.HOSPITALS).items()}
+        exact = {feature: [known["mean"], known["std"]] for feature, known in pooled.items()}
+        own = world.published(self.HOSPITALS["a"], protected=False)
+        assert ("fbs missing", 7) in list(red_team.subtract_own(exact, own, 530, 10))
+
+    def test_attack_finds_nothing(self) -> None:
+        shared = scaling(self.published(self.HOSPITALS))
+        own = world.published(self.HOSPITALS["a"], protected=False)
+        assert {"age", "sex", "disease"} <= set(shared)
+        assert "fbs missing" not in shared
+        assert not list(red_team.subtract_own(shared, own, 530, 10))
+
+    def test_metrics_of_two_hospitals_and_of_one_reach_no_other(self) -> None:
+        summary = {
+            "sites": ["a", "b"],
+            "gates": {"passed": True, "verdicts": ["worst_site_auc_gain is 0.0123"]},
+            "metrics": {"accuracy": 0.83712, "patients": 203.0, "worst_site_auc_gain": 0.0123},
+        }
+        assert for_hospitals(summary, ("worst_site_auc_gain",))["metrics"] == {}
+        shared = for_hospitals({**summary, "sites": ["a", "b", "c"]}, ("worst_site_auc_gain",))
+        assert shared["metrics"] == {"accuracy": 0.837, "patients": 205.0}
+        assert "0.0123" not in json.dumps(shared)
 
 
 class TestMetrics:

@@ -42,8 +42,8 @@ def files(tmp_path: Path) -> OwnFiles:
 
 
 @pytest.fixture
-def airlock(files: OwnFiles) -> Airlock:
-    return Airlock(files)
+def airlock(files: OwnFiles, tmp_path: Path) -> Airlock:
+    return Airlock(files, ledger=str(tmp_path / "released"))
 
 
 def answered(
@@ -283,7 +283,7 @@ class TestStatistics:
         ages = [float(row.split(",")[0]) for row in ROWS]
         left = self._described(airlock, age=(PATIENTS, sum(ages)))
         assert left["count"] == {"patients": {"age": PATIENTS}}
-        assert left["sum"]["patients"]["age"] == sum(ages)
+        assert left["sum"]["patients"]["age"] == pytest.approx(sum(ages), abs=25)
 
     @pytest.mark.parametrize(
         ("feature", "values"),
@@ -326,7 +326,7 @@ class TestStatistics:
             },
         )
         assert left["count"]["patients"]["age"] == PATIENTS
-        assert left["stddev"]["patients"] == {"age": pytest.approx(11.6905, abs=1e-4)}
+        assert left["stddev"]["patients"] == {"age": 11.7}
         assert left["failure_count"]["patients"]["age"] == 0
         assert left["min"]["patients"]["age"] == 30.0
         assert left["var"] == {"patients": {}}  # without the federation's mean, which the centre sends

@@ -113,39 +113,18 @@ class TestInputs:
 
 
 class TestScaling:
-    """What the heart job says when the statistics that it needs lack a number."""
-
-    def refusal(self, folder: Path, monkeypatch: pytest.MonkeyPatch, members: str) -> str:
-        results = folder / "results"
-        for place in ("global", "centre"):
-            (results / place).mkdir(parents=True)
-        known = {name: [1.0, 1.0] for name in ("age", "trestbps", "chol", "thalch", "oldpeak")}
-        (results / "global/scaling.json").write_text(json.dumps(known))
-        answered = {"hospitals": {"hungary": {}, "va-long-beach": {}}}
-        (results / "centre/statistics.json").write_text(json.dumps(answered))
-        (folder / "allowed.json").write_text(json.dumps({"sites": dict.fromkeys(members.split(), "1")}))
-        monkeypatch.setattr(heart_scaling, "ALLOWED", folder / "allowed.json")
+    def test_what_the_statistics_lack_has_its_usual_scale(self, tmp_path: Path) -> None:
+        (tmp_path / "scaling.json").write_text(json.dumps({"age": [50.0, 10.0]}))
         request = JobRequest(
             description=JobDescription.read(JOBS / "heart"),
             rounds=10,
-            inputs={"scaling": results / "global/scaling.json"},
+            inputs={"scaling": tmp_path / "scaling.json"},
         )
-        with pytest.raises(JobError, match="no mean of ca") as refused:
-            heart_scaling.read_scaling(request)
-        return str(refused.value)
-
-    def test_a_hospital_that_did_not_answer_is_named(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        said = self.refusal(tmp_path, monkeypatch, "cleveland hungary va-long-beach")
-        assert "cleveland did not answer in time" in said
-        assert "withheld by hungary, va-long-beach" in said
-
-    def test_where_all_answered_none_is_blamed_for_silence(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        said = self.refusal(tmp_path, monkeypatch, "hungary va-long-beach")
-        assert said.endswith("it was withheld by hungary, va-long-beach")
+        scales = heart_scaling.read_scaling(request)
+        assert list(scales) == list(model.FEATURES)
+        assert scales["age"] == [50.0, 10.0]
+        assert scales["ca"] == [1.0, 1.0]
+        assert scales["ca missing"] == [0.2, 0.4]
 
 
 class TestGates:
@@ -250,8 +229,31 @@ class TestStatistics:
     def test_a_feature_nobody_published_has_no_hospitals(self) -> None:
         assert pool({"count": {"Global": {"patients": 3}}}) == {"hospitals": []}
 
+    three: ClassVar = {**values, "c": np.array([5.0, 6.0, 7.0])}
+
+    def large(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {name: np.tile(column, 10) for name, column in self.three.items()}
+
+    def test_what_every_hospital_reads_is_coarse(self) -> None:
+        together = np.concatenate(list(self.large().values()))
+        (mean, std) = scaling({"age": published(self.large())})["age"]
+        assert mean == pytest.approx(together.mean(), abs=together.std() / 10)
+        assert std == pytest.approx(together.std(), rel=0.05)
+        assert (mean, std) == (round(mean, 0), round(std, 0))
+
     def test_a_constant_feature_is_not_scaled(self) -> None:
-        assert scaling({"x": {"mean": 2.0, "std": 0.0}}) == {"x": [2.0, 1.0]}
+        assert scaling({"x": published({name: np.full(20, 2.0) for name in "abc"})}) == {"x": [2.0, 1.0]}
+
+    def test_two_hospitals_get_nothing_of_each_other(self) -> None:
+        two = {name: column for name, column in self.large().items() if name != "c"}
+        assert scaling({"age": published(two)}) == {}
+
+    @pytest.mark.parametrize("have", [1, 9, 31, 39])
+    def test_few_patients_on_a_side_anywhere_keep_a_feature_back(self, have: int) -> None:
+        everybody = {name: np.repeat([0.0, 1.0], 20) for name in "abc"}
+        assert scaling({"sex": published(everybody)})
+        few = {**everybody, "b": np.repeat([1.0, 0.0], [have, 40 - have])}
+        assert scaling({"sex": published(few)}) == {}
 
     def test_each_hospitals_own_numbers_are_without_nvflares_globals(self) -> None:
         turned = by_hospital({"age": published(self.values)})

@@ -48,6 +48,7 @@ class Refusal(Enum):
         "score_histograms has to be a few lists of whole numbers that count no more than all patients"
     )
     STATISTICS = "the statistics are not in the form in which NVFlare's statistics executor sends them"
+    LEDGER = "the hospital's ledger of what left before cannot be used: somebody has to look at its log"
     RETURN_CODE = "the job's code at the hospital ended with an error: its log is at the hospital"
 
 

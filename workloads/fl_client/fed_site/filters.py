@@ -5,6 +5,7 @@ NVFlare skips a DXOFilter for kinds that it does not name, so both are plain fil
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from fed_site.airlock import (
 )
 from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
 from fed_site.patients import OwnFiles, own_files
+from fed_site.start import RELEASED_FILE, WORK
 
 HISTOGRAMS_KEY = "score_histograms"
 """Meta key under which a job may send `{name: [counts]}` next to its weights."""
@@ -61,12 +63,12 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
     `Refusal` as its return code, which NVFlare's controllers show to the job's author.
     """
 
-    def __init__(self, files: OwnFiles | None = None):
+    def __init__(self, files: OwnFiles | None = None, ledger: str = str(WORK / RELEASED_FILE)):
         super().__init__()
         fobs_registration()
         self._files = files or own_files()
         self._limits = Limits()
-        self._statistics = OwnStatistics(self._files, StatisticsLimits())
+        self._statistics = OwnStatistics(self._files, StatisticsLimits(), Path(ledger))
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
@@ -110,7 +112,12 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         step = data.get(StatisticsConstants.STATISTICS_TASK_KEY)
         if step not in _STEPS:
             raise RefusedError(Refusal.STATISTICS)
-        counted = self._statistics.counted(_claimed(data.get(step)), fl_ctx.get_prop(_MIDDLES) or {})
+        claimed = _claimed(data.get(step))
+        try:
+            counted = self._statistics.counted(claimed, fl_ctx.get_prop(_MIDDLES) or {})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.logger.error(f"the ledger of what was released is damaged: {error}")
+            raise RefusedError(Refusal.LEDGER) from error
         released = {
             StatisticsConstants.STATISTICS_TASK_KEY: step,
             step: fobs.dumps(_in_nvflares_form(counted)),
@@ -148,7 +155,7 @@ def _middles(shareable: Shareable) -> Middles:
 def _refused(refusal: Refusal) -> Shareable:
     answer = Shareable()
     # The statistics controller knows NVFlare's return codes alone; the others show what they get.
-    known = refusal in (Refusal.STATISTICS, Refusal.RETURN_CODE)
+    known = refusal in (Refusal.STATISTICS, Refusal.LEDGER, Refusal.RETURN_CODE)
     answer.set_return_code(ReturnCode.TASK_RESULT_FILTER_ERROR if known else refusal.value)
     answer.set_header(REFUSAL_HEADER, refusal.value)
     return answer

@@ -2,18 +2,24 @@
 
 A job says which features it described; the numbers that leave are ours. So a feature that is no column of the
 hospital's files (one for each patient, an indicator of one patient in other numbers) has no numbers at all.
+
+Sums and deviations leave rounded, so that no patient shows in them: counts of an indicator to the nearest 5,
+other sums to about what two standard deviations are, which costs a mean over 300 patients 0.01 deviations.
+What left of a version of the data before is repeated (released.py).
 """
 
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from fed_site.airlock import is_number, rounded
 from fed_site.patients import Array, OwnFiles
+from fed_site.released import Release, Releases
 from fed_site.small_cells import gives_away_few, hide
 
 Cells = Sequence[tuple[float, float, int]]
@@ -25,6 +31,10 @@ Middles = Mapping[tuple[str, str], tuple[float, float]]
 
 _PRECISION = 4
 """Decimals of NVFlare's statistics executor."""
+_DIGITS = 3
+"""Significant digits of a deviation."""
+_COUNTS_TO = 5
+"""Patients who have something are given to the nearest 5, as on the dashboards."""
 _DATA_SET = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _MOST_DATA_SETS = 3
 
@@ -42,16 +52,20 @@ class StatisticsLimits:
     """A sum that counts fewer patients on one side is withheld; so are smaller cells of histograms."""
     patients_a_cell: int = 10
     """A histogram has at most one cell for so many patients."""
+    changed: int = 10
+    """Data that differ by fewer rows from a version of which something left get that version's answers."""
 
 
 @final
 class OwnStatistics:
     """Counts what one job describes. Remembers which feature is which column: NVFlare asks in two steps."""
 
-    def __init__(self, files: OwnFiles, limits: StatisticsLimits):
+    def __init__(self, files: OwnFiles, limits: StatisticsLimits, ledger: Path):
+        """`ledger` is the file in which is remembered what left."""
         self._files = files
         self._limits = limits
-        self._known: dict[tuple[str, str], Array] = {}
+        self._ledger = ledger
+        self._known: dict[tuple[str, str], _Reading] = {}
 
     def features(self) -> dict[str, list[str]]:
         """Data set -> features that are columns of the hospital's, in the order in which they were met."""
@@ -61,14 +75,27 @@ class OwnStatistics:
         return found
 
     def counted(self, claimed: Statistics, middles: Middles) -> dict[str, dict[str, dict[str, Any]]]:
-        """The statistics that may leave, in the form of those that the job claims; histograms as `Cells`."""
+        """The statistics that may leave, in the form of those that the job claims; histograms as `Cells`.
+
+        Raises ValueError or OSError where the ledger cannot be read or written: then nothing leaves.
+        """
         self._meet(claimed)
+        releases = Releases(self._ledger, self._limits.changed)
+        release = releases.of(self._files.rows())
+        answers = self._answers(claimed, middles, release)
+        releases.save()
+        return answers
+
+    def _answers(
+        self, claimed: Statistics, middles: Middles, release: Release
+    ) -> dict[str, dict[str, dict[str, Any]]]:
         return {
             statistic: {
                 data_set: {
                     feature: value
                     for feature, claim in features.items()
-                    if (value := self._value(statistic, (data_set, feature), claim, middles)) is not None
+                    if (value := self._value(statistic, (data_set, feature), claim, middles, release))
+                    is not None
                 }
                 for data_set, features in data_sets.items()
                 if self._usable(data_set)
@@ -87,9 +114,9 @@ class OwnStatistics:
                 total = self._claimed_total(claimed, data_set, feature, count)
                 if total is None or (data_set, feature) in self._known or not self._usable(data_set):
                     continue
-                for values in self._files.readings(feature):
+                for number, values in enumerate(self._files.readings(feature)):
                     if len(values) == count and math.isclose(values.sum(), total, rel_tol=1e-4, abs_tol=0.1):
-                        self._known[data_set, feature] = values
+                        self._known[data_set, feature] = _Reading(f"{feature} {number}", values)
                         break
 
     @staticmethod
@@ -100,37 +127,91 @@ class OwnStatistics:
             return float(total)
         return float(mean) * count if is_number(mean) and is_number(count) else None
 
-    def _value(self, statistic: str, key: tuple[str, str], claim: Any, middles: Middles) -> Any:
-        values = self._known.get(key)
-        if values is None or self._few(values):
+    def _value(
+        self, statistic: str, key: tuple[str, str], claim: Any, middles: Middles, release: Release
+    ) -> Any:
+        reading = self._known.get(key)
+        if reading is None or self._few(reading.values):
             return None
         if statistic == "histogram":
-            return self._histogram(values, claim)
-        return _share(values, middles.get(key)) if statistic == "var" else _COUNTED[statistic](values)
+            return self._histogram(reading, claim, release)
+        if statistic == "var":
+            return self._share(reading, middles.get(key), release)
+        return self._counted(reading, statistic, release)
+
+    def _counted(self, reading: "_Reading", statistic: str, release: Release) -> Any:
+        values = reading.values
+        return release.answer(f"{statistic} of {reading.name}", lambda: _COUNTED[statistic](values))
+
+    def _share(
+        self, reading: "_Reading", middle: tuple[float, float] | None, release: Release
+    ) -> float | None:
+        """This hospital's share of the federation's variance: from what left of it, so it says no more."""
+        known = [self._counted(reading, name, release) for name in ("count", "mean", "stddev")]
+        if middle is None or None in known:
+            return None
+        (count, mean, deviation), (whole, everybody) = known, middle
+        squares = (count - 1) * deviation**2 + count * (mean - whole) ** 2
+        return float(rounded(np.array(squares / max(everybody - 1, 1)), _DIGITS))
 
     def _few(self, values: Array) -> bool:
         few = len(values) < self._limits.min_count
         return few or gives_away_few(len(values), float(values.sum()), self._limits.min_cell)
 
-    def _histogram(self, values: Array, claim: Cells) -> Cells | None:
+    def _histogram(self, reading: "_Reading", claim: Cells, release: Release) -> Cells | None:
         """Cells of equal width over the claimed range; values outside count in the first or last one."""
-        cells = len(claim)
+        cells, values = len(claim), reading.values
         if not cells or cells * self._limits.patients_a_cell > len(values):
             return None
         low, high = (float(rounded(np.array(edge), 4)) for edge in (claim[0][0], claim[-1][1]))
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             return None
-        counts, edges = np.histogram(np.clip(values, low, high), bins=cells, range=(low, high))
-        shown = hide([int(count) for count in counts], self._limits.min_cell)
-        return [(float(a), float(b), count) for a, b, count in zip(edges[:-1], edges[1:], shown, strict=True)]
+
+        def count() -> list[int]:
+            counts, _ = np.histogram(np.clip(values, low, high), bins=cells, range=(low, high))
+            return hide([int(number) for number in counts], self._limits.min_cell)
+
+        shown = release.answer(f"histogram of {reading.name}", count, detail=[low, high, cells])
+        if shown is None:
+            return None
+        edges = np.linspace(low, high, cells + 1)
+        return [
+            (float(a), float(b), number) for a, b, number in zip(edges[:-1], edges[1:], shown, strict=True)
+        ]
 
 
-def _share(values: Array, middle: tuple[float, float] | None) -> float | None:
-    """This hospital's share of the federation's variance."""
-    if middle is None:
-        return None
-    mean, count = middle
-    return round(float(((values - mean) ** 2).sum()) / max(count - 1, 1), _PRECISION)
+@final
+@dataclass(frozen=True)
+class _Reading:
+    """A way to read a column, and its values."""
+
+    name: str
+    values: Array
+
+
+def _sum(values: Array) -> float:
+    """The sum, so coarse that one patient more or less does not show."""
+    total = float(values.sum())
+    if np.isin(values, (0.0, 1.0)).all():
+        return float(min(_COUNTS_TO * round(total / _COUNTS_TO), len(values)))
+    step = _step(2 * float(values.std()))
+    return round(step * round(total / step), _PRECISION) if step else round(total, _PRECISION)
+
+
+def _step(least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is at least so much; 0 for nothing."""
+    if least <= 0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= least * (1 - 1e-9))
+
+
+def _mean(values: Array) -> float:
+    return round(_sum(values) / len(values), _PRECISION)
+
+
+def _deviation(values: Array) -> float:
+    return float(rounded(np.array(values.std(ddof=1)), _DIGITS))
 
 
 def _outward(value: float, direction: int) -> float:
@@ -144,9 +225,9 @@ def _outward(value: float, direction: int) -> float:
 _COUNTED = {
     "count": len,
     "failure_count": lambda values: 0,
-    "sum": lambda values: round(float(values.sum()), _PRECISION),
-    "mean": lambda values: round(float(values.mean()), _PRECISION),
-    "stddev": lambda values: round(float(values.std(ddof=1)), _PRECISION),
+    "sum": _sum,
+    "mean": _mean,
+    "stddev": _deviation,
     "min": lambda values: _outward(float(values.min()), -1),
     "max": lambda values: _outward(float(values.max()), 1),
 }

@@ -43,6 +43,15 @@ class OwnFiles:
             return next(iter(sums.values()))
         return hashlib.sha256("".join(f"{name} {each}\n" for name, each in sums.items()).encode()).hexdigest()
 
+    def rows(self) -> list[str]:
+        """Each row of each CSV file as one text, its file and columns with it."""
+        return [
+            "\0".join((path.name, *header, *row))
+            for path in self._csv_files()
+            for header, *rows in [list(_rows(path)) or [[]]]
+            for row in rows
+        ]
+
     def readings(self, feature: str) -> list[Array]:
         """Each way to read a feature of that name as a column's values, in every file that has the column.
 

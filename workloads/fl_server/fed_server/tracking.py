@@ -37,6 +37,7 @@ from fed_server.contribution import Contribution
 from fed_server.files import write_json
 from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
 from fed_server.paths import job_folder
+from fed_server.sharing import for_hospitals
 
 MODEL = "models/server.npy"
 """Where NVFlare's NPModelPersistor puts the model, below the run's folder."""
@@ -49,12 +50,16 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
     """Whether a run that passes its gates becomes the next version of the model named after the job."""
     needed_metrics: tuple[str, ...] = ()
     """Metrics without which a hospital's answer is worth nothing: an answer without one is dropped."""
+    centre_alone: tuple[str, ...] = ()
+    """Metrics of the federation that speak of one hospital: no other hospital gets them."""
     histogram_cells: Mapping[str, int] = MappingProxyType({})
     """Histograms that every answer must hold: name -> number of cells."""
 
     def __init__(self, request: dict[str, Any]):
         super().__init__()
         self.request = request
+        self.asked: set[str] = set()
+        """The hospitals that take part."""
         self._contributions: dict[str, Contribution] = {}
         self._dropped: dict[str, str] = {}
         """Hospital -> why its answer does not count in the present round."""
@@ -89,6 +94,13 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """Metrics known only at the end: `global` or a hospital -> name -> value, logged to MLflow."""
         return {}
 
+    # For a job's own use.
+
+    def drop(self, site: str, number: int, reason: str) -> None:
+        """Take note that a hospital's answer does not count in a round."""
+        known = self._progress["dropped"].setdefault(site, {"rounds": []})
+        known |= {"rounds": [*known["rounds"], number], "reason": reason}
+
     # The machinery.
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -121,6 +133,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._folder = job_folder(fl_ctx.get_job_id())
+        self.asked = {client.name for client in fl_ctx.get_engine().get_clients()}
         self._began = time.time()
         self._progress = {
             "job_id": fl_ctx.get_job_id(),
@@ -172,8 +185,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
 
     def _round_measured(self, fl_ctx: FLContext) -> None:
         number = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
-        asked = {client.name: "no answer in time" for client in fl_ctx.get_engine().get_clients()}
-        silent = {**asked, **self._dropped}
+        silent = {**dict.fromkeys(self.asked, "no answer in time"), **self._dropped}
         dropped = {site: why for site, why in silent.items() if site not in self._contributions}
         entry = {
             "round": number,
@@ -183,8 +195,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             **({"dropped": dropped} if dropped else {}),
         }
         for site, why in dropped.items():
-            known = self._progress["dropped"].setdefault(site, {"rounds": []})
-            known |= {"rounds": [*known["rounds"], number], "reason": f"round {number}: {why}"}
+            self.drop(site, number, f"round {number}: {why}")
         self._progress["blank"] = self._blanks()
         self._progress["history"].append(entry)
         self._log_round(entry)
@@ -250,10 +261,12 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             "sites": sorted(last["sites"]),
             "provenance": self.request["provenance"],
         }
-        write_json(results / "global" / "metrics.json", summary)
+        shared = for_hospitals(summary, self.centre_alone)
+        write_json(results / "centre" / "metrics.json", summary)
+        write_json(results / "global" / "metrics.json", shared)
         write_json(results / "centre" / "history.json", self._progress["history"])
         for site, metrics in last["sites"].items():
-            write_json(results / "hospitals" / f"{site}.json", {**summary, "hospital": site, "own": metrics})
+            write_json(results / "hospitals" / f"{site}.json", {**shared, "hospital": site, "own": metrics})
         failures = [verdict.text for verdict in verdicts if not verdict.passed]
         self._record(results, failures, self.final_metrics(run_folder))
 

@@ -17,6 +17,7 @@ from .summary import summarise_round
 class HeartReport(RunTracker):
     """Adds model.json and the metrics (summary.py) that the gates of job.yaml name."""
 
+    centre_alone = ("worst_site_auc_gain",)
     needed_metrics = ("n_test", "n_train")
     histogram_cells = MappingProxyType({"healthy": SCORE_BINS, "ill": SCORE_BINS})
 

@@ -4,10 +4,15 @@ NVFlare's own global mean divides the sum of some by the count of all when a hos
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 DATA_SET = "patients"
+MINIMUM_HOSPITALS = 3
+"""As on the dashboards (workloads/curation): with two, each could subtract itself and see the other."""
+K = 10
+"""Fewest patients on a side of an indicator."""
+INDICATOR_TOLERANCE = 0.03
 
 Published = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 """Feature -> statistic -> hospital -> data set -> value."""
@@ -57,9 +62,43 @@ def pool(statistics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str,
     }
 
 
-def scaling(pooled: Mapping[str, Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Feature -> [mean, standard deviation]; 1 in place of a deviation of 0 (nothing to scale)."""
-    return {feature: [entry["mean"], entry["std"] or 1.0] for feature, entry in pooled.items()}
+def scaling(published: Published) -> dict[str, list[float]]:
+    """Feature -> [mean, standard deviation] over the federation, for every hospital to read.
+
+    A hospital knows its own numbers and may know another's: minus those, the federation's are the third
+    one's. So a feature is given where at least three hospitals contribute and at each of them at least K
+    patients are on both sides of an indicator, and no finer than scaling needs: the mean to a tenth of the
+    deviation.
+    """
+    found = {}
+    for feature, statistics in published.items():
+        pooled = pool(statistics)
+        if len(pooled["hospitals"]) >= MINIMUM_HOSPITALS and not _few_on_a_side(
+            statistics, pooled["hospitals"]
+        ):
+            found[feature] = _coarse(pooled["mean"], pooled["std"])
+    return found
+
+
+def _few_on_a_side(statistics: Mapping[str, Mapping[str, Any]], hospitals: Sequence[str]) -> bool:
+    for hospital in hospitals:
+        count, total, deviation = (
+            float(statistics[name][hospital][DATA_SET]) for name in ("count", "sum", "stddev")
+        )
+        # The deviation of an indicator follows from its mean, within what hospitals round.
+        share = total / count if count else 0.0
+        indicator = 0 <= share <= 1 and abs(deviation**2 - share * (1 - share)) < INDICATOR_TOLERANCE
+        if count < K or (indicator and min(total, count - total) < K):
+            return True
+    return False
+
+
+def _coarse(mean: float, std: float) -> list[float]:
+    """Both as coarse as scaling allows; 1 in place of a deviation of 0 (nothing to scale)."""
+    if std <= 0:
+        return [float(f"{mean:.2g}"), 1.0]
+    step = 10.0 ** math.floor(math.log10(std / 5))
+    return [round(step * round(mean / step), 6), float(f"{std:.2g}")]
 
 
 def _summed_histogram(histograms: Mapping[str, Mapping[str, Any]]) -> list[list[float]]:

@@ -34,11 +34,13 @@ class StatisticsReport(RunTracker):
         pooled = {feature: pool(entry) for feature, entry in published.items()}
         known = {feature: entry for feature, entry in pooled.items() if entry["hospitals"]}
         hospitals = by_hospital(published)
+        for silent in sorted(self.asked - set(hospitals)):
+            self.drop(silent, 0, "gave no statistics in time, or none that may leave")
         content = {"features": describe(), "global": known, "hospitals": hospitals}
         write_json(folder / "centre" / "statistics.json", content)
         for hospital, own in hospitals.items():
             write_json(folder / "hospitals" / f"{hospital}.json", {"hospital": hospital, "statistics": own})
-        write_json(folder / "global" / "scaling.json", scaling(known))
+        write_json(folder / "global" / "scaling.json", scaling(published))
 
     def final_metrics(self, run_folder: Path) -> dict[str, dict[str, float]]:
         """Mean of each feature by hospital, for MLflow."""
