@@ -200,3 +200,17 @@ class Backup(pulumi.ComponentResource):
             tags=context.tags,
             opts=context.options(self, depends_on=roles),
         )
+
+
+def backup_of(
+    context: Context[Party],
+    *,
+    group: resources.ResourceGroup,
+    disk: compute.Disk,
+    opts: pulumi.ResourceOptions,
+) -> Backup | None:
+    """The backup of the centre's disk, where the stack has one."""
+    if not context.settings.backup.enabled:
+        return None
+    args = BackupArgs(context=context, group=group, disk=disk)
+    return Backup(context.names.label("backup"), args, opts)

@@ -12,20 +12,20 @@ import pulumi
 import pulumi_docker as docker
 from pulumi_azure_native import authorization, network, resources
 
-from components.backup import Backup, BackupArgs
-from components.context import Context, UniqueNames
-from components.encryption import Encryption, encryption_of
-from components.flow_logs import FlowLogs, RecordedNetwork, flow_logs_of
+from components.backup import Backup, backup_of
+from components.context import Context
+from components.encryption import Encryption
+from components.flow_logs import FlowLogs
+from components.foundation import Plot, foundation, resource_group, site
 from components.images import Images, ImagesArgs
-from components.isolated_network import IsolatedNetwork, IsolatedNetworkArgs, Subnet
-from components.monitoring import Monitoring, MonitoringArgs
-from components.network_interface import private_interface
-from components.private_dns import FL_RECORD, PrivateDns, PrivateDnsArgs
+from components.isolated_network import IsolatedNetwork, Subnet
+from components.monitoring import Monitoring
+from components.private_dns import FL_RECORD, PrivateDns
 from components.private_endpoint import Placement
-from components.private_storage import Entrance, PrivateStorage, PrivateStorageArgs
+from components.private_storage import PrivateStorage
 from components.registry import Registry, RegistryArgs
 from components.roles import grant_role
-from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
+from components.virtual_machine import Boot, VirtualMachine
 from federation.azure_facts import POWER_BI_GATEWAY
 from federation.naming import SERVER_CONTAINER
 from federation.parties import CentreParty
@@ -68,177 +68,90 @@ class CentralNode(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CentralNodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("fed:components:CentralNode", name, None, opts)
-        context, plan = args.context, args.context.party.plan
-        settings, names = context.settings, context.names
-        inside = pulumi.ResourceOptions(parent=self)
-
-        group = resources.ResourceGroup(
-            names.of("rg"),
-            resource_group_name=names.of("rg"),
-            location=context.location,
-            tags=context.tags,
-            opts=pulumi.ResourceOptions(
-                parent=self, provider=context.azure, protect=settings.protection.protect_data
-            ),
-        )
-        unique_names = UniqueNames(context, self)
-        monitoring = Monitoring(
-            names.label("monitoring"),
-            MonitoringArgs(context=context, resource_group=group.name, machine=True),
-            inside,
-        )
-        encryption = encryption_of(
-            context,
-            resource_group=group.name,
-            unique_names=unique_names,
-            monitoring=monitoring,
-            opts=inside,
-        )
-        key = encryption.key if encryption else None
-        gateway = Subnet(
-            name="gateway", prefix=plan.gateway_subnet, egress=False, delegated_to=POWER_BI_GATEWAY
-        )
-        vnet = IsolatedNetwork(
-            names.label("network"),
-            IsolatedNetworkArgs(
-                context=context,
-                resource_group=group.name,
-                workspace_id=monitoring.workspace_id,
-                space=plan.space,
-                subnets=(
-                    Subnet(name="server", prefix=plan.server_subnet, egress=True),
-                    Subnet(name="endpoints", prefix=plan.endpoint_subnet, egress=False),
-                    *([gateway] if context.party.gateway else []),
-                ),
-            ),
-            inside,
-        )
-        flow_logs = flow_logs_of(
-            context,
-            account_group=group.name,
-            unique_names=unique_names,
-            recorded=RecordedNetwork(network_id=vnet.id, resource_group=group.name),
-            monitoring=monitoring,
-            key=key,
-            opts=inside,
-        )
+        context, party, plan = args.context, args.context.party, args.context.party.plan
+        self.name = party.name
+        group = resource_group(self, context, protect=context.settings.protection.protect_data)
+        base = foundation(self, context, compute_group=group, data_group=group, machine=True)
         # The endpoints' records come from their zone groups; the one written by hand is the server's.
-        dns = PrivateDns(
-            names.label("dns"),
-            PrivateDnsArgs(
-                context=context,
-                resource_group=group.name,
-                network_id=vnet.id,
+        built = site(
+            base,
+            Plot(
+                space=plan.space,
+                subnets=_subnets(party),
+                machines="server",
+                machine=plan.server,
+                endpoints="endpoints",
+                storage=plan.storage,
+                container=SERVER_CONTAINER,
                 records={"fl": FL_RECORD},
             ),
-            inside,
-        )
-        interface = private_interface(
-            self,
-            context,
-            resource_group=group.name,
-            subnet_id=vnet.subnet_id("server"),
-            address=plan.server,
-        )
-        storage = PrivateStorage(
-            names.label("storage"),
-            PrivateStorageArgs(
-                context=context,
-                resource_group=group.name,
-                unique_names=unique_names,
-                containers=(SERVER_CONTAINER,),
-                monitoring=monitoring,
-                key=key,
-                entrance=Entrance(
-                    placement=Placement(
-                        resource_group=group.name, subnet_id=vnet.subnet_id("endpoints"), after=[interface]
-                    ),
-                    address=plan.storage,
-                    zone=dns.resources.zones["blob"],
-                ),
-            ),
-            inside,
         )
         registry = Registry(
-            names.label("registry"),
+            context.names.label("registry"),
             RegistryArgs(
                 context=context,
                 resource_group=group.name,
-                unique_names=unique_names,
-                workspace_id=monitoring.workspace_id,
+                unique_names=base.unique_names,
+                workspace_id=base.monitoring.workspace_id,
                 placement=Placement(
                     resource_group=group.name,
-                    subnet_id=vnet.subnet_id("endpoints"),
-                    after=storage.network_users,
+                    subnet_id=built.vnet.subnet_id("endpoints"),
+                    after=built.storage.network_users,
                 ),
-                zone=dns.resources.zones["registry"],
+                zone=built.dns.resources.zones["registry"],
             ),
-            inside,
+            base.inside,
         )
         images = Images(
-            names.label("images"), ImagesArgs(context=context, registry=registry, docker=args.docker), inside
+            context.names.label("images"),
+            ImagesArgs(context=context, registry=registry, docker=args.docker),
+            base.inside,
         )
-        machine = VirtualMachine(
-            names.label("machine"),
-            VirtualMachineArgs(
-                context=context,
-                resource_group=group.name,
-                interface=interface,
-                boot=Boot(
-                    role="centre",
-                    fl_address=plan.server,
-                    fl_port=context.party.fl_port,
-                    hub_storage_url=storage.url,
-                    own_storage_url=None,
-                    registry=registry.login_server,
-                    images=images.references,
-                    root_fingerprint=None,
-                ),
-                members=args.hospitals,
-                disk_key=encryption.disk_key if encryption else None,
-                monitoring=monitoring,
-            ),
-            inside,
+        boot = Boot(
+            role="centre",
+            fl_address=plan.server,
+            fl_port=party.fl_port,
+            hub_storage_url=built.storage.url,
+            own_storage_url=None,
+            registry=registry.login_server,
+            images=images.references,
+            root_fingerprint=None,
         )
-        scopes = {
-            SERVER_CONTAINER: storage.resources.containers[SERVER_CONTAINER].id,
-            "registry": registry.id,
-        }
-        self.name = context.party.name
+        machine = base.machine(built.interface, boot, args.hospitals)
         self.resources = CentralNodeResources(
             group=group,
-            monitoring=monitoring,
-            encryption=encryption,
-            vnet=vnet,
-            flow_logs=flow_logs,
-            dns=dns,
-            interface=interface,
-            storage=storage,
+            monitoring=base.monitoring,
+            encryption=base.encryption,
+            vnet=built.vnet,
+            flow_logs=built.flow_logs,
+            dns=built.dns,
+            interface=built.interface,
+            storage=built.storage,
             registry=registry,
             images=images,
             machine=machine,
-            roles={
-                (grant.who, grant.resource): grant_role(
-                    self,
-                    context,
-                    grant,
-                    machine_id=machine.principal_id,
-                    scope=scopes[grant.resource],
-                )
-                for grant in context.intent.grants_to(self.name, self.name)
-                if grant.resource in scopes
-            },
-            backup=(
-                Backup(
-                    names.label("backup"),
-                    BackupArgs(context=context, group=group, disk=machine.resources.data_disk),
-                    inside,
-                )
-                if settings.backup.enabled
-                else None
-            ),
+            roles=self._roles(context, machine, built.storage, registry),
+            backup=backup_of(context, group=group, disk=machine.resources.data_disk, opts=base.inside),
         )
-        self.register_outputs({"networkId": vnet.id, "machineId": machine.id})
+        self.register_outputs({"networkId": built.vnet.id, "machineId": machine.id})
+
+    def _roles(
+        self,
+        context: Context[CentreParty],
+        machine: VirtualMachine,
+        storage: PrivateStorage,
+        registry: Registry,
+    ) -> dict[tuple[str, str], authorization.RoleAssignment]:
+        """What the centre's own machine may do to what is the centre's."""
+        container = storage.resources.containers[SERVER_CONTAINER]
+        scopes = {SERVER_CONTAINER: container.id, "registry": registry.id}
+        return {
+            (grant.who, grant.resource): grant_role(
+                self, context, grant, machine_id=machine.principal_id, scope=scopes[grant.resource]
+            )
+            for grant in context.intent.grants_to(self.name, self.name)
+            if grant.resource in scopes
+        }
 
     @property
     def network_users(self) -> list[pulumi.Resource]:
@@ -258,3 +171,13 @@ class CentralNode(pulumi.ComponentResource):
             **({"vault": parts.encryption.resources.vault.id} if parts.encryption else {}),
             **({"logs": parts.flow_logs.id} if parts.flow_logs else {}),
         }
+
+
+def _subnets(party: CentreParty) -> tuple[Subnet, ...]:
+    plan = party.plan
+    gateway = Subnet(name="gateway", prefix=plan.gateway_subnet, egress=False, delegated_to=POWER_BI_GATEWAY)
+    return (
+        Subnet(name="server", prefix=plan.server_subnet, egress=True),
+        Subnet(name="endpoints", prefix=plan.endpoint_subnet, egress=False),
+        *([gateway] if party.gateway else []),
+    )

@@ -12,17 +12,16 @@ import pulumi
 from pulumi_azure_native import authorization, network, resources
 
 from components.central_node import CentralNode
-from components.context import Context, UniqueNames
-from components.encryption import Encryption, encryption_of
-from components.flow_logs import FlowLogs, RecordedNetwork, flow_logs_of
-from components.isolated_network import IsolatedNetwork, IsolatedNetworkArgs, Subnet
-from components.monitoring import Monitoring, MonitoringArgs
-from components.network_interface import private_interface
-from components.private_dns import FL_RECORD, PrivateDns, PrivateDnsArgs
-from components.private_endpoint import Placement
-from components.private_storage import Entrance, PrivateStorage, PrivateStorageArgs
+from components.context import Context
+from components.encryption import Encryption
+from components.flow_logs import FlowLogs
+from components.foundation import Foundation, Plot, foundation, resource_group, site
+from components.isolated_network import IsolatedNetwork, Subnet
+from components.monitoring import Monitoring
+from components.private_dns import FL_RECORD, PrivateDns
+from components.private_storage import PrivateStorage
 from components.roles import grant_role
-from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
+from components.virtual_machine import Boot, VirtualMachine
 from federation.parties import CentreParty, HospitalParty
 
 DATA_CONTAINER: Final = "data"
@@ -65,52 +64,18 @@ class HospitalTenant(pulumi.ComponentResource):
     ) -> None:
         super().__init__(TYPE, name, None, opts)
         context, plan, centre = args.context, args.context.party.plan, args.centre.resources
-        settings, names = context.settings, context.names
-        inside = pulumi.ResourceOptions(parent=self)
         self.name = context.party.name
-
-        compute_group = hospital_group(self, context, "compute", protect=False)
-        data_group = hospital_group(self, context, "data", protect=settings.protection.protect_data)
-        unique_names = UniqueNames(context, self)
-        monitoring = Monitoring(
-            names.label("monitoring"),
-            MonitoringArgs(context=context, resource_group=compute_group.name, machine=True),
-            inside,
-        )
-        encryption = encryption_of(
-            context,
-            resource_group=data_group.name,
-            unique_names=unique_names,
-            monitoring=monitoring,
-            opts=inside,
-        )
-        key = encryption.key if encryption else None
-        vnet = IsolatedNetwork(
-            names.label("network"),
-            IsolatedNetworkArgs(
-                context=context,
-                resource_group=compute_group.name,
-                workspace_id=monitoring.workspace_id,
+        base = hospital_foundation(self, context, machine=True)
+        built = site(
+            base,
+            Plot(
                 space=plan.space,
                 subnets=(Subnet(name="workload", prefix=plan.workload_subnet, egress=True),),
-            ),
-            inside,
-        )
-        flow_logs = flow_logs_of(
-            context,
-            account_group=data_group.name,
-            unique_names=unique_names,
-            recorded=RecordedNetwork(network_id=vnet.id, resource_group=compute_group.name),
-            monitoring=monitoring,
-            key=key,
-            opts=inside,
-        )
-        dns = PrivateDns(
-            names.label("dns"),
-            PrivateDnsArgs(
-                context=context,
-                resource_group=compute_group.name,
-                network_id=vnet.id,
+                machines="workload",
+                machine=plan.machine,
+                endpoints="workload",
+                storage=plan.storage,
+                container=DATA_CONTAINER,
                 records={
                     "blob": centre.storage.account_name,
                     "registry": centre.registry.registry_name,
@@ -118,79 +83,39 @@ class HospitalTenant(pulumi.ComponentResource):
                     "fl": FL_RECORD,
                 },
             ),
-            inside,
         )
-        interface = private_interface(
-            self,
-            context,
-            resource_group=compute_group.name,
-            subnet_id=vnet.subnet_id("workload"),
-            address=plan.machine,
+        boot = Boot(
+            role="hospital",
+            fl_address=args.centre_party.plan.server,
+            fl_port=args.centre_party.fl_port,
+            hub_storage_url=centre.storage.url,
+            own_storage_url=built.storage.url,
+            registry=centre.registry.login_server,
+            images=centre.images.references,
+            root_fingerprint=context.party.root_fingerprint,
         )
-        storage = PrivateStorage(
-            names.label("storage"),
-            PrivateStorageArgs(
-                context=context,
-                resource_group=data_group.name,
-                unique_names=unique_names,
-                containers=(DATA_CONTAINER,),
-                monitoring=monitoring,
-                key=key,
-                entrance=Entrance(
-                    placement=Placement(
-                        resource_group=compute_group.name,
-                        subnet_id=vnet.subnet_id("workload"),
-                        after=[interface],
-                    ),
-                    address=plan.storage,
-                    zone=dns.resources.zones["blob"],
-                ),
-            ),
-            inside,
-        )
-        machine = VirtualMachine(
-            names.label("machine"),
-            VirtualMachineArgs(
-                context=context,
-                resource_group=compute_group.name,
-                interface=interface,
-                boot=Boot(
-                    role="hospital",
-                    fl_address=args.centre_party.plan.server,
-                    fl_port=args.centre_party.fl_port,
-                    hub_storage_url=centre.storage.url,
-                    own_storage_url=storage.url,
-                    registry=centre.registry.login_server,
-                    images=centre.images.references,
-                    root_fingerprint=context.party.root_fingerprint,
-                ),
-                members=None,
-                disk_key=encryption.disk_key if encryption else None,
-                monitoring=monitoring,
-            ),
-            inside,
-        )
+        machine = base.machine(built.interface, boot, None)
         (data_grant,) = context.intent.grants_to(self.name, self.name)
         self.resources = HospitalTenantResources(
-            compute_group=compute_group,
-            data_group=data_group,
-            monitoring=monitoring,
-            encryption=encryption,
-            vnet=vnet,
-            flow_logs=flow_logs,
-            dns=dns,
-            interface=interface,
-            storage=storage,
+            compute_group=base.compute_group,
+            data_group=base.data_group,
+            monitoring=base.monitoring,
+            encryption=base.encryption,
+            vnet=built.vnet,
+            flow_logs=built.flow_logs,
+            dns=built.dns,
+            interface=built.interface,
+            storage=built.storage,
             machine=machine,
             data_role=grant_role(
                 self,
                 context,
                 data_grant,
                 machine_id=machine.principal_id,
-                scope=storage.resources.containers[DATA_CONTAINER].id,
+                scope=built.storage.resources.containers[DATA_CONTAINER].id,
             ),
         )
-        self.register_outputs({"networkId": vnet.id, "machineId": machine.id})
+        self.register_outputs({"networkId": built.vnet.id, "machineId": machine.id})
 
     @property
     def network_users(self) -> list[pulumi.Resource]:
@@ -207,14 +132,15 @@ class HospitalTenant(pulumi.ComponentResource):
         }
 
 
-def hospital_group(
-    parent: pulumi.Resource, context: Context[HospitalParty], part: str, *, protect: bool
-) -> resources.ResourceGroup:
-    """One of a hospital's two resource groups, `compute` or `data`."""
-    return resources.ResourceGroup(
-        context.names.of("rg", part),
-        resource_group_name=context.names.of("rg", part),
-        location=context.location,
-        tags=context.tags,
-        opts=pulumi.ResourceOptions(parent=parent, provider=context.azure, protect=protect),
+def hospital_foundation(
+    parent: pulumi.Resource, context: Context[HospitalParty], *, machine: bool
+) -> Foundation:
+    """What a hospital is built on, and what stays of it, in its two resource groups."""
+    protect = context.settings.protection.protect_data
+    return foundation(
+        parent,
+        context,
+        compute_group=resource_group(parent, context, "compute", protect=False),
+        data_group=resource_group(parent, context, "data", protect=protect),
+        machine=machine,
     )

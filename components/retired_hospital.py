@@ -11,12 +11,12 @@ from typing import final
 import pulumi
 from pulumi_azure_native import resources
 
-from components.context import Context, UniqueNames
-from components.encryption import Encryption, encryption_of
-from components.flow_logs import FlowLogs, flow_logs_of
-from components.hospital_tenant import DATA_CONTAINER, TYPE, hospital_group
-from components.monitoring import Monitoring, MonitoringArgs
-from components.private_storage import PrivateStorage, PrivateStorageArgs
+from components.context import Context
+from components.encryption import Encryption
+from components.flow_logs import FlowLogs
+from components.hospital_tenant import DATA_CONTAINER, TYPE, hospital_foundation
+from components.monitoring import Monitoring
+from components.private_storage import PrivateStorage
 from federation.parties import HospitalParty
 
 
@@ -47,55 +47,17 @@ class RetiredHospital(pulumi.ComponentResource):
         self, name: str, args: RetiredHospitalArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(TYPE, name, None, opts)
-        context = args.context
-        self._has_left = context.party.has_left
-        names, protection = context.names, context.settings.protection
-        inside = pulumi.ResourceOptions(parent=self)
-        compute_group = hospital_group(self, context, "compute", protect=False)
-        data_group = hospital_group(self, context, "data", protect=protection.protect_data)
-        unique_names = UniqueNames(context, self)
-        monitoring = Monitoring(
-            names.label("monitoring"),
-            MonitoringArgs(context=context, resource_group=compute_group.name, machine=False),
-            inside,
-        )
-        encryption = encryption_of(
-            context,
-            resource_group=data_group.name,
-            unique_names=unique_names,
-            monitoring=monitoring,
-            opts=inside,
-        )
-        key = encryption.key if encryption else None
+        self._has_left = args.context.party.has_left
+        base = hospital_foundation(self, args.context, machine=False)
         self.resources = RetiredHospitalResources(
-            compute_group=compute_group,
-            data_group=data_group,
-            monitoring=monitoring,
-            encryption=encryption,
-            flow_logs=flow_logs_of(
-                context,
-                account_group=data_group.name,
-                unique_names=unique_names,
-                recorded=None,
-                monitoring=monitoring,
-                key=key,
-                opts=inside,
-            ),
-            storage=PrivateStorage(
-                names.label("storage"),
-                PrivateStorageArgs(
-                    context=context,
-                    resource_group=data_group.name,
-                    unique_names=unique_names,
-                    containers=(DATA_CONTAINER,),
-                    monitoring=monitoring,
-                    key=key,
-                    entrance=None,
-                ),
-                inside,
-            ),
+            compute_group=base.compute_group,
+            data_group=base.data_group,
+            monitoring=base.monitoring,
+            encryption=base.encryption,
+            flow_logs=base.flow_logs(None),
+            storage=base.storage(DATA_CONTAINER, None),
         )
-        self.register_outputs({"dataGroupId": data_group.id})
+        self.register_outputs({"dataGroupId": base.data_group.id})
 
     @property
     def keepers_of_state(self) -> dict[str, pulumi.Output[str]]:
