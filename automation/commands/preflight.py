@@ -25,7 +25,8 @@ def command(
 ) -> None:
     """Say what each party's subscription lacks before the first `fed up`, with the command that mends it.
 
-    Resource providers, features, sizes and quotas, your permissions, Network Watcher. Nothing is changed.
+    Resource providers, features, sizes and quotas, image, storage redundancy, names that a deletion keeps,
+    your permissions, Network Watcher. Nothing is changed.
     Exit code 1 when something is missing.
     """
     name = stack_name(stack, stack_option)
@@ -37,7 +38,9 @@ def command(
     whole = parties.federation(settings)
     asked = arm.resource_manager(on)
     found = [
-        one for party in whole.parties for one in preflight.missing(whole, party, preflight.ask(asked, party))
+        one
+        for party in whole.parties
+        for one in preflight.missing(whole, party, preflight.ask(asked, settings, party))
     ]
     if as_json:
         print(json.dumps([dataclasses.asdict(one) for one in found], indent=2))

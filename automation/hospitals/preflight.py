@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from automation.hospitals import offers
+from automation.hospitals.offers import Offers
 from automation.stacks.arm import Answer, Arm
 from components.flow_logs import WATCHER_GROUP, watcher_name
 from federation.parties import CentreParty, Federation, Party
@@ -55,6 +57,7 @@ class Answers:
     compute_usages: Answer
     network_usages: Answer
     sizes: Answer
+    offers: Offers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ class Missing:
     mend: str
 
 
-def ask(arm: Arm, party: Party) -> Answers:
+def ask(arm: Arm, settings: Settings, party: Party) -> Answers:
     """Ask Azure everything that `missing` needs to know about the party's subscription."""
     scope = f"/subscriptions/{party.subscription_id}"
     region = f"locations/{party.location}/usages"
@@ -88,6 +91,7 @@ def ask(arm: Arm, party: Party) -> Answers:
             "2021-07-01",
             **{"$filter": f"location eq '{party.location}'"},
         ),
+        offers=offers.ask(arm, settings, party),
     )
 
 
@@ -107,7 +111,7 @@ def missing(federation: Federation, party: Party, answers: Answers) -> list[Miss
         (answers.watchers, "the list of network watchers", check.watcher),
     ):
         found.extend(check.unreadable(answer, what) if answer.is_error else judge())
-    return found
+    return [*found, *check.offers()]
 
 
 def namespaces(settings: Settings, party: Party) -> list[str]:
@@ -276,6 +280,10 @@ class _Check:
                 )
             ),
         )
+
+    def offers(self) -> Iterator[Missing]:
+        for lack in offers.lacking(self.settings, self.party, self.answers.offers):
+            yield self._lacks(lack.what, lack.why, lack.mend)
 
     def _size(self) -> Mapping[str, Any] | None:
         for entry in self.answers.sizes.body.get("value", []):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm import answers
-from emulator.arm.catalogue import Names, ResourceType
-from emulator.arm.context import Deletion, Write
+from emulator.arm.catalogue import Names, ResourceType, listed
+from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
-from emulator.arm.messages import Json
+from emulator.arm.ids import ResourceId, subscription_of
+from emulator.arm.messages import Json, Request
+from emulator.arm.store import Row
 from emulator.arm.times import stamp
 
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
+DELETED = "Microsoft.OperationalInsights/deletedWorkspaces"
 VERSIONS = ("2023-09-01", "2025-07-01", "2025-02-01", "2022-10-01")
 
 RETENTION = range(30, 731)
@@ -65,11 +68,27 @@ def _complete(write: Write) -> None:
 def _remember(deletion: Deletion) -> None:
     properties = deletion.row.properties
     kept = {name: properties[name] for name in ("customerId", "createdDate")}
-    kept |= {"location": deletion.row.body["location"], "deleted": deletion.tx.now}
+    kept |= {"id": deletion.row.id, "name": deletion.row.name, "deleted": deletion.tx.now}
+    kept["location"] = deletion.row.body["location"]
     deletion.tx.keep_remnant(deletion.row.key, WORKSPACE, kept)
 
 
+def _deleted(context: Context, path: ResourceId, _: Request) -> list[Row]:
+    """Return the workspaces of a subscription that can still be recovered."""
+    return [
+        Row(
+            id=lost["id"],
+            type=DELETED,
+            body={name: lost[name] for name in ("id", "name", "location")} | {"properties": {}},
+        )
+        for lost in context.tx.remnants(WORKSPACE)
+        if subscription_of(lost["id"]) == path.subscription
+        and context.tx.now - lost["deleted"] < RECOVERABLE_SECONDS
+    ]
+
+
 TYPES = (
+    listed(DELETED, VERSIONS, _deleted),
     ResourceType(
         name=WORKSPACE,
         versions=VERSIONS,

@@ -4,15 +4,22 @@ from typing import Any
 
 import pytest
 
+from automation.hospitals import offers
+from automation.stacks.arm import Answer
+from automation.stacks.arm import Arm as ResourceManager
 from emulator.arm.tokens import Caller
 from federation.azure_facts import VM_SIZES
+from federation.parties import federation
+from federation.settings import load
 from tests.emulator.arm_client import GROUP, OTHER_SUBSCRIPTION, SUBSCRIPTION, Arm, said
 from tests.emulator.test_arm_machines import VM, network_and_disk, vm
+from tests.unit.program_graph import stack_config
 
 __all__ = ["network_and_disk"]
 """A fixture that pytest finds here by its name; it is used by every test."""
 
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-deploy"
+DELETED = f"{SUBSCRIPTION}/providers/Microsoft.OperationalInsights/deletedWorkspaces"
 CREDENTIAL = f"{IDENTITY}/federatedIdentityCredentials"
 
 
@@ -41,6 +48,49 @@ class TestQuotas:
 
         assert quotas(arm, "Network", "westeurope")["PublicIPAddresses"][0] == 1
         assert quotas(arm, "Network", "northeurope")["PublicIPAddresses"][0] == 0
+
+
+class TestOffers:
+    def test_redundancy_is_listed_where_an_account_can_have_it(self, arm: Arm) -> None:
+        listed = arm.get(f"{SUBSCRIPTION}/providers/Microsoft.Storage/skus")["value"]
+        there = {sku["name"] for sku in listed if sku["locations"] == ["italynorth"]}
+        assert there == {"Standard_LRS", "Standard_ZRS"}
+
+    def test_a_deleted_workspace_is_listed_for_14_days(self, arm: Arm) -> None:
+        path = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/log-one"
+        arm.put(path, {"location": "westeurope", "properties": {}})
+        arm.delete(path)
+        (found,) = arm.get(DELETED)["value"]
+        assert (found["id"], found["name"], found["location"]) == (path, "log-one", "westeurope")
+        arm.put(path, {"location": "westeurope", "properties": {}})
+        assert not arm.get(DELETED)["value"]
+
+    def test_an_image_version_is_asked_for_before_a_machine_boots_it(self, arm: Arm) -> None:
+        versions = (
+            f"{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/publishers/Canonical/artifacttypes"
+            "/vmimage/offers/ubuntu-24_04-lts/skus/server/versions"
+        )
+        assert arm.get(f"{versions}/24.04.202509170")["name"] == "24.04.202509170"
+        assert said(arm("GET", f"{versions}/24.04.999901010")).startswith("NotFound")
+        image = vm()["properties"]["storageProfile"]
+        image["imageReference"]["version"] = "24.04.999901010"
+        assert arm.refusal(VM, vm(storageProfile=image)).startswith("PlatformImageNotFound")
+
+    @pytest.mark.parametrize("stack", ["dev", "mvp", "prod"])
+    def test_preflight_finds_here_all_that_a_stack_needs(self, arm: Arm, stack: str) -> None:
+        class Asked(ResourceManager):
+            def __init__(self) -> None:
+                pass
+
+            def get(self, path: str, version: str, **query: str) -> Answer:
+                found = arm("GET", path, **{"api-version": version, **query})
+                return Answer(status=found.status, body=found.body or {})
+
+        whole = federation(load(stack, stack_config(stack)))
+        for party in whole.parties:
+            arm.put(f"/subscriptions/{party.subscription_id}/resourceGroups/x", {"location": "westeurope"})
+            answers = offers.ask(Asked(), whole.settings, party)
+            assert not list(offers.lacking(whole.settings, party, answers))
 
 
 class TestSizes:

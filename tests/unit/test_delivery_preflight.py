@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from automation.hospitals.offers import Offers
 from automation.hospitals.preflight import ACTIONS, Answers, Missing, allows, missing, namespaces
 from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Answer
@@ -44,6 +45,20 @@ def size(name: str, family: str, cores: int, **more: Any) -> dict[str, Any]:
     return {**entry, "capabilities": capabilities, "restrictions": [], **more}
 
 
+def sku(name: str, *restrictions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": "StorageV2",
+        "locations": ["westeurope"],
+        "restrictions": list(restrictions),
+    }
+
+
+def offered(name: str, **changed: Answer) -> list[Missing]:
+    whole = stack(name)
+    return look(name, offers=dataclasses.replace(fit(whole, whole.centre).offers, **changed))
+
+
 def watcher(group: str, name: str, location: str = "westeurope") -> dict[str, Any]:
     kind = "providers/Microsoft.Network/networkWatchers"
     return {"id": f"/subscriptions/s/resourceGroups/{group}/{kind}/{name}", "location": location}
@@ -63,10 +78,15 @@ def fit(whole: Federation, party: Party) -> Answers:
         compute_usages=ok(usage("cores", 0, 10), usage("standardFamily", 0, 10)),
         network_usages=ok(usage("PublicIPAddresses", 0, 10)),
         sizes=ok(size(party.vm_size, "standardFamily", 4)),
+        offers=Offers(
+            image=ok(location=party.location) if whole.settings.machine.image.version != "latest" else None,
+            redundancy=ok(sku(party.storage_sku)),
+            deleted_workspaces=ok(),
+        ),
     )
 
 
-def look(name: str, party: int = 0, **changed: Answer) -> list[Missing]:
+def look(name: str, party: int = 0, **changed: Any) -> list[Missing]:
     whole = stack(name)
     one = whole.parties[party]
     return missing(whole, one, dataclasses.replace(fit(whole, one), **changed))
@@ -182,6 +202,38 @@ def test_a_watcher_that_the_flow_logs_do_not_name_is_in_their_way() -> None:
     assert found.what == "Network Watcher NetworkWatcherRG/NetworkWatcher_westeurope"
     assert other["id"] in found.why
     assert found.mend.startswith(f"az resource delete --ids {other['id']}; az group create ")
+
+
+def test_an_image_that_azure_took_away_is_named_with_the_command_that_lists_others() -> None:
+    (found,) = offered("prod", image=refused(404, "NotFound", "no such version"))
+    assert "Canonical:ubuntu-24_04-lts:server:24.04." in found.what
+    assert found.mend.startswith("az vm image list --location westeurope --publisher Canonical ")
+    (found,) = offered("prod", image=refused(403, "AuthorizationFailed", "no"))
+    assert "Reader" in found.mend
+
+
+def test_redundancy_that_is_not_offered_or_restricted_is_found() -> None:
+    (found,) = offered("prod", redundancy=ok(sku("Standard_LRS")))
+    assert found.what == "storage redundancy Standard_GZRS in westeurope"
+    closed = {"type": "location", "reasonCode": "NotAvailableForSubscription"}
+    (found,) = offered("prod", redundancy=ok(sku("Standard_GZRS", closed)))
+    assert "NotAvailableForSubscription" in found.why
+
+
+def test_a_deleted_workspace_is_in_the_way_only_from_another_region() -> None:
+    """https://learn.microsoft.com/rest/api/loganalytics/workspaces/delete"""
+    kind = "providers/Microsoft.OperationalInsights/workspaces"
+    deleted = {"id": f"/subscriptions/s/resourceGroups/rg-old/{kind}/x", "name": "LOG-fed-dev-centre"}
+    assert offered("dev", deleted_workspaces=ok(deleted | {"location": "West Europe"})) == []
+    (found,) = offered("dev", deleted_workspaces=ok(deleted | {"location": "northeurope"}))
+    assert found.what == "the name log-fed-dev-centre"
+    assert "delete --force --resource-group rg-old --workspace-name log-fed-dev-centre" in found.mend
+
+
+@pytest.mark.parametrize("answer", ["redundancy", "deleted_workspaces"])
+def test_an_offer_that_azure_refuses_to_list_is_not_taken_for_none(answer: str) -> None:
+    (found,) = offered("dev", **{answer: refused(403, "AuthorizationFailed", "no such right")})
+    assert "AuthorizationFailed: no such right" in found.why
 
 
 @pytest.mark.parametrize(

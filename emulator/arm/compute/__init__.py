@@ -1,5 +1,12 @@
 """Microsoft.Compute: disks and their encryption, virtual machines, their extensions, sizes and quotas."""
 
-from emulator.arm.compute import capacity, disks, encryption_sets, extensions, machines
+from emulator.arm.compute import capacity, disks, encryption_sets, extensions, image_versions, machines
 
-TYPES = (*disks.TYPES, *encryption_sets.TYPES, *machines.TYPES, *extensions.TYPES, *capacity.TYPES)
+TYPES = (
+    *disks.TYPES,
+    *encryption_sets.TYPES,
+    *machines.TYPES,
+    *extensions.TYPES,
+    *capacity.TYPES,
+    *image_versions.TYPES,
+)

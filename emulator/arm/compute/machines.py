@@ -23,6 +23,7 @@ from emulator.arm.compute.common import (
 )
 from emulator.arm.compute.disks import machine_with, os_disk
 from emulator.arm.compute.encryption_sets import refuse_without_key
+from emulator.arm.compute.image_versions import is_published
 from emulator.arm.compute.logins import CUSTOM_DATA, USER_DATA, check_data, check_login, check_patching
 from emulator.arm.compute.power import run_command, turn, view
 from emulator.arm.context import Context, Deletion, Write
@@ -86,14 +87,14 @@ def _check_image(write: Write) -> None:
         return
     publisher, offer, sku = (str(image.get(name, "")) for name in ("publisher", "offer", "sku"))
     found = IMAGES.get(publisher.lower(), {}).get(offer.lower(), {}).get(sku.lower())
-    if found is None:
+    version = str(image.get("version"))
+    if found is None or (version != "latest" and not is_published(version, write.tx.now)):
         raise not_found(
             "PlatformImageNotFound",
             f"The platform image '{publisher}:{offer}:{sku}:{image.get('version')}' is not available. Verify "
             "that all fields in the storage profile are correct.",
         )
     _check_fit(write, *found)
-    version = str(image.get("version"))
     image["exactVersion"] = LATEST if version == "latest" else version
 
 

@@ -1,6 +1,6 @@
-"""Microsoft.Storage: accounts, their blob service, containers and lifecycle rules."""
+"""Microsoft.Storage: accounts, their blob service, containers and lifecycle rules, and what is offered."""
 
-from emulator.arm.storage import accounts, blobs
+from emulator.arm.storage import accounts, blobs, skus
 
-TYPES = (*accounts.TYPES, *blobs.TYPES)
+TYPES = (*accounts.TYPES, *blobs.TYPES, *skus.TYPES)
 ACTIONS = accounts.ACTIONS
