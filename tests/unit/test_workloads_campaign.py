@@ -153,6 +153,7 @@ class Campaign:
         world.clock.sleep(LONGEST_PAUSE)
         for _ in range(6):
             world.centre.tick()
+            world.centre.work()
             world.hospital.tick()
             world.hear()
             world.clock.sleep(1.0)
@@ -180,6 +181,10 @@ class Campaign:
         world.channel.failure = None
         world.data.write("heart.csv", heart_data.seed("cleveland"))
         world.store("server").delete("inbox/pulse.zip")
+        for party in ("centre", "cleveland"):
+            table = world.centre_config.curation / "tables" / party / "dim_run.parquet"
+            table.parent.mkdir(parents=True, exist_ok=True)
+            table.touch()
         world.centre.commands.renew({"hospital": "cleveland"})
 
     def _expect_well(self) -> None:

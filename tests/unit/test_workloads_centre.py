@@ -22,7 +22,7 @@ from container_server.engine import ContainerState, Running
 from container_server.errors import TransientError
 from container_server.foreign import ForeignFolder
 from container_server.hospital.state import State
-from container_server.messages import DECISION, REQUEST, decode, encode
+from container_server.messages import DECISION, REQUEST, ROOT, decode, encode
 from container_server.storage import StorageUnreachableError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,13 +82,21 @@ class TestServer:
         assert allowed(world) == before
         assert world.nvflare.calls[calls:] == []
 
-    def test_its_certificate_is_renewed_and_the_server_restarted(self, world: World) -> None:
+    @pytest.mark.parametrize(
+        ("day", "training", "restarts"), [(340, False, 1), (340, True, 0), (359, True, 1)]
+    )
+    def test_its_certificate_is_renewed_and_the_server_restarted_between_jobs_if_it_can(
+        self, world: World, day: int, training: bool, restarts: int
+    ) -> None:
         world.turn(10)
-        world.clock.time += 340 * 86_400
+        if training:
+            world.server.execution = builds(world, HEART)
+            world.centre.commands.submit({"job": "heart"})
+        world.clock.time += day * 86_400
         for _ in range(10):
             world.centre.tick()
             world.clock.sleep(1)
-        assert "restart fl-server" in world.server.actions
+        assert world.server.actions.count("restart fl-server") == restarts
 
 
 class TestMembership:
@@ -268,6 +276,7 @@ class TestCertificates:
         for store in world.stores.values():
             store.calls.clear()
         for _ in range(1200):
+            world.centre.work()
             world.clock.sleep(world.centre.tick())
         asked = sum(len(store.calls) for store in world.stores.values())
         assert asked < 1.3 * 600
@@ -513,6 +522,22 @@ class TestJobs:
         assert (world.channel.folder / "curated/dim_run.parquet").is_file()
         assert not (world.store("client-austin").folder / "curated").exists()
 
+    def test_long_work_holds_up_no_newcomer(self, world: World, centre: CentreAgent) -> None:
+        def slow(name: str, command: list[str]) -> tuple[int, str]:
+            turns.append(command[-1])
+            for _ in range(40):  # the other loop goes on meanwhile
+                centre.tick()
+                world.clock.sleep(1)
+            return 1, "{}"
+
+        turns: list[str] = []
+        self._with_tables(world)
+        world.server.execution = slow
+        world.members = ["austin", "cleveland"]
+        centre.work()
+        assert turns
+        assert (world.store("client-austin").folder / ROOT).is_file()
+
     def test_hospital_that_comes_back_to_an_empty_container_gets_its_tables_again(
         self, world: World, centre: CentreAgent
     ) -> None:
@@ -537,7 +562,7 @@ class TestJobs:
         link.symlink_to(outside / place)
         self._with_tables(world, make=False)
         world.turn(10)
-        assert "cleveland: its tables cannot be read" in capsys.readouterr().out
+        assert '"owner": "cleveland", "reason": "its tables cannot be read' in capsys.readouterr().out
         assert not (world.channel.folder / "curated").exists()
 
     @pytest.mark.parametrize("output", ["{", '{"rows": {}, "refused": []}', '{"rows": {}}', "[]"])
@@ -610,7 +635,7 @@ class TestJobs:
         leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
         world.turn(10)
         said = capsys.readouterr().out
-        assert said.count("results not handed on") == 1
+        assert said.count('"what": "results", "owner": "cleveland"') == 1
         assert "no route" in said
         assert (world.store("server").folder / "results" / job_id / "results/global/model.json").is_file()
         world.centre = world.new_centre()

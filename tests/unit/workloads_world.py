@@ -103,6 +103,7 @@ class World:
         while self.clock.now() < until:
             if centre:
                 self.centre.tick()
+                self.centre.work()
             self.clock.sleep(self.hospital.tick())
             self.hear()
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from azure.identity import ManagedIdentityCredential
@@ -20,11 +21,24 @@ from container_server.nvflare_cli import Nvflare
 
 
 def run(tick: Callable[[], float], clock: Clock) -> None:
-    """Turn for ever."""
+    """Turn forever."""
     while True:
         pause = tick()
         health.beat()
         clock.sleep(pause)
+
+
+def work(turn: Callable[[], float], clock: Clock) -> None:
+    """Turn forever what takes long, on a thread. If that ends by a fault of ours, so does the service."""
+
+    def turning() -> None:
+        try:
+            while True:
+                clock.sleep(turn())
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=turning, name="work", daemon=True).start()
 
 
 def main() -> None:
@@ -50,6 +64,7 @@ def main() -> None:
             nvflare=nvflare,
         )
         control.serve(centre.commands.handlers())
+        work(centre.work, clock)
         run(centre.tick, clock)
     else:
         hospital = HospitalAgent(

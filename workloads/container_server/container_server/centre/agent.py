@@ -28,7 +28,9 @@ QUIET_SECONDS = 0.5
 
 
 class CentreAgent:
-    """Owns the centre's VM. `tick()` is one turn of the loop and returns how long to wait."""
+    """Owns the centre's VM. `tick()` and `work()` are one turn each of its two loops, and return how long to
+    wait.
+    """
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class CentreAgent:
             enrolments=self._enrolments,
             members=self._members,
             engine=engine,
+            clock=clock,
         )
         self._root = Chore("root", Cadence(clock, 3600.0), self._ensure_root)
         self._server = Chore("server", Cadence(clock, 2.0), self._ensure_server)
@@ -92,7 +95,7 @@ class CentreAgent:
         )
 
     def tick(self) -> float:
-        """One turn."""
+        """One turn of what must not wait."""
         self._root.run()
         if not self._root.trouble:
             self._server.run()
@@ -100,20 +103,27 @@ class CentreAgent:
         waiting = self._has_root and self._enrolments.step()
         if self._has_root and not waiting:
             self._lead.run()
-        self._jobs_in.run()
-        self._results.run()
-        self._tables.run()
         woken = self._woken.is_set()
         self._woken.clear()
         return BUSY_SECONDS if waiting or woken else QUIET_SECONDS
 
+    def work(self) -> float:
+        """One turn of what takes long: a job is built, large files are uploaded, tables are made.
+
+        It has a thread of its own: a newcomer, a revocation or a report waits for none of it.
+        """
+        self._jobs_in.run()
+        self._results.run()
+        self._tables.run()
+        return QUIET_SECONDS
+
     def _chores(self) -> list[Chore]:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._server, self._listed, self._lead, self._jobs_in, self._results, self._tables]
-        return [*own, *self._inbox.chores]
+        return [*own, *self._inbox.chores, *self._distribution.chores, *self._curation.chores]
 
     def _ensure_root(self) -> None:
-        renewed = self._authority.ensure()
+        renewed = self._authority.ensure(spare=any(not job.over for job in self._jobs.all()))
         if renewed and self._has_root:
             self._keeper.restart()
         self._has_root = True

@@ -5,6 +5,7 @@ kits.
 import io
 import json
 import shutil
+import threading
 import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from container_server.nvflare_cli import Nvflare
 HOSPITAL_DAYS = 90
 SERVER_DAYS = 365
 RENEW_BEFORE = timedelta(days=30)
+LAST_WEEK = timedelta(days=7)
 LEAD = "lead@centre.local"
 """The one administrator: submits and aborts jobs. Its key stays in this service's private folder."""
 
@@ -46,6 +48,7 @@ class Authority:
         self._clock = clock
         self._root = config.agent / "ca"
         self._profile = config.agent / "profile.yaml"
+        self._making_lead = threading.Lock()
 
     @property
     def lead_kit(self) -> Path:
@@ -57,10 +60,11 @@ class Authority:
         """The root's fingerprint, `SHA256:AA:BB:...`."""
         return Certificate.read((self._root / "rootCA.pem").read_bytes()).fingerprint
 
-    def ensure(self) -> bool:
+    def ensure(self, *, spare: bool = False) -> bool:
         """Make the root and the server's kit where they are missing. True when the server's kit is new.
 
-        Raises NvflareError.
+        With `spare` a kit that works stays until its last week: the server restarts for a new one, and a job
+        runs. Raises NvflareError.
         """
         server = {"host": self._config.fl_host, "fed_learn_port": self._config.fl_port}
         server["admin_port"] = self._config.fl_port
@@ -69,7 +73,7 @@ class Authority:
         if not (self._root / "rootCA.key").is_file():
             self._nvflare.run("cert", "init", "--profile", str(self._profile), "-o", str(self._root))
             say("root made", fingerprint=self.fingerprint)
-        return self._ensure_server_kit()
+        return self._ensure_server_kit(LAST_WEEK if spare else RENEW_BEFORE)
 
     def server_kit_faults(self) -> list[str]:
         """What is wrong with the server's kit; empty when the server may start."""
@@ -93,8 +97,9 @@ class Authority:
     def _manifest_path(self) -> Path:
         return self._config.agent / "server_manifest.json"
 
-    def _ensure_server_kit(self) -> bool:
-        if read_json(self._manifest_path) and not self._ends_soon(self._config.kit / SERVER_KIT.certificate):
+    def _ensure_server_kit(self, before: timedelta) -> bool:
+        certificate = self._config.kit / SERVER_KIT.certificate
+        if read_json(self._manifest_path) and not self._ends_soon(certificate, before):
             return False
         ports = {"fed_learn_port": self._config.fl_port, "admin_port": self._config.fl_port}
         made = self._own_kit({"name": self._config.fl_host, "type": "server", "org": "centre", **ports})
@@ -109,12 +114,13 @@ class Authority:
 
     def ensure_lead_kit(self) -> None:
         """Make the administrator's kit, or renew it. Raises NvflareError."""
-        if not self._ends_soon(self.lead_kit / "startup/client.crt"):
-            return
-        made = self._own_kit({"name": LEAD, "type": "admin", "org": "centre", "role": "lead"})
-        shutil.rmtree(self.lead_kit, ignore_errors=True)
-        shutil.move(made, self.lead_kit)
-        say("administrator's kit made")
+        with self._making_lead:
+            if not self._ends_soon(self.lead_kit / "startup/client.crt"):
+                return
+            made = self._own_kit({"name": LEAD, "type": "admin", "org": "centre", "role": "lead"})
+            shutil.rmtree(self.lead_kit, ignore_errors=True)
+            shutil.move(made, self.lead_kit)
+            say("administrator's kit made")
 
     def _own_kit(self, participant: dict[str, Any]) -> Path:
         """Request, approve and package for the centre itself; the folder NVFlare made."""
@@ -138,12 +144,12 @@ class Authority:
             *("--out", str(signed), "--valid-days", str(days), "--force"),
         )
 
-    def _ends_soon(self, certificate: Path) -> bool:
+    def _ends_soon(self, certificate: Path, before: timedelta = RENEW_BEFORE) -> bool:
         """Also true where there is none."""
         if not certificate.is_file():
             return True
         ends = Certificate.read(certificate.read_bytes()).valid_until
-        return ends - datetime.fromtimestamp(self._clock.now(), UTC) < RENEW_BEFORE
+        return ends - datetime.fromtimestamp(self._clock.now(), UTC) < before
 
 
 def _signed(archive: bytes) -> dict[str, Any]:

@@ -6,13 +6,16 @@ libraries for it and no way to the hospitals' containers; this service has that 
 """
 
 import json
-from collections.abc import Iterable
+import threading
 from pathlib import PurePosixPath
 from typing import Any
 
+from container_server.cadence import Cadence
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import Job, Jobs
 from container_server.centre.members import CENTRE, Members
+from container_server.chore import Chore
+from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import Engine, Running
 from container_server.errors import TransientError
@@ -40,8 +43,10 @@ class Curation:
         enrolments: Enrolments,
         members: Members,
         engine: Engine,
+        clock: Clock,
     ):
         self._config = config
+        self._clock = clock
         self._store = store
         self._jobs = jobs
         self._enrolments = enrolments
@@ -50,6 +55,13 @@ class Curation:
         self._shared = ForeignFolder(config.curation)
         self._memory = config.agent / "curated.json"
         self._done: dict[str, Any] = read_json(self._memory) or {}
+        self._remembering = threading.Lock()
+        self._handing: dict[str, Chore] = {}
+
+    @property
+    def chores(self) -> list[Chore]:
+        """One for each party that waits for its tables."""
+        return list(self._handing.values())
 
     def step(self) -> None:
         """Make and hand on what is new. Raises TransientError when it has to be tried again."""
@@ -62,19 +74,25 @@ class Curation:
             "image": self._config.curation_image,
         }
         if not ended:
+            self._handing = {}
             return
         if self._done.get("basis") != basis:
             if self._engine.state(MLFLOW).running is not Running.RUNNING:
                 raise CurationError("MLflow's container, in which the tables are made, does not run")
             self._make(ended)
-            self._remember({"basis": basis, "delivered": []})
-        self._hand_on([party for party in (CENTRE, *hospitals) if party not in self._done["delivered"]])
+            with self._remembering:
+                self._remember({"basis": basis, "delivered": []})
+        waiting = [party for party in (CENTRE, *hospitals) if party not in self._done["delivered"]]
+        self._handing = {party: self._chore(party) for party in waiting}
+        for chore in self._handing.values():
+            chore.run()
 
     def forget(self, hospital: str) -> None:
         """Take note that a hospital's container is a new, empty one: it gets the tables again."""
-        if hospital in self._done.get("delivered", ()):
-            delivered = [party for party in self._done["delivered"] if party != hospital]
-            self._remember({**self._done, "delivered": delivered})
+        with self._remembering:
+            if hospital in self._done.get("delivered", ()):
+                delivered = [party for party in self._done["delivered"] if party != hospital]
+                self._remember({**self._done, "delivered": delivered})
 
     def _make(self, ended: list[Job]) -> None:
         content = {
@@ -120,24 +138,18 @@ class Curation:
             return None
         return self._jobs.left_behind(job, "results/centre/statistics.json") or None
 
-    def _hand_on(self, parties: Iterable[str]) -> None:
-        """To each of these parties its tables; one that cannot be reached holds up no other."""
-        failed = []
-        for party in parties:
-            try:
-                self._deliver(party)
-            except TransientError as error:
-                failed.append(f"{party}: {error}")
-            else:
-                self._remember({**self._done, "delivered": [*self._done["delivered"], party]})
-        if failed:
-            raise CurationError("tables not handed on to " + "; ".join(failed))
+    def _chore(self, party: str) -> Chore:
+        return self._handing.get(party) or Chore(
+            "tables", Cadence(self._clock, interval=0.0), lambda: self._deliver(party), party
+        )
 
     def _deliver(self, party: str) -> None:
         store = self._store if party == CENTRE else self._enrolments.channel(party).store
         for name, content in self._tables(party).items():
             store.write(f"curated/{name}", content)
         say("tables handed on", party=party)
+        with self._remembering:
+            self._remember({**self._done, "delivered": [*self._done["delivered"], party]})
 
     def _tables(self, party: str) -> dict[str, bytes]:
         """MLflow's container writes them: a link that it made to this service's keys must not be followed."""

@@ -13,6 +13,7 @@ from container_server.cadence import Cadence
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import Job, Jobs
 from container_server.centre.members import CENTRE
+from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.errors import TransientError
 from container_server.files import read_json, write_json
@@ -33,40 +34,58 @@ class Distribution:
         self._clock = clock
         self._memory = memory
         self._owed: dict[str, list[str]] = read_json(memory) or {}
-        self._tries: dict[str, Cadence] = {}
+        self._handing: dict[str, Chore] = {}
+
+    @property
+    def chores(self) -> list[Chore]:
+        """One for each party that something is owed to."""
+        return list(self._handing.values())
 
     def step(self, hospitals: Iterable[str]) -> None:
         """Hand on what ended to those who were members then.
 
         Whoever cannot be reached is tried again, ever more slowly, and holds up nobody else.
         """
-        names = sorted(hospitals)
+        parties = [CENTRE, *sorted(hospitals)]
         for job in self._jobs.all():
             if job.over and job.job_id not in self._owed:
-                self._owe(job, [CENTRE, *names])
-            for party in tuple(self._owed.get(job.job_id, ())):
-                owed = party in self._owed[job.job_id] and party in {CENTRE, *names}
-                if owed and self._cadence(party).due():
-                    self._try(job, party)
+                self._owe(job, parties)
+        owed = {party for names in self._owed.values() for party in names}
+        self._handing = {party: self._chore(party) for party in parties if party in owed}
+        for chore in self._handing.values():
+            chore.run()
 
-    def _cadence(self, party: str) -> Cadence:
-        return self._tries.setdefault(party, Cadence(self._clock, interval=0.0))
+    def _chore(self, party: str) -> Chore:
+        return self._handing.get(party) or Chore(
+            "results", Cadence(self._clock, interval=0.0), lambda: self._hand_on(party), party
+        )
 
-    def _try(self, job: Job, party: str) -> None:
+    def _hand_on(self, party: str) -> None:
+        """Everything that is owed to one party; what cannot be read of one job holds up no other job."""
+        failures = []
+        for job in self._jobs.all():
+            if party not in self._owed.get(job.job_id, ()):
+                continue
+            try:
+                self._hand(job, party)
+            except TransientError:
+                raise
+            except Exception as error:  # this job's own files; named when the others are handed on
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _hand(self, job: Job, party: str) -> None:
         try:
-            for blob, content in self._read(job, party).items():
-                self._store_of(party).write(f"results/{job.job_id}/{blob}", content)
+            blobs = self._read(job, party)
         except ForeignFileError as error:
             self._jobs.withhold(job, str(error))
             self._owe(job, [])
-        except TransientError as error:
-            if not self._cadence(party).failing:
-                say("results not handed on", job_id=job.job_id, party=party, reason=str(error))
-            self._cadence(party).failed()
-        else:
-            say("results handed on", job=job.name, job_id=job.job_id, party=party, state=job.state)
-            self._cadence(party).succeeded()
-            self._owe(job, [other for other in self._owed[job.job_id] if other != party])
+            return
+        for blob, content in blobs.items():
+            self._store_of(party).write(f"results/{job.job_id}/{blob}", content)
+        say("results handed on", job=job.name, job_id=job.job_id, party=party, state=job.state)
+        self._owe(job, [other for other in self._owed[job.job_id] if other != party])
 
     def _owe(self, job: Job, parties: list[str]) -> None:
         self._owed[job.job_id] = parties
