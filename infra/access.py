@@ -8,7 +8,7 @@ environment of that repository. There is no secret to leak, and none to rotate.
 It does not create the GitHub environments: see `./fed bootstrap`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -75,7 +75,7 @@ class EnvironmentAccess(pulumi.ComponentResource):
                 self.plan if right.part == "plan" else self.up,
                 right.role,
                 _Where(right.where, f"/subscriptions/{right.subscription}", right.subscription),
-                condition=right.condition,
+                limit=right.limited_for if right.condition else None,
             )
         self.register_outputs({"plan": self.plan.client_id, "up": self.up.client_id})
 
@@ -110,7 +110,7 @@ class EnvironmentAccess(pulumi.ComponentResource):
         role: str,
         where: _Where,
         *,
-        condition: str | None = None,
+        limit: Callable[[str], str | None] | None = None,
     ) -> None:
         who = self._names[principal]
         authorization.RoleAssignment(
@@ -120,7 +120,7 @@ class EnvironmentAccess(pulumi.ComponentResource):
             principal_id=principal.principal_id,
             principal_type="ServicePrincipal",
             role_definition_id=definition_id(where.subscription, role),
-            condition=condition,
-            condition_version=CONDITION_VERSION if condition else None,
+            condition=principal.principal_id.apply(limit) if limit else None,
+            condition_version=CONDITION_VERSION if limit else None,
             opts=pulumi.ResourceOptions(parent=self, provider=self._args.providers[where.subscription]),
         )

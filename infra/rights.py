@@ -9,7 +9,7 @@ from typing import Literal
 
 from federation.naming import PROJECT, role_assignment_name
 from federation.parties import CENTRE
-from infra.roles import condition
+from infra.roles import DEPLOYER, condition
 
 #: `plan` previews, `up` deploys.
 Part = Literal["plan", "up"]
@@ -19,7 +19,8 @@ Part = Literal["plan", "up"]
 class Right:
     """One role of the identity of one part on the whole subscription of one party.
 
-    `where` is the place in words; `condition` limits a right to assign roles.
+    `where` is the place in words; `condition` limits a right to assign roles
+    (`limited_for` a principal).
     """
 
     identity: str
@@ -28,6 +29,10 @@ class Right:
     where: str
     subscription: str
     condition: str | None = None
+
+    def limited_for(self, principal: str) -> str | None:
+        """The condition of the assignment to that principal."""
+        return self.condition and self.condition.replace(DEPLOYER, principal)
 
     @property
     def assignment(self) -> str:

@@ -1,8 +1,9 @@
 """Which roles the deploying identities get, and which they may hand on.
 
-A deployer is no owner: it may give a service principal one of the roles that the program itself gives
-(`components/roles.py`), a group the one that the readers of a dashboard need, and nobody anything else.
-https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
+A deployer is no owner: it may give a service principal other than itself one of the roles that the program
+gives (`components/roles.py`), a group the one that the readers of a dashboard need, and nobody anything else.
+https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples, attributes and
+operators: https://learn.microsoft.com/azure/role-based-access-control/conditions-authorization-actions-attributes
 """
 
 from typing import Final
@@ -29,8 +30,14 @@ def definition_id(subscription: str, role: str) -> str:
     return f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
 
 
+DEPLOYER: Final = "<deployer>"
+"""Stands for the deployer's own principal in a condition, until that is known."""
+
+
 def condition(*, groups: bool) -> str:
     """The condition on the right to assign roles: the program's own roles only, to service principals only.
+
+    Never to the deployer (DEPLOYER) itself.
 
     With `groups` there is one exception: a group may read blobs, because people's dashboards are refreshed in
     their name. All dashboards' tables lie at the centre; a hospital's data are for no group.
@@ -50,6 +57,8 @@ def condition(*, groups: bool) -> str:
 def _given(source: str, roles: str, kind: str) -> str:
     return (
         f"@{source}[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals "
-        f"{{{roles}}} AND @{source}[Microsoft.Authorization/roleAssignments:PrincipalType] "
+        f"{{{roles}}} AND @{source}[Microsoft.Authorization/roleAssignments:PrincipalId] "
+        f"ForAnyOfAllValues:GuidNotEquals {{{DEPLOYER}}} AND "
+        f"@{source}[Microsoft.Authorization/roleAssignments:PrincipalType] "
         f"ForAnyOfAnyValues:StringEqualsIgnoreCase {{'{kind}'}}"
     )

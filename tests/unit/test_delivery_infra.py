@@ -132,6 +132,10 @@ def test_who_may_assign_roles_may_only_hand_on_what_the_program_gives(graph: Rec
         condition = one.inputs["condition"]
         kinds = ["ServicePrincipal", "Group"] if one.inputs["scope"] in centres else ["ServicePrincipal"]
         assert one.inputs["conditionVersion"] == "2.0"
+        itself = (
+            rf"PrincipalId\] ForAnyOfAllValues:GuidNotEquals \{{{re.escape(one.inputs['principalId'])}\}}"
+        )
+        assert len(re.findall(itself, condition)) == 2 * len(kinds)
         for action, source in (("write", "Request"), ("delete", "Resource")):
             clause = (
                 rf"\(\(!\(ActionMatches\{{'Microsoft\.Authorization/roleAssignments/{action}'\}}\)\) OR "
@@ -149,6 +153,8 @@ def given(source: str, kind: str) -> str:
     return (
         rf"\(@{source}\[Microsoft\.Authorization/roleAssignments:RoleDefinitionId\] "
         rf"ForAnyOfAnyValues:GuidEquals \{{([^}}]*)\}} AND "
+        rf"@{source}\[Microsoft\.Authorization/roleAssignments:PrincipalId\] "
+        rf"ForAnyOfAllValues:GuidNotEquals \{{[^}}]*\}} AND "
         rf"@{source}\[Microsoft\.Authorization/roleAssignments:PrincipalType\] "
         rf"ForAnyOfAnyValues:StringEqualsIgnoreCase \{{'{kind}'\}}\)"
     )

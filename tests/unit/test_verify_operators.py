@@ -45,7 +45,8 @@ def assignment(name: str, guid: str, *, scope: str = CENTRE, **props: Any) -> Re
 
 def given(right: Right) -> Resource:
     """What Azure answers once bootstrap has given a right."""
-    limits = {"condition": right.condition, "conditionVersion": "2.0"} if right.condition else {}
+    condition = right.limited_for(PRINCIPALS[right.identity])
+    limits = {"condition": condition, "conditionVersion": "2.0"} if condition else {}
     return assignment(
         right.assignment,
         ROLES[right.role],
@@ -91,6 +92,7 @@ def test_what_bootstrap_gives_is_expected_and_listed() -> None:
     [
         (changed(given(GRANTOR), condition=None), "it has no condition"),
         (changed(given(GRANTOR), condition=str(GRANTOR.condition)[:-1]), "its condition is "),
+        (changed(given(GRANTOR), condition=GRANTOR.limited_for(SOMEBODY)), "its condition is "),
         (changed(given(GRANTOR), conditionVersion="1.0"), "conditionVersion is 1.0"),
         (changed(given(CONTRIBUTOR), condition=GRANTOR.condition), "its condition is "),
         (changed(given(CONTRIBUTOR), principalId=SOMEBODY), f"its principal is {SOMEBODY}"),

@@ -109,7 +109,7 @@ def _differences(assignment: Resource, right: Right, principal: str | None) -> I
     if _scope(assignment) != key_of(f"/subscriptions/{right.subscription}"):
         yield f"its scope is {_scope(assignment)}, not /subscriptions/{right.subscription}"
     condition = assignment.at("condition") or None
-    if condition != right.condition:
+    if condition != right.limited_for(principal or ""):
         yield (
             f"its condition is {condition}, not that of infra/roles.py"
             if condition
