@@ -86,6 +86,11 @@ def _check_role(write: Write) -> None:
 def _check_principal(write: Write) -> None:
     """Azure skips this when `principalType` is given, and the assignment then helps nobody (ADR 0023)."""
     principal, kind = str(write.properties["principalId"]), write.properties.get("principalType")
+    if ids.GUID.fullmatch(principal) is None:
+        raise bad_request(
+            "InvalidPrincipalId",
+            f"The Principal ID '{principal}' is not valid. Principal ID must be a GUID.",
+        )
     owner = principal_owner(write.tx, principal)
     if owner is None and kind in PEOPLE:
         return
@@ -187,11 +192,16 @@ def _definitions(_: Context, path: ids.ResourceId, request: Request) -> list[Row
     ]
 
 
-def _missing_definition(name: str) -> ArmError:
+def _missing_definition(id_: ids.ResourceId) -> ArmError:
     return not_found(
         "RoleDefinitionDoesNotExist",
-        f"The specified role definition with ID '{_compact(name)}' does not exist.",
+        f"The specified role definition with ID '{_compact(id_.name)}' does not exist.",
     )
+
+
+def _missing_assignment(id_: ids.ResourceId) -> ArmError:
+    """Recorded: Test_Authorization_RoleAssignmentOfBuiltInRole_OnResourceGroup_CRUD, 2025."""
+    return not_found("RoleAssignmentNotFound", f"The role assignment '{id_.name}' is not found.")
 
 
 # Permissions
@@ -239,6 +249,7 @@ TYPES = (
         ),
         check=(_check_role, _check_principal, _claim_guid, _check_single, _complete),
         listing=_applying,
+        missing=_missing_assignment,
         seconds=(3, 3),
     ),
     ResourceType(

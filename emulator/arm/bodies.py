@@ -38,6 +38,12 @@ def place(write: Write) -> None:
         Place.ANY: ("global", *regions.REGIONS),
     }[type_.place]
     if location not in allowed:
+        if type_.key == "microsoft.resources/resourcegroups":
+            raise bad_request(
+                "LocationNotAvailableForResourceGroup",
+                f"The provided location '{body.get('location')}' is not available for resource group. "
+                f"List of available regions is '{','.join(allowed)}'.",
+            )
         raise bad_request(
             "LocationNotAvailableForResourceType",
             f"The provided location '{body.get('location')}' is not available for resource type "

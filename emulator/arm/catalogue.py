@@ -165,8 +165,11 @@ class ResourceType:
     """Whether errors come without the `error` member around them."""
     etag: str = ""
     """The shape of etags, empty for none."""
-    missing: Callable[[str], ArmError] | None = None
-    """Words the answer to a GET of what is not there, where it is not ARM's own: (name) -> error."""
+    missing: Callable[[ResourceId], ArmError] | None = None
+    """Words the answer to a GET of what is not there, where it is not ARM's own."""
+    parent_first: bool = False
+    """Whether a DELETE below a parent that is not there names the parent as such (ParentResourceNotFound);
+    others say of it what a GET would (ResourceNotFound)."""
     virtual: Callable[[Context, ResourceId], Row | None] | None = None
     """Makes up a resource that is not stored, from its id."""
     creatable: bool = True

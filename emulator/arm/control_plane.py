@@ -31,6 +31,7 @@ from emulator.arm.operations import (
     refuse_second_writer,
     settle,
 )
+from emulator.arm.preconditions import check_preconditions
 from emulator.arm.refusals import missing_parent, missing_resource
 from emulator.arm.store import Row, Store
 from emulator.arm.tokens import Caller, Verifier, issue
@@ -143,6 +144,12 @@ class _FrontDoor:
                 "MissingApiVersionParameter",
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
+        if request.body is not None and not isinstance(request.body, dict):
+            raise bad_request(
+                "InvalidRequestContent",
+                "The request content was invalid and could not be deserialized: 'an object is expected, not "
+                f"{type(request.body).__name__}'.",
+            )
         segments = request.path.strip("/").split("/")
         self._check_subscription(segments)
         if len(segments) > 1 and segments[-2].lower() in OPERATION_SEGMENTS:
@@ -175,6 +182,7 @@ class _FrontDoor:
         if request.method not in type_.methods:
             raise _not_allowed(request)
         if request.method in {"PUT", "PATCH", "DELETE"}:
+            check_preconditions(self._request, self._tx.get(path.key), type_)
             refuse_locked(self._context, path.path, request.method)
         return {
             "GET": self._get,
@@ -245,7 +253,7 @@ class _FrontDoor:
     def _existing(self, path: ResourceId, type_: ResourceType) -> Row:
         row = self._find(path, type_)
         if row is None:
-            raise type_.missing(path.name) if type_.missing else missing_resource(path.path)
+            raise type_.missing(path) if type_.missing else missing_resource(path.path)
         return row
 
     def _get(self, path: ResourceId, type_: ResourceType) -> Response:
@@ -319,6 +327,7 @@ class _FrontDoor:
         if row is None:
             if type_.name == resources.RESOURCE_GROUP:
                 raise not_found("ResourceGroupNotFound", f"Resource group '{path.name}' could not be found.")
+            self._refuse_orphan(path, type_)
             return Response(status=204)
         if type_.name == resources.RESOURCE_GROUP:
             return self._delete_group(row, type_)
@@ -335,6 +344,15 @@ class _FrontDoor:
             with _words_of(type_):
                 delete(self._context, row)
         return answer
+
+    def _refuse_orphan(self, path: ResourceId, type_: ResourceType) -> None:
+        """Refuse the deletion of what was below a resource that is not there itself."""
+        above = ids.parse(path.parent)
+        if above is None or self._tx.exists(above.key):
+            return
+        if type_.parent_first and type_.level is Level.PARENT:
+            raise missing_parent(type_, path, "delete")
+        raise missing_resource(path.parent)
 
     def _rehearse(self, row: Row) -> None:
         """Refuse now what would be refused when the deletion ends."""

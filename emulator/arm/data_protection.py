@@ -5,8 +5,9 @@ from __future__ import annotations
 from emulator.arm import answers
 from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType
 from emulator.arm.context import Deletion, Write
-from emulator.arm.errors import ArmError, bad_request, conflict
+from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
+from emulator.arm.ids import ResourceId
 from emulator.arm.store import Row
 from emulator.arm.writes import sources
 
@@ -97,9 +98,19 @@ def _protect(write: Write) -> None:
     write.properties["protectionStatus"] = {"status": "ProtectionConfigured"}
 
 
+def _missing(_: ResourceId) -> ArmError:
+    """10 of 10 recorded, as Test_DataProtection_BackupPolicy_20231101_CRUD, 2025."""
+    return not_found(
+        "UserErrorGenericResourceNotFound",
+        "Azure resource does not exist. Please make sure required resources exist. If the issue persists, "
+        "contact Microsoft support.",
+    )
+
+
 TYPES = (
     ResourceType(
         name=VAULT,
+        missing=_missing,
         versions=VERSIONS,
         answers=answers.BACKUP,
         patch=("tags", "identity", "properties"),
@@ -112,6 +123,7 @@ TYPES = (
     ),
     ResourceType(
         name=POLICY,
+        missing=_missing,
         versions=VERSIONS,
         answers=answers.REPLACED,
         names=Names(pattern=r"[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]", minimum=3, maximum=150),
@@ -125,6 +137,7 @@ TYPES = (
     ),
     ResourceType(
         name=INSTANCE,
+        missing=_missing,
         versions=VERSIONS,
         answers=answers.BACKUP,
         names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", maximum=260),

@@ -42,9 +42,9 @@ def bad_request(code: str, message: str, **more: Any) -> ArmError:
     return ArmError(400, code, message, **more)
 
 
-def not_found(code: str, message: str) -> ArmError:
+def not_found(code: str, message: str, **more: Any) -> ArmError:
     """Return a 404."""
-    return ArmError(404, code, message)
+    return ArmError(404, code, message, **more)
 
 
 def conflict(code: str, message: str) -> ArmError:

@@ -15,7 +15,8 @@ from emulator.arm.catalogue import (
     values_at,
 )
 from emulator.arm.context import Write
-from emulator.arm.errors import ArmError, bad_request, conflict
+from emulator.arm.errors import ArmError, bad_request, conflict, not_found
+from emulator.arm.ids import ResourceId
 from emulator.arm.operational_insights import WORKSPACE
 from emulator.arm.refusals import missing_resource
 from emulator.arm.store import Row, Transaction
@@ -305,6 +306,11 @@ def _name_workspace_type(tx: Transaction, row: Row, answer: dict[str, object]) -
 
 _RULE_NAMES = Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", minimum=3, maximum=64)
 
+
+def _missing_setting(id_: ResourceId) -> ArmError:
+    return not_found("ResourceNotFound", f"The diagnostic setting '{id_.name}' doesn't exist.")
+
+
 TYPES = (
     ResourceType(
         name=ACTION_GROUP,
@@ -354,6 +360,7 @@ TYPES = (
         tags=False,
         provisioning=False,
         flat_errors=True,
+        missing=_missing_setting,
         names=Names(pattern=r"[^<>*%&:\\?+/#]*[^<>*%&:\\?+/# .]", maximum=260),
         references=(
             Reference(path="properties.workspaceId", types=(WORKSPACE,)),

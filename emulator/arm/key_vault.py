@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm import answers, ids
+from emulator.arm.answers import RESULT_URL
 from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.private_links import connections, disconnect_endpoints, render_connections
+from emulator.arm.operations import begin, pending_headers
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
 
@@ -122,8 +124,7 @@ def _check_protection(write: Write) -> None:
         )
     if write.before("properties.enablePurgeProtection"):
         properties["enablePurgeProtection"] = True
-    if properties.get("enableSoftDelete") is False:
-        raise bad_request("BadRequest", 'The property "enableSoftDelete" cannot be set to false.')
+    properties["enableSoftDelete"] = True  # whatever was asked for (34 of 34 recorded, 2020 to 2025)
     if properties["softDeleteRetentionInDays"] not in _RETENTION:
         raise bad_request(
             "BadRequest", 'The property "softDeleteRetentionInDays" must be between 7 and 90 days.'
@@ -188,16 +189,23 @@ def _deleted_vaults(context: Context, path: ids.ResourceId, _: Request) -> list[
     return [_deleted_row(lost) for lost in found if ids.subscription_of(lost["id"]) == path.subscription]
 
 
-def _purge(context: Context, row: Row, _: Request) -> Response:
+def _purge(context: Context, row: Row, request: Request) -> Response:
     """Forget a soft-deleted vault, so that its name is free again."""
     if row.properties["purgeProtectionEnabled"]:
         raise conflict("MethodNotAllowed", 'Operation "DeletedVaultPurge" is not allowed.')
     context.tx.drop_remnant(f"{_SPACE}/{row.name}")
-    return Response(status=200)
+    operation = begin(context, row, "POST", seconds=0)
+    headers = pending_headers(context, request, row.key, operation, wait=0.05, urls=(RESULT_URL,))
+    return Response(status=202, headers=headers)
 
 
-def _missing_deleted(name: str) -> ArmError:
-    return not_found("DeletedVaultNotFound", f"The deleted vault '{name}' was not found.")
+def _missing_deleted(id_: ids.ResourceId) -> ArmError:
+    return not_found(
+        "DeletedVaultNotFound",
+        f"The specified deleted vault '{id_.name}' does not exist. Ensure that the vault was indeed deleted "
+        "and that it is in recoverable state. If soft delete was not enabled then the vault is permanently "
+        "deleted.",
+    )
 
 
 # Keys

@@ -9,6 +9,7 @@ from emulator.arm.context import Write
 from emulator.arm.errors import bad_request, conflict
 from emulator.arm.identities import USER_ASSIGNED, register_principal
 from emulator.arm.messages import Json
+from emulator.arm.refusals import missing_by_id
 from emulator.arm.store import Row, Transaction
 from emulator.arm.tokens import TENANT_ID
 
@@ -71,6 +72,8 @@ TYPES = (
         required=("properties.issuer", "properties.subject", "properties.audiences"),
         names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=120),
         check=(_check_credential,),
+        missing=missing_by_id,
+        parent_first=True,
         seconds=(2, 2),
     ),
 )

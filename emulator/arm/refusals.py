@@ -20,21 +20,26 @@ def missing_resource(wanted: str, own: str = "") -> ArmError:
         return not_found("ResourceNotFound", f"The Resource '{wanted}' was not found.")
     if parsed.key.count("/") == 4:
         return not_found("ResourceGroupNotFound", f"Resource group '{parsed.name}' could not be found.")
-    names = "/".join(parsed.names)
+    pairs = "/".join(f"{type_}/{name}" for type_, name in zip(parsed.types, parsed.names, strict=False))
     return not_found(
         "ResourceNotFound",
-        f"The Resource '{parsed.type}/{names}' under resource group '{parsed.group}' was not found. For more "
-        "details please go to https://aka.ms/ARMResourceNotFoundFix",
+        f"The Resource '{parsed.namespace}/{pairs}' under resource group '{parsed.group}' was not found. For "
+        "more details please go to https://aka.ms/ARMResourceNotFoundFix",
     )
 
 
-def missing_parent(type_: ResourceType, id_: ResourceId) -> ArmError:
+def missing_parent(type_: ResourceType, id_: ResourceId, verb: str = "write") -> ArmError:
     """Return ARM's refusal of a child without its parent."""
     return not_found(
         "ParentResourceNotFound",
-        f"Failed to perform 'write' on resource(s) of type '{type_.kind}', because the parent resource "
+        f"Failed to perform '{verb}' on resource(s) of type '{type_.kind}', because the parent resource "
         f"'{id_.parent}' could not be found.",
     )
+
+
+def missing_by_id(id_: ResourceId) -> ArmError:
+    """Return how providers without words of ARM's say that a resource is not there."""
+    return not_found("NotFound", f"Resource '{id_.path}' was not found.")
 
 
 def missing_value(type_: ResourceType, path: str) -> ArmError:

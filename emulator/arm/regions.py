@@ -1,6 +1,10 @@
 """Azure's regions: names as the API answers them, and as people write them."""
 
 _DISPLAY = (
+    "Australia Central", "Australia Central 2", "Austria East", "Belgium Central", "Brazil Southeast",
+    "Central US EUAP", "Chile Central", "East US 2 EUAP", "France South", "Germany North",
+    "Indonesia Central", "Jio India Central", "Jio India West", "Malaysia West", "Norway West",
+    "South Africa West", "Switzerland West", "UAE Central",
     "Australia East", "Australia Southeast", "Brazil South", "Canada Central", "Canada East",
     "Central India", "Central US", "East Asia", "East US", "East US 2", "France Central",
     "Germany West Central", "Israel Central", "Italy North", "Japan East", "Japan West", "Korea Central",

@@ -6,12 +6,11 @@ registered.
 
 from __future__ import annotations
 
-import re
-
 from emulator.arm import answers, ids, regions
 from emulator.arm.catalogue import Fixed, Level, Names, ResourceType
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
+from emulator.arm.filters import chosen
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row
 from emulator.arm.tokens import TENANT_ID
@@ -24,6 +23,12 @@ WITHOUT_TYPES = ("Microsoft.PowerPlatform",)
 https://learn.microsoft.com/data-integration/vnet/create-data-gateways
 """
 VERSIONS = ("2024-03-01", "2025-04-01", "2025-03-01", "2024-11-01", "2024-07-01", "2022-09-01", "2021-04-01")
+
+
+def _groups(context: Context, path: ids.ResourceId, request: Request) -> list[Row]:
+    rows = context.tx.of_type(RESOURCE_GROUP, path.subscription)
+    return chosen(rows, request.query.get("$filter", ""))
+
 
 TYPES = (
     ResourceType(
@@ -50,6 +55,7 @@ TYPES = (
             ),
         ),
         patch=("tags", "properties"),
+        listing=_groups,
         seconds=(2, 30),
     ),
 )
@@ -233,12 +239,9 @@ def _group_resources(context: Context, subscription: str, name: str, request: Re
 
 def _overview(context: Context, rows: list[Row], request: Request) -> list[Json]:
     """Return the tracked resources among rows, without their properties, as ARM's own index lists them."""
-    wanted = re.search(r"resourceType eq '([^']+)'", request.query.get("$filter", ""), re.IGNORECASE)
     shown = []
-    for row in rows:
+    for row in chosen(rows, request.query.get("$filter", "")):
         if row.type == RESOURCE_GROUP or not context.type_of(row).tags:
-            continue
-        if wanted and row.type.lower() != wanted[1].lower():
             continue
         body = render(context, row)
         kept = ("id", "name", "type", "location", "tags", "sku", "kind", "identity", "zones", "managedBy")

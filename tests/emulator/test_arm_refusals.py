@@ -225,11 +225,6 @@ MISTAKES: list[tuple[str, Body, str]] = [
         "KeyVaultKeyNotFound",
     ),
     (
-        VAULT,
-        place(tenantId=TENANT_ID, sku={"family": "A", "name": "standard"}, enableSoftDelete=False),
-        'BadRequest: The property "enableSoftDelete"',
-    ),
-    (
         f"{GROUP}/providers/Microsoft.Authorization/locks/l",
         {"properties": {"level": "NotSpecified"}},
         "InvalidLockLevel",

@@ -18,7 +18,8 @@ from emulator.arm.compute.common import (
 )
 from emulator.arm.compute.encryption_sets import refuse_without_key
 from emulator.arm.context import Deletion, Write
-from emulator.arm.errors import bad_request
+from emulator.arm.errors import ArmError, bad_request, not_found
+from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
@@ -146,6 +147,10 @@ def os_disk(tx: Transaction, *, group: str, machine: str, location: str, body: J
     return row
 
 
+def _missing(id_: ResourceId) -> ArmError:
+    return not_found("NotFound", f"Disk {id_.name} is not found.")
+
+
 TYPES = (
     ResourceType(
         name=DISK,
@@ -168,6 +173,7 @@ TYPES = (
         ),
         check=(_check_size, _check_sku, _check_encryption, _check_access, _complete),
         keep=(_keep_attached,),
+        missing=_missing,
         render=_render,
         seconds=(3, 5),
     ),

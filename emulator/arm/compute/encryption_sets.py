@@ -12,6 +12,7 @@ from emulator.arm.catalogue import Reference, ResourceType
 from emulator.arm.compute.common import DISK_NAMES, DISK_VERSIONS, ENCRYPTION_SET, invalid, not_allowed
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, not_found
+from emulator.arm.ids import ResourceId
 from emulator.arm.key_vault import VAULT, closed_to, key_at, may_wrap, protects
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
@@ -74,6 +75,10 @@ def _keep_used(deletion: Deletion) -> None:
         raise not_allowed(f"Disk encryption set {deletion.row.name} is used by {', '.join(users)}.")
 
 
+def _missing(id_: ResourceId) -> ArmError:
+    return not_found("NotFound", f"DiskEncryptionSet '{id_.name}' was not found.")
+
+
 TYPES = (
     ResourceType(
         name=ENCRYPTION_SET,
@@ -95,6 +100,7 @@ TYPES = (
         ),
         check=(_check_key,),
         keep=(_keep_used,),
+        missing=_missing,
         seconds=(5, 5),
     ),
 )

@@ -54,7 +54,10 @@ IMAGES = {
             "minimal": ("x64", "V2"),
             "ubuntu-pro": ("x64", "V2"),
             "cvm": ("x64", "V2"),
-        }
+        },
+        "0001-com-ubuntu-server-jammy": {"22_04-lts": ("x64", "V1"), "22_04-lts-gen2": ("x64", "V2")},
+        "0001-com-ubuntu-server-focal": {"20_04-lts": ("x64", "V1"), "20_04-lts-gen2": ("x64", "V2")},
+        "ubuntuserver": {"18.04-lts": ("x64", "V1"), "18_04-lts-gen2": ("x64", "V2")},
     }
 }
 """Publisher -> offer -> sku -> (architecture, generation) of the images known here."""
@@ -194,7 +197,8 @@ def _check_data_disks(write: Write) -> None:
 
 
 def _name_os_disk(write: Write) -> None:
-    disk = write.properties["storageProfile"]["osDisk"]
+    disk: Json = write.properties["storageProfile"].setdefault("osDisk", {})
+    disk.setdefault("createOption", "FromImage")
     before = write.before("properties.storageProfile.osDisk") or {}
     disk.setdefault("osType", "Linux")
     disk.setdefault("caching", "ReadWrite")
@@ -285,11 +289,11 @@ TYPES = (
         name=MACHINE,
         versions=MACHINE_VERSIONS,
         answers=answers.MACHINE,
-        names=Names(pattern=r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", maximum=64),
+        names=Names(pattern=r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", maximum=64),
         identity=True,
         required=(
             "properties.hardwareProfile.vmSize",
-            "properties.storageProfile.osDisk",
+            "properties.storageProfile",
             "properties.networkProfile.networkInterfaces",
         ),
         write_only=(CUSTOM_DATA, USER_DATA, "properties.osProfile.adminPassword"),

@@ -9,11 +9,12 @@ from ipaddress import IPv4Address, IPv4Network
 from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType
 from emulator.arm.context import Deletion, Write
-from emulator.arm.errors import ArmError, bad_request
+from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.messages import Json
 from emulator.arm.network.common import VERSIONS, names
 from emulator.arm.network.interfaces import OF_PUBLIC_ADDRESS, PUBLIC_ADDRESS, refuse_used_address
 from emulator.arm.network.virtual_networks import SUBNET
+from emulator.arm.refusals import missing_value
 from emulator.arm.store import Row, Transaction
 from emulator.arm.writes import sources
 
@@ -42,6 +43,11 @@ def zones_fixed(write: Write) -> None:
 
 def _sku_fixed(what: str) -> Callable[[str], ArmError]:
     return lambda _: bad_request("SkuCannotBeChangedOnUpdate", f"The sku of a {what} cannot be changed.")
+
+
+def _not_found(wanted: str, _: str) -> ArmError:
+    """Recorded: Test_Networking_PublicIP_20240301_CRUD and ..._NatGateway_20240301_CRUD, 2025."""
+    return not_found("NotFound", f"Resource {wanted} not found.", details=[])
 
 
 # Public addresses
@@ -106,6 +112,8 @@ def _keep_allocated(deletion: Deletion) -> None:
 
 def _check_addresses(write: Write) -> None:
     for one in write.properties.get("publicIpAddresses") or []:
+        if not one.get("id"):
+            raise missing_value(write.type, OF_GATEWAY)
         refuse_used_address(write.tx, one["id"], write.id.key, write.id.path)
         address = write.tx.get(one["id"])
         zones, theirs = write.body.get("zones") or [], (address.body.get("zones") or []) if address else []
@@ -160,6 +168,13 @@ TYPES = (
             },
         },
         fixed=(Fixed(path="sku", error=_sku_fixed("public IP address")),),
+        references=(
+            Reference(
+                path="properties.publicIPPrefix.id",
+                types=("Microsoft.Network/publicIPPrefixes",),
+                error=_not_found,
+            ),
+        ),
         check=(_check_sku, zones_fixed, _assign),
         keep=(_keep_allocated,),
         render=_render_address,
@@ -174,7 +189,7 @@ TYPES = (
         required=("sku.name",),
         defaults={"properties": {"idleTimeoutInMinutes": 4}},
         fixed=(Fixed(path="sku", error=_sku_fixed("NAT gateway")),),
-        references=(Reference(path=OF_GATEWAY, types=(PUBLIC_ADDRESS,), local=True),),
+        references=(Reference(path=OF_GATEWAY, types=(PUBLIC_ADDRESS,), local=True, error=_not_found),),
         check=(_check_addresses, zones_fixed, _complete_gateway),
         keep=(_keep_used_gateway,),
         render=_render_gateway,

@@ -7,7 +7,7 @@ import uuid
 from ipaddress import IPv4Address, IPv4Network
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Reference, ResourceType, values_at
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
@@ -254,9 +254,8 @@ def _keep_used(deletion: Deletion) -> None:
 
 
 def _networks(key: str, body: Json) -> frozenset[str]:
-    configurations = (body.get("properties") or {}).get("ipConfigurations") or []
-    subnets = [((one.get("properties") or {}).get("subnet") or {}).get("id") for one in configurations]
-    return frozenset({key, *(network_key(subnet) for subnet in subnets if isinstance(subnet, str))})
+    subnets = values_at(body, "properties.ipConfigurations[].properties.subnet.id")
+    return frozenset({key, *(network_key(subnet) for _, subnet in subnets if isinstance(subnet, str))})
 
 
 def interface_for_endpoint(

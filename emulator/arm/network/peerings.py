@@ -9,9 +9,10 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType, value_at
 from emulator.arm.context import Deletion, Write, new_etag
-from emulator.arm.errors import ArmError, bad_request
+from emulator.arm.errors import ArmError, bad_request, not_found
+from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
 from emulator.arm.network.common import VERSIONS, names, network_key
@@ -156,6 +157,8 @@ def _render(tx: Transaction, row: Row, answer: Json) -> None:
         and other.properties["remoteAddressSpace"]["addressPrefixes"]
         != network.properties["addressSpace"]["addressPrefixes"]
     )
+    if properties["peeringState"] == "Initiated":
+        remote_behind = True  # 5 of 5 recorded halves
     properties["peeringSyncLevel"] = {
         (False, False): "FullyInSync",
         (True, False): "LocalNotInSync",
@@ -165,8 +168,12 @@ def _render(tx: Transaction, row: Row, answer: Json) -> None:
 
 
 def _both_networks(key: str, body: Json) -> frozenset[str]:
-    remote = ((body.get("properties") or {}).get("remoteVirtualNetwork") or {}).get("id")
+    remote = value_at(body, REMOTE)
     return frozenset({network_key(key), network_key(remote) if isinstance(remote, str) else network_key(key)})
+
+
+def _missing(id_: ResourceId) -> ArmError:
+    return not_found("NotFound", f"Resource {id_.path} not found.", details=[])
 
 
 def _own_network(key: str, _: Json) -> frozenset[str]:
@@ -222,6 +229,7 @@ TYPES = (
         render=_render,
         holds=_both_networks,
         waits=_own_network,
+        missing=_missing,
         etag=WEAK_ETAG,
         patch=(),
         seconds=(12, 11),

@@ -101,10 +101,13 @@ def _render_zone(tx: Transaction, row: Row, answer: Json) -> None:
 
 
 def _keep_linked(deletion: Deletion) -> None:
-    if deletion.tx.children(deletion.row.key, LINK):
+    links = deletion.tx.children(deletion.row.key, LINK)
+    if links:
+        named = "', '".join(link.id.partition("/providers/")[2] for link in links)
         raise conflict(
             "CannotDeleteResource",
-            "Can not delete resource before nested resources are deleted.",
+            "Cannot delete resource while nested resources exist. Some existing nested resource IDs include: "
+            f"'{named}'. Please delete all nested resources before deleting this resource.",
         )
 
 
@@ -163,14 +166,14 @@ def _fqdn(name: str, zone: Row) -> str:
 
 def _check_record(write: Write) -> None:
     ttl, records = write.get("properties.ttl"), write.get("properties.aRecords") or []
-    if not isinstance(ttl, int) or not 1 <= ttl <= LARGEST_TTL:
+    if not isinstance(ttl, int) or not 0 <= ttl <= LARGEST_TTL:
         raise bad_request(
-            "BadRequest", f"The TTL '{ttl}' of record set '{write.id.name}' must be 1 to {LARGEST_TTL}."
+            "BadRequest", f"The TTL '{ttl}' of record set '{write.id.name}' must be 0 to {LARGEST_TTL}."
         )
-    if not 1 <= len(records) <= MOST_ADDRESSES:
+    if len(records) > MOST_ADDRESSES:
         raise bad_request(
             "BadRequest",
-            f"The record set '{write.id.name}' of type A needs 1 to {MOST_ADDRESSES} records, not "
+            f"The record set '{write.id.name}' of type A takes up to {MOST_ADDRESSES} records, not "
             f"{len(records)}.",
         )
     for record in records:
@@ -181,6 +184,17 @@ def _check_record(write: Write) -> None:
             raise bad_request("BadRequest", f"The IPv4 address '{text}' is not valid.") from wrong
     write.properties["fqdn"] = _fqdn(write.id.name, write.parent())
     write.properties["isAutoRegistered"] = False
+
+
+def _keep_authority(write: Write) -> None:
+    """The record that every zone has may be changed (18 of 18 recorded), host and fqdn aside."""
+    if write.old is not None:
+        fixed = {"fqdn": write.old.properties["fqdn"], "isAutoRegistered": False}
+        given = write.properties.get("soaRecord") or {}
+        if not isinstance(given, dict):
+            raise bad_request("BadRequest", "The soaRecord of a zone is an object.")
+        record = write.old.properties["soaRecord"] | given
+        write.body["properties"] = write.old.properties | write.properties | fixed | {"soaRecord": record}
 
 
 def _touch_zone(write: Write) -> None:
@@ -272,11 +286,12 @@ TYPES = (
         level=Level.PARENT,
         place=Place.NONE,
         tags=False,
-        required=("properties.ttl", "properties.aRecords"),
+        required=("properties.ttl",),
         check=(_check_record,),
         after=(_touch_zone,),
         gone=(_touch_zone_on_delete,),
         provisioning=False,
+        parent_first=True,
         etag=PLAIN_ETAG,
         patch=("properties", "etag"),
         seconds=(2, 2),
@@ -291,7 +306,10 @@ TYPES = (
         schema=False,
         provisioning=False,
         etag=PLAIN_ETAG,
-        methods=frozenset({"GET", "HEAD"}),
+        creatable=False,
+        patch=("properties", "etag"),
+        check=(_keep_authority,),
+        methods=frozenset({"GET", "HEAD", "PUT", "PATCH"}),
     ),
     ResourceType(
         name=LINK,

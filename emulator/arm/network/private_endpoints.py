@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType, value_at
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
@@ -283,7 +283,7 @@ def _withdraw(deletion: Deletion) -> None:
 
 
 def _networks(key: str, body: Json) -> frozenset[str]:
-    subnet = ((body.get("properties") or {}).get("subnet") or {}).get("id")
+    subnet = value_at(body, "properties.subnet.id")
     return frozenset({key, network_key(subnet)} if isinstance(subnet, str) else {key})
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from emulator.arm.answers import Answers
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
 from emulator.arm.context import Deletion, Write
+from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
 
@@ -18,6 +19,8 @@ ACCOUNT = "Microsoft.Storage/storageAccounts"
 VAULT = "Microsoft.KeyVault/vaults"
 REGISTRY = "Microsoft.ContainerRegistry/registries"
 
+STATES = ("Pending", "Approved", "Rejected", "Disconnected")
+"""What the state of a connection may be."""
 OF_CONNECTION = "connection"
 """The link from a private endpoint to its connection on the target."""
 TO_SERVICE = (
@@ -109,6 +112,11 @@ def _keep_endpoint(write: Write) -> None:
     """The owner of a service changes the state of a connection and nothing else."""
     if write.old is not None:
         state = write.get("properties.privateLinkServiceConnectionState") or {}
+        if not isinstance(state, dict) or state.get("status", "Approved") not in STATES:
+            raise bad_request(
+                "InvalidValuesForRequestParameters",
+                "Values for request parameters are invalid: privateLinkServiceConnectionState.status.",
+            )
         write.body["properties"] = write.old.properties | {
             "privateLinkServiceConnectionState": write.old.properties["privateLinkServiceConnectionState"]
             | state

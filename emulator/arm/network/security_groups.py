@@ -212,10 +212,14 @@ def _is_tag(prefix: str) -> bool:
 
 
 def _check_prefix(prefix: str) -> None:
+    """A bare number is an address too, as .NET's IPAddress.Parse reads it (recorded: test_network_nsg, 2020).
+
+    https://learn.microsoft.com/dotnet/api/system.net.ipaddress.parse
+    """
     if prefix == "*" or _is_tag(prefix):
         return
     try:
-        ip_network(prefix) if "/" in prefix else ip_address(prefix)
+        ip_network(prefix) if "/" in prefix else ip_address(int(prefix) if prefix.isdecimal() else prefix)
     except ValueError as wrong:
         raise bad_request(
             "SecurityRuleInvalidAddressPrefix",

@@ -106,6 +106,16 @@ def _check_region(write: Write) -> None:
         )
 
 
+def _check_key_policy(write: Write) -> None:
+    """Recorded: OperationAccepted_LongRunningOperationFails_SucceedsAfterUpdate, 2025."""
+    days = write.get("properties.keyPolicy.keyExpirationPeriodInDays")
+    if isinstance(days, int) and days < 0:
+        raise bad_request(
+            "InvalidValuesForRequestParameters",
+            "Values for request parameters are invalid: keyPolicy.keyExpirationPeriodInDays.",
+        )
+
+
 def _check_flat_namespace(write: Write) -> None:
     if write.properties.get("isNfsV3Enabled") and not write.properties.get("isHnsEnabled"):
         raise bad_request("InvalidRequestPropertyValue", "isNfsV3Enabled needs isHnsEnabled.")
@@ -206,7 +216,7 @@ TYPES = (
                 "accessTier": "Hot",
                 "allowBlobPublicAccess": False,
                 "allowCrossTenantReplication": False,
-                "minimumTlsVersion": "TLS1_0",
+                "minimumTlsVersion": "TLS1_2",
                 "supportsHttpsTrafficOnly": True,
                 "networkAcls": {
                     "bypass": "AzureServices",
@@ -232,6 +242,7 @@ TYPES = (
             _check_sku,
             _check_region,
             _check_flat_namespace,
+            _check_key_policy,
             complete_encryption,
             _complete_account,
         ),

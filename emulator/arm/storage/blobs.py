@@ -6,6 +6,7 @@ from emulator.arm import answers
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
 from emulator.arm.context import Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
+from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Json
 from emulator.arm.storage.common import BLOB_SERVICE, CONTAINER, LIFECYCLE, VERSIONS, of_account
 from emulator.arm.store import Row, Transaction
@@ -82,8 +83,8 @@ def _complete_container(write: Write) -> None:
     }
 
 
-def _missing_container(name: str) -> ArmError:
-    return not_found("ContainerNotFound", f"The specified container '{name}' does not exist.")
+def _missing_container(_: ResourceId) -> ArmError:
+    return not_found("ContainerNotFound", "The specified container does not exist.")
 
 
 def _check_lifecycle(write: Write) -> None:
@@ -104,8 +105,13 @@ def _check_lifecycle(write: Write) -> None:
     write.properties["lastModifiedTime"] = stamp(write.tx.now)
 
 
-def _missing_lifecycle(_: str) -> ArmError:
-    return not_found("ManagementPolicyNotFound", "No ManagementPolicy found for account.")
+def _missing_lifecycle(id_: ResourceId) -> ArmError:
+    return not_found("ManagementPolicyNotFound", f"No ManagementPolicy found for account {id_.names[0]}")
+
+
+def _name_lifecycle(_: Transaction, __: Row, answer: Json) -> None:
+    """The policy at .../managementPolicies/default calls itself so (6 of 6 recorded)."""
+    answer["name"] = "DefaultManagementPolicy"
 
 
 TYPES = (
@@ -148,6 +154,7 @@ TYPES = (
         },
         check=(_check_public_access, _complete_container),
         missing=_missing_container,
+        parent_first=True,
         holds=of_account,
         etag='"{}"',
         patch=("properties",),
@@ -164,6 +171,7 @@ TYPES = (
         provisioning=False,
         check=(_check_lifecycle,),
         missing=_missing_lifecycle,
+        render=_name_lifecycle,
         holds=of_account,
         seconds=(2, 2),
     ),
