@@ -6,7 +6,7 @@ import uuid
 
 from emulator.arm import answers, ids
 from emulator.arm.answers import RESULT_URL
-from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique
+from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique, listed
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
@@ -262,7 +262,14 @@ def _refuse_closed(deletion: Deletion) -> None:
         )
 
 
+def _no_modules(_: Context, __: ids.ResourceId, ___: Request) -> list[Row]:
+    """Managed HSMs are not emulated, so that nobody has any; `az keyvault list` asks for them too."""
+    return []
+
+
 TYPES = (
+    listed("Microsoft.KeyVault/managedHSMs", VERSIONS, _no_modules),
+    listed("Microsoft.KeyVault/deletedManagedHSMs", VERSIONS, _no_modules),
     ResourceType(
         name=VAULT,
         versions=VERSIONS,

@@ -13,9 +13,13 @@ KNOWN = frozenset(
         ("microsoft.azure.monitor", "azuremonitorlinuxagent"),
         ("microsoft.azure.activedirectory", "aadsshloginforlinux"),
         ("microsoft.azure.extensions", "customscript"),
+        ("microsoft.azure.networkwatcher", "networkwatcheragentlinux"),
+        ("microsoft.managedservices", "applicationhealthlinux"),
+        ("microsoft.ostcextensions", "vmaccessforlinux"),
     }
 )
-"""Publisher and type of the extensions known here."""
+"""Publisher and type of the extensions known here.
+https://learn.microsoft.com/azure/virtual-machines/extensions/features-linux"""
 
 
 def _check_kind(write: Write) -> None:

@@ -32,8 +32,8 @@ def _version(context: Context, path: ResourceId) -> Row | None:
     return Row(id=path.path, type=VERSION, body={"location": path.names[0], "properties": {}})
 
 
-def _missing(name: str) -> ArmError:
-    return not_found("NotFound", f"Artifact: VMImage version {name} was not found.")
+def _missing(id_: ResourceId) -> ArmError:
+    return not_found("NotFound", f"Artifact: VMImage version {id_.name} was not found.")
 
 
 TYPES = (
