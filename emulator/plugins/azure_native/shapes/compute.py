@@ -87,7 +87,7 @@ SHAPES = (
                 ),
             },
         ),
-        name=Name(pattern=r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", maximum=64),
+        name=Name(pattern=r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", maximum=64),
         replaces="location",
     ),
     Shape(
