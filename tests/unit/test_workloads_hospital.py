@@ -379,7 +379,7 @@ class TestEngine:
     def test_moment_that_a_job_invented_is_not_passed_on(self, world: World) -> None:
         world.turn(10)
         world.silent = True
-        for heard in ("1e15", "NaN", "-1", '"x"', "[]"):
+        for heard in ("1e15", "NaN", "-1", '"x"', "[]", "9" * 400):
             (world.hospital_config.work / "health.json").write_text(f'{{"heard": {heard}}}')
             world.turn(70)
             assert world.report()["client"]["heard"] is None

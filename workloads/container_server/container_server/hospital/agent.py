@@ -63,6 +63,7 @@ class HospitalAgent:
         self._kit_look = Chore("kit", Cadence(clock, 30.0), self._check_kit)
         self._data_look = Chore("data", Cadence(clock, 60.0), self._look_at_data)
         self._engine_look = Chore("engine", Cadence(clock, 0.0, longest_pause=5.0), self._look_at_client)
+        self._deciding = Chore("decision", Cadence(clock, 0.0, longest_pause=5.0), self._decide)
         polling = Cadence(clock, POLL_SECONDS, first_pause=POLL_SECONDS, longest_pause=30.0)
         self._enrolling = Chore("enrolment", polling, self._enrol)
         self._doing = Chore("client", Cadence(clock, 0.0, longest_pause=5.0), self._do)
@@ -99,7 +100,7 @@ class HospitalAgent:
         if self._clock.now() - self._engine_heard > ENGINE_PATIENCE_SECONDS:
             raise EngineLostError(self._engine_look.trouble)
         if self._client:
-            self._decide(decide(self._facts(self._client)))
+            self._deciding.run()
         if self.decision.action is Action.ENROL or self._renewing:
             self._enrolling.run()
         self._doing.run()
@@ -201,7 +202,10 @@ class HospitalAgent:
 
     # Doing.
 
-    def _decide(self, decision: Decision) -> None:
+    def _decide(self) -> None:
+        if self._client is None:
+            return
+        decision = decide(self._facts(self._client))
         if decision.state is not self.decision.state:
             self._since = self._clock.now()
             say("state", state=decision.state.value, reason=decision.reason)
@@ -287,6 +291,7 @@ class HospitalAgent:
             self._kit_look,
             self._data_look,
             self._engine_look,
+            self._deciding,
             self._enrolling,
             self._doing,
         )
@@ -296,13 +301,14 @@ class HospitalAgent:
 
     def _heard_at(self) -> float | None:
         try:
-            heard = float(ForeignFolder(self._config.work).json("health.json")["heard"])
-        except (ForeignFileError, OSError, ValueError, KeyError, TypeError):
+            heard = ForeignFolder(self._config.work).json("health.json")["heard"]
+        except (ForeignFileError, OSError, KeyError, TypeError):
             return None
         started = self._keeper.started_at
         # A job can write there, too: a moment to come is none.
-        possible = (started or 0.0) <= heard <= self._clock.now() + CLOCK_SECONDS
-        return heard if possible else None
+        latest = self._clock.now() + CLOCK_SECONDS
+        possible = isinstance(heard, int | float) and (started or 0.0) <= heard <= latest
+        return float(heard) if possible else None
 
     def _certificate(self) -> dict[str, str] | None:
         path = self._config.kit / HOSPITAL_KIT.certificate
