@@ -61,7 +61,7 @@ _COMMANDS = [
     [
         "sh",
         "-c",
-        "timeout 1200 sh -c 'until systemctl is-active docker.service; do sleep 10; done'"
+        "timeout 1200 sh -c 'until systemctl is-active --quiet docker.service; do sleep 10; done'"
         f" || {{ echo '{_NO_DOCKER}' >&2; exit 1; }}",
     ],
 ]

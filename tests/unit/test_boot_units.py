@@ -112,7 +112,7 @@ class TestPackages:
     def start(self, plan: BootPlan, tools: Path, **bodies: str) -> list[str]:
         """What the script did until Docker ran, with these stand-ins in place of the real programs."""
         said = f'echo "${{0##*/}} $*" >> {tools}/calls'
-        for name in ("apt-get", "dpkg", "systemctl", "docker", "sleep"):
+        for name in ("apt-get", "dpkg", "udevadm", "systemctl", "docker", "sleep"):
             tool(tools, name, f"{said}\n{bodies.get(name.replace('-', '_'), '')}")
         script = file_of(plan, "/opt/fed/start-docker").replace("/usr/sbin/nft", f"{tools}/nft")
         ended = subprocess.run(
@@ -133,6 +133,12 @@ class TestPackages:
         installs = [call for call in calls if call.startswith("apt-get") and "docker.io" in call]
         assert len(installs) == 1
         assert "--option=DPkg::Lock::Timeout=600" in installs[0]
+
+    def test_a_disk_that_was_there_first_gets_its_name(self, plan: BootPlan, tmp_path: Path) -> None:
+        """The rules for NVMe disks come with a package, after udev has looked at the disk."""
+        calls = self.start(plan, tmp_path, apt_get=self.made(tmp_path))
+        names = next(at for at, call in enumerate(calls) if "azure-vm-utils" in call)
+        assert calls[names + 1] == "udevadm trigger --settle --subsystem-match=block"
 
     def made(self, tools: Path) -> str:
         return f"> {tools}/nft; /bin/chmod +x {tools}/nft"
@@ -163,6 +169,10 @@ class TestOrder:
         units = units_of(HOSPITAL)
         assert "fed-client-network.service" in after(units, "docker.service")
         assert "fed-client-network.service" in requires(units, "docker.service")
+
+    def test_another_firewall_that_flushes_all_rules_comes_before(self) -> None:
+        """nftables.service loads /etc/nftables.conf, which Debian and Ubuntu begin with "flush ruleset"."""
+        assert "nftables.service" in after(units_of(HOSPITAL), "fed-client-network.service")
 
     @PLANS
     def test_docker_starts_nothing_before_the_data_disk_is_mounted(self, plan: BootPlan) -> None:
