@@ -28,7 +28,7 @@ def train(
     elif resume is not None:
         job_id = str(centre.ask("resume", resume)["id"])
     else:
-        for needed in training.prerequisites(job):
+        for needed in training.run_first(centre, job, rounds, parameters):
             training.check(_watch(centre, training.submit(centre, needed, None, ()), wanted_by=job))
         job_id = training.submit(centre, job, rounds, parameters)
     answer = _watch(centre, job_id)

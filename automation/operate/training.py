@@ -2,16 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.table import Table
 
 from automation.operate.machines import Centre
 from automation.ui.outcome import QuestionError, RefusedError
 
-JOBS = Path(__file__).resolve().parents[2] / "workloads" / "jobs"
 POLL_SECONDS = 1.0
 REST = 1.5
 """How long to leave the centre's VM to others after a question, in times of what the question took.
@@ -23,25 +20,25 @@ OVER = frozenset({"finished", "failed", "aborted"})
 Answer = Mapping[str, Any]
 
 
-def prerequisites(job: str) -> tuple[str, ...]:
-    """Return the jobs whose results a job needs, in order; none for a job that this clone does not have."""
-    file = JOBS / job / "job.yaml"
-    if not file.exists():
-        return ()
-    needs = (yaml.safe_load(file.read_text()) or {}).get("needs") or {}
-    return tuple(dict.fromkeys(str(path).partition("/")[0] for path in needs.values()))
+def run_first(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, ...]) -> list[str]:
+    """Return the jobs that have to run before this one; raise QuestionError or RefusedError for a mistake."""
+    return [str(name) for name in centre.ask("check", *_words(job, rounds, parameters))["run_first"]]
 
 
 def submit(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, ...]) -> str:
     """Submit a job and return its id; raise QuestionError or RefusedError when the centre refuses it."""
-    words = ["submit", "--job", job]
+    return str(centre.ask("submit", *_words(job, rounds, parameters))["id"])
+
+
+def _words(job: str, rounds: int | None, parameters: tuple[str, ...]) -> list[str]:
+    words = ["--job", job]
     if rounds is not None:
         words += ["--rounds", str(rounds)]
     for parameter in parameters:
         if "=" not in parameter:
             raise QuestionError(f"--param {parameter}: expected NAME=VALUE")
         words += ["--param", parameter]
-    return str(centre.ask(*words)["id"])
+    return words
 
 
 def follow(centre: Centre, job_id: str) -> Iterator[Answer]:

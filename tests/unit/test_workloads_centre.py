@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from automation.operate import training
 from tests.unit.workloads_pki import request_archive, zipped
 from tests.unit.workloads_world import World
+from workloads.data import heart_data
 
 
 @pytest.fixture
@@ -379,6 +380,41 @@ class TestJobs:
         for job_id in (first, second):
             leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
         assert f"--finished=heart={second}" in self.built(world, centre)
+
+    def test_statistics_run_again_only_for_other_code_members_or_data(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        built = builds(world, {**HEART, "job": "statistics", "checksum": "s1"})
+        code = ["s1"]
+
+        def build(name: str, command: list[str]) -> tuple[int, str]:
+            if "--check" in command:
+                return 0, json.dumps({"job": "heart", "needs": {"statistics": code[0]}})
+            return built(name, command)
+
+        world.server.execution = build
+
+        def run_first() -> list[str]:
+            found: list[str] = centre.commands.check({"job": "heart"})["run_first"]
+            return found
+
+        assert run_first() == ["statistics"]
+        job_id = centre.commands.submit({"job": "statistics"})["id"]
+        leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
+        assert run_first() == []
+        code[0] = "s2"
+        assert run_first() == ["statistics"]
+        code[0] = "s1"
+        world.data.write("heart.csv", heart_data.seed("cleveland").replace(b"63,", b"64,", 1))
+        world.turn(200)
+        assert run_first() == ["statistics"]
+
+    def test_a_mistake_is_named_before_anything_runs(self, world: World, centre: CentreAgent) -> None:
+        refusal = {"error": "heart has no parameter 'foo'; it has: steps"}
+        world.server.execution = lambda name, command: (2, json.dumps(refusal))
+        with pytest.raises(JobRefusedError, match="it has: steps"):
+            centre.commands.check({"job": "heart", "param": {"foo": "1"}})
+        assert world.nvflare.jobs == []
 
     def built(self, world: World, centre: CentreAgent) -> str:
         """With what the next job is built."""

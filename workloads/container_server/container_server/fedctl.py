@@ -28,10 +28,14 @@ def parser() -> argparse.ArgumentParser:
         "status", help="state of this VM; at the centre also of every hospital and the last job"
     )
     status.add_argument("--after", metavar="HOSPITAL", help="go on with an answer that was cut")
-    submit = commands.add_parser("submit", help="run a job")
-    submit.add_argument("--job", required=True)
-    submit.add_argument("--rounds", type=int)
-    submit.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    for name, text in (
+        ("submit", "run a job"),
+        ("check", "whether a job could be submitted so, and which have to run before it"),
+    ):
+        asked = commands.add_parser(name, help=text)
+        asked.add_argument("--job", required=True)
+        asked.add_argument("--rounds", type=int)
+        asked.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     commands.add_parser("jobs", help="all jobs, newest first")
     for name, text in (
         ("job", "one job: state, rounds, metrics of each hospital"),
@@ -81,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     """See the module."""
     given = vars(parser().parse_args(arguments))
     command = str(given.pop("command"))
-    if command == "submit":
+    if command in ("submit", "check"):
         if wrong := [pair for pair in given["param"] if "=" not in pair]:
             print(json.dumps({"error": f"--param {wrong[0]}: expected NAME=VALUE"}))
             sys.exit(WRONG)

@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from fed_server.files import read_json
 from fed_server.paths import INBOX, JOBS
 from fed_server.request import JobDescription, JobError, JobRequest, checksum, find_inputs
 
+MOST_ROUNDS = 1000
+"""A day of rounds of a minute and a half: more is a slip of the finger."""
 BAKED = Path(__file__).resolve().parent.parent / "jobs"
 """The jobs of the image."""
 
@@ -54,21 +57,33 @@ def build_function(description: JobDescription) -> Callable[[JobRequest], FedJob
 
 def request_of(arguments: argparse.Namespace) -> JobRequest:
     """The request that the command line describes. Raises JobError."""
+    request = _asked(arguments)
+    if arguments.resume:
+        return _resumed(request, arguments.resume)
+    inputs, sources = find_inputs(request.description, JOBS, _pairs(arguments.finished))
+    return replace(request, inputs=inputs, input_jobs=sources)
+
+
+def checked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a job needs to have run before: its name -> checksum of its code. Raises JobError for a mistake."""
+    description = _asked(arguments).description
+    needed = dict.fromkeys(need.partition("/")[0] for need in description.needs.values())
+    return {"job": description.name, "needs": {name: checksum(find(name).folder) for name in needed}}
+
+
+def _asked(arguments: argparse.Namespace) -> JobRequest:
+    """The request without its inputs: name, rounds and parameters."""
     description = find(arguments.job)
-    given = _pairs(arguments.param)
-    inputs, sources = find_inputs(description, JOBS, _pairs(arguments.finished))
     request = JobRequest(
         description=description,
         rounds=arguments.rounds if arguments.rounds is not None else description.rounds,
-        parameters=description.parse(given),
-        inputs=inputs,
-        input_jobs=sources,
+        parameters=description.parse(_pairs(arguments.param)),
     )
     if description.rounds == 0 and request.rounds:
         raise JobError(f"{description.name} has no rounds: leave --rounds out")
-    if description.rounds and request.rounds < 1:
-        raise JobError(f"{description.name}: --rounds is {request.rounds}, expected 1 or more")
-    return _resumed(request, arguments.resume) if arguments.resume else request
+    if description.rounds and not 1 <= request.rounds <= MOST_ROUNDS:
+        raise JobError(f"{description.name}: --rounds is {request.rounds}, expected 1 to {MOST_ROUNDS}")
+    return request
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:
@@ -124,7 +139,9 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="fed_server.build")
     parser.add_argument("job")
-    parser.add_argument("--out", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path)
+    what.add_argument("--check", action="store_true", help="build nothing: is it right, what does it need?")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--finished", action="append", default=[], metavar="JOB=JOB_ID")
@@ -133,7 +150,7 @@ def main() -> None:
     if wrong := [pair for pair in (*arguments.param, *arguments.finished) if "=" not in pair]:
         parser.error(f"{wrong[0]}: expected NAME=VALUE")
     try:
-        answer = export(request_of(arguments), arguments.out)
+        answer = checked(arguments) if arguments.check else export(request_of(arguments), arguments.out)
     except JobError as error:
         print(json.dumps({"error": str(error)}))
         sys.exit(2)

@@ -58,7 +58,7 @@ class CentreAgent:
             engine=engine,
             nvflare=nvflare,
             authority=self._authority,
-            members=lambda: [name for name, one in self._members.all().items() if one.admitted],
+            hospitals=self._reported_data,
         )
         own = open_container("server")
         self._inbox = Inbox(own, self._jobs, clock, config.agent / "inbox.json")
@@ -93,6 +93,14 @@ class CentreAgent:
             wake=self._woken.set,
             chores=self._chores,
         )
+
+    def _reported_data(self) -> dict[str, dict[str, str]]:
+        admitted = [name for name, member in self._members.all().items() if member.admitted]
+        reports = {name: self._enrolments.channel(name).report for name in admitted}
+        return {
+            name: {file: known["sha256"] for file, known in report.get("data", {}).items()}
+            for name, report in reports.items()
+        }
 
     def tick(self) -> float:
         """One turn of what must not wait."""

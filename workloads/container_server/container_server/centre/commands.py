@@ -62,6 +62,7 @@ class Commands:
         return {
             "status": self.status,
             "submit": self.submit,
+            "check": self.check,
             "jobs": self.jobs,
             "job": self.job,
             "abort": self.abort,
@@ -99,6 +100,11 @@ class Commands:
         """Run a job."""
         job_id = self._jobs.submit(arguments["job"], arguments.get("rounds"), arguments.get("param") or {})
         return self._row(self._jobs.get(job_id))
+
+    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Whether a job could be submitted so, and which have to run before it."""
+        name, rounds = arguments["job"], arguments.get("rounds")
+        return {"job": name, "run_first": self._jobs.run_first(name, rounds, arguments.get("param") or {})}
 
     def jobs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """All jobs."""

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -70,11 +70,11 @@ class Jobs:
         engine: Engine,
         nvflare: Nvflare,
         authority: Authority,
-        members: Callable[[], Collection[str]],
+        hospitals: Callable[[], Mapping[str, Mapping[str, str]]],
     ):
         self._config = config
-        self._members = members
-        """The hospitals whose clients may register now."""
+        self._hospitals = hospitals
+        """Hospitals whose clients may register now -> file -> checksum of the data that they reported."""
         self._clock = clock
         self._engine = engine
         self._nvflare = nvflare
@@ -88,12 +88,26 @@ class Jobs:
         self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
     ) -> str:
         """Build and submit a job; its id. Raises JobRefusedError, NvflareError or TransientError."""
-        arguments = [name]
-        if rounds is not None:
-            arguments += ["--rounds", str(rounds)]
-        for key, value in (parameters or {}).items():
-            arguments += ["--param", f"{key}={value}"]
-        return self._build_and_submit(arguments)
+        return self._build_and_submit(_words(name, rounds, parameters))
+
+    def run_first(
+        self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Jobs that have to run before a job can: never finished, or with other code, members or data since.
+
+        Raises JobRefusedError where the job itself cannot run as asked.
+        """
+        needs = self._build([*_words(name, rounds, parameters), "--check"])["needs"]
+        newest, data = self.newest_finished(), self._data()
+        known = {job: self.get(newest[job]).submission for job in needs if job in newest}
+        return [
+            job
+            for job, code in needs.items()
+            if job not in known or known[job].get("checksum") != code or known[job].get("data") != data
+        ]
+
+    def _data(self) -> dict[str, dict[str, str]]:
+        return {hospital: dict(files) for hospital, files in sorted(self._hospitals().items())}
 
     def resume(self, job_id: str) -> str:
         """Go on with a failed or aborted job from its last full round, as a new job; its id."""
@@ -187,7 +201,7 @@ class Jobs:
             job_id = str(answer["job_id"])
             if not _JOB_ID.fullmatch(job_id):
                 raise JobRefusedError(f"NVFlare answered with an unusable job id: {job_id[:80]!r}")
-            submission = {**built, "submitted": self._clock.now(), "by": LEAD}
+            submission = {**built, "submitted": self._clock.now(), "by": LEAD, "data": self._data()}
             write_json(self._submissions / f"{job_id}.json", submission)
             self.shared.make(f"jobs/{job_id}")  # where the server writes what becomes of it
         say("job submitted", job=built["job"], job_id=job_id, rounds=built["rounds"])
@@ -195,7 +209,7 @@ class Jobs:
 
     def _check_minimum(self, built: Mapping[str, Any]) -> None:
         """A job that needs more hospitals than there are would wait for ever. Raises JobRefusedError."""
-        members, needed = self._members(), built.get("minimum_sites")
+        members, needed = self._hospitals(), built.get("minimum_sites")
         if isinstance(needed, int) and needed > len(members):
             known = ", ".join(sorted(members)) or "none"
             raise JobRefusedError(
@@ -233,6 +247,14 @@ class Jobs:
         if code != 0 or "error" in answer:
             raise JobRefusedError(str(answer.get("error") or f"building the job ended with exit code {code}"))
         return dict(answer)
+
+
+def _words(name: str, rounds: int | None, parameters: Mapping[str, str] | None) -> list[str]:
+    """The builder's arguments for a job."""
+    words = [name, *([] if rounds is None else ["--rounds", str(rounds)])]
+    for key, value in (parameters or {}).items():
+        words += ["--param", f"{key}={value}"]
+    return words
 
 
 def state_of(nvflare: str, reason: str, progress: Mapping[str, Any]) -> tuple[JobState, str]:
