@@ -65,7 +65,7 @@ def request_of(arguments: argparse.Namespace) -> JobRequest:
 
 
 def checked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What a job needs to have run before: its name -> checksum of its code. Raises JobError for a mistake."""
+    """What a job needs to have run before: its name -> checksum of its code. Raises JobError."""
     description = _asked(arguments).description
     needed = dict.fromkeys(need.partition("/")[0] for need in description.needs.values())
     return {"job": description.name, "needs": {name: checksum(find(name).folder) for name in needed}}

@@ -1,0 +1,264 @@
+"""The server's rounds on NVFlare: what counts, who is named, and that the true reason ends a job."""
+
+import json
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fed_server.answers import REFUSAL
+from fed_server.rounds import JudgedRounds, JudgingAggregator
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl import bcast_manager
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+from nvflare.app_common.abstract.model import make_model_learnable
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
+
+SITES = ("cleveland", "hungary", "va-long-beach")
+KEY = "numpy_key"
+
+
+def answer(site: str, number: int = 0, update: float = 1.0, **meta: Any) -> Shareable:
+    metrics = {"n_test": 50.0, "n_train": 100.0, "auc": 0.8}
+    known = {MetaKey.NUM_STEPS_CURRENT_ROUND: 100, MetaKey.INITIAL_METRICS: metrics, **meta}
+    sent: Shareable = DXO(DataKind.WEIGHT_DIFF, {KEY: np.full(2, update)}, known).to_shareable()
+    sent.set_peer_props({ReservedKey.IDENTITY_NAME: site})
+    sent.add_cookie(AppConstants.CONTRIBUTION_ROUND, number)
+    return sent
+
+
+def context(number: int = 0) -> FLContext:
+    found = FLContext()
+    found.set_prop(AppConstants.CURRENT_ROUND, number, private=True, sticky=False)
+    model = make_model_learnable({KEY: np.zeros(2)}, {})
+    found.set_prop(AppConstants.GLOBAL_MODEL, model, private=True, sticky=False)
+    return found
+
+
+@pytest.fixture
+def aggregator(tmp_path: Path) -> JudgingAggregator:
+    (tmp_path / "allowed.json").write_text(json.dumps({"rows": dict.fromkeys(SITES, 150)}))
+    return JudgingAggregator("weighted-mean", 2, ["n_test"], {}, str(tmp_path / "allowed.json"))
+
+
+class TestAggregator:
+    def test_the_rest_counts(self, aggregator: JudgingAggregator) -> None:
+        sent = [answer("cleveland"), answer("hungary", update=float("nan")), answer("va-long-beach")]
+        assert [aggregator.accept(one, context()) for one in sent] == [True, False, True]
+        combined = from_shareable(aggregator.aggregate(context()))
+        assert combined.data[KEY] == pytest.approx([1.0, 1.0])
+
+    @pytest.mark.parametrize(
+        ("sent", "named"),
+        [
+            (answer("hungary", number=3), "late"),
+            (answer("hungary", **{MetaKey.NUM_STEPS_CURRENT_ROUND: 151}), "counted 150 patients"),
+            (answer("hungary", **{MetaKey.INITIAL_METRICS: {}}), "n_test is missing"),
+            (Shareable(), "cannot be read"),
+            (make_reply(ReturnCode.EXECUTION_EXCEPTION), "late"),
+        ],
+    )
+    def test_a_refusal_is_left_for_the_tracker(
+        self, aggregator: JudgingAggregator, sent: Shareable, named: str
+    ) -> None:
+        if sent.get_cookie(AppConstants.CONTRIBUTION_ROUND) is None and "read" in named:
+            sent.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
+        where = context()
+        assert not aggregator.accept(sent, where)
+        assert named in where.get_prop(REFUSAL)
+
+    def test_only_the_first_of_two_answers_counts(self, aggregator: JudgingAggregator) -> None:
+        assert aggregator.accept(answer("hungary"), context())
+        where = context()
+        assert not aggregator.accept(answer("hungary", update=5.0), where)
+        assert "second" in where.get_prop(REFUSAL)
+
+    def test_below_the_minimum_the_job_ends_and_names_who_was_dropped(
+        self, aggregator: JudgingAggregator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(aggregator, "system_panic", lambda reason, fl_ctx: said.append(reason))
+        aggregator.accept(answer("cleveland"), context())
+        aggregator.accept(answer("hungary", update=float("nan")), context())
+        aggregator.aggregate(context())
+        (reason,) = said
+        assert reason.startswith("round 0: 1 of 2 hospitals needed gave a usable answer; hungary: numpy_key")
+
+    def test_nothing_is_kept_for_the_next_round(self, aggregator: JudgingAggregator) -> None:
+        for site in SITES:
+            aggregator.accept(answer(site), context())
+        aggregator.aggregate(context())
+        assert aggregator.accept(answer("hungary", number=1), context(1))
+
+
+def test_what_is_overridden_in_nvflare_is_there() -> None:
+    """Private parts of NVFlare 2.9: another version may have them elsewhere."""
+    assert "_process_train_result" in vars(ScatterAndGather)
+    assert bcast_manager._KEY_MIN_RESPS == "__min_responses"
+    assert issubclass(JudgedRounds, ScatterAndGather)
+
+
+class Engine:
+    """Who takes part."""
+
+    def get_clients(self) -> list[Any]:
+        return [types.SimpleNamespace(name=site) for site in SITES]
+
+
+class Run:
+    """A tracker, and the events that NVFlare would fire."""
+
+    def __init__(self, tracker: Any, folder: Path):
+        self.tracker = tracker
+        self.folder = folder
+        self.abort = Signal()
+        self.panics: list[str] = []
+        tracker.system_panic = self._panic
+        self.fire(EventType.START_RUN)
+
+    def fire(self, event: str, **props: Any) -> None:
+        where = context(props.pop("number", 0))
+        where.set_prop("__engine__", Engine(), private=True)
+        where.set_prop("__run_num__", "job", private=True)
+        where.set_prop(ReservedKey.RUN_ABORT_SIGNAL, self.abort, private=True)
+        for name, value in props.items():
+            where.set_prop(name, value, private=True, sticky=False)
+        self.tracker.handle_event(event, where)
+
+    def _panic(self, reason: str, fl_ctx: FLContext) -> None:
+        self.panics.append(reason)
+        self.fire(EventType.FATAL_SYSTEM_ERROR, **{FLContextKey.EVENT_DATA: reason})
+
+    def round(self, aggregator: JudgingAggregator, sent: Mapping[str, Shareable]) -> None:
+        self.fire(AppEventType.ROUND_STARTED)
+        for one in sent.values():
+            where = context()
+            accepted = aggregator.accept(one, where)
+            props = {name: where.get_prop(name) for name in ("fed_answer", "fed_refusal")}
+            self.fire(
+                AppEventType.AFTER_CONTRIBUTION_ACCEPT,
+                **props,
+                **{AppConstants.TRAINING_RESULT: one, AppConstants.AGGREGATION_ACCEPTED: accepted},
+            )
+        self.fire(AppEventType.AFTER_AGGREGATION)
+
+    def progress(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "progress.json").read_text())
+        return found
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """MLflow is a record and no part of training: here it cannot be reached."""
+    names = (
+        "mlflow",
+        "mlflow.entities",
+        "mlflow.exceptions",
+        "fed_server.mlflow_runs",
+        "fed_server.tracking",
+    )
+    for name in names[:3]:
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+
+    class MlflowException(Exception):  # noqa: N818 - MLflow's name
+        pass
+
+    def unreachable(*arguments: object) -> Any:
+        raise MlflowException("no route")
+
+    client = types.SimpleNamespace(get_experiment_by_name=unreachable)
+    sys.modules["mlflow"].MlflowClient = lambda address: client  # type: ignore[attr-defined]
+    for entity in ("Metric", "Param", "RunTag"):
+        setattr(sys.modules["mlflow.entities"], entity, tuple)
+    sys.modules["mlflow.exceptions"].MlflowException = MlflowException  # type: ignore[attr-defined]
+    from fed_server import tracking  # noqa: PLC0415 - needs MLflow's stand-in
+
+    monkeypatch.setattr(tracking, "job_folder", lambda job_id: tmp_path)
+    request = {
+        "job": "heart",
+        "rounds": 1,
+        "first_round": 0,
+        "parameters": {},
+        "input_jobs": {},
+        "resumed_from": "",
+        "gates": [],
+        "provenance": {},
+    }
+    tracker = tracking.RunTracker(request)
+    monkeypatch.setattr(tracker, "_run_folder", lambda fl_ctx: tmp_path / "run")
+    yield Run(tracker, tmp_path)
+    for name in names[3:]:
+        sys.modules.pop(name, None)
+
+
+class TestTracker:
+    def test_whose_answer_was_dropped_or_did_not_come_is_named(
+        self, run: Run, aggregator: JudgingAggregator
+    ) -> None:
+        run.round(
+            aggregator, {"a": answer("cleveland"), "b": answer("hungary", **{MetaKey.INITIAL_METRICS: {}})}
+        )
+        progress = run.progress()
+        assert progress["dropped"] == {
+            "hungary": {"rounds": [0], "reason": "round 0: the metric n_test is missing"},
+            "va-long-beach": {"rounds": [0], "reason": "round 0: no answer in time"},
+        }
+        assert list(progress["history"][0]["sites"]) == ["cleveland"]
+
+    def test_an_error_in_place_of_an_answer_is_named(self, run: Run, aggregator: JudgingAggregator) -> None:
+        run.fire(AppEventType.ROUND_STARTED)
+        peer = FLContext()
+        peer.set_prop(ReservedKey.IDENTITY_NAME, "hungary", private=False)
+        reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+        run.fire(
+            EventType.BEFORE_PROCESS_SUBMISSION,
+            **{FLContextKey.TASK_RESULT: reply, FLContextKey.PEER_CONTEXT: peer},
+        )
+        run.fire(AppEventType.AFTER_AGGREGATION)
+        assert "EXECUTION_EXCEPTION" in run.progress()["dropped"]["hungary"]["reason"]
+
+    def test_what_one_cannot_compute_is_blank_there(self, run: Run, aggregator: JudgingAggregator) -> None:
+        without = {MetaKey.INITIAL_METRICS: {"n_test": 50.0, "n_train": 100.0, "auc": float("nan")}}
+        run.round(aggregator, {"a": answer("cleveland"), "b": answer("hungary", **without)})
+        progress = run.progress()
+        assert progress["blank"] == {"hungary": {"auc": "could not be computed there"}}
+        assert progress["history"][0]["global"] == {"mean_auc": 0.8}
+
+    def test_its_own_failure_is_the_reason(self, run: Run, aggregator: JudgingAggregator) -> None:
+        def broken(contributions: object) -> dict[str, float]:
+            raise KeyError("n_test")
+
+        run.tracker.summarise = broken
+        run.round(aggregator, {"a": answer("cleveland"), "b": answer("hungary")})
+        run.abort.trigger(True)
+        run.fire(EventType.END_RUN)
+        assert run.panics == ["the job's own tracker failed: KeyError: 'n_test'"]
+        progress = run.progress()
+        assert (progress["state"], progress["reason"]) == ("failed", run.panics[0])
+
+    def test_a_failure_at_the_very_end_is_the_reason_too(self, run: Run) -> None:
+        def broken(folder: Path) -> bool:
+            raise OSError("disk full")
+
+        run.tracker.complete = broken
+        run.fire(EventType.END_RUN)
+        progress = run.progress()
+        assert progress["state"] == "failed"
+        assert progress["reason"] == "the job's own tracker failed: OSError: disk full"
+
+    def test_aborted_is_not_finished_whatever_there_is(self, run: Run) -> None:
+        run.tracker.complete = lambda folder: True
+        run.abort.trigger(True)
+        run.fire(EventType.END_RUN)
+        progress = run.progress()
+        assert (progress["state"], progress["reason"]) == ("failed", "aborted")
+        assert not (run.folder / "results").exists()
