@@ -1,16 +1,32 @@
-"""Daily snapshots of one disk, kept by a backup vault, whatever happens to the VM it hangs on."""
+"""Daily snapshots of one disk, ordered by a backup vault, whatever happens to the VM it hangs on.
 
+Snapshots stay in the disk's own group: Azure copies no disk into a vault. They help against a mistake on the
+disk, and not against whoever may delete in that group
+(https://learn.microsoft.com/azure/backup/disk-backup-support-matrix).
+
+Azure accepts an instance whose vault may not snapshot, and fails it a minute later, for good. So the vault is
+asked first whether it may (docs/adr/0013).
+"""
+
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
+import httpx
 import pulumi
 from pulumi_azure_native import authorization, compute, dataprotection, resources
 
+from components import resource_manager
 from components.context import Context
+from components.role_propagation import asked_first
 from components.roles import assign_role
 from federation.parties import Party
 
 DISKS: Final = "Microsoft.Compute/disks"
+VERSION: Final = "2025-01-01"
+#: What a vault says that lacks a role, or does not know of it yet.
+NOT_YET: Final = re.compile(r"UserError\w*Missing\w*Permission|UserErrorDppDatasourceNotAccessible")
 #: Four in the morning, every day; the date only anchors the repetition.
 EVERY_DAY: Final = "R/2026-01-01T04:00:00+00:00/P1D"
 
@@ -26,7 +42,7 @@ class BackupArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupResources:
-    """The vault, its policy, the disk's place in it, and what the vault may do with disk and snapshots."""
+    """The vault, its policy, the disk's place in it, and what the vault may do with disks and snapshots."""
 
     vault: dataprotection.BackupVault
     policy: dataprotection.BackupPolicy
@@ -47,6 +63,8 @@ class Backup(pulumi.ComponentResource):
         self.resources = BackupResources(
             vault=vault, policy=policy, instance=self._instance(vault, policy, roles), roles=roles
         )
+        #: Of the instance: its protection is what tells whether the disk is backed up.
+        self.id: pulumi.Output[str] = self.resources.instance.id
         self.register_outputs({"vaultId": vault.id})
 
     def _vault(self) -> dataprotection.BackupVault:
@@ -157,6 +175,16 @@ class Backup(pulumi.ComponentResource):
                 resource="snapshots",
                 scope=args.group.id,
             ),
+            # A restore must not wait until somebody who may give roles is found.
+            assign_role(
+                self,
+                context,
+                "Disk Restore Operator",
+                principal="backup",
+                principal_id=principal_id,
+                resource="restored",
+                scope=args.group.id,
+            ),
         )
 
     def _instance(
@@ -167,6 +195,10 @@ class Backup(pulumi.ComponentResource):
     ) -> dataprotection.BackupInstance:
         args, context = self._args, self._args.context
         disk = args.disk
+
+        async def objection(inputs: Mapping[str, Any]) -> str | None:
+            return await _objection(context, str(await vault.id.future()), inputs)
+
         return dataprotection.BackupInstance(
             context.names.label("backup"),
             backup_instance_name=context.names.of("disk", "data"),
@@ -198,8 +230,32 @@ class Backup(pulumi.ComponentResource):
                 ),
             ),
             tags=context.tags,
-            opts=context.options(self, depends_on=roles),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=context.azure,
+                depends_on=list(roles),
+                hooks=asked_first(context.names.label("patience", "backup"), objection),
+            ),
         )
+
+
+async def _objection(context: Context[Party], vault_id: str, inputs: Mapping[str, Any]) -> str | None:
+    """What the vault says against backing up now for want of a role; the create itself judges the rest.
+
+    https://learn.microsoft.com/rest/api/dataprotection/backup-instances/validate-for-backup
+    """
+    question = {"backupInstance": inputs["properties"]}
+    try:
+        said = await resource_manager.ask(context.azure, f"{vault_id}/validateForBackup", VERSION, question)
+    except (httpx.HTTPError, ValueError) as unanswered:
+        said = f"nothing: {unanswered}"
+    if said is None or NOT_YET.search(said):
+        return said
+    pulumi.log.warn(
+        f"the backup vault was asked whether it may back up and said {said}. Fix: see in ./fed status "
+        "whether the backup is configured"
+    )
+    return None
 
 
 def backup_of(

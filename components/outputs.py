@@ -32,6 +32,7 @@ def stack_outputs(
             storage_account=centre.resources.storage.id,
             storage_url=centre.resources.storage.url,
             registry=centre.resources.registry.id,
+            backup=centre.resources.backup.id if centre.resources.backup else None,
             fl_target=f"{FL_HOST}:{federation.centre.fl_port}",
         ),
         hospitals={

@@ -1,13 +1,15 @@
 """Between a role and its first use: Azure needs minutes until an assignment has an effect everywhere.
 
 Nobody is told when, and nobody can ask on behalf of somebody else's identity. So the first use is the
-question: it is tried again while Azure refuses it for want of the role, and only then. A resource that has
-been made once never waits again, and a preview waits for nothing (docs/adr/0012).
+question: it is tried again while Azure refuses it for want of the role, and only then. Where Azure takes the
+first use and fails it later, the service that will use the role is asked before. A resource that has been
+made once never waits again, and a preview waits for nothing (docs/adr/0012).
 """
 
 import asyncio
 import re
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import pulumi
 
@@ -39,6 +41,37 @@ def patient(name: str) -> pulumi.ResourceHookBinding:
     return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(name, _try_again)])
 
 
+def asked_first(
+    name: str, ask: Callable[[Mapping[str, Any]], Awaitable[str | None]]
+) -> pulumi.ResourceHookBinding:
+    """What is made once `ask`, given its inputs, has no objection left; `name` is the hook's.
+
+    Raises TimeoutError in the hook, which ends the creation, when `MINUTES` have been spent.
+    """
+
+    async def wait(made: pulumi.ResourceHookArgs) -> None:
+        refusals = 0
+        while objection := await ask(made.new_inputs or {}):
+            refusals += 1
+            seconds = pause_after(refusals)
+            if seconds is None:
+                raise TimeoutError(
+                    f"{made.name} was not made: after {MINUTES} minutes Azure still says {objection}. Fix: "
+                    "see that the roles are there, then deploy again"
+                )
+            _say_so(made.name, objection, seconds)
+            await asyncio.sleep(seconds)
+
+    return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(name, wait)])
+
+
+def _say_so(name: str, objection: str, seconds: int) -> None:
+    pulumi.log.info(
+        f"{name}: Azure says {objection}, as it does for minutes after a role was given; asking again in "
+        f"{seconds} s, for at most {MINUTES} minutes"
+    )
+
+
 async def _try_again(failed: pulumi.ErrorHookArgs) -> bool:
     """Whether the engine shall try once more, after a pause.
 
@@ -49,10 +82,7 @@ async def _try_again(failed: pulumi.ErrorHookArgs) -> bool:
     seconds = pause_after(len(failed.errors))
     if refused is None or _was_made(failed.errors[0]) or seconds is None:
         return False
-    pulumi.log.info(
-        f"{failed.name}: Azure says {refused[0]}, as it does for minutes after a role was given; "
-        f"asking again in {seconds} s, for at most {MINUTES} minutes"
-    )
+    _say_so(failed.name, refused[0], seconds)
     await asyncio.sleep(seconds)
     return True
 

@@ -20,6 +20,7 @@ from federation.parties import Party
 ROLES: Final = {
     "AcrPull": "7f951dda-4ed3-4680-a7ca-43fe172d538d",
     "Disk Backup Reader": "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24",
+    "Disk Restore Operator": "b50d9833-a0cb-478e-945f-707fcc997c13",
     "Disk Snapshot Contributor": "7efff54f-a5b4-42b5-a1c5-5411624893ce",
     "Key Vault Crypto Service Encryption User": "e147488a-f6f5-4113-8e2d-b22465e65bf6",
     "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",

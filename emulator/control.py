@@ -133,6 +133,8 @@ class Emulator:
         return {
             "PATH": os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)]),
             "FED_HOME": str(self.home),
+            "ARM_RESOURCE_MANAGER_ENDPOINT": self.record.arm,
+            "FED_RESOURCE_MANAGER_CERTIFICATES": str(_below(self.home, paths.authority())),
             "FED_EMULATOR": self.record.plugins,
             "FED_EMULATOR_TOKEN_FILE": str(_below(self.home, paths.plugin_token())),
             "PULUMI_BACKEND_URL": self.record.backend,

@@ -5,7 +5,7 @@ Manager id. While the program runs, what Azure decides is a `pulumi.Output`; aft
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
 from federation.parties import CENTRE
@@ -30,12 +30,13 @@ class PartyOutputs(Generic[Text]):
 
 @dataclass(frozen=True, kw_only=True)
 class CentreOutputs(PartyOutputs[Text]):
-    """The centre. `fl_target` is ``<host>:<port>``."""
+    """The centre. `fl_target` is ``<host>:<port>``, `backup` that of its data disk where there is one."""
 
     resource_group: Text
     storage_url: Text
     registry: Text
     fl_target: str
+    backup: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,8 @@ class Outputs(Generic[Text]):
 
 def document(outputs: Any) -> dict[str, Any]:
     """Return outputs as Pulumi exports them, by names in camelCase."""
-    return {_camel(field.name): _exported(getattr(outputs, field.name)) for field in fields(outputs)}
+    values = {_camel(field.name): getattr(outputs, field.name) for field in fields(outputs)}
+    return {name: _exported(value) for name, value in values.items() if value is not None}
 
 
 def read(exported: Mapping[str, Any]) -> Outputs[str]:
@@ -94,7 +96,11 @@ def read(exported: Mapping[str, Any]) -> Outputs[str]:
 
 
 def _given(kind: Any, exported: Mapping[str, Any]) -> dict[str, Any]:
-    return {field.name: exported[_camel(field.name)] for field in fields(kind)}
+    return {
+        field.name: exported[_camel(field.name)]
+        for field in fields(kind)
+        if field.default is MISSING or _camel(field.name) in exported
+    }
 
 
 def _exported(value: Any) -> Any:

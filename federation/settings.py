@@ -172,9 +172,14 @@ class Protection(Section):
 
 
 class Backup(Section):
-    """Snapshots of the centre's data disk in a backup vault."""
+    """Daily snapshots of the centre's data disk, next to it in its group: Azure copies no disk into a vault.
 
-    enabled: bool = Field(default=False, description="whether the centre's data disk is backed up every day")
+    They help against a mistake on the disk, not against whoever may delete in the centre's subscription.
+    """
+
+    enabled: bool = Field(
+        default=False, description="whether the centre's data disk is snapshotted every day, in its own group"
+    )
     retention_days: int = Field(default=7, ge=1, le=180, description="for how many days snapshots are kept")
 
 

@@ -26,12 +26,13 @@ SCOPES = {
     "e147488a-f6f5-4113-8e2d-b22465e65bf6": ("vaults", "vaults/keys"),
     "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24": ("disks", "resourcegroups"),
     "7efff54f-a5b4-42b5-a1c5-5411624893ce": ("resourcegroups",),
+    "b50d9833-a0cb-478e-945f-707fcc997c13": ("resourcegroups",),
     "3913510d-42f4-4e42-8a64-420c390055eb": ("datacollectionrules",),
 }
 """The roles this platform gives, and what each may be scoped to.
 
 Storage Blob Data Reader and Contributor, AcrPull, Key Vault Crypto Service Encryption User, Disk Backup
-Reader, Disk Snapshot Contributor, Monitoring Metrics Publisher.
+Reader, Disk Snapshot Contributor, Disk Restore Operator, Monitoring Metrics Publisher.
 """
 
 

@@ -9,7 +9,7 @@ from automation.ui.options import Json, On, Stack, StackOption, Where, Yes, stac
 
 with lazily():
     from automation.machine import system
-    from automation.operate import emulated, status
+    from automation.operate import backup, emulated, status
     from automation.stacks import deploy
     from automation.stacks import target as targets
 
@@ -41,4 +41,6 @@ def command(  # noqa: PLR0917 typer reads the order
         if target.emulator and system.can_install():
             system.require_packages()
         emulated.bring_up(target, outputs)
+    if outputs.centre.backup:
+        backup.settle(target.arm(), outputs.centre.backup)
     status.show(target, outputs, health=machines, as_json=as_json)

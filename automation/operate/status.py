@@ -12,13 +12,15 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from automation.operate import backup
 from automation.operate import health as federation
+from automation.operate.backup import Backup
 from automation.stacks.arm import Arm
 from automation.stacks.target import Target
 from automation.ui import console
 from automation.ui.console import say
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from federation.outputs import HospitalOutputs, Outputs, PartyOutputs
+from federation.outputs import CentreOutputs, HospitalOutputs, Outputs, PartyOutputs
 from federation.parties import CENTRE
 
 MISSING = "missing"
@@ -66,7 +68,7 @@ class Peering:
 
 @dataclass(frozen=True, kw_only=True)
 class PartyStatus:
-    """One party. A hospital has its own peering, the centre those of all hospitals."""
+    """One party. A hospital has its own peering, the centre those of all hospitals and perhaps a backup."""
 
     party: str
     subscription: str
@@ -74,13 +76,15 @@ class PartyStatus:
     machine: Machine
     storage: Storage
     peerings: tuple[Peering, ...]
+    backup: Backup | None
 
     @property
     def healthy(self) -> bool:
         """Whether everything is there and connected."""
         names = (self.network.name, self.machine.name, self.storage.name)
         halves = (half for peering in self.peerings for half in (peering.from_hospital, peering.from_centre))
-        return MISSING not in names and all(half == CONNECTED for half in halves)
+        backed_up = self.backup is None or self.backup.configured
+        return MISSING not in names and backed_up and all(half == CONNECTED for half in halves)
 
 
 def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) -> None:
@@ -94,6 +98,8 @@ def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) 
         console.show_json(document(target.name, target.on, parties, found))
         return
     console.show(table(parties, width=console.width()))
+    for line in backups(parties):
+        console.show(line)
     if found:
         console.show("")
         console.show(federation.table(found))
@@ -144,6 +150,17 @@ def table(parties: Sequence[PartyStatus], *, width: int = WIDE) -> Table:
     return result
 
 
+def backups(parties: Sequence[PartyStatus]) -> list[Text]:
+    """Return a line for each backup: configured, or what a person must know of it."""
+    return [
+        Text(f"backup of {party.party}: {party.backup.name} is configured")
+        if party.backup.configured
+        else Text(f"backup of {party.party}: {backup.told(party.backup)}", style="red")
+        for party in parties
+        if party.backup
+    ]
+
+
 def _party(arm: Arm, name: str, outputs: PartyOutputs[str], peerings: tuple[Peering, ...]) -> PartyStatus:
     vnet = _get(arm, outputs.vnet, _NETWORK)
     machine = _get(arm, outputs.vm, _COMPUTE)
@@ -163,7 +180,13 @@ def _party(arm: Arm, name: str, outputs: PartyOutputs[str], peerings: tuple[Peer
         ),
         storage=Storage(name=_name(storage), public=f"public access {public}"),
         peerings=peerings,
+        backup=_backup(arm, outputs),
     )
+
+
+def _backup(arm: Arm, outputs: PartyOutputs[str]) -> Backup | None:
+    instance = outputs.backup if isinstance(outputs, CentreOutputs) else None
+    return backup.read(arm, instance) if instance else None
 
 
 def _peering(arm: Arm, name: str, hospital: HospitalOutputs[str]) -> Peering:

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pulumi.automation import DestroyResult, OnEvent, Stack
@@ -16,7 +16,7 @@ from automation.stacks.recovery.half_made import clear, roll_back
 from automation.stacks.target import Target
 from automation.stacks.urns import is_counted, name_of, party_of, type_of
 from automation.stacks.view import sentence
-from automation.ui.console import confirm, say, stderr, typed
+from automation.ui.console import confirm, say, stderr, typed, warn
 from automation.ui.outcome import QuestionError
 from emulator.control import Emulator, stacks
 from emulator.fabric.control import Fabric
@@ -58,6 +58,8 @@ def down(target: Target, *, yes: bool, confirmed: str | None, delete_data: Colle
         doomed = [resource for resource in resources if resource["urn"] in going]
         if doomed:
             stderr.print(_losses(target, doomed))
+            for line in _deleted_backups(doomed) if target.emulator is None else ():
+                warn(line)
         _tell_kept(target, kept)
         if doomed:
             _ask(target, yes=yes, confirmed=confirmed)
@@ -72,7 +74,7 @@ def down(target: Target, *, yes: bool, confirmed: str | None, delete_data: Colle
         _remove_pages(target.emulator, target.name)
         _remove_emulator(target.emulator)
     but = f" but for the data of {', '.join(sorted(kept))}" if kept else ""
-    say(f"{target.name} is down{but}" if stack else f"fed: {target.name} was not up")
+    say(f"{target.name} is down{but}" if stack else f"{target.name} was not up")
 
 
 def _destroy(
@@ -95,6 +97,22 @@ def _destroy(
     with holders.marked(target):
         _, record = operation.run(target, f"taking {target.name} down", run)
     say(f"{target.name}: {sentence(record)}")
+
+
+def _deleted_backups(doomed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what a person must know of each vault that keeps deleted backups for days.
+
+    Azure moved a deleted disk backup to deletedBackupInstances (recorded by azure-cli, 2026-08-31); that it
+    refuses to delete the vault meanwhile is documented of Recovery Services vaults.
+    """
+    for resource in doomed:
+        if type_of(resource["urn"]) == "azure-native:dataprotection:BackupVault":
+            settings = resource["inputs"]["properties"]["securitySettings"]["softDeleteSettings"]
+            days = settings["retentionDurationInDays"]
+            yield (
+                f"{name_of(resource['urn'])} keeps deleted backups for {days:.0f} days, and Azure may refuse "
+                "to delete it until then. Fix: run this again afterwards"
+            )
 
 
 def _tell_kept(target: Target, kept: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from automation.verify.access import identity, posture
+from automation.verify.access import backups, identity, posture
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment
 from automation.verify.names import dns, services
@@ -52,6 +52,7 @@ def verify(deployment: Deployment, federation: Federation) -> Verification:
         *access.findings,
         *names.findings,
         *posture.check(deployment),
+        *backups.check(deployment),
     ]
     return Verification(
         deployment=deployment,

@@ -22,12 +22,18 @@ def scopes_above(scope: str) -> list[str]:
     return scopes
 
 
-def holds_role(tx: Transaction, principal: str, roles: Collection[str], scope: str) -> bool:
-    """Say whether a principal holds one of these roles (GUIDs) on a scope or above it, in effect by now."""
+def holds_role(
+    tx: Transaction, principal: str, roles: Collection[str], scope: str, *, at: float | None = None
+) -> bool:
+    """Say whether a principal holds one of these roles (GUIDs) on a scope or above it, in effect by now.
+
+    `at` asks for another time, in seconds since 1970.
+    """
+    when = tx.now if at is None else at
     return any(
         assignment.properties["principalId"].lower() == principal.lower()
         and ids.name_of(assignment.properties["roleDefinitionId"]).lower() in roles
-        and float(assignment.hidden.get(EFFECTIVE, 0)) <= tx.now
+        and float(assignment.hidden.get(EFFECTIVE, 0)) <= when
         for above in scopes_above(scope)
         for assignment in tx.children(above, ASSIGNMENT)
     )

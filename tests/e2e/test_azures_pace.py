@@ -43,5 +43,8 @@ def test_accounts_and_disks_wait_for_their_key_with_plain_pulumi_too(clone: Clon
 @pytest.mark.parametrize("stack", ["mvp", "prod"])
 def test_a_whole_stack_comes_up_in_one_go_and_goes(clone: Clone, stack: str) -> None:
     comes_up_and_stays(clone, stack)
+    if stack == "prod":
+        assert "is configured" in clone.fed("status", stack, "--no-health").stdout
+    clone.fed("verify", stack)
     hospitals = [word for name in clone.outputs(stack)["hospitals"] for word in ("--delete-data", name)]
     clone.fed("down", stack, "--yes", "--confirm", stack, *hospitals)

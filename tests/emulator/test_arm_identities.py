@@ -321,19 +321,57 @@ class TestBackup:
         grant(arm, DISK, BACKUP_READER, self.principal)
         grant(arm, OTHER_GROUP, SNAPSHOTS, self.principal)
 
+    def state(self, arm: Arm) -> str:
+        properties = arm.get(self.INSTANCE)["properties"]
+        assert properties["provisioningState"] == "Succeeded"
+        assert properties["protectionStatus"]["status"] == properties["currentProtectionState"]
+        found: str = properties["currentProtectionState"]
+        return found
+
+    def may(self, arm: Arm) -> str:
+        """What the vault says when it is asked whether it may back up: ``yes`` or its error."""
+        body = {"backupInstance": self.instance()["properties"]}
+        version = {"api-version": "2025-01-01"}
+        asked = arm("POST", f"{BACKUP}/validateForBackup", body, **version)
+        where = asked.headers["azure-asyncoperation"].removeprefix("https://management.azure.com")
+        done = arm.get(where.partition("?")[0], **version)
+        return f"{done['error']['code']}: {done['error']['message']}" if "error" in done else "yes"
+
+    def test_is_accepted_without_its_roles_and_fails_for_good_until_a_sync(self, arm: Arm) -> None:
+        """Azure, 2024-08-15: azure-service-operator's Test_DataProtection_BackupInstance_20231101_CRUD."""
+        arm.put(self.INSTANCE, self.instance())
+        assert self.state(arm) == "ProtectionError"
+        error = arm.get(self.INSTANCE)["properties"]["protectionErrorDetails"]
+        assert error["code"] == "UserErrorMissingPermissions"
+        assert "Disk Backup Reader and Disk Snapshot Contributor" in error["message"]
+        self.allow(arm)
+        assert self.state(arm) == "ProtectionError"
+        version = {"api-version": "2025-01-01"}
+        assert arm("POST", f"{self.INSTANCE}/sync", {"syncType": "Default"}, **version).status == 202
+        assert self.state(arm) == "ProtectionConfigured"
+
     def test_needs_both_roles_where_they_are_used(self, arm: Arm) -> None:
-        assert "Disk Backup Reader and Disk Snapshot Contributor" in arm.refusal(
-            self.INSTANCE, self.instance()
-        )
         grant(arm, DISK, BACKUP_READER, self.principal)
-        wrong = grant(arm, GROUP, SNAPSHOTS, self.principal)
-        refusal = arm.refusal(self.INSTANCE, self.instance())
-        assert refusal.startswith("UserErrorDppDatasourceNotAccessible")
-        assert "lacks Disk Snapshot Contributor:" in refusal
-        arm.delete(wrong)
+        grant(arm, GROUP, SNAPSHOTS, self.principal)
+        assert "lacks Disk Snapshot Contributor," in self.may(arm)
         grant(arm, OTHER_GROUP, SNAPSHOTS, self.principal)
-        made = arm.put(self.INSTANCE, self.instance())
-        assert made["properties"]["currentProtectionState"] == "ProtectionConfigured"
+        assert self.may(arm) == "yes"
+        arm.put(self.INSTANCE, self.instance())
+        assert self.state(arm) == "ProtectionConfigured"
+
+    def test_stays_for_its_days_where_the_vault_keeps_what_is_deleted(self, arm: Arm) -> None:
+        """Azure moved a disk's instance to deletedBackupInstances: azure-cli's recording of 2026-08-31."""
+        keep = {"softDeleteSettings": {"state": "On", "retentionDurationInDays": 14}}
+        properties = {**self.vault["properties"], "securitySettings": keep}
+        arm.put(BACKUP, self.vault | {"properties": properties})
+        self.allow(arm)
+        arm.put(self.INSTANCE, self.instance())
+        arm.delete(self.INSTANCE)
+        (kept,) = arm.get(f"{BACKUP}/deletedBackupInstances", **{"api-version": "2025-01-01"})["value"]
+        assert kept["properties"]["currentProtectionState"] == "SoftDeleted"
+        arm.delete(BACKUP)
+        arm.put(BACKUP, self.vault)
+        assert not arm.get(f"{BACKUP}/deletedBackupInstances", **{"api-version": "2025-01-01"})["value"]
 
     def test_holds_its_vault_and_its_policy(self, arm: Arm) -> None:
         self.allow(arm)

@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from rich.console import Console, RenderableType
 
-from automation.operate import health, machines, status
+from automation.operate import backup, health, machines, status
 from automation.operate.machines import Centre
 from automation.stacks.arm import Answer, Arm
 from automation.stacks.target import Target
@@ -47,6 +48,23 @@ class Azure(Arm):
         found = self.resources.get(path, 404)
         return Answer(status=found, body={}) if isinstance(found, int) else Answer(status=200, body=found)
 
+    def post(self, path: str, version: str, body: Mapping[str, Any]) -> Answer:
+        assert path == f"{INSTANCE}/sync"
+        self.resources[INSTANCE] = protection(self.after_a_sync)
+        return Answer(status=200, body={})
+
+    after_a_sync = "ProtectionConfigured"
+
+
+INSTANCE = "/c/bvault/disk-data"
+
+
+def protection(state: str) -> Mapping[str, Any]:
+    """A backup instance in Azure's words."""
+    error = {"code": "UserErrorMissingPermissions", "message": "a role"}
+    more = {"protectionErrorDetails": error} if state == "ProtectionError" else {}
+    return {"name": "disk-data", "properties": {"currentProtectionState": state, **more}}
+
 
 @pytest.fixture
 def azure() -> Azure:
@@ -78,6 +96,51 @@ class TestReading:
         azure.resources["/hungary/vm"] = 403
         with pytest.raises(FedError, match="/hungary/vm"):
             status.read(azure, OUTPUTS)
+
+
+class TestBackup:
+    """Azure says Succeeded of a backup that it fails a minute later: azure-service-operator's recording."""
+
+    BACKED_UP = replace(OUTPUTS, centre=replace(OUTPUTS.centre, backup=INSTANCE))
+
+    @pytest.mark.parametrize("state", ["ProtectionError", "ConfiguringProtection", "missing"])
+    def test_that_is_not_configured_is_said_and_is_not_healthy(self, azure: Azure, state: str) -> None:
+        azure.resources[INSTANCE] = 404 if state == "missing" else protection(state)
+        centre, hungary = status.read(azure, self.BACKED_UP)
+        assert not centre.healthy and hungary.healthy
+        (line,) = status.backups([centre, hungary])
+        assert "disk-data" in line.plain and "Fix: " in line.plain
+
+    def test_that_is_configured_is_said_too(self, azure: Azure) -> None:
+        azure.resources[INSTANCE] = protection("ProtectionConfigured")
+        centre, _ = status.read(azure, self.BACKED_UP)
+        assert centre.healthy
+        assert status.backups([centre])[0].plain == "backup of centre: disk-data is configured"
+
+    def test_that_has_failed_is_tried_again_once(
+        self, azure: Azure, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        azure.resources[INSTANCE] = protection("ProtectionError")
+        assert backup.settle(azure, INSTANCE).configured
+        said = capsys.readouterr().err
+        assert "UserErrorMissingPermissions" in said and "warning" not in said
+
+    def test_that_stays_failed_is_a_warning(self, azure: Azure, capsys: pytest.CaptureFixture[str]) -> None:
+        azure.resources[INSTANCE] = protection("ProtectionError")
+        azure.after_a_sync = "ProtectionError"
+        assert not backup.settle(azure, INSTANCE).configured
+        assert "warning: nothing is backed up" in capsys.readouterr().err
+
+    def test_that_is_being_configured_is_waited_for(
+        self, azure: Azure, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        azure.resources[INSTANCE] = protection("ConfiguringProtection")
+
+        def sleep(_: float) -> None:
+            azure.resources[INSTANCE] = protection("ProtectionConfigured")
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        assert backup.settle(azure, INSTANCE).configured
 
 
 def test_the_table_and_the_document_say_the_same(azure: Azure) -> None:

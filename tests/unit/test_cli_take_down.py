@@ -47,6 +47,14 @@ class TestOnAzure:
             kept(target(), state(), ["centre"])
 
 
+def test_a_vault_that_keeps_deleted_backups_is_named() -> None:
+    """Azure keeps a deleted disk backup in its vault: azure-cli's recording of 2026-08-31."""
+    (said,) = take_down._deleted_backups(state("prod"))
+    assert said.startswith("bvault-fed-prod-centre keeps deleted backups for 14 days")
+    assert "Fix: " in said
+    assert not list(take_down._deleted_backups(state("mvp")))
+
+
 class TestWhatStays:
     @pytest.mark.parametrize("stack", ["dev", "mvp", "prod"])
     def test_is_the_account_and_its_key_and_nothing_that_leads_there(self, stack: str) -> None:

@@ -16,6 +16,7 @@ from automation.verify.access.roles import (
     CRYPTO_USER,
     DISK_READER,
     READ_TABLES,
+    RESTORE_OPERATOR,
     ROLES,
     SNAPSHOT_CONTRIBUTOR,
     Role,
@@ -35,6 +36,7 @@ _SUPPORT = {
     BLOB_CONTRIBUTOR: {"network:FlowLog"},
     DISK_READER: {"dataprotection:BackupVault"},
     SNAPSHOT_CONTRIBUTOR: {"dataprotection:BackupVault"},
+    RESTORE_OPERATOR: {"dataprotection:BackupVault"},
 }
 """Roles that a service needs, and the types whose identity may hold them, within their own subscription."""
 _VM = "compute:VirtualMachine"

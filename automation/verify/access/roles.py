@@ -40,6 +40,7 @@ BLOB_READER: Final = "Storage Blob Data Reader"
 BLOB_CONTRIBUTOR: Final = "Storage Blob Data Contributor"
 DISK_READER: Final = "Disk Backup Reader"
 SNAPSHOT_CONTRIBUTOR: Final = "Disk Snapshot Contributor"
+RESTORE_OPERATOR: Final = "Disk Restore Operator"
 
 ROLES: Final = {
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": Role(name=BLOB_READER, blobs=_READ),
@@ -75,6 +76,7 @@ ROLES: Final = {
     "e147488a-f6f5-4113-8e2d-b22465e65bf6": Role(name=CRYPTO_USER, support=True),
     "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24": Role(name=DISK_READER, support=True),
     "7efff54f-a5b4-42b5-a1c5-5411624893ce": Role(name=SNAPSHOT_CONTRIBUTOR, support=True),
+    "b50d9833-a0cb-478e-945f-707fcc997c13": Role(name=RESTORE_OPERATOR, support=True),
 }
 """By GUID, lower case."""
 

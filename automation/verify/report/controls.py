@@ -155,6 +155,7 @@ CONTROLS: Final = (
                 "prod-lock",
                 "prod-protect",
                 "lock-blocks-deletion",
+                "backup-configured",
             }
         ),
     ),
