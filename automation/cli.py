@@ -53,9 +53,6 @@ def main() -> NoReturn:
     search_path.extend()
     try:
         build()(prog_name="fed")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `fed status | head`
-        sys.exit(Code.DONE)
     except Exception as error:
         told = explain(error)
         if told is None:

@@ -8,6 +8,7 @@ from automation.ui.lazily import lazily
 from automation.ui.options import On, Stack, StackOption, Where, Yes, stack_name
 
 with lazily():
+    from automation.operate import session
     from automation.stacks import take_down
     from automation.stacks import target as targets
 
@@ -36,7 +37,6 @@ def command(  # noqa: PLR0917 typer reads the order
     `fed up` on the emulator are no hospital's. The last stack on the emulator takes the emulator with it:
     nothing of it stays on this machine.
     """
-    name = stack_name(stack, stack_option)
-    take_down.down(
-        targets.open_target(name, on, check=False), yes=yes, confirmed=confirm, delete_data=delete_data or ()
-    )
+    target = targets.open_target(stack_name(stack, stack_option), on, check=False)
+    session.name_running_jobs(target)
+    take_down.down(target, yes=yes, confirmed=confirm, delete_data=delete_data or ())

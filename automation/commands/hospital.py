@@ -88,7 +88,7 @@ def approve(name: Name, *, stack: InStack = DEFAULT_STACK, on: Where = On.EMULAT
 
     What waits, since when, and what happens when nobody approves, is in `fed status`.
     """
-    target = targets.open_target(stack, on, check=False)
+    target = targets.open_deployed(stack, on)
     hospital.approve(machines.Centre.of(target.arm(), deploy.outputs(target)), name)
 
 

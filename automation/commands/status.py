@@ -29,5 +29,5 @@ def command(
 
     Of each party: subscription, network, VM, storage, peering; containers, enrolment, last report.
     """
-    target = targets.open_target(stack_name(stack, stack_option), on, check=False)
+    target = targets.open_deployed(stack_name(stack, stack_option), on)
     status.show(target, deploy.outputs(target), health=health, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import NoReturn
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
 from automation.stacks import deploy
-from automation.stacks.target import Target, open_target
+from automation.stacks.target import Target, open_deployed
 from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError
@@ -57,4 +57,4 @@ def _emulated(stack: str, on: On) -> Target:
             "this needs the emulator: on Azure nobody can open a connection to a VM, operators included. "
             "./fed logs PARTY --on azure and ./fed status --on azure go through the VM's run command"
         )
-    return open_target(stack, on, check=False)
+    return open_deployed(stack, on)

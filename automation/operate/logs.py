@@ -1,12 +1,12 @@
 """Shows what containers say, from the fabric or through Resource Manager."""
 
 import codecs
-import sys
 
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
 from automation.stacks import deploy
-from automation.stacks.target import open_target
+from automation.stacks.target import open_deployed
+from automation.ui.console import write
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError, RefusedError
 from automation.ui.plain import plain
@@ -19,21 +19,18 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
 
     Raises QuestionError for a party that the stack does not have, RefusedError when nothing runs.
     """
-    target = open_target(stack, on, check=False)
+    target = open_deployed(stack, on)
     outputs = deploy.outputs(target)
     machine = machines.of(outputs, party)
     if target.emulator is None:
         if follow:
             raise QuestionError("--follow needs the emulator: Azure's run command only answers when it ends")
         _refuse_silent(stack, party)
-        sys.stdout.write(
-            machines.run(target.arm(), machine, ["docker", "logs", "--tail", LINES, container]).stdout
-        )
+        write(machines.run(target.arm(), machine, ["docker", "logs", "--tail", LINES, container]).stdout)
         return
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for piece in running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow):
-        sys.stdout.write(plain(decoder.decode(piece)))
-        sys.stdout.flush()
+        write(plain(decoder.decode(piece)))
 
 
 def _refuse_silent(stack: str, party: str) -> None:

@@ -5,9 +5,11 @@ import sys
 from automation.operate import reference, training
 from automation.operate.machines import Centre
 from automation.stacks import deploy
-from automation.stacks.target import open_target
+from automation.stacks.target import Target, open_deployed
 from automation.ui.console import say, show, show_json, stderr
 from automation.ui.options import On
+from automation.ui.outcome import FedError, RefusedError
+from emulator.fabric.control import Fabric
 
 
 def train(
@@ -59,8 +61,24 @@ def abort(stack: str, on: On, job_id: str) -> None:
     say(f"{answer['job']} {answer['id'][:8]} is being stopped")
 
 
+def name_running_jobs(target: Target) -> None:
+    """Say which jobs end when the stack is taken down; where they cannot be asked for, say that."""
+    if target.emulator and Fabric.running(target.emulator) is None:
+        return
+    try:
+        found = Centre.of(target.arm(), deploy.outputs(target)).ask("jobs")["jobs"]
+    except RefusedError:
+        return  # nothing is deployed
+    except FedError as silent:
+        say(f"whether a job runs cannot be known: {silent}")
+        return
+    for job in found:
+        if job["state"] in ("queued", "running"):
+            say(f"{training.sentence(job)}: it ends with the stack")
+
+
 def _centre(stack: str, on: On) -> Centre:
-    target = open_target(stack, on, check=False)
+    target = open_deployed(stack, on)
     return Centre.of(target.arm(), deploy.outputs(target))
 
 

@@ -13,7 +13,7 @@ from automation.stacks.plan import Plan
 from automation.stacks.policy_pack import PACK, broken_by, refusal
 from automation.stacks.recovery import holders
 from automation.stacks.recovery.half_made import clear, roll_back
-from automation.stacks.target import Target
+from automation.stacks.target import Target, not_deployed
 from automation.stacks.urns import SHARED, name_of, party_of, type_of
 from automation.stacks.view import sentence
 from automation.ui.console import confirm, say, stderr
@@ -165,10 +165,7 @@ def outputs(target: Target) -> Outputs[str]:
     stack = target.existing_stack()
     found = stack.outputs() if stack else {}
     if not found:
-        raise RefusedError(
-            f"{target.name} is not deployed on {target.on}. To deploy it: ./fed up {target.name}"
-            + (" --on azure" if target.emulator is None else "")
-        )
+        raise not_deployed(target.name, target.on)
     return _read(target, found)
 
 

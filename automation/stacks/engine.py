@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from pulumi.automation import OnOutput, PulumiCommand
+from pulumi.automation import CommandError, OnOutput, PulumiCommand
 from pulumi.automation._cmd import CommandResult
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
@@ -18,6 +18,14 @@ from semver import VersionInfo
 from automation.machine.setup import build
 from automation.machine.setup import engine as prepared
 from automation.ui.outcome import FedError
+
+
+class EngineKilledError(CommandError):
+    """A signal ended the engine, and nobody had interrupted it from here."""
+
+    def __init__(self, result: CommandResult, signal_name: str) -> None:
+        super().__init__(result)
+        self.signal_name = signal_name
 
 
 class Engine(PulumiCommand):
@@ -66,6 +74,8 @@ class Engine(PulumiCommand):
                 reader.join()
             code = process.wait()
         result = CommandResult(stdout="\n".join(output), stderr="\n".join(errors), code=code)
+        if code < 0 and not self.interrupted:
+            raise EngineKilledError(result, signal.Signals(-code).name)
         if code:
             raise create_command_error(result)
         return result

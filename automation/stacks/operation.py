@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pulumi.automation import CommandError, ConcurrentUpdateError, OnEvent
 
+from automation.stacks.engine import EngineKilledError
 from automation.stacks.events import Record
 from automation.stacks.policy_pack import Violation, refusal, told
 from automation.stacks.recovery.holders import refuse_held
@@ -49,6 +50,11 @@ def run(target: Target, doing: str, operation: Callable[[OnEvent], T]) -> tuple[
                 "this again."
             ) from error
         raise FedError(f"somebody else holds the stack {target.name}: {stderr_of(error)}") from error
+    except EngineKilledError as error:
+        raise FedError(
+            f"{doing} ended half-way{_changes(record)}: the engine was killed ({error.signal_name}), by a "
+            "person or because memory ran out. Fix: run it again; it goes on from there."
+        ) from error
     except CommandError as error:
         if target.engine.interrupted:
             raise FedError(f"{doing} was interrupted; run it again to go on from there.") from error

@@ -17,9 +17,10 @@ from automation.stacks.arm import Arm, of_azure, of_emulator
 from automation.stacks.emulated_state import EmulatedStack
 from automation.stacks.engine import Engine
 from automation.ui.options import On
-from automation.ui.outcome import FedError, QuestionError
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator import paths
-from emulator.control import Emulator
+from emulator.control import Emulator, stacks
+from federation.naming import PROJECT
 from federation.settings import Settings
 from federation.stack_file import load_stack, stack_file
 
@@ -101,6 +102,25 @@ def open_target(name: str, on: On, *, check: bool = True) -> Target:
         environment=environment,
         workspace=workspace,
         emulator=emulator,
+    )
+
+
+def open_deployed(name: str, on: On) -> Target:
+    """Reach a stack that is there, to look at it or to work with it; a mere question starts no emulator.
+
+    Raises RefusedError when this clone has deployed no such stack, and else as `open_target` does.
+    """
+    absent = on is On.EMULATOR and f"{PROJECT}/{name}" not in stacks(paths.backend())
+    if absent and stack_file(ROOT, name).exists():
+        raise not_deployed(name, on)
+    return open_target(name, on, check=False)
+
+
+def not_deployed(name: str, on: On) -> RefusedError:
+    """Return what is said of a stack that is not there."""
+    return RefusedError(
+        f"{name} is not deployed on {on}. To deploy it: ./fed up {name}"
+        + (" --on azure" if on is On.AZURE else "")
     )
 
 

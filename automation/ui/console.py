@@ -1,14 +1,15 @@
 """How `fed` speaks: answers on standard output, as tables or as JSON; everything else on standard error."""
 
 import json
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from automation.ui.outcome import QuestionError, RefusedError
+from automation.ui.outcome import Code, QuestionError, RefusedError
 
 _WIDE = 160
 """Columns for a table that goes to a file or a pipe, where nothing needs to be folded."""
@@ -61,8 +62,31 @@ def width() -> int:
     return _console().width
 
 
+def write(text: str) -> None:
+    """Write text to standard output at once."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+
+
+class _Answering(Console):
+    """Standard output for tables."""
+
+    def on_broken_pipe(self) -> None:
+        """End well; rich's own way is exit code 1."""
+        _reader_left()
+
+
+def _reader_left() -> NoReturn:
+    """End well where whoever reads has read enough (`fed status | head -1`): click would end with 1."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer goes nowhere
+    raise SystemExit(Code.DONE)
+
+
 def _console() -> Console:
-    console = Console(highlight=False)
+    console = _Answering(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
     return console
@@ -70,4 +94,4 @@ def _console() -> Console:
 
 def show_json(document: Any) -> None:
     """Print a JSON document to standard output."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -1,5 +1,6 @@
 """What every command of `fed` promises: exit codes, words instead of tracebacks, the same arguments."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,6 +63,39 @@ class TestCommandLine:
         with pytest.raises(SystemExit) as ended:
             app(["say-hello"])
         assert ended.value.code == 0
+
+
+SPEAKS = {
+    "a table": "show(table('party'))",
+    "a document": "show_json({'party': 'centre'})",
+    "a log": "write('line')",
+}
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("speaks", SPEAKS.values(), ids=SPEAKS.keys())
+    def test_whoever_reads_only_the_first_line_gets_no_failure(self, speaks: str) -> None:
+        """`set -o pipefail; fed status | head -1`."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = f"from automation.ui.console import show, show_json, table, write; {speaks}"
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", command],
+            env={"PYTHONPATH": str(ROOT)},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    @pytest.mark.parametrize("question", [["jobs"], ["status"], ["logs", "centre"], ["shell", "centre"]])
+    def test_mere_question_starts_no_emulator(self, question: list[str], tmp_path: Path) -> None:
+        done = fed(*question, FED_HOME=str(tmp_path / "home"))
+        assert done.returncode == Code.NO
+        assert "dev is not deployed on emulator. To deploy it: ./fed up dev" in done.stderr
+        assert not (tmp_path / "home").exists()
 
 
 class TestStackName:

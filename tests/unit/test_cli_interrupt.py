@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from automation.stacks import operation
+from automation.stacks.engine import Engine
 from automation.ui.outcome import FedError
 from emulator import paths
 
@@ -74,6 +75,20 @@ def test_an_interrupt_is_passed_on_and_the_engine_is_waited_for(
     output, _ = caller.communicate(timeout=30)
     assert output.splitlines() == ["told", "CommandError True"]
     assert log.read_text().splitlines() == ["polite"] * interrupts + ["recorded"]
+
+
+def test_an_engine_that_was_killed_is_named_as_the_reason(tmp_path: Path) -> None:
+    script = tmp_path / "pulumi"
+    script.write_text("#!/bin/sh\necho 'warning: using pulumi-language-python from $PATH' >&2\nkill -9 $$\n")
+    script.chmod(stat.S_IRWXU)
+    engine = Engine.__new__(Engine)
+    engine.command, engine.interrupted = str(script), False
+    target: Any = SimpleNamespace(name="dev", hospitals=(), emulator=None, engine=engine)
+    with pytest.raises(FedError) as failure:
+        operation.run(target, "deploying dev", lambda _: engine.run(["up"], "/", {}))
+    assert "the engine was killed (SIGKILL)" in str(failure.value)
+    assert "Fix: run it again" in str(failure.value)
+    assert "warning" not in str(failure.value)
 
 
 def test_nothing_follows_an_operation_that_had_ended_before_the_interrupt_reached_it() -> None:

@@ -60,7 +60,7 @@ def test_the_log_of_a_hospital_without_a_way_out_is_not_waited_for(
     config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
     monkeypatch.setattr(machines, "load_stack", lambda *_: load("dev", config))
     target: Any = SimpleNamespace(emulator=None, arm=lambda: Azure(DONE))
-    monkeypatch.setattr(logs, "open_target", lambda *_, **__: target)
+    monkeypatch.setattr(logs, "open_deployed", lambda *_, **__: target)
     parties = {name: SimpleNamespace(vm=f"/vms/{name}") for name in ("centre", "cleveland", "hungary")}
     monkeypatch.setattr(logs.deploy, "outputs", lambda _: SimpleNamespace(parties=parties))
     logs.show("dev", On.AZURE, "cleveland", "fl-client", follow=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from automation.operate.dashboards import curated
 from automation.operate.enter import PORTS
 from automation.stacks import deploy
-from automation.stacks.target import open_target
+from automation.stacks.target import open_deployed
 from automation.ui.console import say, show_json
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -56,7 +56,7 @@ def open_in_browser(pages: list[Path]) -> None:
 
 
 def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated.Files]:
-    target = open_target(stack, on, check=False)
+    target = open_deployed(stack, on)
     outputs = deploy.outputs(target)
     known = tuple(outputs.parties)
     if unknown := [party for party in parties if party not in known]:
