@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from federation.draft import Draft
-from federation.violations import Violation
+from federation.problem import Problem
+from federation.violations import violation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,20 +16,20 @@ class DevOnly:
     key: str
     is_wrong: Callable[[Any], bool]
     environments: tuple[str, ...]
-    consequence: str
-    mend: str
+    why: str
+    fix: str
 
 
-def only_dev_may(stack: str, draft: Draft) -> Iterator[Violation]:
+def only_dev_may(stack: str, draft: Draft) -> Iterator[Problem]:
     """A violation for each setting of `DEV_ONLY` that the draft's environment may not have."""
     for rule in DEV_ONLY:
         value = _at(draft, rule.key)
         if draft.environment in rule.environments and value is not None and rule.is_wrong(value):
-            yield Violation(
+            yield violation(
                 key=f"fed:{rule.key}",
                 value=value,
-                consequence=f"{rule.consequence}; {draft.environment} may not do this",
-                mend=rule.mend,
+                why=f"{rule.why}; {draft.environment} may not do this",
+                fix=rule.fix,
             )
 
 
@@ -43,25 +44,25 @@ def _snake(key: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)
 
 
-def _on(key: str, environments: tuple[str, ...], consequence: str, mend: str) -> DevOnly:
+def _on(key: str, environments: tuple[str, ...], why: str, fix: str) -> DevOnly:
     """A switch that must not be on."""
     return DevOnly(
         key=key,
         is_wrong=lambda value: value is True,
         environments=environments,
-        consequence=consequence,
-        mend=mend,
+        why=why,
+        fix=fix,
     )
 
 
-def _off(key: str, consequence: str) -> DevOnly:
+def _off(key: str, why: str) -> DevOnly:
     """A switch that must be on in prod."""
     return DevOnly(
         key=key,
         is_wrong=lambda value: value is False,
         environments=_PROD,
-        consequence=consequence,
-        mend=f"set {key.rsplit('.', 1)[1]}: true",
+        why=why,
+        fix=f"set {key.rsplit('.', 1)[1]}: true",
     )
 
 
@@ -85,15 +86,15 @@ DEV_ONLY: Final = (
         key="machine.image.version",
         is_wrong=lambda version: version == "latest",
         environments=_CLOSED,
-        consequence="each new VM could boot another system than the one that was tested",
-        mend="pin a version",
+        why="each new VM could boot another system than the one that was tested",
+        fix="pin a version",
     ),
     DevOnly(
         key="approval",
         is_wrong=lambda approval: approval == "auto",
         environments=_PROD,
-        consequence="a hospital would be let in without anybody looking at its request",
-        mend="set approval: manual",
+        why="a hospital would be let in without anybody looking at its request",
+        fix="set approval: manual",
     ),
     _off("protection.locks", "one wrong command could delete disks, vaults and hospital data"),
     _off("protection.protectData", "`pulumi destroy` would take the data along"),
@@ -105,30 +106,30 @@ DEV_ONLY: Final = (
         key="storage.softDeleteDays",
         is_wrong=lambda days: days < 7,
         environments=_PROD,
-        consequence="a deleted file could not be brought back for a week",
-        mend="set softDeleteDays to 7 or more",
+        why="a deleted file could not be brought back for a week",
+        fix="set softDeleteDays to 7 or more",
     ),
     DevOnly(
         key="storage.centreSku",
         is_wrong=lambda sku: sku == "Standard_LRS",
         environments=_PROD,
-        consequence="one failed data centre would take models and job history along",
-        mend="use Standard_ZRS or Standard_GZRS",
+        why="one failed data centre would take models and job history along",
+        fix="use Standard_ZRS or Standard_GZRS",
     ),
     DevOnly(
         key="storage.hospitalSku",
         is_wrong=lambda sku: sku == "Standard_LRS",
         environments=_PROD,
-        consequence="one failed data centre would take hospital data along",
-        mend="use Standard_ZRS",
+        why="one failed data centre would take hospital data along",
+        fix="use Standard_ZRS",
     ),
     _off("network.flowLogs", "nobody could show afterwards who connected to whom"),
     DevOnly(
         key="monitoring.retentionDays",
         is_wrong=lambda days: days < 90,
         environments=_PROD,
-        consequence="an incident noticed after a month would leave no traces",
-        mend="set retentionDays to 90 or more",
+        why="an incident noticed after a month would leave no traces",
+        fix="set retentionDays to 90 or more",
     ),
     _off("backup.enabled", "job history, models and the certificate authority would have no copy"),
 )

@@ -13,21 +13,22 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from federation.violations import NOT_SET, Violation
+from federation.problem import Problem
+from federation.violations import NOT_SET, violation
 
 #: A settings tree in which every refused or missing value is None.
 Draft = SimpleNamespace
 
 
-def examine(model: type[BaseModel], raw: Any, at: str, found: list[Violation]) -> Draft:
+def examine(model: type[BaseModel], raw: Any, at: str, found: list[Problem]) -> Draft:
     """The draft of one model from `raw`, which stands at key `at`; what is wrong is appended to `found`."""
     if not isinstance(raw, Mapping):
         found.append(
-            Violation(
+            violation(
                 key=at.rstrip("."),
                 value=raw,
-                consequence="it is a group of settings: nothing in it could be read",
-                mend=f"write a mapping with some of {', '.join(_keys(model))}",
+                why="it is a group of settings: nothing in it could be read",
+                fix=f"write a mapping with some of {', '.join(_keys(model))}",
             )
         )
         return _nothing_of(model)
@@ -50,7 +51,7 @@ def _nothing_of(model: type[BaseModel]) -> Draft:
     return Draft(**values)
 
 
-def _value(field: FieldInfo, raw: Any, key: str, found: list[Violation]) -> Any:
+def _value(field: FieldInfo, raw: Any, key: str, found: list[Problem]) -> Any:
     annotation = _without_none(field.annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         if (
@@ -70,7 +71,7 @@ def _value(field: FieldInfo, raw: Any, key: str, found: list[Violation]) -> Any:
     return _checked(_type(field), raw, key, field.description or "", found)
 
 
-def _entries(annotation: Any, raw: Any, key: str, found: list[Violation]) -> dict[str, Draft]:
+def _entries(annotation: Any, raw: Any, key: str, found: list[Problem]) -> dict[str, Draft]:
     name_type, entry_model = get_args(annotation)
     if not isinstance(raw, Mapping):
         examine(entry_model, raw, f"{key}.", found)
@@ -82,7 +83,7 @@ def _entries(annotation: Any, raw: Any, key: str, found: list[Violation]) -> dic
     return entries
 
 
-def _checked(kind: Any, raw: Any, key: str, description: str, found: list[Violation]) -> Any:
+def _checked(kind: Any, raw: Any, key: str, description: str, found: list[Problem]) -> Any:
     try:
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
@@ -90,7 +91,7 @@ def _checked(kind: Any, raw: Any, key: str, description: str, found: list[Violat
         return None
 
 
-def _refusals(error: ValidationError, raw: Any, key: str, description: str) -> Iterator[Violation]:
+def _refusals(error: ValidationError, raw: Any, key: str, description: str) -> Iterator[Problem]:
     details = error.errors()
     # A list whose members were refused is also too short, which is not another mistake.
     for detail in [one for one in details if one["loc"]] or details:
@@ -99,40 +100,38 @@ def _refusals(error: ValidationError, raw: Any, key: str, description: str) -> I
         )
         context = detail.get("ctx", {})
         advice = detail["msg"].replace("Input should be", "it should be")
-        yield Violation(
+        yield violation(
             key=f"{key}{place}",
             value=detail["input"] if detail["loc"] else raw,
-            consequence=str(context.get("consequence", f"it says {description}, and this value does not")),
-            mend=str(context.get("mend", advice)),
+            why=str(context.get("why", f"it says {description}, and this value does not")),
+            fix=str(context.get("fix", advice)),
         )
 
 
-def _unknown_keys(model: type[BaseModel], raw: Mapping[Any, Any], at: str) -> Iterator[Violation]:
+def _unknown_keys(model: type[BaseModel], raw: Mapping[Any, Any], at: str) -> Iterator[Problem]:
     known = _keys(model)
     for key in raw:
         if key in known:
             continue
         if key == "secure":
-            consequence = "it is a secret: stack files and state of a federation hold none"
-            mend = "write the plain value; a setting that would need a secret does not exist"
+            why = "it is a secret: stack files and state of a federation hold none"
+            fix = "write the plain value; a setting that would need a secret does not exist"
         else:
             close = difflib.get_close_matches(str(key), known, n=1)
-            consequence = (
-                "no such setting exists: it would be ignored, and what you meant by it would not happen"
-            )
-            mend = (
+            why = "no such setting exists: it would be ignored, and what you meant by it would not happen"
+            fix = (
                 f"did you mean {close[0]}? " if close else "remove it. "
             ) + f"Known here: {', '.join(known)}"
-        yield Violation(key=f"{at}{key}", value=raw[key], consequence=consequence, mend=mend)
+        yield violation(key=f"{at}{key}", value=raw[key], why=why, fix=fix)
 
 
-def _missing(field: FieldInfo, key: str) -> Violation:
+def _missing(field: FieldInfo, key: str) -> Problem:
     example = f", for example {field.examples[0]}" if field.examples else ""
-    return Violation(
+    return violation(
         key=key,
         value=NOT_SET,
-        consequence=f"it says {field.description}, and no default would be safe",
-        mend=f"add it{example}",
+        why=f"it says {field.description}, and no default would be safe",
+        fix=f"add it{example}",
     )
 
 

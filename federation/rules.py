@@ -18,48 +18,49 @@ from federation.azure_facts import (
 )
 from federation.dev_only import only_dev_may
 from federation.draft import Draft
+from federation.problem import Problem
 from federation.tags import OWN_TAGS
 from federation.values import PRIVATE_RANGES
-from federation.violations import NOT_SET, Violation
+from federation.violations import NOT_SET, violation
 
 STACKS: Final = ("dev", "mvp", "prod")
 
-Rule = Callable[[str, Draft], Iterator[Violation]]
+Rule = Callable[[str, Draft], Iterator[Problem]]
 
 
-def check(stack: str, draft: Draft) -> Iterator[Violation]:
+def check(stack: str, draft: Draft) -> Iterator[Problem]:
     """Every violation of a rule, in the order of `RULES`."""
     for rule in RULES:
         yield from rule(stack, draft)
 
 
-def stack_is_the_environment(stack: str, draft: Draft) -> Iterator[Violation]:
+def stack_is_the_environment(stack: str, draft: Draft) -> Iterator[Problem]:
     """A stack deploys the file that carries its own name."""
     if draft.environment is not None and draft.environment != stack:
-        yield Violation(
+        yield violation(
             key="fed:environment",
             value=draft.environment,
-            consequence=f"the stack is called {stack}: it would be deployed under the rules and names of "
+            why=f"the stack is called {stack}: it would be deployed under the rules and names of "
             f"{draft.environment}, over whatever {draft.environment} runs",
-            mend=f"select the stack {draft.environment}, or write environment: {stack} into its file",
+            fix=f"select the stack {draft.environment}, or write environment: {stack} into its file",
         )
 
 
-def ranges_are_large_enough(stack: str, draft: Draft) -> Iterator[Violation]:
+def ranges_are_large_enough(stack: str, draft: Draft) -> Iterator[Problem]:
     """The address plan needs /24 at the centre and /27 at a hospital."""
     for name, party in _parties(draft):
         limit = CENTRE_PREFIX if name == "centre" else HOSPITAL_PREFIX
         space = party.address_space
         if space is not None and space.prefixlen > limit:
-            yield Violation(
+            yield violation(
                 key=f"{_key(name)}.addressSpace",
                 value=str(space),
-                consequence="the subnets of the address plan do not fit into it",
-                mend=f"give it a /{limit} or larger, for example {space.supernet(new_prefix=limit)}",
+                why="the subnets of the address plan do not fit into it",
+                fix=f"give it a /{limit} or larger, for example {space.supernet(new_prefix=limit)}",
             )
 
 
-def ranges_do_not_overlap(stack: str, draft: Draft) -> Iterator[Violation]:
+def ranges_do_not_overlap(stack: str, draft: Draft) -> Iterator[Problem]:
     """Peered networks must not share an address, and neither must two hospitals of one hub."""
     spaces = [
         (name, party.address_space) for name, party in _parties(draft) if party.address_space is not None
@@ -68,19 +69,19 @@ def ranges_do_not_overlap(stack: str, draft: Draft) -> Iterator[Violation]:
     widest: tuple[str, IPv4Network] | None = None
     for name, space in by_start:
         if widest and space.overlaps(widest[1]):
-            yield Violation(
+            yield violation(
                 key=f"{_key(name)}.addressSpace",
                 value=str(space),
-                consequence=f"it overlaps with {widest[1]} of {widest[0]}: Azure would refuse the peering, "
+                why=f"it overlaps with {widest[1]} of {widest[0]}: Azure would refuse the peering, "
                 "and the centre could not tell whose packets these are",
-                mend=f"give {name} a range of its own, for example "
+                fix=f"give {name} a range of its own, for example "
                 f"{_free_range(space, [s for _, s in spaces])}",
             )
         if widest is None or space.broadcast_address > widest[1].broadcast_address:
             widest = (name, space)
 
 
-def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]:
+def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
     """One subscription a party: it is the wall between them."""
     owners: dict[str, str] = {}
     for name, party in _parties(draft):
@@ -88,17 +89,17 @@ def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]
         if subscription is None:
             continue
         if subscription in owners:
-            yield Violation(
+            yield violation(
                 key=f"{_key(name)}.subscriptionId",
                 value=subscription,
-                consequence=f"{owners[subscription]} has the same subscription: whoever administers it "
+                why=f"{owners[subscription]} has the same subscription: whoever administers it "
                 "could reach the data of both, and their budgets and quotas would mix",
-                mend=f"give {name} a subscription of its own",
+                fix=f"give {name} a subscription of its own",
             )
         owners.setdefault(subscription, name)
 
 
-def dashboards_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]:
+def dashboards_are_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
     """One workspace, group and connection an audience: each is a way to what one party may see."""
     consequences = {
         "workspace": "whoever may open one dashboard could open the other",
@@ -107,48 +108,47 @@ def dashboards_are_their_own(stack: str, draft: Draft) -> Iterator[Violation]:
     }
     owners: dict[tuple[str, str], str] = {}
     for name, party in _parties(draft):
-        for field, consequence in consequences.items():
+        for field, why in consequences.items():
             value = getattr(party.dashboard, field, None)
             if value is None:
                 continue
             owner = owners.setdefault((field, value), name)
             if owner != name:
-                yield Violation(
+                yield violation(
                     key=f"{_key(name)}.dashboard.{field}",
                     value=value,
-                    consequence=f"{owner} has the same: {consequence}",
-                    mend=f"give {name} one of its own",
+                    why=f"{owner} has the same: {why}",
+                    fix=f"give {name} one of its own",
                 )
 
 
-def hospitals_are_in_the_tenant(stack: str, draft: Draft) -> Iterator[Violation]:
+def hospitals_are_in_the_tenant(stack: str, draft: Draft) -> Iterator[Problem]:
     """One Entra tenant in this version (docs/adr/0006)."""
     for name, hospital in draft.hospitals.items():
         if None in (hospital.tenant_id, draft.tenant_id) or hospital.tenant_id == draft.tenant_id:
             continue
-        yield Violation(
+        yield violation(
             key=f"{_key(name)}.tenantId",
             value=hospital.tenant_id,
-            consequence="a managed identity is known in its own tenant alone: the hospital's VM could "
+            why="a managed identity is known in its own tenant alone: the hospital's VM could "
             "neither read its container at the centre nor pull images",
-            mend=f"use a subscription of tenant {draft.tenant_id}; several tenants are not supported",
+            fix=f"use a subscription of tenant {draft.tenant_id}; several tenants are not supported",
         )
 
 
-def hospitals_fit_on_the_hub(stack: str, draft: Draft) -> Iterator[Violation]:
+def hospitals_fit_on_the_hub(stack: str, draft: Draft) -> Iterator[Problem]:
     """Azure's limit of peerings per VNet."""
     count = len(draft.hospitals)
     if count > PEERINGS_PER_NETWORK:
-        yield Violation(
+        yield violation(
             key="fed:hospitals",
             value=f"{count} hospitals",
-            consequence=f"Azure allows {PEERINGS_PER_NETWORK} peerings per VNet: the others could not be "
-            "connected",
-            mend=f"keep at most {PEERINGS_PER_NETWORK} hospitals in one federation",
+            why=f"Azure allows {PEERINGS_PER_NETWORK} peerings per VNet: the others could not be connected",
+            fix=f"keep at most {PEERINGS_PER_NETWORK} hospitals in one federation",
         )
 
 
-def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Violation]:
+def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Problem]:
     """Trusted Launch always; encryption at host, premium disks and zones where set."""
     machine = draft.machine
     sizes = [("fed:machine.size", machine.size)]
@@ -174,15 +174,15 @@ def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Violati
             if missing
         ]
         if lacks:
-            yield Violation(
+            yield violation(
                 key=key,
                 value=name,
-                consequence=f"this size does not support {'; nor '.join(lacks)}: Azure would refuse the VM",
-                mend="choose a size that does, for example Standard_B2s_v2 or Standard_D2s_v5",
+                why=f"this size does not support {'; nor '.join(lacks)}: Azure would refuse the VM",
+                fix="choose a size that does, for example Standard_B2s_v2 or Standard_D2s_v5",
             )
 
 
-def zones_exist(stack: str, draft: Draft) -> Iterator[Violation]:
+def zones_exist(stack: str, draft: Draft) -> Iterator[Problem]:
     """Zones and zone-redundant disks or storage need a region that has them."""
     machine = draft.machine
     everywhere = [
@@ -196,53 +196,53 @@ def zones_exist(stack: str, draft: Draft) -> Iterator[Violation]:
             needs.setdefault((key, region), []).extend(want for want, wanted in wants if wanted)
     for (key, region), needing in needs.items():
         if needing:
-            yield Violation(
+            yield violation(
                 key=key,
                 value=region,
-                consequence="the region has no availability zones, which "
+                why="the region has no availability zones, which "
                 f"{' and '.join(dict.fromkeys(needing))} need: Azure would refuse these resources",
-                mend="choose a region with zones, for example westeurope, or settings without zones",
+                fix="choose a region with zones, for example westeurope, or settings without zones",
             )
 
 
-def accounts_are_offered_where_they_are(stack: str, draft: Draft) -> Iterator[Violation]:
+def accounts_are_offered_where_they_are(stack: str, draft: Draft) -> Iterator[Problem]:
     """Copies in another region are not offered everywhere: some have no pair, some no zones for it."""
     for _, region, (key, sku) in _accounts(draft):
         if None in (region, sku) or not REGIONS[region] or offers_redundancy(region, sku):
             continue
-        yield Violation(
+        yield violation(
             key=key,
             value=sku,
-            consequence=f"{region} does not offer it: Azure would refuse the storage account "
+            why=f"{region} does not offer it: Azure would refuse the storage account "
             "(RedundancyConfigurationNotAvailableInRegion)",
-            mend="use Standard_ZRS, whose copies stay in the region, or another region",
+            fix="use Standard_ZRS, whose copies stay in the region, or another region",
         )
 
 
-def hospitals_keep_several_copies(stack: str, draft: Draft) -> Iterator[Violation]:
+def hospitals_keep_several_copies(stack: str, draft: Draft) -> Iterator[Problem]:
     """A hospital's own choice is held to the same rule as the stack's (`dev_only.py`)."""
     for name, hospital in draft.hospitals.items():
         if draft.environment == "prod" and hospital.storage_sku == "Standard_LRS":
-            yield Violation(
+            yield violation(
                 key=f"{_key(name)}.storageSku",
                 value=hospital.storage_sku,
-                consequence="one failed data centre would take the hospital's data along",
-                mend="use Standard_ZRS, or leave storageSku out",
+                why="one failed data centre would take the hospital's data along",
+                fix="use Standard_ZRS, or leave storageSku out",
             )
 
 
-def zonal_disks_fit_the_zone(stack: str, draft: Draft) -> Iterator[Violation]:
+def zonal_disks_fit_the_zone(stack: str, draft: Draft) -> Iterator[Problem]:
     """A zone-redundant disk belongs to no zone."""
     if draft.machine.zone is not None and str(draft.machine.disk_sku).endswith("_ZRS"):
-        yield Violation(
+        yield violation(
             key="fed:machine.diskSku",
             value=draft.machine.disk_sku,
-            consequence="a zone-redundant disk cannot be pinned to fed:machine.zone: Azure would refuse it",
-            mend="use Premium_LRS with a zone, or leave the zone out",
+            why="a zone-redundant disk cannot be pinned to fed:machine.zone: Azure would refuse it",
+            fix="use Premium_LRS with a zone, or leave the zone out",
         )
 
 
-def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Violation]:
+def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Problem]:
     """Ubuntu's own image gets Docker from the package archive."""
     if draft.machine.image.gallery_image_id is not None:
         return
@@ -250,17 +250,17 @@ def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Violat
     switches += [(f"{_key(name)}.egress", party.egress) for name, party in _parties(draft)]
     for key, egress in switches:
         if egress == "none":
-            yield Violation(
+            yield violation(
                 key=key,
                 value=egress,
-                consequence="Ubuntu's image has no Docker and gets it from the package archive at first "
+                why="Ubuntu's image has no Docker and gets it from the package archive at first "
                 "boot: without a way out the VM would come up with nothing running in it, and say that it "
                 "succeeded",
-                mend="set egress: nat, or give fed:machine.image.galleryImageId an image with Docker inside",
+                fix="set egress: nat, or give fed:machine.image.galleryImageId an image with Docker inside",
             )
 
 
-def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[Violation]:
+def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[Problem]:
     """Run command returns nothing without a way to Azure on 443, and operators ask the centre through it.
 
     https://learn.microsoft.com/azure/virtual-machines/linux/run-command
@@ -269,108 +269,106 @@ def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[
     if egress is None:
         key, egress = "fed:network.egress", draft.network.egress
     if egress == "none":
-        yield Violation(
+        yield violation(
             key=key,
             value=egress,
-            consequence="Azure's run command gets no answer out of a VM without a way out: status, jobs, "
+            why="Azure's run command gets no answer out of a VM without a way out: status, jobs, "
             "train, approving and removing hospitals would wait for 90 minutes and fail",
-            mend="set fed:centre.egress: nat; hospitals may keep none, and then say nothing to ./fed logs",
+            fix="set fed:centre.egress: nat; hospitals may keep none, and then say nothing to ./fed logs",
         )
 
 
-def image_has_one_source(stack: str, draft: Draft) -> Iterator[Violation]:
+def image_has_one_source(stack: str, draft: Draft) -> Iterator[Problem]:
     """Workload images are either built here or pinned by digest."""
     images, registry = draft.images, draft.registry
     if images.build and images.digests is not None:
-        yield Violation(
+        yield violation(
             key="fed:images.digests",
             value="(set)",
-            consequence="images.build is true as well: nobody could tell which image runs",
-            mend="keep one of the two",
+            why="images.build is true as well: nobody could tell which image runs",
+            fix="keep one of the two",
         )
     if images.build is False and images.digests is None:
-        yield Violation(
+        yield violation(
             key="fed:images.digests",
             value=NOT_SET,
-            consequence="nothing is built and nothing is pinned: the VMs would have no image to run",
-            mend="pin the four digests (`./fed images promote` writes them), or set images.build: true in "
-            "dev",
+            why="nothing is built and nothing is pinned: the VMs would have no image to run",
+            fix="pin the four digests (`./fed images promote` writes them), or set images.build: true in dev",
         )
     if images.build and registry.public_push is False:
-        yield Violation(
+        yield violation(
             key="fed:registry.publicPush",
             value=False,
-            consequence="images.build is true, and a closed registry takes no push from outside its VNet",
-            mend="set registry.publicPush: true (dev only), or pin digests",
+            why="images.build is true, and a closed registry takes no push from outside its VNet",
+            fix="set registry.publicPush: true (dev only), or pin digests",
         )
 
 
-def keys_can_be_recovered(stack: str, draft: Draft) -> Iterator[Violation]:
+def keys_can_be_recovered(stack: str, draft: Draft) -> Iterator[Problem]:
     """Azure takes a customer-managed key from a purge-protected vault only."""
     encryption = draft.encryption
     if encryption.customer_managed_keys and encryption.purge_protection is False:
-        yield Violation(
+        yield violation(
             key="fed:encryption.purgeProtection",
             value=False,
-            consequence="Azure refuses keys of a vault that can be purged (KeyVaultPolicyError): the "
+            why="Azure refuses keys of a vault that can be purged (KeyVaultPolicyError): the "
             "storage account could not be created",
-            mend="set purgeProtection: true; vault names carry a random suffix, so a kept name blocks "
-            "nothing",
+            fix="set purgeProtection: true; vault names carry a random suffix, so a kept name blocks nothing",
         )
     if encryption.hsm and encryption.customer_managed_keys is False:
-        yield Violation(
+        yield violation(
             key="fed:encryption.hsm",
             value=True,
-            consequence="there is no key to keep in it, because customerManagedKeys is false",
-            mend="set customerManagedKeys: true or remove hsm",
+            why="there is no key to keep in it, because customerManagedKeys is false",
+            fix="set customerManagedKeys: true or remove hsm",
         )
 
 
-def budgets_end_after_they_start(stack: str, draft: Draft) -> Iterator[Violation]:
+def budgets_end_after_they_start(stack: str, draft: Draft) -> Iterator[Problem]:
     """Azure refuses a period that ends before it starts."""
     start, end = draft.budgets.start_date, draft.budgets.end_date
     if start is not None and end is not None and end <= start:
-        yield Violation(
+        yield violation(
             key="fed:budgets.endDate",
             value=str(end),
-            consequence=f"the budget would end before it starts ({start}): Azure would refuse it",
-            mend="write a later endDate, or leave it out",
+            why=f"the budget would end before it starts ({start}): Azure would refuse it",
+            fix="write a later endDate, or leave it out",
         )
 
 
-def tags_are_free(stack: str, draft: Draft) -> Iterator[Violation]:
+def tags_are_free(stack: str, draft: Draft) -> Iterator[Problem]:
     """The platform's own tags say whose a resource is."""
     for name in draft.tags or {}:
         if name.lower() in OWN_TAGS:
-            yield Violation(
+            yield violation(
                 key=f"fed:tags.{name}",
                 value=draft.tags[name],
-                consequence="the platform sets this tag itself: costs and policies are told apart by it",
-                mend="use another name",
+                why="the platform sets this tag itself: costs and policies are told apart by it",
+                fix="use another name",
             )
 
 
-def tags_fit_on_a_dns_zone(stack: str, draft: Draft) -> Iterator[Violation]:
+def tags_fit_on_a_dns_zone(stack: str, draft: Draft) -> Iterator[Problem]:
     """Of all that is tagged, private DNS zones take the fewest; names differ by more than case."""
     names = list(draft.tags or {})
     most = TAGS_OF_A_ZONE - len(OWN_TAGS)
     if len(names) > most:
-        yield Violation(
+        yield violation(
             key="fed:tags",
             value=f"{len(names)} tags",
-            consequence=f"a private DNS zone has {TAGS_OF_A_ZONE} at most, and {len(OWN_TAGS)} are the "
+            why=f"a private DNS zone has {TAGS_OF_A_ZONE} at most, and {len(OWN_TAGS)} are the "
             "platform's own: Azure would refuse it in the middle of the deployment",
-            mend=f"keep at most {most}",
+            fix=f"keep at most {most}",
         )
     first: dict[str, str] = {}
     for name in names:
         same = first.setdefault(name.lower(), name)
         if same != name:
-            yield Violation(
+            yield violation(
                 key=f"fed:tags.{name}",
                 value=draft.tags[name],
-                consequence=f"Azure takes it and {same} for one tag: only one of the values would be kept",
-                mend="keep one of the two",
+                why=f"Azure takes it and {same} for one tag: only one of the values would be kept",
+                fix="keep one of the two",
             )
 
 

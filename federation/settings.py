@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from federation import rules
 from federation.draft import examine
+from federation.problem import Problem
 from federation.values import (
     AdminName,
     Cidr,
@@ -35,7 +36,7 @@ from federation.values import (
     VmSizeName,
     WorkspaceId,
 )
-from federation.violations import SettingsError, Violation
+from federation.violations import SettingsError
 
 NAMESPACE = "fed"
 
@@ -304,7 +305,7 @@ def load(stack: str, config: Mapping[str, Any], *, source: str | None = None) ->
         for key, value in config.items()
         if key.startswith(f"{NAMESPACE}:")
     }
-    found: list[Violation] = []
+    found: list[Problem] = []
     draft = examine(Settings, raw, f"{NAMESPACE}:", found)
     found.extend(rules.check(stack, draft))
     if found:

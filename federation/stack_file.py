@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from federation.settings import Settings, load
-from federation.violations import NOT_SET, SettingsError, Violation
+from federation.violations import NOT_SET, SettingsError, violation
 
 #: Pulumi takes these characters, and 100 of them.
 STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -20,11 +20,11 @@ def stack_file(root: Path, stack: str) -> Path:
         raise SettingsError(
             "the stack's name",
             [
-                Violation(
+                violation(
                     key="STACK",
                     value=stack,
-                    consequence="no stack can have this name: Pulumi would refuse it",
-                    mend=f"use one of the stacks {_known(root)}",
+                    why="no stack can have this name: Pulumi would refuse it",
+                    fix=f"use one of the stacks {_known(root)}",
                 )
             ],
         )
@@ -54,22 +54,22 @@ def read_config(path: Path) -> dict[str, Any]:
         raise _unreadable(
             path,
             value=NOT_SET,
-            consequence=f"there is no such file in {path.parent}: nothing says what to deploy",
-            mend=f"use one of the stacks {_known(path.parent)}, or copy the nearest file",
+            why=f"there is no such file in {path.parent}: nothing says what to deploy",
+            fix=f"use one of the stacks {_known(path.parent)}, or copy the nearest file",
         ) from None
     except OSError as error:
         raise _unreadable(
             path,
             value=str(error.strerror),
-            consequence="the file cannot be read: nothing says what to deploy",
-            mend="put a readable file there",
+            why="the file cannot be read: nothing says what to deploy",
+            fix="put a readable file there",
         ) from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise _unreadable(
             path,
             value=" ".join(str(error).split()),
-            consequence="the file is no valid YAML: no setting could be read",
-            mend="mend the line that the message names (indentation, a missing quote, a key twice)",
+            why="the file is no valid YAML: no setting could be read",
+            fix="correct the line that the message names (indentation, a missing quote, a key twice)",
         ) from None
     config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):
@@ -77,13 +77,11 @@ def read_config(path: Path) -> dict[str, Any]:
             path,
             key="config",
             value=config if isinstance(content, dict) else content,
-            consequence="settings stand below `config:`: there are none",
-            mend=f"start from the {path.name} of this repository's history, or from Pulumi.dev.yaml",
+            why="settings stand below `config:`: there are none",
+            fix=f"start from the {path.name} of this repository's history, or from Pulumi.dev.yaml",
         )
     return config
 
 
-def _unreadable(path: Path, *, value: Any, consequence: str, mend: str, key: str = "") -> SettingsError:
-    return SettingsError(
-        path.name, [Violation(key=key or path.name, value=value, consequence=consequence, mend=mend)]
-    )
+def _unreadable(path: Path, *, value: Any, why: str, fix: str, key: str = "") -> SettingsError:
+    return SettingsError(path.name, [violation(key=key or path.name, value=value, why=why, fix=fix)])

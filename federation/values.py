@@ -1,4 +1,4 @@
-"""The kinds of value a stack file may hold. Each refuses a wrong one with its consequence and mend.
+"""The kinds of value a stack file may hold. Each refuses a wrong one with its consequence and fix.
 
 Single values only; what must fit together is in `rules.py`.
 """
@@ -35,9 +35,9 @@ SMALLEST_CELLS: Final = (5, 100)
 IMAGE_VERSION: Final = re.compile(r"latest|\d+\.\d+\.\d+")
 
 
-def wrong(consequence: str, mend: str) -> PydanticCustomError:
-    """A refusal that carries its own consequence and mend to the message of `SettingsError`."""
-    context = {"consequence": consequence, "mend": mend}
+def wrong(why: str, fix: str) -> PydanticCustomError:
+    """A refusal that carries its own consequence and fix to the message of `SettingsError`."""
+    context = {"why": why, "fix": fix}
     return PydanticCustomError("fed", "{consequence}", context)
 
 
@@ -73,14 +73,14 @@ def _cidr(value: Any) -> IPv4Network:
     return network
 
 
-def _guid(consequence: str, mend: str) -> BeforeValidator:
+def _guid(why: str, fix: str) -> BeforeValidator:
     """A GUID of one kind, with what a wrong one would break and where the right one stands."""
 
     def check(value: Any) -> str:
         try:
             return str(UUID(str(value)))
         except ValueError:
-            raise wrong(consequence, mend) from None
+            raise wrong(why, fix) from None
 
     return BeforeValidator(check)
 

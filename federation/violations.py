@@ -1,34 +1,25 @@
-"""What is wrong with a stack's settings, told to the person who must mend it.
+"""What is wrong with a stack's settings, told to the person who must fix it.
 
 It does not decide what is wrong: see `settings.py` (values) and `rules.py` (values that do not go together).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from federation.problem import Problem
 
 SHOWN_VALUE_LENGTH = 120
 
 
-@dataclass(frozen=True, kw_only=True)
-class Violation:
-    """One wrong setting: where it stands, what it says, what it would have broken and how to mend it."""
-
-    key: str
-    value: Any
-    consequence: str
-    mend: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.key} = {_shown(self.value)}\n   Why it matters: {self.consequence}\n   Mend: {self.mend}"
-        )
+def violation(*, key: str, value: Any, why: str, fix: str) -> Problem:
+    """One wrong setting: its key, what it says, what it would have broken and how to fix it."""
+    return Problem(where=key, what=_shown(value), why=why, fix=fix)
 
 
 class SettingsError(Exception):
     """Every violation of one stack at once. `str()` is ready to print; `violations` is for programs."""
 
-    def __init__(self, source: str, violations: Sequence[Violation]) -> None:
+    def __init__(self, source: str, violations: Sequence[Problem]) -> None:
         self.source = source
         self.violations = tuple(violations)
         super().__init__(self._message())
@@ -36,7 +27,7 @@ class SettingsError(Exception):
     def _message(self) -> str:
         count = len(self.violations)
         what = "1 setting is wrong" if count == 1 else f"{count} settings are wrong"
-        numbered = (f"{number}. {violation}" for number, violation in enumerate(self.violations, start=1))
+        numbered = (f"{number}. {found}" for number, found in enumerate(self.violations, start=1))
         return "\n".join([f"{self.source}: {what}; nothing was planned.", *numbered])
 
 

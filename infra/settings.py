@@ -8,11 +8,12 @@ from pydantic import AfterValidator, Field
 
 from federation.draft import examine
 from federation.parties import federation
+from federation.problem import Problem
 from federation.rules import STACKS
 from federation.settings import Environment, Section
 from federation.stack_file import load_stack, read_config
 from federation.values import Guid, Region, wrong
-from federation.violations import SettingsError, Violation
+from federation.violations import SettingsError
 
 NAMESPACE = "fed-delivery"
 STACK_FILE = "infra/Pulumi.delivery.yaml"
@@ -113,7 +114,7 @@ def load(config: Mapping[str, Any], *, source: str = STACK_FILE) -> DeliverySett
     """The settings from a stack's configuration; raises SettingsError with every mistake."""
     prefix = f"{NAMESPACE}:"
     raw = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-    found: list[Violation] = []
+    found: list[Problem] = []
     examine(DeliverySettings, raw, prefix, found)
     if found:
         raise SettingsError(source, found)

@@ -30,7 +30,7 @@ SECRET = re.compile(
     "vm-no-password",
     VM,
     why="a password can be guessed, shared and left in a state file.",
-    mend="set linuxConfiguration.disablePasswordAuthentication true and remove adminPassword.",
+    fix="set linuxConfiguration.disablePasswordAuthentication true and remove adminPassword.",
 )
 def vm_has_no_password(vm: Planned) -> Iterator[str]:
     """A VM cannot be entered with a password."""
@@ -43,7 +43,7 @@ def vm_has_no_password(vm: Planned) -> Iterator[str]:
     "vm-trusted-launch",
     VM,
     why="without a measured boot a changed kernel or boot loader goes unnoticed.",
-    mend="set securityProfile.securityType TrustedLaunch with secureBootEnabled and vTpmEnabled true.",
+    fix="set securityProfile.securityType TrustedLaunch with secureBootEnabled and vTpmEnabled true.",
 )
 def vm_boots_what_was_signed(vm: Planned) -> Iterator[str]:
     """A VM boots with Trusted Launch."""
@@ -57,7 +57,7 @@ def vm_boots_what_was_signed(vm: Planned) -> Iterator[str]:
     VM,
     environments=("mvp", "prod"),
     why="otherwise the caches and temporary disks on the host hold data in clear.",
-    mend="set securityProfile.encryptionAtHost true (register the feature in the subscription once).",
+    fix="set securityProfile.encryptionAtHost true (register the feature in the subscription once).",
 )
 def vm_is_encrypted_at_host(vm: Planned) -> Iterator[str]:
     """In mvp and prod a VM's disks and caches are encrypted on the host."""
@@ -68,7 +68,7 @@ def vm_is_encrypted_at_host(vm: Planned) -> Iterator[str]:
     "vm-own-identity",
     VM,
     why="a role given to a shared or anonymous identity is a role given to more machines than meant.",
-    mend="give the VM exactly one user-assigned identity of its own party.",
+    fix="give the VM exactly one user-assigned identity of its own party.",
 )
 def vm_has_its_own_identity(vm: Planned) -> Iterator[str]:
     """A VM has a user-assigned identity, and no more than one."""
@@ -82,7 +82,7 @@ def vm_has_its_own_identity(vm: Planned) -> Iterator[str]:
     "vm-no-secret",
     VM,
     why="custom data stays readable on the machine and in the state for ever.",
-    mend="let the machine make its own key, or fetch what it needs with its managed identity.",
+    fix="let the machine make its own key, or fetch what it needs with its managed identity.",
 )
 def vm_carries_no_secret(vm: Planned) -> Iterator[str]:
     """Custom data and user data hold no key, token or connection string."""
@@ -103,7 +103,7 @@ def _decoded(value: str) -> str:
     "vm-extensions-known",
     EXTENSION,
     why="an extension runs any code as root, past everything the containers are confined by.",
-    mend="use only the log agent; what the VM must do belongs in its cloud-config.",
+    fix="use only the log agent; what the VM must do belongs in its cloud-config.",
 )
 def extensions_are_known(extension: Planned) -> Iterator[str]:
     """Only known extensions run on a VM."""
@@ -119,7 +119,7 @@ def extensions_are_known(extension: Planned) -> Iterator[str]:
     "disk-closed",
     DISK,
     why="a disk with network access can be exported as a file by anyone with a right on it.",
-    mend="set networkAccessPolicy DenyAll and publicNetworkAccess Disabled.",
+    fix="set networkAccessPolicy DenyAll and publicNetworkAccess Disabled.",
 )
 def disk_cannot_be_exported(disk: Planned) -> Iterator[str]:
     """A disk cannot be exported over the network."""
@@ -133,7 +133,7 @@ def disk_cannot_be_exported(disk: Planned) -> Iterator[str]:
     environments=("mvp", "prod"),
     why="the disk holds the party's keys and kit; with the party's own key it can be made unreadable "
     "for good.",
-    mend="set encryption.diskEncryptionSetId and type EncryptionAtRestWithCustomerKey.",
+    fix="set encryption.diskEncryptionSetId and type EncryptionAtRestWithCustomerKey.",
 )
 def disk_uses_the_partys_key(disk: Planned) -> Iterator[str]:
     """In mvp and prod a data disk is encrypted with its party's own key."""
@@ -147,7 +147,7 @@ def disk_uses_the_partys_key(disk: Planned) -> Iterator[str]:
     level=Level.ADVISORY,
     environments=("mvp", "prod"),
     why="'latest' makes two VMs of the same plan different machines.",
-    mend="pin storageProfile.imageReference.version.",
+    fix="pin storageProfile.imageReference.version.",
 )
 def image_version_is_pinned(vm: Planned) -> Iterator[str]:
     """In mvp and prod the VM's image has a fixed version."""
@@ -159,7 +159,7 @@ def image_version_is_pinned(vm: Planned) -> Iterator[str]:
     "vm-image-publisher",
     VM,
     why="a marketplace image of an unknown publisher is unknown code in the middle of a hospital's network.",
-    mend="use Canonical's ubuntu-24_04-lts, or an image of your own gallery.",
+    fix="use Canonical's ubuntu-24_04-lts, or an image of your own gallery.",
 )
 def image_comes_from_canonical(vm: Planned) -> Iterator[str]:
     """A VM boots Canonical's Ubuntu, or an image of a compute gallery."""
@@ -176,7 +176,7 @@ def image_comes_from_canonical(vm: Planned) -> Iterator[str]:
     VM,
     why="the data disk must outlive its VM; an operating system disk left behind is a copy nobody "
     "looks after.",
-    mend="set osDisk.deleteOption Delete, and deleteOption Detach on every data disk.",
+    fix="set osDisk.deleteOption Delete, and deleteOption Detach on every data disk.",
 )
 def disks_outlive_their_vm(vm: Planned) -> Iterator[str]:
     """The data disk survives the VM, the operating system disk does not."""

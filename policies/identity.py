@@ -41,7 +41,7 @@ Reader, Disk Snapshot Contributor, Disk Restore Operator, Monitoring Metrics Pub
     ASSIGNMENT,
     why="a role on an account, a resource group or a subscription reaches every container in it, the other "
     "hospitals' among them.",
-    mend="scope the assignment to the one container, registry or key it is for, and use one of the "
+    fix="scope the assignment to the one container, registry or key it is for, and use one of the "
     "known roles.",
 )
 def roles_are_narrow(assignment: Planned) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _kind(scope: str) -> str:
     "role-for-machines",
     ASSIGNMENT,
     why="a person's access belongs in the directory, with approval and expiry, not in a stack.",
-    mend="set principalType ServicePrincipal (it also spares the first deployment a replication error); a "
+    fix="set principalType ServicePrincipal (it also spares the first deployment a replication error); a "
     "group may be Storage Blob Data Reader, limited to a dashboard's tables by a condition.",
 )
 def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
@@ -85,7 +85,7 @@ def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
 @stack_rule(
     "role-never-on-data-account",
     why="a role on the whole account opens every container in it: a hospital would read what is another's.",
-    mend="give the role on the one container; only flow logs write to a whole account, which holds nothing "
+    fix="give the role on the one container; only flow logs write to a whole account, which holds nothing "
     "else.",
 )
 def data_accounts_are_not_shared(resources: list[Planned]) -> Iterator[Fault]:
@@ -106,7 +106,7 @@ def data_accounts_are_not_shared(resources: list[Planned]) -> Iterator[Fault]:
     "role-own-cells",
     why="a hospital's identity with a role on another's container could read or replace what is "
     "meant for it.",
-    mend="give a hospital's identity roles on client-<hospital> and on its own data container only.",
+    fix="give a hospital's identity roles on client-<hospital> and on its own data container only.",
 )
 def hospitals_keep_to_their_cells(resources: list[Planned]) -> Iterator[Fault]:
     """A hospital's identity has roles on its own containers only."""
@@ -149,7 +149,7 @@ def _is_principal(identity: Planned, assignment: Planned) -> bool:
     why="a role of our own making, or an outside party trusted to be one of our machines, is beyond "
     "what the checks "
     "here understand.",
-    mend="use Azure's built-in roles; federate the deployer outside this program.",
+    fix="use Azure's built-in roles; federate the deployer outside this program.",
 )
 def no_new_roles_or_trusts(resource: Planned) -> Iterator[str]:
     """The program makes no roles and trusts no outside issuer."""

@@ -40,7 +40,7 @@ WEB_PORTS = {"80", "443"}
     "nic-no-public-ip",
     NIC,
     why="a public address makes the VM a target for the whole internet.",
-    mend="remove publicIPAddress from the ipConfiguration; operators reach the VM through ARM runCommand.",
+    fix="remove publicIPAddress from the ipConfiguration; operators reach the VM through ARM runCommand.",
 )
 def nic_has_no_public_ip(nic: Planned) -> Iterator[str]:
     """A network interface has no public address."""
@@ -52,7 +52,7 @@ def nic_has_no_public_ip(nic: Planned) -> Iterator[str]:
 @stack_rule(
     "public-ip-only-for-nat",
     why="the only thing here that needs a public address is the NAT gateway, which lets nothing in.",
-    mend="remove the PublicIPAddress, or attach it to a NatGateway.",
+    fix="remove the PublicIPAddress, or attach it to a NatGateway.",
 )
 def public_ips_belong_to_nat_gateways(resources: list[Planned]) -> Iterator[Fault]:
     """A public address exists only as the outgoing address of a NAT gateway."""
@@ -73,7 +73,7 @@ def public_ips_belong_to_nat_gateways(resources: list[Planned]) -> Iterator[Faul
     NIC,
     why="an interface that forwards turns its VM into a router, and hospitals could reach each other "
     "through it.",
-    mend="remove enableIPForwarding.",
+    fix="remove enableIPForwarding.",
 )
 def nic_does_not_forward(nic: Planned) -> Iterator[str]:
     """A network interface does not forward packets of others."""
@@ -86,7 +86,7 @@ def nic_does_not_forward(nic: Planned) -> Iterator[str]:
     why="a subnet without a security group, or with Azure's default outbound access, is open; "
     "without network policies the security group does not apply to private endpoints; and a service that a "
     "subnet is delegated to puts machines of its own there.",
-    mend="give the subnet networkSecurityGroup, defaultOutboundAccess false and "
+    fix="give the subnet networkSecurityGroup, defaultOutboundAccess false and "
     "privateEndpointNetworkPolicies Enabled; delegate only the centre's gateway subnet, to "
     "Power BI.",
 )
@@ -115,7 +115,7 @@ def subnets_are_closed(vnet: Planned) -> Iterator[str]:
     ROUTE,
     why="inline and separate children overwrite each other in turn (azure-native#611): a rule can vanish "
     "without a change in the program.",
-    mend="declare it inside its VirtualNetwork, NetworkSecurityGroup or RouteTable.",
+    fix="declare it inside its VirtualNetwork, NetworkSecurityGroup or RouteTable.",
 )
 def children_are_inline(child: Planned) -> Iterator[str]:
     """Subnets, security rules and routes are part of their parent's own declaration."""
@@ -152,7 +152,7 @@ def _broad(source: Any) -> bool:
     NSG,
     why="whoever is not named must not be able to open a connection; a tag such as VirtualNetwork means "
     "every peered network, the hospitals included.",
-    mend="name the source as address prefixes of one party (at most a /16), and the port.",
+    fix="name the source as address prefixes of one party (at most a /16), and the port.",
 )
 def inbound_names_its_sources(nsg: Planned) -> Iterator[str]:
     """An inbound rule allows named addresses and named ports only."""
@@ -169,7 +169,7 @@ def inbound_names_its_sources(nsg: Planned) -> Iterator[str]:
     "nsg-outbound-named",
     NSG,
     why="an open way out is how a hospital's data would leave.",
-    mend="name the destination addresses and ports; to Internet only 80 and 443, and only where "
+    fix="name the destination addresses and ports; to Internet only 80 and 443, and only where "
     "egress is nat.",
 )
 def outbound_names_its_destinations(nsg: Planned) -> Iterator[str]:
@@ -193,7 +193,7 @@ def outbound_names_its_destinations(nsg: Planned) -> Iterator[str]:
     "nsg-denies-rest",
     NSG,
     why="Azure's own last rules allow everything between peered networks and to the internet.",
-    mend="end each direction with a rule that denies any protocol from * to * (priority at most 4096).",
+    fix="end each direction with a rule that denies any protocol from * to * (priority at most 4096).",
 )
 def the_rest_is_denied(nsg: Planned) -> Iterator[str]:
     """Both directions end with a rule that denies everything."""
@@ -223,7 +223,7 @@ def _matches_everything(entry: Any) -> bool:
     "peering-flags",
     PEERING,
     why="forwarded traffic or a shared gateway would let one hospital's packets travel on to another.",
-    mend="set allowForwardedTraffic, allowGatewayTransit and useRemoteGateways to false.",
+    fix="set allowForwardedTraffic, allowGatewayTransit and useRemoteGateways to false.",
 )
 def peering_forwards_nothing(peering: Planned) -> Iterator[str]:
     """A peering carries only what starts and ends in its two networks."""
@@ -237,7 +237,7 @@ def peering_forwards_nothing(peering: Planned) -> Iterator[str]:
     "peering-hub-only",
     why="two peered hospitals could open connections to each other, which the federation promises "
     "not to allow.",
-    mend="peer each hospital with the centre only, both halves in one HubSpokePeering.",
+    fix="peer each hospital with the centre only, both halves in one HubSpokePeering.",
 )
 def peerings_join_hub_and_hospital(resources: list[Planned]) -> Iterator[Fault]:
     """Every peering joins the centre with one hospital, and both halves exist."""
@@ -270,7 +270,7 @@ def _is_local(peering: Planned, vnet: Planned) -> bool:
     ROUTE_TABLE,
     why="a route through an appliance or a gateway carries traffic past the security groups that "
     "were checked.",
-    mend="remove the route; hub and spokes need only Azure's own routes (nextHopType None may drop traffic).",
+    fix="remove the route; hub and spokes need only Azure's own routes (nextHopType None may drop traffic).",
 )
 def routes_lead_nowhere_else(table: Planned) -> Iterator[str]:
     """A route may only drop traffic or keep it in its network."""
@@ -285,7 +285,7 @@ def routes_lead_nowhere_else(table: Planned) -> Iterator[str]:
     why="a manual connection waits for somebody's approval outside this program, and belongs to "
     "somebody else's "
     "resource.",
-    mend="use privateLinkServiceConnections towards a resource of the same party.",
+    fix="use privateLinkServiceConnections towards a resource of the same party.",
 )
 def endpoints_connect_by_themselves(endpoint: Planned) -> Iterator[str]:
     """A private endpoint connects to a resource of its own party."""
@@ -302,7 +302,7 @@ def endpoints_connect_by_themselves(endpoint: Planned) -> Iterator[str]:
     "dns-records-private",
     DNS_RECORD,
     why="a name of the federation that resolves to a public address sends data out of its network.",
-    mend="point the record at the private endpoint's address.",
+    fix="point the record at the private endpoint's address.",
 )
 def records_are_private(record: Planned) -> Iterator[str]:
     """A record of a private zone holds private addresses."""
@@ -315,7 +315,7 @@ def records_are_private(record: Planned) -> Iterator[str]:
 @stack_rule(
     "dns-own-network",
     why="a zone linked to a foreign network decides where that party's connections go.",
-    mend="give each party its own zone and link it to that party's network only.",
+    fix="give each party its own zone and link it to that party's network only.",
 )
 def links_stay_with_their_party(resources: list[Planned]) -> Iterator[Fault]:
     """A DNS zone is linked to its own party's network only."""

@@ -36,7 +36,7 @@ def _precious(resources: list[Planned]) -> Iterator[Planned]:
 @stack_rule(
     "diagnostics",
     why="what is not logged cannot be investigated.",
-    mend="add a DiagnosticSetting for it (for storage on its blob service) to the party's workspace.",
+    fix="add a DiagnosticSetting for it (for storage on its blob service) to the party's workspace.",
 )
 def use_is_logged(resources: list[Planned]) -> Iterator[Fault]:
     """Storage, vault, registry and security groups send their logs to a workspace."""
@@ -56,7 +56,7 @@ def use_is_logged(resources: list[Planned]) -> Iterator[Fault]:
     "flow-logs",
     environments=("prod",),
     why="flow logs are the record of who talked to whom that an auditor asks for first.",
-    mend="add a FlowLog whose targetResourceId is the virtual network.",
+    fix="add a FlowLog whose targetResourceId is the virtual network.",
 )
 def networks_log_their_flows(resources: list[Planned]) -> Iterator[Fault]:
     """In prod every network records its flows."""
@@ -70,7 +70,7 @@ def networks_log_their_flows(resources: list[Planned]) -> Iterator[Fault]:
     "prod-lock",
     environments=("prod",),
     why="one wrong command could delete a hospital's data or the federation's results.",
-    mend="add a CanNotDelete lock on the resource group.",
+    fix="add a CanNotDelete lock on the resource group.",
 )
 def groups_are_locked(resources: list[Planned]) -> Iterator[Fault]:
     """In prod every resource group that holds data is locked against deletion."""
@@ -105,7 +105,7 @@ def _is_in(resource: Planned, group: Planned) -> bool:
     "prod-protect",
     environments=("prod",),
     why="without protection a rename in the program deletes and recreates it, empty.",
-    mend="create it with ResourceOptions(protect=True) in prod.",
+    fix="create it with ResourceOptions(protect=True) in prod.",
 )
 def precious_things_are_protected(resources: list[Planned]) -> Iterator[Fault]:
     """In prod Pulumi itself refuses to delete or replace what holds data."""
@@ -119,7 +119,7 @@ def precious_things_are_protected(resources: list[Planned]) -> Iterator[Fault]:
     "budget",
     level=Level.ADVISORY,
     why="a stolen identity or a mistake shows on the bill first.",
-    mend="add a monthly Budget with a notification to the subscription.",
+    fix="add a monthly Budget with a notification to the subscription.",
 )
 def subscriptions_have_a_budget(resources: list[Planned]) -> Iterator[Fault]:
     """Every subscription has a budget."""
@@ -136,7 +136,7 @@ def subscriptions_have_a_budget(resources: list[Planned]) -> Iterator[Fault]:
     level=Level.ADVISORY,
     environments=("prod",),
     why="intrusions are often found months later.",
-    mend="set retentionInDays to 90 or more.",
+    fix="set retentionInDays to 90 or more.",
 )
 def logs_are_kept(workspace: Planned) -> Iterator[str]:
     """In prod logs are kept for at least 90 days."""
@@ -150,7 +150,7 @@ def logs_are_kept(workspace: Planned) -> Iterator[str]:
     LOCK,
     why="a ReadOnly lock also blocks what the platform must do, such as reading keys' metadata or "
     "starting a VM.",
-    mend="use level CanNotDelete.",
+    fix="use level CanNotDelete.",
 )
 def locks_block_deletion_only(lock: Planned) -> Iterator[str]:
     """A lock blocks deletion, and nothing else."""

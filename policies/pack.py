@@ -164,7 +164,7 @@ def info(rule: Rule) -> analyzer_pb2.PolicyInfo:
         name=rule.name,
         description=rule.title,
         enforcementLevel=_LEVELS[rule.level],
-        remediation_steps=rule.mend,
+        remediation_steps=rule.fix,
         policy_type=analyzer_pb2.POLICY_TYPE_STACK if rule.stack_wide else analyzer_pb2.POLICY_TYPE_RESOURCE,
     )
     if rule.environments is not None:

@@ -18,7 +18,7 @@ def _azure(resources: list[Planned]) -> Iterator[Planned]:
 @stack_rule(
     "explicit-provider",
     why="a resource with the default provider lands in whatever subscription the operator's login points at.",
-    mend="pass the party's provider from federation.providers.",
+    fix="pass the party's provider from federation.providers.",
 )
 def providers_are_explicit(resources: list[Planned]) -> Iterator[Fault]:
     """Every Azure resource is made with an explicit provider of one subscription."""
@@ -30,7 +30,7 @@ def providers_are_explicit(resources: list[Planned]) -> Iterator[Fault]:
 @stack_rule(
     "party-subscription",
     why="a resource of one party inside another's subscription belongs to whoever owns that subscription.",
-    mend="make it with its own party's provider (the component's own provider; nothing merged).",
+    fix="make it with its own party's provider (the component's own provider; nothing merged).",
 )
 def parties_keep_to_their_subscription(resources: list[Planned]) -> Iterator[Fault]:
     """Each party's resources are in one subscription, and each subscription holds one party's."""
@@ -56,7 +56,7 @@ def parties_keep_to_their_subscription(resources: list[Planned]) -> Iterator[Fau
 @stack_rule(
     "one-region",
     why="data placed in another region may leave the jurisdiction its hospital is bound to.",
-    mend="leave location to the party's settings.",
+    fix="leave location to the party's settings.",
 )
 def parties_keep_to_their_region(resources: list[Planned]) -> Iterator[Fault]:
     """All resources of a subscription are in the region of its resource groups (or global)."""
@@ -82,7 +82,7 @@ def _region(resource: Planned) -> str | None:
     why="./fed verify proves isolation from the types it understands; a gateway, firewall or load "
     "balancer it does "
     "not know could open what it reports as closed.",
-    mend="do without the resource, or teach automation/verify its effect and add the type to "
+    fix="do without the resource, or teach automation/verify its effect and add the type to "
     "policies/vocabulary.py.",
 )
 def types_are_known(resources: list[Planned]) -> Iterator[Fault]:
@@ -95,7 +95,7 @@ def types_are_known(resources: list[Planned]) -> Iterator[Fault]:
 @stack_rule(
     "tags",
     why="cost, ownership and these very rules go by tags.",
-    mend="pass the party's tags from federation.tags.",
+    fix="pass the party's tags from federation.tags.",
 )
 def taggable_resources_have_tags(resources: list[Planned]) -> Iterator[Fault]:
     """Every resource that can carry tags carries the platform's."""

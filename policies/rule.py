@@ -1,7 +1,7 @@
 """What a rule is, and the few ways in which rules say that a property is wrong.
 
 `rule` marks a function over one resource, `stack_rule` a function over all of them. Both yield `Fault`s (or
-plain text, for one resource): *what* is wrong. Why it matters and the mend belong to the rule, so that each
+plain text, for one resource): *what* is wrong. Why it matters and the fix belong to the rule, so that each
 violation of it says the same.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from federation.problem import Problem
 from policies.planned import Planned, Props, at
 from pulumi_wire.values import UNKNOWN
 
@@ -43,7 +44,7 @@ class Rule:
     environments: tuple[str, ...] | None
     title: str
     why: str
-    mend: str
+    fix: str
     check: Callable[[Any], Iterable[Any]]
 
     @property
@@ -52,8 +53,8 @@ class Rule:
         return not self.types
 
     def message(self, name: str, what: str) -> str:
-        """Return the text of a violation: resource, fault, why it matters, mend."""
-        return f"{name}: {what}\n    Why it matters: {self.why}\n    The mend: {self.mend}"
+        """Return the text of a violation: resource, fault, why it matters, fix."""
+        return str(Problem(where=name, what=what, why=self.why, fix=self.fix))
 
     def faults(self, planned: Planned) -> Iterator[Fault]:
         """Yield what this rule finds wrong with one resource."""
@@ -77,7 +78,7 @@ def rule(
     name: str,
     *types: str,
     why: str,
-    mend: str,
+    fix: str,
     level: Level = Level.MANDATORY,
     environments: tuple[str, ...] | None = None,
 ) -> Callable[[ResourceCheck], ResourceCheck]:
@@ -92,7 +93,7 @@ def rule(
                 environments=environments,
                 title=_title(check),
                 why=why,
-                mend=mend,
+                fix=fix,
                 check=check,
             )
         )
@@ -105,12 +106,12 @@ def stack_rule(
     name: str,
     *,
     why: str,
-    mend: str,
+    fix: str,
     level: Level = Level.MANDATORY,
     environments: tuple[str, ...] | None = None,
 ) -> Callable[[StackCheck], StackCheck]:
     """Register a function over all resources as a rule; its docstring is the title."""
-    return rule(name, why=why, mend=mend, level=level, environments=environments)  # type: ignore[return-value]
+    return rule(name, why=why, fix=fix, level=level, environments=environments)  # type: ignore[return-value]
 
 
 def _add(new: Rule) -> None:

@@ -20,7 +20,7 @@ WORKSPACE = "azure-native:operationalinsights:Workspace"
     "storage-closed",
     ACCOUNT,
     why="an account with a public front lets anyone on the internet try for a hospital's data.",
-    mend="set publicNetworkAccess Disabled and networkRuleSet.defaultAction Deny without exceptions; "
+    fix="set publicNetworkAccess Disabled and networkRuleSet.defaultAction Deny without exceptions; "
     "what must get in uses the private endpoint.",
 )
 def storage_is_closed(account: Planned) -> Iterator[str]:
@@ -37,7 +37,7 @@ def storage_is_closed(account: Planned) -> Iterator[str]:
     "storage-no-keys",
     ACCOUNT,
     why="whoever holds an account key or a local user's password opens every container, and no log says who.",
-    mend="set allowSharedKeyAccess, isLocalUserEnabled and isSftpEnabled to false; give identities roles.",
+    fix="set allowSharedKeyAccess, isLocalUserEnabled and isSftpEnabled to false; give identities roles.",
 )
 def storage_has_no_keys(account: Planned) -> Iterator[str]:
     """A storage account accepts Entra identities only."""
@@ -51,7 +51,7 @@ def storage_has_no_keys(account: Planned) -> Iterator[str]:
     ACCOUNT,
     CONTAINER,
     why="an anonymous container is readable by anyone who learns its name.",
-    mend="set allowBlobPublicAccess false on the account and publicAccess None on the container.",
+    fix="set allowBlobPublicAccess false on the account and publicAccess None on the container.",
 )
 def storage_is_not_anonymous(resource: Planned) -> Iterator[str]:
     """No blob is readable without an identity."""
@@ -66,7 +66,7 @@ def storage_is_not_anonymous(resource: Planned) -> Iterator[str]:
     ACCOUNT,
     why="replication or copies to another tenant carry data away without a single packet through the "
     "networks.",
-    mend="set allowCrossTenantReplication false and allowedCopyScope AAD or PrivateLink.",
+    fix="set allowCrossTenantReplication false and allowedCopyScope AAD or PrivateLink.",
 )
 def storage_copies_stay_in_the_tenant(account: Planned) -> Iterator[str]:
     """Azure itself may not copy the account's data to another tenant."""
@@ -78,7 +78,7 @@ def storage_copies_stay_in_the_tenant(account: Planned) -> Iterator[str]:
     "storage-tls",
     ACCOUNT,
     why="older protocols can be read or altered on the way.",
-    mend="set minimumTlsVersion TLS1_2 and enableHttpsTrafficOnly true.",
+    fix="set minimumTlsVersion TLS1_2 and enableHttpsTrafficOnly true.",
 )
 def storage_speaks_tls(account: Planned) -> Iterator[str]:
     """A storage account speaks TLS 1.2 or newer only."""
@@ -91,7 +91,7 @@ def storage_speaks_tls(account: Planned) -> Iterator[str]:
     ACCOUNT,
     environments=("mvp", "prod"),
     why="with its own key a hospital can make its data unreadable for good, whatever copies exist.",
-    mend="set encryption.keySource Microsoft.Keyvault with the party's own key and identity.",
+    fix="set encryption.keySource Microsoft.Keyvault with the party's own key and identity.",
 )
 def storage_uses_the_partys_key(account: Planned) -> Iterator[str]:
     """In mvp and prod a storage account is encrypted with its party's own key."""
@@ -106,7 +106,7 @@ def storage_uses_the_partys_key(account: Planned) -> Iterator[str]:
     environments=("mvp", "prod"),
     why="a second layer of encryption below the service holds if one of the two is broken; it cannot "
     "be added later.",
-    mend="set encryption.requireInfrastructureEncryption true when the account is made.",
+    fix="set encryption.requireInfrastructureEncryption true when the account is made.",
 )
 def storage_is_doubly_encrypted(account: Planned) -> Iterator[str]:
     """In mvp and prod a storage account encrypts twice."""
@@ -118,7 +118,7 @@ def storage_is_doubly_encrypted(account: Planned) -> Iterator[str]:
     BLOB_SERVICE,
     environments=("mvp", "prod"),
     why="a mistake or an intruder with a role could delete data or results at once.",
-    mend="enable isVersioningEnabled, deleteRetentionPolicy and containerDeleteRetentionPolicy (7 "
+    fix="enable isVersioningEnabled, deleteRetentionPolicy and containerDeleteRetentionPolicy (7 "
     "days or more).",
 )
 def blobs_are_recoverable(service: Planned) -> Iterator[str]:
@@ -137,7 +137,7 @@ def blobs_are_recoverable(service: Planned) -> Iterator[str]:
     why="an admin password or anonymous pulls would let anyone read the images, and whoever can push "
     "decides what "
     "runs in every hospital.",
-    mend="set adminUserEnabled and anonymousPullEnabled to false and use the Premium sku (private endpoint).",
+    fix="set adminUserEnabled and anonymousPullEnabled to false and use the Premium sku (private endpoint).",
 )
 def registry_uses_identities(registry: Planned) -> Iterator[str]:
     """The registry accepts Entra identities only."""
@@ -153,7 +153,7 @@ def registry_uses_identities(registry: Planned) -> Iterator[str]:
     why="only dev takes pushes from outside; elsewhere images arrive by import, and a public front "
     "would be one more "
     "way in.",
-    mend="set publicNetworkAccess Disabled and networkRuleSet.defaultAction Deny.",
+    fix="set publicNetworkAccess Disabled and networkRuleSet.defaultAction Deny.",
 )
 def registry_is_closed(registry: Planned) -> Iterator[str]:
     """In mvp and prod the registry is reachable through its private endpoint only."""
@@ -166,7 +166,7 @@ def registry_is_closed(registry: Planned) -> Iterator[str]:
     "vault-closed",
     VAULT,
     why="the vault holds the key to the party's data.",
-    mend="set publicNetworkAccess Disabled, networkAcls.defaultAction Deny, enableRbacAuthorization "
+    fix="set publicNetworkAccess Disabled, networkAcls.defaultAction Deny, enableRbacAuthorization "
     "true and leave "
     "accessPolicies empty.",
 )
@@ -187,7 +187,7 @@ def vault_is_closed(vault: Planned) -> Iterator[str]:
     environments=("prod",),
     why="without it an administrator, or whoever stole that account, can destroy the key and with it "
     "all data at once.",
-    mend="set enablePurgeProtection true (it cannot be switched off again).",
+    fix="set enablePurgeProtection true (it cannot be switched off again).",
 )
 def vault_cannot_be_purged(vault: Planned) -> Iterator[str]:
     """In prod a deleted vault cannot be purged before its retention ends."""
@@ -198,7 +198,7 @@ def vault_cannot_be_purged(vault: Planned) -> Iterator[str]:
     "key-strength",
     KEY,
     why="everything a party stores hangs on this key.",
-    mend="use kty RSA or RSA-HSM with keySize 3072 or more.",
+    fix="use kty RSA or RSA-HSM with keySize 3072 or more.",
 )
 def key_is_strong(key: Planned) -> Iterator[str]:
     """A customer-managed key is RSA of at least 3072 bits."""
@@ -215,7 +215,7 @@ def key_is_strong(key: Planned) -> Iterator[str]:
     "logs-identities",
     WORKSPACE,
     why="with a workspace key anyone could write false logs.",
-    mend="set features.disableLocalAuth true.",
+    fix="set features.disableLocalAuth true.",
 )
 def workspace_uses_identities(workspace: Planned) -> Iterator[str]:
     """A log workspace accepts Entra identities only."""
@@ -227,7 +227,7 @@ def workspace_uses_identities(workspace: Planned) -> Iterator[str]:
     level=Level.ADVISORY,
     environments=("prod",),
     why="with LRS the loss of one data centre loses the data.",
-    mend="use sku Standard_ZRS or Standard_GZRS.",
+    fix="use sku Standard_ZRS or Standard_GZRS.",
 )
 def storage_survives_a_zone(resources: list[Planned]) -> Iterator[Fault]:
     """In prod a storage account that holds containers survives the loss of a zone."""
@@ -241,7 +241,7 @@ def storage_survives_a_zone(resources: list[Planned]) -> Iterator[Fault]:
     "storage-has-endpoint",
     why="a closed account without a private endpoint is reachable by nobody, and the tempting cure "
     "is to open it.",
-    mend="add a private endpoint for the blob service in the party's network.",
+    fix="add a private endpoint for the blob service in the party's network.",
 )
 def accounts_have_an_endpoint(resources: list[Planned]) -> Iterator[Fault]:
     """Every storage account that holds containers has a private endpoint, where its party has a network."""

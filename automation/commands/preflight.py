@@ -15,7 +15,7 @@ with lazily():
     from automation.stacks import arm
     from emulator import paths
     from emulator.arm import tokens
-    from federation import parties, stack_file
+    from federation import parties, problem, stack_file
 
 PANEL = "Deliver"
 
@@ -23,7 +23,7 @@ PANEL = "Deliver"
 def command(
     stack: Stack = None, stack_option: StackOption = None, on: Where = On.AZURE, as_json: Json = False
 ) -> None:
-    """Say what each party's subscription lacks before the first `fed up`, with the command that mends it.
+    """Say what each party's subscription lacks before the first `fed up`, with the command that fixes it.
 
     Resource providers, features, sizes and quotas, image, storage redundancy, names that a deletion keeps,
     your permissions, Network Watcher. Nothing is changed.
@@ -46,7 +46,7 @@ def command(
         print(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
     else:
         for number, one in enumerate(found, start=1):
-            print(f"{number}. {one.party} lacks {one.what}\n   {one.why}.\n   Mend: {one.mend}\n")
+            print(f"{number}. {problem.words(f'{one.where} lacks {one.what}', why=one.why, fix=one.fix)}\n")
         print(
             f"{len(found)} missing."
             if found

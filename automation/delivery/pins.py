@@ -19,12 +19,12 @@ def pinned(stack: str) -> dict[str, str]:
 def require_tried(digests: Mapping[str, str]) -> None:
     """Refuse digests for prod that mvp does not pin. Raises RefusedError with what differs."""
     tried = pinned("mvp")
-    mend = "`./fed images promote prod --from mvp` brings the same digests."
+    fix = "`./fed images promote prod --from mvp` brings the same digests."
     if not digests:
-        raise RefusedError(f"prod pins no image, so what it would run never ran in mvp. {mend}")
+        raise RefusedError(f"prod pins no image, so what it would run never ran in mvp. {fix}")
     different = sorted(name for name in {*digests, *tried} if digests.get(name) != tried.get(name))
     if different:
         raise RefusedError(
             f"prod would run other images than mvp ({', '.join(different)}): what never ran in mvp would run "
-            f"in prod. {mend}"
+            f"in prod. {fix}"
         )

@@ -123,7 +123,7 @@ def verify_findings(path: Path) -> list[str]:
     """
     try:
         findings = json.loads(path.read_text())["findings"]
-        return [f"{finding['what']} (cause: {finding['culprit']})" for finding in findings]
+        return [f"{finding['what']} (cause: {finding['where']})" for finding in findings]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise QuestionError(f"{path} is not what `fed verify --json` prints: {error!r}") from error
 

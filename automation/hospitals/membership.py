@@ -206,8 +206,8 @@ def _checked(argument: str, kind: Any, value: str | None) -> str | None:
         detail = error.errors()[0]
         context = detail.get("ctx", {})
         raise QuestionError(
-            f"{argument} {value!r}: {context.get('consequence', detail['msg'])}. Nothing was changed. "
-            f"Mend: {context.get('mend', 'give another value')}."
+            f"{argument} {value!r}: {context.get('why', detail['msg'])}. Nothing was changed. "
+            f"Fix: {context.get('fix', 'give another value')}."
         ) from None
 
 

@@ -30,7 +30,7 @@ class Lack:
 
     what: str
     why: str
-    mend: str
+    fix: str
 
 
 def ask(arm: Arm, settings: Settings, party: Party) -> Offers:
@@ -78,7 +78,7 @@ def _images(settings: Settings, party: Party, answer: Answer | None) -> Iterator
     yield Lack(
         what=f"the image {named} in {party.location}",
         why=f"Azure has it there no more, or never had: it would refuse the VM ({answer.error})",
-        mend=f"az vm image list --location {party.location} --publisher {UBUNTU['publisher']} --offer "
+        fix=f"az vm image list --location {party.location} --publisher {UBUNTU['publisher']} --offer "
         f"{UBUNTU['offer']} --sku {UBUNTU['sku']} --all --output table --subscription "
         f"{party.subscription_id}; write one of its versions as fed:machine.image.version",
     )
@@ -100,7 +100,7 @@ def _redundancy(party: Party, skus: list[Mapping[str, Any]]) -> Iterator[Lack]:
     yield Lack(
         what=f"storage redundancy {party.storage_sku} in {party.location}",
         why=f"Azure {f'restricts it: {reason}' if closed else 'does not offer it to this subscription'}",
-        mend="use another fed:storage SKU or region, or ask for access with a support request",
+        fix="use another fed:storage SKU or region, or ask for access with a support request",
     )
 
 
@@ -118,7 +118,7 @@ def _workspace(party: Party, deleted: list[Mapping[str, Any]]) -> Iterator[Lack]
                 what=f"the name {name}",
                 why=f"a workspace of this name was deleted in {place} less than 14 days ago: Azure would "
                 f"refuse it in {party.location}",
-                mend=f"az monitor log-analytics workspace delete --force --resource-group {group} "
+                fix=f"az monitor log-analytics workspace delete --force --resource-group {group} "
                 f"--workspace-name {name} --subscription {party.subscription_id}, or the old region",
             )
 
@@ -127,5 +127,5 @@ def _unreadable(answer: Answer, what: str) -> Lack:
     return Lack(
         what=what,
         why=f"Azure says {answer.error}",
-        mend="let an owner of the subscription grant at least Reader, or try again when Azure answers",
+        fix="let an owner of the subscription grant at least Reader, or try again when Azure answers",
     )

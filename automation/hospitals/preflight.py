@@ -15,6 +15,7 @@ from automation.hospitals.offers import Offers
 from automation.stacks.arm import Answer, Arm
 from components.flow_logs import WATCHER_GROUP, watcher_name
 from federation.parties import CentreParty, Federation, Party
+from federation.problem import Problem
 from federation.settings import Settings
 
 #: Namespaces that each party's resources belong to. Azure registers few of them by itself in a new
@@ -61,14 +62,10 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missing:
-    """One thing that would stop the first deployment."""
+class Missing(Problem):
+    """One thing that would stop the first deployment; `where` is the party that lacks `what`."""
 
-    party: str
     subscription: str
-    what: str
-    why: str
-    mend: str
 
 
 def ask(arm: Arm, settings: Settings, party: Party) -> Answers:
@@ -283,7 +280,7 @@ class _Check:
 
     def offers(self) -> Iterator[Missing]:
         for lack in offers.lacking(self.settings, self.party, self.answers.offers):
-            yield self._lacks(lack.what, lack.why, lack.mend)
+            yield self._lacks(lack.what, lack.why, lack.fix)
 
     def _size(self) -> Mapping[str, Any] | None:
         for entry in self.answers.sizes.body.get("value", []):
@@ -306,9 +303,9 @@ class _Check:
     def _az(self, command: str) -> str:
         return f"az {command} --subscription {self.party.subscription_id}"
 
-    def _lacks(self, what: str, why: str, mend: str) -> Missing:
+    def _lacks(self, what: str, why: str, fix: str) -> Missing:
         return Missing(
-            party=self.party.name, subscription=self.party.subscription_id, what=what, why=why, mend=mend
+            where=self.party.name, subscription=self.party.subscription_id, what=what, why=why, fix=fix
         )
 
 

@@ -36,7 +36,7 @@ class Finding:
     name: str
     state: str
     detail: str
-    cure: str = ""
+    fix: str = ""
 
 
 def examine() -> list[Finding]:
@@ -60,8 +60,8 @@ def table(findings: list[Finding]) -> Table:
     result = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:
         word, style = _MARKS[finding.state]
-        cure = f"\n{finding.cure}" if finding.cure else ""
-        result.add_row(Text(word, style=style), finding.name, Text.assemble(finding.detail, (cure, "bold")))
+        fix = f"\nFix: {finding.fix}" if finding.fix else ""
+        result.add_row(Text(word, style=style), finding.name, Text.assemble(finding.detail, (fix, "bold")))
     return result
 
 
@@ -69,7 +69,7 @@ def _system() -> Finding:
     detail = f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} CPUs"
     good = platform.system() == "Linux"
     return Finding(
-        name="system", state=GOOD if good else BAD, detail=detail, cure="" if good else "use Linux, or WSL 2"
+        name="system", state=GOOD if good else BAD, detail=detail, fix="" if good else "use Linux, or WSL 2"
     )
 
 
@@ -86,7 +86,7 @@ def _python() -> Finding:
         name="packages",
         state=BAD,
         detail=f"{detail}: not what requirements.txt says",
-        cure="start fed as ./fed",
+        fix="start fed as ./fed",
     )
 
 
@@ -98,7 +98,7 @@ def _engine() -> Finding:
             name="engine",
             state=NOTE,
             detail=f"Pulumi {version} is not here yet",
-            cure="the first ./fed up downloads it, or builds it where that is not possible (3 to 5 minutes)",
+            fix="the first ./fed up downloads it, or builds it where that is not possible (3 to 5 minutes)",
         )
     try:
         said = run([found, "version"], env={"PULUMI_SKIP_UPDATE_CHECK": "true"})[-1]
@@ -107,7 +107,7 @@ def _engine() -> Finding:
             name="engine",
             state=BAD,
             detail=f"{found}: {error}",
-            cure=f"rm {prepared.STAMP} {found}; ./fed up",
+            fix=f"rm {prepared.STAMP} {found}; ./fed up",
         )
     host = "its own" if (found.parent / "pulumi-language-python").exists() else "engine/bin"
     return Finding(name="engine", state=GOOD, detail=f"Pulumi {said} at {found}, language host: {host}")
@@ -117,8 +117,8 @@ def _memory() -> Finding:
     lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(lines["MemAvailable"].split()[0]) * 1024
     state = GOOD if free >= _MEMORY_NEEDED else NOTE
-    cure = "" if state == GOOD else f"training wants {_MEMORY_NEEDED / 1e9:.0f} GB: close something"
-    return Finding(name="memory", state=state, detail=f"{free / 1e9:.1f} GB available", cure=cure)
+    fix = "" if state == GOOD else f"training wants {_MEMORY_NEEDED / 1e9:.0f} GB: close something"
+    return Finding(name="memory", state=state, detail=f"{free / 1e9:.1f} GB available", fix=fix)
 
 
 def _disk() -> Iterator[Finding]:
@@ -126,9 +126,9 @@ def _disk() -> Iterator[Finding]:
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(existing).free
         good = free >= _DISK_NEEDED and os.access(existing, os.W_OK)
-        cure = "" if good else f"{folder} needs {_DISK_NEEDED / 1e9:.0f} GB and to be writable"
+        fix = "" if good else f"{folder} needs {_DISK_NEEDED / 1e9:.0f} GB and to be writable"
         yield Finding(
-            name=name, state=GOOD if good else BAD, detail=f"{free / 1e9:.0f} GB free at {folder}", cure=cure
+            name=name, state=GOOD if good else BAD, detail=f"{free / 1e9:.0f} GB free at {folder}", fix=fix
         )
 
 
@@ -148,7 +148,7 @@ def _sockets() -> Finding:
             name="sockets",
             state=BAD,
             detail=f"cannot listen on 127.0.0.1 or on a Unix socket: {error}",
-            cure="bring up the loopback (ip link set lo up); allow sockets in this sandbox",
+            fix="bring up the loopback (ip link set lo up); allow sockets in this sandbox",
         )
     return Finding(name="sockets", state=GOOD, detail="127.0.0.1 and Unix sockets")
 
@@ -157,7 +157,7 @@ def _emulator() -> Finding:
     try:
         running = Emulator.running()
     except EmulatorError as error:
-        return Finding(name="emulator", state=BAD, detail=str(error), cure="./fed down")
+        return Finding(name="emulator", state=BAD, detail=str(error), fix="./fed down")
     if running:
         return Finding(name="emulator", state=GOOD, detail=f"runs as process {running.record.pid}")
     return Finding(name="emulator", state=GOOD, detail="does not run; commands start it when they need it")
@@ -167,18 +167,20 @@ def _networks() -> Iterator[Finding]:
     """Try a network of the emulator: namespaces, links, packet filters."""
     if missing := system.missing_packages():
         can_install = system.can_install()
-        how = "the first ./fed up or ./fed test installs them" if can_install else system.cure(missing)
+        how = (
+            "the first ./fed up or ./fed test installs them"
+            if can_install
+            else system.install_command(missing)
+        )
         yield Finding(
             name="networks",
             state=NOTE if can_install else BAD,
             detail=f"packages are missing: {', '.join(missing)}",
-            cure=how,
+            fix=how,
         )
         return
     for found in checks.run():
-        yield Finding(
-            name=found.name, state=GOOD if found.good else BAD, detail=found.detail, cure=found.cure
-        )
+        yield Finding(name=found.name, state=GOOD if found.good else BAD, detail=found.detail, fix=found.fix)
 
 
 def _browser() -> Finding:
@@ -201,5 +203,5 @@ def _for_tests(name: str, of: str, missing: list[str], found: str) -> Finding:
         name=name,
         state=NOTE,
         detail=f"packages are missing: {', '.join(missing)}; the tests of {of} need them",
-        cure="./fed test installs them" if system.can_install() else system.cure(missing),
+        fix="./fed test installs them" if system.can_install() else system.install_command(missing),
     )

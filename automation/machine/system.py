@@ -68,7 +68,7 @@ def require_packages(need: Need = NETWORKS) -> None:
     if not can_install():
         raise FedError(
             f"packages of the operating system are not there that are needed by {need.who}: "
-            f"{', '.join(missing)}\nMend: {cure(missing)}"
+            f"{', '.join(missing)}\nFix: {install_command(missing)}"
         )
     print(f"fed: installing packages needed by {need.who}: {', '.join(missing)}", file=sys.stderr)
     apt = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", "--yes", "--quiet"]
@@ -86,7 +86,7 @@ def can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def cure(packages: list[str]) -> str:
+def install_command(packages: list[str]) -> str:
     """Return the command that installs these packages."""
     if shutil.which("apt-get"):
         return f"sudo apt-get install {' '.join(packages)}"

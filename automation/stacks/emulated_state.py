@@ -93,7 +93,7 @@ def deployment(emulator: Emulator, stack: str) -> dict[str, Any]:
     return found
 
 
-def mend(emulator: Emulator, stack: str) -> None:
+def put_back(emulator: Emulator, stack: str) -> None:
     """Put back the checkpoint before when an engine was killed, or the power went, while it wrote one.
 
     Pulumi refuses such a stack altogether (``failed to load checkpoint: EOF``). Nothing is touched while an
@@ -136,7 +136,7 @@ class EmulatedStack(Stack):
 
     def __init__(self, name: str, workspace: Workspace, mode: StackInitMode, emulator: Emulator) -> None:
         self._emulator = emulator
-        mend(emulator, name)
+        put_back(emulator, name)
         if mode is StackInitMode.CREATE or not _checkpoint(emulator, name).exists():
             super().__init__(name, workspace, mode)
         else:  # `pulumi stack select` would know no more, and would change what a person's shell has selected

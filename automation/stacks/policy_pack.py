@@ -14,6 +14,7 @@ from pulumi.runtime.rpc import UNKNOWN as UNKNOWN_IN_JSON
 
 from automation.stacks.urns import name_of, party_of, type_of
 from emulator.paths import REPOSITORY
+from federation.problem import words
 from policies.check import RULES, broken
 from policies.planned import Planned
 from policies.rule import Level, Rule
@@ -46,7 +47,7 @@ class Violation:
 
 
 def told(violations: Iterable[Violation], level: Level) -> list[str]:
-    """Return the rules of a level that are broken in words: where, why it matters, the mend."""
+    """Return the rules of a level that are broken in words: where, why it matters, the fix."""
     broken_rules: dict[str, list[Violation]] = {}
     for violation in violations:
         if violation.level is level:
@@ -57,9 +58,7 @@ def told(violations: Iterable[Violation], level: Level) -> list[str]:
 def _words(rule: Rule, violations: Iterable[Violation]) -> str:
     file = f"{rule.check.__module__.replace('.', '/')}.py"
     places = "".join(f"\n  - {place}" for place in sorted({violation.place for violation in violations}))
-    return (
-        f"{rule.name}: {rule.title} ({file}){places}\n  Why it matters: {rule.why}\n  The mend: {rule.mend}"
-    )
+    return words(f"{rule.name}: {rule.title} ({file}){places}", why=rule.why, fix=rule.fix)
 
 
 def refusal(violations: Iterable[Violation]) -> str:

@@ -78,7 +78,7 @@ def _unreadable(resource: str, why: str) -> Finding:
         proof=matrix.PROOF,
         rule="readable",
         what=f"{resource} cannot be judged",
-        culprit=f"{resource}: {why}",
+        where=f"{resource}: {why}",
         why="what it opens is not known, so nothing can be promised",
-        mend="remove it, or teach automation/verify/reach/network.py its effect",
+        fix="remove it, or teach automation/verify/reach/network.py its effect",
     )

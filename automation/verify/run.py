@@ -108,9 +108,9 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
 
 def _news(state: Verification, now: Verification) -> list[Finding]:
     """Return what is wrong now and not in the state: it was changed behind the program's back."""
-    known = {(f.kind, f.rule, f.culprit) for f in state.findings}
+    known = {(f.kind, f.rule, f.where) for f in state.findings}
     return [
         dataclasses.replace(f, what=f"behind the program's back: {f.what}")
         for f in now.findings
-        if (f.kind, f.rule, f.culprit) not in known
+        if (f.kind, f.rule, f.where) not in known
     ]

@@ -35,7 +35,7 @@ class Finding:
     name: str
     good: bool
     detail: str
-    cure: str = ""
+    fix: str = ""
 
 
 def run() -> list[Finding]:
@@ -49,8 +49,8 @@ def run() -> list[Finding]:
 
 def _command(name: str, package: str) -> Finding:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    cure = "" if found else f"Debian, Ubuntu: apt-get install {package}"
-    return Finding(name=name, good=bool(found), detail=found or "not on PATH", cure=cure)
+    fix = "" if found else f"Debian, Ubuntu: apt-get install {package}"
+    return Finding(name=name, good=bool(found), detail=found or "not on PATH", fix=fix)
 
 
 def _library() -> Finding:
@@ -59,7 +59,7 @@ def _library() -> Finding:
         name="libnftables",
         good=bool(found),
         detail=found or "not found: no security group can be enforced",
-        cure="" if found else "Debian, Ubuntu: apt-get install nftables libnftables1",
+        fix="" if found else "Debian, Ubuntu: apt-get install nftables libnftables1",
     )
 
 
@@ -72,7 +72,7 @@ def _packages() -> Finding:
         name="installers",
         good=uv,
         detail=f"uv {'found' if uv else 'missing'}; {detail}",
-        cure="" if uv else f"{sys.executable} -m pip install uv",
+        fix="" if uv else f"{sys.executable} -m pip install uv",
     )
 
 
@@ -94,10 +94,10 @@ def _sandbox() -> Finding:
     if tried.returncode == 0:
         return Finding(name="sandbox", good=True, detail=f"works as {how}: {tried.stdout.strip()}")
     detail = f"does not work as {how}: {tried.stderr.strip()[-500:]}"
-    return Finding(name="sandbox", good=False, detail=detail, cure=_cure(rootless))
+    return Finding(name="sandbox", good=False, detail=detail, fix=_fix(rootless))
 
 
-def _cure(rootless: bool) -> str:
+def _fix(rootless: bool) -> str:
     if not rootless:
         return (
             "this container lacks CAP_SYS_ADMIN or CAP_NET_ADMIN, or its seccomp profile forbids unshare: "

@@ -68,7 +68,7 @@ def test_a_mistake_in_a_stack_file_is_told_and_nothing_is_made(
         told = refused(pristine, command)
     finally:
         file.write_bytes(before)
-    for part in ("Pulumi.dev.yaml", "Mend:", *expected):
+    for part in ("Pulumi.dev.yaml", "Fix:", *expected):
         assert part in told
 
 

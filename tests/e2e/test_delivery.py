@@ -279,7 +279,7 @@ def test_a_persons_right_is_listed_and_one_that_opens_data_is_found(
 
     reads = given(emulator, "00000000-0000-4000-8000-000000000002", "Storage Blob Data Reader", **person)
     found = verified(clone, 1)["findings"]
-    assert any(f["rule"] == "deployers" and "Storage Blob Data Reader" in f["culprit"] for f in found)
+    assert any(f["rule"] == "deployers" and "Storage Blob Data Reader" in f["where"] for f in found)
     assert any(f["rule"] == "grants" and "may list, read data of switzerland" in f["what"] for f in found)
 
     for made in (runs, reads):
@@ -301,8 +301,8 @@ def test_another_principals_copy_is_found(pull_request: tuple[Clone, Path]) -> N
     found = [f for f in verified(clone, 1)["findings"] if f["rule"] == "deployers"]
     emulator.arm("DELETE", copy, api_version="2022-04-01").raise_for_status()
 
-    assert [f["culprit"].split(" (")[0] for f in found] == [f"role assignment {copy.rsplit('/', 1)[-1]}"]
-    assert "delete the role assignment" in found[0]["mend"]
+    assert [f["where"].split(" (")[0] for f in found] == [f"role assignment {copy.rsplit('/', 1)[-1]}"]
+    assert "delete the role assignment" in found[0]["fix"]
 
 
 def test_a_right_without_its_condition_is_found_and_bootstrap_gives_it_back(
@@ -316,8 +316,8 @@ def test_a_right_without_its_condition_is_found_and_bootstrap_gives_it_back(
     given(emulator, right["name"], role, **principal)
 
     (found,) = [f for f in verified(clone, 1)["findings"] if f["rule"] == "deployers"]
-    assert right["name"] in found["culprit"]
-    assert "it has no condition" in found["culprit"]
+    assert right["name"] in found["where"]
+    assert "it has no condition" in found["where"]
 
     made = clone.fed("bootstrap", "--yes")
     assert made.returncode == 0, made.stderr

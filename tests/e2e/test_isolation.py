@@ -350,7 +350,7 @@ BREAKS: list[tuple[str, Break, str, str]] = [
 
 
 def named(outcome: Outcome, kind: str, culprit: str) -> list[str]:
-    return [str(f) for f in outcome.findings if f.kind == kind and re.search(culprit, f.culprit)]
+    return [str(f) for f in outcome.findings if f.kind == kind and re.search(culprit, f.where)]
 
 
 def test_what_runs_is_exactly_what_is_intended(deployed: Deployed) -> None:
@@ -385,7 +385,7 @@ def test_what_runs_is_exactly_what_is_intended(deployed: Deployed) -> None:
     assert outcome.seconds["packets"] < 10
 
 
-@pytest.mark.parametrize(("change", "kind", "culprit"), [b[1:] for b in BREAKS], ids=[b[0] for b in BREAKS])
+@pytest.mark.parametrize(("change", "kind", "where"), [b[1:] for b in BREAKS], ids=[b[0] for b in BREAKS])
 def test_a_break_behind_the_engines_back_is_found(
     deployed: Deployed, change: Break, kind: str, culprit: str
 ) -> None:
@@ -502,4 +502,4 @@ def test_a_bad_pull_request_is_stopped_with_reason_and_mend(deployed: Deployed) 
     assert "inbound rule allow-inbound-federated-learning allows *" in said
     for text in (told, said):
         assert "Why it matters: whoever is not named must not be able to open a connection" in text
-        assert "The mend: name the source as address prefixes of one party" in text
+        assert "Fix: name the source as address prefixes of one party" in text

@@ -58,5 +58,5 @@ def test_a_mistake_in_a_stack_file_reaches_pulumis_user_without_a_traceback(shar
         done = shared_clone.shell(f"pulumi preview -s dev {QUIET} 2>&1 || exit 7", code=7)
     finally:
         file.write_text(before)
-    assert "fed:machine.colour = blue" in done.stdout
+    assert "fed:machine.colour: blue" in done.stdout
     assert "Traceback" not in done.stdout

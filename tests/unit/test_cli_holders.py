@@ -15,7 +15,7 @@ from pulumi.automation._cmd import CommandResult
 
 from automation.stacks import operation
 from automation.stacks.arm import Answer
-from automation.stacks.emulated_state import deployment, mend
+from automation.stacks.emulated_state import deployment, put_back
 from automation.stacks.recovery import half_made, holders
 from automation.stacks.recovery.half_made import HalfMade
 from automation.ui.outcome import FedError
@@ -173,7 +173,7 @@ class TestAStateFile:
         shutil.copy(file, file.with_name("dev.json.bak"))
         file.write_text('{"version": 3, "checkp')
         emulator = target(tmp_path, Stack({})).emulator
-        mend(emulator, "dev")
+        put_back(emulator, "dev")
         assert deployment(emulator, "dev") == {"resources": []}
 
     def test_of_a_stack_that_is_being_changed_is_left_alone(self, tmp_path: Path) -> None:
@@ -181,14 +181,14 @@ class TestAStateFile:
         shutil.copy(file, file.with_name("dev.json.bak"))
         file.write_text("")
         lock(tmp_path, os.getpid(), host="elsewhere")
-        mend(target(tmp_path, Stack({})).emulator, "dev")
+        put_back(target(tmp_path, Stack({})).emulator, "dev")
         assert file.read_text() == ""
 
     def test_with_half_a_description_is_read_without_it(self, tmp_path: Path) -> None:
         file = checkpoint(tmp_path)
         description = file.with_name("dev.json.attrs")
         description.touch()
-        mend(target(tmp_path, Stack({})).emulator, "dev")
+        put_back(target(tmp_path, Stack({})).emulator, "dev")
         assert not description.exists() and file.exists()
 
     @pytest.mark.parametrize("content", ["", "{}", "[]"])

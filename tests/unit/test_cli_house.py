@@ -236,19 +236,19 @@ class TestTheDoctor:
 
         monkeypatch.setattr("automation.machine.doctor.socket.socket", refuse)
         found = doctor._sockets()
-        assert (found.state, bool(found.cure)) == (doctor.BAD, True)
+        assert (found.state, bool(found.fix)) == (doctor.BAD, True)
 
     def test_names_the_cure_for_missing_packages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("automation.machine.doctor.system.missing_packages", lambda: ["nftables"])
         monkeypatch.setattr("automation.machine.doctor.os.geteuid", lambda: 1000)
         (found,) = doctor._networks()
-        assert found.state == doctor.BAD and "nftables" in found.cure
+        assert found.state == doctor.BAD and "nftables" in found.fix
 
     def test_takes_what_only_tests_need_for_no_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("automation.machine.doctor.system.missing_packages", lambda need: ["mono-mcs"])
         monkeypatch.setattr("automation.machine.doctor.os.geteuid", lambda: 1000)
         found = doctor._mono()
-        assert found.state == doctor.NOTE and "apt-get install mono-mcs" in found.cure
+        assert found.state == doctor.NOTE and "apt-get install mono-mcs" in found.fix
 
 
 def test_commits_are_checked_with_the_versions_that_the_suite_uses() -> None:

@@ -110,7 +110,7 @@ def test_an_unregistered_provider_is_named_with_its_command() -> None:
     )
     (found,) = look("dev", providers=providers)
     assert found.what == "resource provider Microsoft.Insights"
-    assert found.mend == (
+    assert found.fix == (
         "az provider register --namespace Microsoft.Insights --wait "
         "--subscription 20000000-0000-4000-8000-000000000000"
     )
@@ -132,7 +132,7 @@ def test_what_only_some_parties_and_stacks_need_is_asked_of_them_alone() -> None
 def test_encryption_at_host_needs_its_feature_only_where_it_is_set() -> None:
     unregistered = ok(properties={"state": "NotRegistered"})
     (found,) = look("prod", feature=unregistered)
-    assert "az feature register --namespace Microsoft.Compute --name EncryptionAtHost" in found.mend
+    assert "az feature register --namespace Microsoft.Compute --name EncryptionAtHost" in found.fix
     assert look("dev", feature=unregistered) == []
 
 
@@ -187,9 +187,9 @@ def test_two_roles_together_allow_what_neither_does_alone() -> None:
 
 def test_flow_logs_need_a_network_watcher_in_the_region() -> None:
     elsewhere = ok(watcher("NetworkWatcherRG", "NetworkWatcher_northeurope", "northeurope"))
-    mend = look("prod", watchers=elsewhere)[0].mend
-    assert mend.startswith("az group create --name NetworkWatcherRG --location westeurope --subscription ")
-    assert "--resource-group NetworkWatcherRG --name NetworkWatcher_westeurope" in mend
+    fix = look("prod", watchers=elsewhere)[0].fix
+    assert fix.startswith("az group create --name NetworkWatcherRG --location westeurope --subscription ")
+    assert "--resource-group NetworkWatcherRG --name NetworkWatcher_westeurope" in fix
     assert look("dev", watchers=elsewhere) == []
 
 
@@ -201,15 +201,15 @@ def test_a_watcher_that_the_flow_logs_do_not_name_is_in_their_way() -> None:
     (found,) = look("prod", watchers=ok(other))
     assert found.what == "Network Watcher NetworkWatcherRG/NetworkWatcher_westeurope"
     assert other["id"] in found.why
-    assert found.mend.startswith(f"az resource delete --ids {other['id']}; az group create ")
+    assert found.fix.startswith(f"az resource delete --ids {other['id']}; az group create ")
 
 
 def test_an_image_that_azure_took_away_is_named_with_the_command_that_lists_others() -> None:
     (found,) = offered("prod", image=refused(404, "NotFound", "no such version"))
     assert "Canonical:ubuntu-24_04-lts:server:24.04." in found.what
-    assert found.mend.startswith("az vm image list --location westeurope --publisher Canonical ")
+    assert found.fix.startswith("az vm image list --location westeurope --publisher Canonical ")
     (found,) = offered("prod", image=refused(403, "AuthorizationFailed", "no"))
-    assert "Reader" in found.mend
+    assert "Reader" in found.fix
 
 
 def test_redundancy_that_is_not_offered_or_restricted_is_found() -> None:
@@ -227,7 +227,7 @@ def test_a_deleted_workspace_is_in_the_way_only_from_another_region() -> None:
     assert offered("dev", deleted_workspaces=ok(deleted | {"location": "West Europe"})) == []
     (found,) = offered("dev", deleted_workspaces=ok(deleted | {"location": "northeurope"}))
     assert found.what == "the name log-fed-dev-centre"
-    assert "delete --force --resource-group rg-old --workspace-name log-fed-dev-centre" in found.mend
+    assert "delete --force --resource-group rg-old --workspace-name log-fed-dev-centre" in found.fix
 
 
 @pytest.mark.parametrize("answer", ["redundancy", "deleted_workspaces"])

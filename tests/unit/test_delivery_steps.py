@@ -224,8 +224,8 @@ def test_what_verify_found_is_in_the_comment_and_nothing_is_read_out_of_garbage(
     finding = {
         "kind": "open",
         "what": "hungary reaches cleveland on 22",
-        "culprit": "nsg-c: allow-ssh",
-        "mend": "x",
+        "where": "nsg-c: allow-ssh",
+        "fix": "x",
     }
     (tmp_path / "verify-dev.json").write_text(json.dumps({"findings": [finding]}))
     text = steps.pull_request_comment(tmp_path, ["dev"])

@@ -117,7 +117,7 @@ def test_every_rule_is_told_with_its_title_and_mend() -> None:
         kind = analyzer_pb2.POLICY_TYPE_STACK if rule.stack_wide else analyzer_pb2.POLICY_TYPE_RESOURCE
         level = analyzer_pb2.EnforcementLevel.Name(told[name].enforcementLevel).lower()
         assert (told[name].policy_type, level) == (kind, rule.level)
-        assert (told[name].description, told[name].remediation_steps) == (rule.title, rule.mend)
+        assert (told[name].description, told[name].remediation_steps) == (rule.title, rule.fix)
         schema = MessageToDict(told[name].configSchema.properties)
         words = {"type": "array", "items": {"type": "string"}, "minItems": 1.0}
         of_some_stacks = {"environments": {**words, "default": [*(rule.environments or ())]}}
@@ -136,11 +136,11 @@ def test_a_broken_rule_is_told_with_resource_reason_and_mend(value: Any) -> None
     assert (found.policyName, found.enforcementLevel) == (NO_KEYS, analyzer_pb2.MANDATORY)
     assert (found.policyPackName, found.description) == ("fed", rule.title)
     assert found.urn.endswith("::st-fed-dev-cleveland-data")
-    first, where, why, mend = found.message.split("\n")
+    first, where, why, fix = found.message.split("\n")
     assert first == rule.title
     assert where.startswith("st-fed-dev-cleveland-data: allowSharedKeyAccess is true")
     assert rule.why in why
-    assert rule.mend in mend
+    assert rule.fix in fix
 
 
 def test_what_nobody_can_know_yet_breaks_nothing() -> None:

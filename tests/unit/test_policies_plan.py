@@ -97,8 +97,8 @@ class TestARefusal:
                 f"  - st-fed-dev-{party}-data (storage:StorageAccount of {party}): it is open"
                 for party in HOSPITALS
             ),
-            f"  Why it matters: {RULES['storage-no-keys'].why}",
-            f"  The mend: {RULES['storage-no-keys'].mend}",
+            f"   Why it matters: {RULES['storage-no-keys'].why}",
+            f"   Fix: {RULES['storage-no-keys'].fix}",
         ]
         assert (Path(PACK) / "storage.py").exists()
 

@@ -446,8 +446,8 @@ def test_a_violation_says_resource_fault_reason_and_mend(rule: Rule) -> None:
 
     assert text.startswith("vm-fed-dev-cleveland: it is wrong\n")
     assert f"Why it matters: {rule.why}" in text
-    assert f"The mend: {rule.mend}" in text
-    assert rule.title.endswith(".") and rule.why.endswith(".") and rule.mend.endswith(".")
+    assert f"Fix: {rule.fix}" in text
+    assert rule.title.endswith(".") and rule.why.endswith(".") and rule.fix.endswith(".")
 
 
 def test_what_protects_data_is_mandatory() -> None:

@@ -12,16 +12,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pulumi import RunError
 
+from federation.problem import Problem
 from federation.settings import load
 from federation.stack_file import load_stack
 from federation.values import HOSPITAL_NAME_LENGTH
-from federation.violations import SettingsError, Violation
+from federation.violations import SettingsError
 from tests.unit.program_graph import ROOT, Graph, record, stack_config
 
 Config = dict[str, Any]
 
 
-def violations(stack: str, config: Config) -> tuple[Violation, ...]:
+def violations(stack: str, config: Config) -> tuple[Problem, ...]:
     with pytest.raises(SettingsError) as caught:
         load(stack, config)
     return caught.value.violations
@@ -569,14 +570,14 @@ TOGETHER = {"prod that builds its images": {"fed:registry.publicPush"}}
 class TestEachMistake:
     @pytest.mark.parametrize("name", MISTAKES)
     def test_is_one_message_with_key_value_consequence_and_mend(self, name: str) -> None:
-        stack, mistake, key, consequence, mend = MISTAKES[name]
+        stack, mistake, key, why, fix = MISTAKES[name]
         config = stack_config(stack)
         mistake(config)
-        found = {violation.key: violation for violation in violations(stack, config)}
+        found = {violation.where: violation for violation in violations(stack, config)}
         assert set(found) == {key} | TOGETHER.get(name, set())
         assert len(found) == len(violations(stack, config))
-        assert consequence in found[key].consequence
-        assert mend in found[key].mend
+        assert why in found[key].why
+        assert fix in found[key].fix
 
     @pytest.mark.parametrize(
         ("name", "word"),
@@ -598,8 +599,8 @@ class TestEachMistake:
             "addressSpace": "10.99.0.0/27",
         }
         (found,) = violations("dev", config)
-        assert found.key == f"fed:hospitals.{name}"
-        assert word in found.consequence + found.mend
+        assert found.where == f"fed:hospitals.{name}"
+        assert word in found.why + found.fix
 
     def test_more_hospitals_than_a_hub_can_peer_with(self) -> None:
         config = stack_config("dev")
@@ -611,8 +612,8 @@ class TestEachMistake:
             for number in range(501)
         }
         (found,) = violations("dev", config)
-        assert (found.key, found.value) == ("fed:hospitals", "501 hospitals")
-        assert "500 peerings" in found.consequence
+        assert (found.where, found.what) == ("fed:hospitals", "501 hospitals")
+        assert "500 peerings" in found.why
 
 
 class TestWhatIsNoMistake:
@@ -646,13 +647,13 @@ class TestSeveralMistakes:
         with pytest.raises(SettingsError) as caught:
             load("dev", config)
         message = str(caught.value)
-        reported = {violation.key for violation in caught.value.violations}
+        reported = {violation.where for violation in caught.value.violations}
         assert {MISTAKES[name][2] for name in keys} <= reported
         for violation in caught.value.violations:
-            for part in (violation.key, violation.consequence, violation.mend):
+            for part in (violation.where, violation.why, violation.fix):
                 assert part in message
         assert message.startswith(f"Pulumi.dev.yaml: {len(caught.value.violations)} settings are wrong")
-        assert message.count("Why it matters:") == message.count("Mend:") == len(caught.value.violations)
+        assert message.count("Why it matters:") == message.count("Fix:") == len(caught.value.violations)
 
     def test_wrong_values_do_not_hide_rules_across_values(self) -> None:
         """cleveland has a wrong size and shares a range and a subscription with hungary: three messages."""
@@ -660,7 +661,7 @@ class TestSeveralMistakes:
         cleveland, hungary = config["fed:hospitals"]["cleveland"], config["fed:hospitals"]["hungary"]
         cleveland["vmSize"] = "Standard_Z"
         cleveland.update({key: hungary[key] for key in ("addressSpace", "subscriptionId")})
-        assert {(v.key.split(".")[-1]) for v in violations("dev", config)} == {
+        assert {(v.where.split(".")[-1]) for v in violations("dev", config)} == {
             "vmSize",
             "addressSpace",
             "subscriptionId",
@@ -674,7 +675,7 @@ class TestTheProgram:
         seen = Graph()
         with pytest.raises(RunError) as caught:
             record("dev", config, into=seen)
-        assert "fed:machine.size = Standard_Z" in str(caught.value)
+        assert "fed:machine.size: Standard_Z" in str(caught.value)
         assert not seen.resources
 
     @pytest.mark.parametrize("stack", ["dev", "mvp", "prod"])
@@ -728,7 +729,7 @@ def test_a_hospital_name_is_taken_exactly_when_it_is_short_enough(name: str) -> 
     if len(name) <= HOSPITAL_NAME_LENGTH and name not in RESERVED:
         assert list(load("dev", config).hospitals) == [name]
     else:
-        assert {v.key for v in violations("dev", config)} == {f"fed:hospitals.{name}"}
+        assert {v.where for v in violations("dev", config)} == {f"fed:hospitals.{name}"}
 
 
 _DEV = stack_config("dev")
@@ -753,6 +754,6 @@ def test_ranges_are_taken_exactly_when_no_two_overlap(ranges: list[str]) -> None
     networks = [ipaddress.ip_network(space) for space in ranges]
     overlap = any(a.overlaps(b) for i, a in enumerate(networks) for b in networks[i + 1 :])
     if overlap:
-        assert all(v.key.endswith(".addressSpace") for v in violations("dev", config))
+        assert all(v.where.endswith(".addressSpace") for v in violations("dev", config))
     else:
         assert len(load("dev", config).hospitals) == len(ranges)

@@ -106,9 +106,9 @@ def test_an_assignment_that_differs_in_one_thing_is_found(found: Resource, said:
     ((key, finding),) = look(found).findings.items()
 
     assert key == found.key
-    assert found.name in finding.culprit
-    assert said in finding.culprit
-    assert "./fed bootstrap" in finding.mend
+    assert found.name in finding.where
+    assert said in finding.where
+    assert "./fed bootstrap" in finding.fix
     assert look(found).accepted == frozenset()
 
 
@@ -118,14 +118,14 @@ def test_a_copy_for_another_principal_is_found() -> None:
 
     for one in (copy, again):
         (finding,) = look(*map(given, EXPECTED), one).findings.values()
-        assert SOMEBODY in finding.culprit
-        assert "delete the role assignment" in finding.mend
+        assert SOMEBODY in finding.where
+        assert "delete the role assignment" in finding.fix
 
 
 def test_an_identity_that_is_not_there_holds_nothing() -> None:
     found = judge([given(CONTRIBUTOR)], EXPECTED, lambda _: None, NAMES)
 
-    assert "there is no identity id-fed-dev" in found.findings[given(CONTRIBUTOR).key].culprit
+    assert "there is no identity id-fed-dev" in found.findings[given(CONTRIBUTOR).key].where
 
 
 def test_nobody_is_asked_about_identities_that_nothing_is_named_after() -> None:

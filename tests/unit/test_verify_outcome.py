@@ -101,7 +101,7 @@ def test_a_packet_that_passes_against_the_intent_is_open() -> None:
         "a packet passed from centre/server (10.10.0.4) to cleveland/machine (10.10.1.4), Tcp 22"
         in finding.what
     )
-    assert finding.culprit == "nsg/rule"
+    assert finding.where == "nsg/rule"
 
 
 def test_a_packet_that_does_not_pass_as_intended_is_missing() -> None:

@@ -102,7 +102,7 @@ def _own_uv(task: Task) -> Path:
             raise ProblemError(
                 "uv, which installs the packages, is not on PATH and pip could not fetch it.\n"
                 f"  {error}\n"
-                "  Mend: install pip (Debian, Ubuntu: apt-get install python3-pip) or uv "
+                "  Fix: install pip (Debian, Ubuntu: apt-get install python3-pip) or uv "
                 "(https://docs.astral.sh/uv/), and check that a package index can be reached."
             ) from error
         finally:

@@ -104,7 +104,7 @@ def _ask_a_person(stack: str, pending: list[dict[str, Any]]) -> str:
     return (
         f"the last run of {stack} was killed while Azure was making these resources; nobody recorded whether "
         f"they exist:\n{lines}\n"
-        "Mend: look for each in the portal or with `az resource show`. Delete those that exist and hold "
+        "Fix: look for each in the portal or with `az resource show`. Delete those that exist and hold "
         "nothing, or take them over with `pulumi import`. Then forget the question with "
         f"`pulumi refresh -s {stack} --clear-pending-creates`, and run this again."
     )

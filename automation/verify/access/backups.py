@@ -24,8 +24,8 @@ def check(deployment: Deployment) -> Iterator[Finding]:
                 proof=PROOF,
                 rule="backup-configured",
                 what=f"nothing is backed up by {instance.name}",
-                culprit=f"{instance.name}: {state}" + (f", {error}" if error else ""),
+                where=f"{instance.name}: {state}" + (f", {error}" if error else ""),
                 why="Azure accepts a backup and may fail it a minute later; snapshots that are missed cannot "
                 "be made afterwards",
-                mend="run ./fed up, which has the vault look again",
+                fix="run ./fed up, which has the vault look again",
             )

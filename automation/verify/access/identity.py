@@ -230,9 +230,9 @@ class _Computation:
                     proof=PROOF,
                     rule="grants",
                     what=f"{cell.principal} may {_words(extra)} {what}",
-                    culprit="; ".join(cell.causes),
+                    where="; ".join(cell.causes),
                     why="nobody intended this access; networks do not stop what a role allows",
-                    mend="delete the role assignment, or narrow its scope to the one container it is for",
+                    fix="delete the role assignment, or narrow its scope to the one container it is for",
                 )
             if lacking := cell.intended - cell.computed:
                 yield Finding(
@@ -240,9 +240,9 @@ class _Computation:
                     proof=PROOF,
                     rule="grants",
                     what=f"{cell.principal} may not {_words(lacking)} {what}",
-                    culprit=self._why_missing(cell, what),
+                    where=self._why_missing(cell, what),
                     why="the federation needs this access",
-                    mend="restore the role assignment from the program (./fed up)",
+                    fix="restore the role assignment from the program (./fed up)",
                 )
 
     def _why_missing(self, cell: Cell, what: str) -> str:
@@ -283,9 +283,9 @@ def _unknown_role(label: str, holder: str) -> Finding:
         proof=PROOF,
         rule="known-roles",
         what=f"{holder} has a role whose effect is not known here",
-        culprit=label,
+        where=label,
         why="it may allow anything",
-        mend="delete the role assignment, or describe the role in automation/verify/access/roles.py",
+        fix="delete the role assignment, or describe the role in automation/verify/access/roles.py",
     )
 
 
@@ -295,9 +295,9 @@ def _beyond_intent(label: str, holder: str, scope: str) -> Finding:
         proof=PROOF,
         rule="grants",
         what=f"{holder} has a role on {scope}",
-        culprit=label,
+        where=label,
         why="the statement of intent knows no such access",
-        mend="delete the role assignment",
+        fix="delete the role assignment",
     )
 
 
@@ -307,9 +307,9 @@ def _foreign_identity(machine: str, arm_id: str) -> Finding:
         proof=PROOF,
         rule="own-identity",
         what=f"{machine} runs with an identity of another party: {arm_id}",
-        culprit=f"{machine}: identity.userAssignedIdentities",
+        where=f"{machine}: identity.userAssignedIdentities",
         why="the machine can do everything that identity may do",
-        mend="detach it; a machine has its own party's identity only",
+        fix="detach it; a machine has its own party's identity only",
     )
 
 
@@ -319,7 +319,7 @@ def _shared_identity(key: str, users: list[str]) -> Finding:
         proof=PROOF,
         rule="own-identity",
         what=f"one identity serves {', '.join(users)}",
-        culprit=f"{key}: attached more than once",
+        where=f"{key}: attached more than once",
         why="each of them can do what any of them may do",
-        mend="give every machine and every service an identity of its own",
+        fix="give every machine and every service an identity of its own",
     )

@@ -129,9 +129,9 @@ def _differs(assignment: Resource, right: Right, differences: Sequence[str]) -> 
         proof=PROOF,
         rule="deployers",
         what=f"{right.identity} would hold {right.role} on {right.where}, and something else is there",
-        culprit=f"{_label(assignment)}: {'; '.join(differences)}",
+        where=f"{_label(assignment)}: {'; '.join(differences)}",
         why="a deploying identity may do no more than ./fed bootstrap gives it, and nobody else in its place",
-        mend="find out who changed it (the subscription's activity log), delete it, and give it again as it "
+        fix="find out who changed it (the subscription's activity log), delete it, and give it again as it "
         "should be: ./fed bootstrap --yes",
     )
 
@@ -143,9 +143,9 @@ def _stranger(assignment: Resource) -> Finding:
         proof=PROOF,
         rule="deployers",
         what=f"{who} holds {_role(assignment)} on {_scope(assignment)}",
-        culprit=f"{_label(assignment)}: made behind the program's back",
+        where=f"{_label(assignment)}: made behind the program's back",
         why="it reaches everything in there; on a whole subscription only the deploying identities of "
         "./fed bootstrap and the people who run it may hold roles, and none that opens data",
-        mend="delete the role assignment, or give the role on what it is for; a role that only runs a "
+        fix="delete the role assignment, or give the role on what it is for; a role that only runs a "
         "subscription can be described in automation/verify/access/roles.py",
     )

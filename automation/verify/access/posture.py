@@ -46,9 +46,9 @@ def _finding(one: Broken) -> Finding:
         proof=PROOF,
         rule=one.rule.name,
         what=f"{one.name} breaks the rule {one.rule.name}",
-        culprit=f"{one.name}: {one.fault.what}",
+        where=f"{one.name}: {one.fault.what}",
         why=one.rule.why,
-        mend=one.rule.mend,
+        fix=one.rule.fix,
     )
 
 

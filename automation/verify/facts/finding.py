@@ -1,7 +1,9 @@
-"""What verification found: one difference between what is meant and what is, with its cause and its mend."""
+"""What verification found: one difference between what is meant and what is, with its cause and its fix."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from federation.problem import Problem, words
 
 
 class Kind(StrEnum):
@@ -18,24 +20,17 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(Problem):
     """One difference.
 
     ``proof`` is the part of verification that found it (graph, policy, identity, names, packets, live),
     ``rule`` the check or policy that failed: `controls` says what each protects against.
-    ``culprit`` names the rule or property that causes it, as ``<resource>: <rule>``.
+    ``where`` names the rule or property that causes it, as ``<resource>: <rule>``.
     """
 
     kind: Kind
     proof: str
     rule: str
-    what: str
-    culprit: str
-    why: str
-    mend: str
 
     def __str__(self) -> str:
-        return (
-            f"[{self.kind}] {self.what}\n    Cause: {self.culprit}\n    Why it matters: {self.why}\n"
-            f"    The mend: {self.mend}"
-        )
+        return words(f"[{self.kind}] {self.what}\n   Cause: {self.where}", why=self.why, fix=self.fix)

@@ -159,11 +159,11 @@ def _differences(answer: Answer) -> Iterator[Finding]:
             proof=PROOF,
             rule="names",
             what=f"{answer.viewer} resolves {answer.name} to {', '.join(sorted(extra))}",
-            culprit="; ".join(answer.causes),
+            where="; ".join(answer.causes),
             why="its connections to that name go out to the internet"
             if public
             else "its connections to that name go where nobody intended",
-            mend="remove the record or link; the program writes the intended ones (./fed up)",
+            fix="remove the record or link; the program writes the intended ones (./fed up)",
         )
     if lacking := answer.intended - answer.computed:
         yield Finding(
@@ -171,9 +171,9 @@ def _differences(answer: Answer) -> Iterator[Finding]:
             proof=PROOF,
             rule="names",
             what=f"{answer.viewer} does not resolve {answer.name} to {', '.join(sorted(lacking))}",
-            culprit="no zone linked to its network has that record",
+            where="no zone linked to its network has that record",
             why="without it the public name is used, which is closed",
-            mend="restore zone, link and record from the program (./fed up)",
+            fix="restore zone, link and record from the program (./fed up)",
         )
 
 
@@ -183,9 +183,9 @@ def _foreign_link(link: Resource, where: str) -> Finding:
         proof=PROOF,
         rule="names",
         what=f"zone {link.id.split('/')[-3]} is linked to {where}",
-        culprit=f"virtual network link {link.id}",
+        where=f"virtual network link {link.id}",
         why="whoever owns the zone decides where that network's connections go",
-        mend="remove the link; each party has its own zones",
+        fix="remove the link; each party has its own zones",
     )
 
 
@@ -195,7 +195,7 @@ def _dns_server(network: str, servers: tuple[str, ...]) -> Finding:
         proof=PROOF,
         rule="names",
         what=f"{network} asks {', '.join(servers)} for names instead of Azure",
-        culprit=f"{network}: dhcpOptions.dnsServers",
+        where=f"{network}: dhcpOptions.dnsServers",
         why="a foreign server decides where connections go, and questions to it carry data out",
-        mend="remove dnsServers",
+        fix="remove dnsServers",
     )

@@ -95,9 +95,9 @@ def _opened(front: Front) -> Finding:
         rule="public-front",
         what=f"{', '.join(front.open_to)} can open Tcp 443 at the {front.service} {front.name} "
         f"of {front.owner}, past every network here",
-        culprit=front.cause,
+        where=front.cause,
         why="only its roles then stand between the internet and what it holds",
-        mend="set publicNetworkAccess Disabled and the default action Deny, without exceptions (./fed up)",
+        fix="set publicNetworkAccess Disabled and the default action Deny, without exceptions (./fed up)",
     )
 
 
@@ -113,7 +113,7 @@ def _misled(deployment: Deployment, topology: Topology) -> Iterator[Finding]:
             proof=PROOF,
             rule="endpoint-target",
             what=f"{endpoint.name} leads to {where}: {endpoint.target}",
-            culprit=f"{endpoint.name}: privateLinkServiceConnections",
+            where=f"{endpoint.name}: privateLinkServiceConnections",
             why="what a machine writes to that private address lands in a stranger's account",
-            mend="delete the endpoint and make it again from the program (./fed up)",
+            fix="delete the endpoint and make it again from the program (./fed up)",
         )

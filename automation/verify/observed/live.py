@@ -257,9 +257,9 @@ def _stranger(resource: Resource) -> Finding:
         proof=PROOF,
         rule="drift",
         what=f"{resource.id} exists and is not the program's",
-        culprit=f"{resource.name}: made behind the program's back",
+        where=f"{resource.name}: made behind the program's back",
         why="nobody reviewed it, and ./fed up leaves it alone",
-        mend="delete it, or add it to the program and import it",
+        fix="delete it, or add it to the program and import it",
     )
 
 
@@ -269,7 +269,7 @@ def _gone(resource: Resource) -> Finding:
         proof=PROOF,
         rule="drift",
         what=f"{resource.id} is in the state and does not exist",
-        culprit=f"{resource.name}: deleted behind the program's back",
+        where=f"{resource.name}: deleted behind the program's back",
         why="what it protected or allowed is gone",
-        mend="./fed up makes it again",
+        fix="./fed up makes it again",
     )

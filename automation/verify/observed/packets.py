@@ -148,11 +148,11 @@ def _findings(attempts: Sequence[Attempt]) -> Iterator[Finding]:
             proof=PROOF,
             rule="packets",
             what=f"a packet {'passed' if found[0].measured else 'did not pass'} from {found[0]}{more}",
-            culprit=rule or "no rule stood in the way",
+            where=rule or "no rule stood in the way",
             why={
                 Kind.OPEN: "this is no theory: the connection was opened",
                 Kind.MISSING: "this is no theory: the federation's connection does not come up",
                 Kind.UNKNOWN: "graph and packets disagree, so one of them is wrong",
             }[kind],
-            mend="see what the graph says about the same rule; ./fed up restores the program's rules",
+            fix="see what the graph says about the same rule; ./fed up restores the program's rules",
         )

@@ -173,9 +173,9 @@ def _findings(tries: Sequence[Try], rule: str) -> Iterator[Finding]:
             what=f"{one.viewer}'s machine {'could' if could else 'could not'} {one.action} {one.target}"
             if rule == "access"
             else f"{one.viewer}'s machine resolves {one.target} to {one.said}, not to {one.action}",
-            culprit=f"tried from within: the answer was {one.said}",
+            where=f"tried from within: the answer was {one.said}",
             why="this is no theory: it was tried",
-            mend="see what the computed proofs say about the same; ./fed up restores roles and zones",
+            fix="see what the computed proofs say about the same; ./fed up restores roles and zones",
         )
 
 

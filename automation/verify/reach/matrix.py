@@ -170,9 +170,9 @@ class _Computation:
                 proof=PROOF,
                 rule="reach",
                 what=_summary(flows, "can open"),
-                culprit=culprit,
+                where=culprit,
                 why="nobody intended this connection; data could leave by it, or an intruder come in",
-                mend=self._mend(culprit, f"the way is: {way}"),
+                fix=self._fix(culprit, f"the way is: {way}"),
             )
         for (culprit, other), flows in self._weak.items():
             yield Finding(
@@ -180,9 +180,9 @@ class _Computation:
                 proof=PROOF,
                 rule="reach",
                 what=_summary(flows, "would be let through to open"),
-                culprit=culprit,
+                where=culprit,
                 why=f"only the {other}'s side still stops it: one more mistake there, and it is open",
-                mend=self._mend(culprit),
+                fix=self._fix(culprit),
             )
         for culprit, flows in self._missing.items():
             yield Finding(
@@ -190,12 +190,12 @@ class _Computation:
                 proof=PROOF,
                 rule="reach",
                 what=_summary(flows, "cannot open"),
-                culprit=culprit,
+                where=culprit,
                 why="the federation needs this connection",
-                mend=self._mend(culprit),
+                fix=self._fix(culprit),
             )
 
-    def _mend(self, culprit: str, otherwise: str = "") -> str:
+    def _fix(self, culprit: str, otherwise: str = "") -> str:
         """Return how the groups or subnets that a culprit names differ from the intent, and what to do."""
         named = [text for name, text in self._mends.items() if name in culprit]
         return "; ".join((*(named or filter(None, [otherwise])), "./fed up restores what the program says"))
