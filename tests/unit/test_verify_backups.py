@@ -29,7 +29,7 @@ def test_what_is_not_configured_is_missing(state: str | None) -> None:
     """Azure, 2024-08-15: azure-service-operator's Test_DataProtection_BackupInstance_20231101_CRUD."""
     (finding,) = backups.check(deployment(state))
     assert finding.kind == "missing"
-    assert f"{state}, UserErrorMissing" in finding.culprit
+    assert f"{state}, UserErrorMissing" in finding.where
 
 
 def test_what_is_configured_holds() -> None:
