@@ -2,11 +2,13 @@
 
 import sys
 
+from rich.text import Text
+
 from automation.operate import reference, training
 from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.target import Target, open_deployed
-from automation.ui.console import say, show, show_json, stderr
+from automation.ui.console import say, show, show_json, stderr, warn
 from automation.ui.options import On
 from automation.ui.outcome import FedError, RefusedError
 from emulator.fabric.control import Fabric
@@ -42,7 +44,7 @@ def train(
         if answer.get("model_version"):
             say(f"registered in MLflow as version {answer['model_version']}")
     for remark in training.remarks(answer):
-        say(remark)
+        warn(remark)
     training.check(answer)
 
 
@@ -92,7 +94,7 @@ def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> trainin
         with stderr.status(f"job {job_id[:8]}") as status:
             for answer in training.follow(centre, job_id):
                 sentence = training.sentence(answer)
-                status.update(sentence)
+                status.update(Text(sentence, style="red" if answer.get("dropped") else ""))
                 if sentence != said and not stderr.is_terminal:
                     say(sentence)
                 said = sentence

@@ -262,3 +262,15 @@ class TestTracker:
         progress = run.progress()
         assert (progress["state"], progress["reason"]) == ("failed", "aborted")
         assert not (run.folder / "results").exists()
+
+    def test_without_a_model_or_a_metric_nothing_is_registered(
+        self, run: Run, aggregator: JudgingAggregator
+    ) -> None:
+        results = run.folder / "results"
+        (results / "global").mkdir(parents=True)
+        run.round(aggregator, {"a": answer("cleveland")})
+        assert not run.tracker._has_model(results)
+        (results / "global" / "model.npy").touch()
+        assert run.tracker._has_model(results)
+        run.round(aggregator, {"a": answer("cleveland", **{MetaKey.INITIAL_METRICS: {"n_test": 50.0}})})
+        assert not run.tracker._has_model(results)

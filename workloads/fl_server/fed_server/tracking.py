@@ -280,7 +280,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             self._tracked(partial(runs.log, who, metrics, 0))
         self._tracked(lambda: runs.upload(GLOBAL, results / "global", "model"))
         self._tracked(lambda: runs.upload(GLOBAL, results / "centre", "centre"))
-        if self.registers_model and not failures:
+        if not failures and self._has_model(results):
             version = self._tracked(lambda: runs.register(self.request["job"], "model"))
             if version:
                 self._progress["model_version"] = version
@@ -291,6 +291,12 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         for site, blank in self._progress["blank"].items():
             tags[f"blank.{site}"] = "; ".join(f"{name}: {why}" for name, why in blank.items())
         return tags | ({"reason": self._progress["reason"]} if "reason" in self._progress else {})
+
+    def _has_model(self, results: Path) -> bool:
+        """Whether there is something to register: a model, and a metric that says how good it is."""
+        history = self._progress["history"]
+        measured = bool(history and history[-1]["global"])
+        return self.registers_model and measured and (results / "global" / "model.npy").is_file()
 
     def _log_round(self, entry: Mapping[str, Any]) -> None:
         runs = self._runs
