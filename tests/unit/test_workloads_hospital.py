@@ -352,11 +352,17 @@ class TestDesiredState:
         assert world.state() is State.RUNNING
 
     @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"schema": "fed/desired/2"}', b"[" * 5000])
-    def test_a_broken_one_changes_nothing(self, world: World, content: bytes) -> None:
+    def test_a_broken_one_changes_nothing_and_is_named_until_a_sound_one_comes(
+        self, world: World, content: bytes
+    ) -> None:
         world.turn(30)
         world.channel.write(DESIRED, content)
         world.turn(30)
         assert world.state() is State.RUNNING
+        assert "the centre's order cannot be read" in world.report()["reason"]
+        self.send(world, 10**10, client="running")
+        world.turn(30)
+        assert world.report()["reason"] == "registered at the server"
 
 
 class TestEngine:

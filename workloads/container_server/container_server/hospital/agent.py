@@ -78,6 +78,8 @@ class HospitalAgent:
         """Whether the client still runs with the kit before this one."""
         self._desired: dict[str, Any] = remembered.get("desired") or {"client": "running", "reason": ""}
         self._desired_etag: str | None = None
+        self._refused_order = ""
+        """Why the present order is set aside; the one before stays in force."""
         self._manifest = self._with_todays_policy(self._load_manifest())
         self._renewing = self._manifest is not None and self._enrolment.begun
         self._kit_faults: tuple[str, ...] = ()
@@ -136,9 +138,11 @@ class HospitalAgent:
         found = self._channel.read(DESIRED, self._desired_etag)
         if isinstance(found, Blob):
             self._desired_etag = found.etag
+            self._refused_order = ""
             try:
                 self._take(decode("desired", found.content))
             except InvalidMessageError as error:
+                self._refused_order = f"the centre's order cannot be read: {error}"
                 say("desired state refused", reason=str(error))
 
     def _take(self, desired: dict[str, Any]) -> None:
@@ -295,7 +299,7 @@ class HospitalAgent:
             self._enrolling,
             self._doing,
         )
-        return [chore.trouble for chore in chores if chore.trouble]
+        return [*filter(None, [self._refused_order, *(chore.trouble for chore in chores)])]
 
     # Small facts.
 
