@@ -16,7 +16,7 @@ with lazily():
     from automation.ui import console
 
 if TYPE_CHECKING:
-    from emulator.fabric.control import Fabric
+    from emulator.datacentre.control import Fabric
     from workloads.container_server.container_server.hospital.dataset_check import Checked
 
 PANEL = "Work"

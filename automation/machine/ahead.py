@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from automation.machine import search_path, system
 from automation.ui.outcome import FedError
 from emulator import paths
-from emulator.fabric import installed
-from emulator.fabric.errors import FabricError
+from emulator.datacentre import installed
+from emulator.datacentre.errors import FabricError
 from engine import lazy_sdk
 
 IMAGES = paths.REPOSITORY / "workloads"

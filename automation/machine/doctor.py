@@ -19,7 +19,7 @@ from automation.machine.setup import engine as prepared
 from automation.machine.setup.problem import ProblemError, run
 from emulator import paths
 from emulator.control import Emulator, EmulatorError
-from emulator.fabric import checks
+from emulator.datacentre import checks
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 """Works; works, but a person may want to know; does not work."""

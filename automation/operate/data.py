@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automation.ui.outcome import QuestionError, RefusedError
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 from federation.outputs import Outputs
 from workloads.container_server.container_server.hospital import dataset_check
 from workloads.container_server.container_server.hospital.dataset_check import Checked

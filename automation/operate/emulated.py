@@ -10,8 +10,8 @@ from automation.stacks.target import Target
 from automation.ui.console import say, stderr
 from automation.ui.outcome import FedError, RefusedError
 from emulator.control import Emulator
-from emulator.fabric.control import Fabric
-from emulator.fabric.errors import FabricError
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.errors import FabricError
 from emulator.snapshots import Snapshots
 from federation.outputs import Outputs
 

@@ -18,7 +18,7 @@ from automation.operate.machines import Centre, vm_name
 from automation.stacks.arm import Arm
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 from federation.outputs import Outputs
 from federation.parties import CENTRE
 

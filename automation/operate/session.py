@@ -11,7 +11,7 @@ from automation.stacks.target import Target, open_deployed
 from automation.ui.console import say, show, show_json, stderr, warn
 from automation.ui.options import On
 from automation.ui.outcome import FedError, RefusedError
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 
 
 def train(

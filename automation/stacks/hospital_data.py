@@ -11,8 +11,8 @@ from automation.operate import data
 from automation.stacks.target import Target
 from automation.stacks.urns import party_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
-from emulator.fabric.control import Fabric
-from emulator.fabric.errors import FabricError
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.errors import FabricError
 from federation.parties import CENTRE
 
 State = Mapping[str, Any]

@@ -19,7 +19,7 @@ from automation.stacks.view import sentence
 from automation.ui.console import confirm, say, stderr, typed, warn
 from automation.ui.outcome import QuestionError
 from emulator.control import Emulator, stacks
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 from federation.naming import PROJECT
 
 CAREFUL = "prod"

@@ -39,7 +39,7 @@ def explain(error: Exception) -> tuple[Code, str] | None:
     from pulumi.automation import CommandError  # noqa: PLC0415
 
     from emulator.control import EmulatorError  # noqa: PLC0415
-    from emulator.fabric.errors import FabricError  # noqa: PLC0415
+    from emulator.datacentre.errors import FabricError  # noqa: PLC0415
     from federation.violations import SettingsError  # noqa: PLC0415
 
     match error:

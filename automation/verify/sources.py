@@ -9,8 +9,8 @@ from automation.verify.observed import probes
 from automation.verify.observed.live import Deployers
 from automation.verify.observed.packets import Prober
 from automation.verify.run import Sources
-from emulator.fabric.control import Fabric
-from emulator.fabric.errors import FabricError
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.errors import FabricError
 from infra import settings as delivery_settings
 from infra.rights import rights
 

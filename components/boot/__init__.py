@@ -5,7 +5,7 @@ starts it. It holds no secret (a VM's customData can be read back by its owner) 
 centre's VM (the list of members arrives as userData, so that a new hospital does not replace the centre).
 
 Left to others: Azure resources (components/), what the containers do (workloads/), the emulator's way to run
-the same text without systemd (emulator/fabric). The decisions behind it: docs/adr/0060 and 0061.
+the same text without systemd (emulator/datacentre). The decisions behind it: docs/adr/0060 and 0061.
 """
 
 from components.boot.cloud_config import MAX_CUSTOM_DATA_BYTES, cloud_config

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from emulator import paths
 from emulator.control import Emulator
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 
 ROOT = paths.REPOSITORY
 PATIENCE = 300.0

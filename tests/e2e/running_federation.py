@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 from tests.e2e.clone import PATIENCE, Clone, wait_until
 
 COMPUTE = "2024-11-01"

@@ -24,7 +24,7 @@ from automation.verify.run import Outcome, Sources, run
 from emulator.arm.messages import Json
 from emulator.control import Emulator
 from emulator.credential import EmulatorCredential
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 from emulator.plugins.azure_native import shapes
 from federation.parties import Federation, federation
 from federation.stack_file import load_stack

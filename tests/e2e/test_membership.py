@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from emulator.fabric.control import Ran
+from emulator.datacentre.control import Ran
 from tests.e2e.clone import PATIENCE
 from tests.e2e.running_federation import Federation
 

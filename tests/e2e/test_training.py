@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from emulator.control import Emulator
-from emulator.fabric.flows import Flow
+from emulator.datacentre.flows import Flow
 from emulator.record import start_time
 from tests.e2e.clone import PATIENCE, Clone
 from tests.e2e.running_federation import COMPUTE, Federation, files_of

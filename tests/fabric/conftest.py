@@ -11,7 +11,7 @@ import pytest
 
 from emulator import paths
 from emulator.arm import certificates
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 from tests.fabric.cloud import Cloud
 
 

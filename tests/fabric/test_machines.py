@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 from emulator import paths, record
-from emulator.fabric.control import Fabric
-from emulator.fabric.errors import FabricError
-from emulator.fabric.machine import runtime
-from emulator.fabric.machine.runtime import Process, Spec
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.errors import FabricError
+from emulator.datacentre.machine import runtime
+from emulator.datacentre.machine.runtime import Process, Spec
 from tests.fabric.cloud import BLOB_ZONE, REGION, Cloud, descendants, resource, rule
 
 SERVER = "crtest.azurecr.io"

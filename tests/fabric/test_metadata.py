@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import jwt
 import pytest
 
-from emulator.fabric.control import Fabric
+from emulator.datacentre.control import Fabric
 from tests.fabric.cloud import TENANT, Cloud
 
 CLIENT = """

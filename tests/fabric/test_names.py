@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from dnslib import EDNS0, QTYPE, RCODE, DNSRecord  # type: ignore[import-untyped]
 
-from emulator.fabric.control import Fabric
-from emulator.fabric.inventory import Inventory
-from emulator.fabric.names import PUBLIC_FRONT_DOOR, Answer, directory, respond
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.inventory import Inventory
+from emulator.datacentre.names import PUBLIC_FRONT_DOOR, Answer, directory, respond
 from tests.fabric.cloud import BLOB_ZONE, Cloud
 
 ACCOUNT = "sthub.blob.core.windows.net"
@@ -98,7 +98,7 @@ class TestPrivateZones:
         assert not resolve(cloud, "hub", "fl.federation.internal").exists
 
     def test_a_loop_of_aliases_ends(self) -> None:
-        from emulator.fabric.names import Directory  # noqa: PLC0415
+        from emulator.datacentre.names import Directory  # noqa: PLC0415
 
         assert not Directory(aliases={"a.x": "b.x", "b.x": "a.x"}).resolve("v", "a.x").exists
 

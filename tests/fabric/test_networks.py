@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from emulator import record
-from emulator.fabric import sandbox
-from emulator.fabric.control import Fabric
-from emulator.fabric.errors import FabricError
-from emulator.fabric.names import PUBLIC_FRONT_DOOR
-from emulator.fabric.probe import Probe, Target
+from emulator.datacentre import sandbox
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.errors import FabricError
+from emulator.datacentre.names import PUBLIC_FRONT_DOOR
+from emulator.datacentre.probe import Probe, Target
 from tests.fabric.cloud import Cloud, descendants, resource, rule
 
 HUB, ONE, TWO = "10.0.0.4", "10.1.0.4", "10.2.0.4"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from emulator import paths
-from emulator.fabric import checks
+from emulator.datacentre import checks
 
 NOBODY = 54321
 """A uid that no account of this machine has."""

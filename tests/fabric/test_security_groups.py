@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.fabric.control import Fabric
-from emulator.fabric.probe import Target
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.probe import Target
 from tests.fabric.cloud import Cloud, resource, rule
 from tests.fabric.oracle import Oracle, Packet
 

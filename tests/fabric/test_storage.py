@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from emulator import paths
-from emulator.fabric.blob_operations import (
+from emulator.datacentre.blob_operations import (
     ForeignSourceError,
     NotUnderstoodError,
     read_batch,
     read_operation,
 )
-from emulator.fabric.control import Fabric
-from emulator.fabric.errors import FabricError
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.errors import FabricError
 from tests.fabric.cloud import BLOB_ZONE, Cloud, resource
 
 HUB, ONE = "https://sthub.blob.core.windows.net", "https://stone.blob.core.windows.net"

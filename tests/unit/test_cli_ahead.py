@@ -6,7 +6,7 @@ import pytest
 
 from automation.machine import ahead, system
 from emulator import paths
-from emulator.fabric import installed
+from emulator.datacentre import installed
 
 
 @pytest.fixture

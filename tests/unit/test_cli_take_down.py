@@ -14,8 +14,8 @@ from automation.stacks.hospital_data import kept, without
 from automation.stacks.urns import name_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.control import Emulator
-from emulator.fabric.control import Fabric
-from emulator.fabric.errors import FabricError
+from emulator.datacentre.control import Fabric
+from emulator.datacentre.errors import FabricError
 from workloads.data import heart_data
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from emulator.fabric.machine.engine_api import _Hijacked
+from emulator.datacentre.machine.engine_api import _Hijacked
 
 REQUEST = (
     b"POST /exec HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.fabric import node
-from emulator.fabric.errors import FabricError
+from emulator.datacentre import node
+from emulator.datacentre.errors import FabricError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from components.boot import BootPlan
 from components.boot import cloud_config as boot_text
-from emulator.fabric.errors import FabricError
-from emulator.fabric.machine import cloud_config, compose
+from emulator.datacentre.errors import FabricError
+from emulator.datacentre.machine import cloud_config, compose
 from tests.unit.boot_text import PLANS
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from emulator.fabric.machine import compose, dockerfile
-from emulator.fabric.machine.compose import HealthCheck
-from emulator.fabric.machine.machine import Machine
+from emulator.datacentre.machine import compose, dockerfile
+from emulator.datacentre.machine.compose import HealthCheck
+from emulator.datacentre.machine.machine import Machine
 
 
 class Container:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from emulator.fabric.errors import FabricError
-from emulator.fabric.machine.compose import Service
-from emulator.fabric.machine.machine import Container, Machine, Place
-from emulator.fabric.machine.memory import CUT_OFF, Memory
+from emulator.datacentre.errors import FabricError
+from emulator.datacentre.machine.compose import Service
+from emulator.datacentre.machine.machine import Container, Machine, Place
+from emulator.datacentre.machine.memory import CUT_OFF, Memory
 
 SERVICE = Service(
     name="worker", image="image@sha256:0", network=None, managed=False, restart="always", environment={},

@@ -26,7 +26,7 @@ from automation.verify.report.html import report
 from automation.verify.report.picture import picture
 from automation.verify.report.terminal import tables
 from automation.verify.run import Outcome, Sources, run
-from emulator.fabric.probe import Probe, Target
+from emulator.datacentre.probe import Probe, Target
 from policies.rule import RULES
 
 

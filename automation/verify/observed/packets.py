@@ -13,7 +13,7 @@ from automation.verify.check import Verification
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.reach.matrix import Cell
 from automation.verify.reach.spots import Spot
-from emulator.fabric.probe import Probe, Target
+from emulator.datacentre.probe import Probe, Target
 
 PROOF = "packets"
 TCP_PORTS: Final = (22, 80, 443, 2375, 3389, 5000, 8003)

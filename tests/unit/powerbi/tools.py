@@ -18,7 +18,7 @@ from typing import Final
 from automation.machine import system
 from automation.ui.outcome import FedError
 from emulator import paths
-from emulator.fabric.node import FromPyPI, clean_install, npm, uv
+from emulator.datacentre.node import FromPyPI, clean_install, npm, uv
 
 FOLDER: Final = Path(__file__).with_name("tools")
 OLDEST_NODE: Final = 20

@@ -1,0 +1,171 @@
+"""The fabric's own interface: HTTP on a Unix socket, for `control.Fabric`. Who opens it owns the fabric."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from emulator.datacentre.core import Core
+from emulator.datacentre.errors import FabricError
+from emulator.datacentre.machine.machine import Container, Machine
+from emulator.datacentre.probe import Target
+from emulator.datacentre.settings import code_state
+
+Json = dict[str, Any]
+_LOG_CHUNK = 256 * 1024
+_LOG_PAUSE = 0.1
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Api:
+    """Answers the requests that `control.Fabric` makes."""
+
+    def __init__(self, core: Core, ended: asyncio.Event) -> None:
+        self._core = core
+        self._ended = ended
+        self._code = code_state()
+
+    def application(self) -> web.Application:
+        """Return the web application."""
+        application = web.Application(middlewares=[_refusals], client_max_size=1 << 30)
+        application.add_routes(
+            [
+                web.get("/status", self._status),
+                web.get("/ready", self._ready),
+                web.post("/stop", self._stop),
+                web.post("/probe", self._probe),
+                web.get("/flows", self._flows),
+                web.delete("/flows", self._forget_flows),
+                web.put("/blobs/{container:.+}", self._upload),
+                web.get("/blobs/{container:.+}", self._blobs),
+                web.get("/machines/{machine}/network", self._network),
+                web.post("/machines/{machine}/run", self._run),
+                web.post("/machines/{machine}/command", self._command),
+                web.get("/machines/{machine}/logs/{container}", self._logs),
+            ]
+        )
+        return application
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response(self._state())
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        revision, seconds = int(request.query["revision"]), float(request.query["seconds"])
+        reached = await self._core.ready(revision, seconds)
+        return web.json_response({"ready": reached, **self._state()})
+
+    async def _stop(self, _: web.Request) -> web.Response:
+        self._ended.set()
+        return web.json_response({})
+
+    async def _probe(self, request: web.Request) -> web.Response:
+        order = await request.json()
+        targets = [Target(**target) for target in order["targets"]]
+        probes = await self._core.probe(order["sources"], targets, order["seconds"])
+        return web.json_response([asdict(probe) for probe in probes])
+
+    async def _flows(self, _: web.Request) -> web.Response:
+        return web.json_response([asdict(flow) for flow in await self._core.flows()])
+
+    async def _forget_flows(self, _: web.Request) -> web.Response:
+        await self._core.forget_flows()
+        return web.json_response({})
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """Write a blob as its account's owner."""
+        container, name = "/" + request.match_info["container"], request.query["name"]
+        written = await self._core.services.storage.upload(container, name, await request.read())
+        return web.json_response({"written": written})
+
+    async def _blobs(self, request: web.Request) -> web.Response:
+        """List a container as its account's owner."""
+        container = "/" + request.match_info["container"]
+        return web.json_response(await self._core.services.storage.blobs(container))
+
+    async def _network(self, request: web.Request) -> web.Response:
+        """Answer how a process of the sandbox gets into a machine's network."""
+        namespace = self._core.namespace(request.match_info["machine"])
+        return web.json_response({"network": namespace.path, "resolver": str(self._core.resolver_file)})
+
+    async def _run(self, request: web.Request) -> web.Response:
+        """Run a shell script as root of a machine."""
+        order = await request.json()
+        machine = self._core.fleet.machine(request.match_info["machine"])
+        try:
+            result = await machine.shell(order["script"], seconds=order["seconds"])
+        except TimeoutError:
+            raise FabricError(
+                f"the script did not end within {order['seconds']} s on {machine.name}; it was killed"
+            ) from None
+        return web.json_response(
+            {
+                "code": result.code,
+                "stdout": result.stdout.decode(errors="replace"),
+                "stderr": result.stderr.decode(errors="replace"),
+            }
+        )
+
+    async def _command(self, request: web.Request) -> web.Response:
+        """Answer what a process of the sandbox executes to run a command in a machine, or in a container."""
+        order = await request.json()
+        machine = self._core.fleet.machine(request.match_info["machine"])
+        words, name = tuple(order["argv"]), order["container"]
+        if name is None:
+            return web.json_response(machine.command(words))
+        container = _container(machine, name)
+        if container.process is None or not container.running:
+            raise FabricError(f"container {name} of {machine.name} is not running")
+        environment = [f"{key}={value}" for key, value in container.process.spec.environment.items()]
+        return web.json_response([*await container.process.enter(), "env", "-i", *environment, *words])
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        """Answer a container's log, and with ``follow=1`` what is added to it, until the caller leaves."""
+        machine = self._core.fleet.machine(request.match_info["machine"])
+        file = machine.log_of(_container(machine, request.match_info["container"]))
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        at = 0
+        while True:
+            size = file.stat().st_size if file.exists() else 0
+            if size < at:  # it was rotated
+                at = 0
+            if size > at:
+                with file.open("rb") as log:
+                    log.seek(at)
+                    chunk = log.read(_LOG_CHUNK)
+                at += len(chunk)
+                await answer.write(chunk)
+            elif request.query.get("follow") != "1":
+                break
+            else:
+                await asyncio.sleep(_LOG_PAUSE)
+        await answer.write_eof()
+        return answer
+
+    def _state(self) -> Json:
+        return {
+            "code": self._code,
+            "revision": self._core.revision,
+            "problems": self._core.problems,
+            "machines": self._core.fleet.health(),
+        }
+
+
+def _container(machine: Machine, name: str) -> Container:
+    if name not in machine.containers:
+        known = ", ".join(machine.containers) or "none"
+        raise FabricError(f"{machine.name} has no container {name}; it has {known}")
+    return machine.containers[name]
+
+
+@web.middleware
+async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a FabricError as a refusal with its words; anything else is a defect and stays a 500."""
+    try:
+        return await handler(request)
+    except FabricError as refused:
+        return web.json_response({"error": str(refused)}, status=400)

@@ -1,0 +1,267 @@
+"""All machines of the emulated cloud: on and off as the control plane says, reported as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from emulator.datacentre.errands import Errands
+from emulator.datacentre.errors import FabricError
+from emulator.datacentre.feed import ControlPlane
+from emulator.datacentre.inventory import VM, Document, Inventory
+from emulator.datacentre.kernel import Namespace
+from emulator.datacentre.machine.engine_api import EngineApi
+from emulator.datacentre.machine.image import Image, Images
+from emulator.datacentre.machine.machine import Container, Machine, Place, Pull
+from emulator.datacentre.settings import Settings
+
+Json = dict[str, Any]
+
+DISK = "microsoft.compute/disks"
+COMMAND_SECONDS = 5400.0
+"""Azure ends a run command after 90 minutes."""
+OUTPUT_BYTES = 4096
+"""Azure answers the last 4 KB of each stream."""
+_REPORT_PAUSE = 0.2
+_REPORT_AGAIN = 2.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A machine with the power on: what it was booted as, its engine, and who reports it."""
+
+    boot: tuple[str, int]
+    machine: Machine
+    network: Namespace
+    engine: EngineApi
+    reporter: asyncio.Task[None] | None = None
+
+
+class Fleet:
+    """The machines that run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        control_plane: ControlPlane,
+        errands: Errands,
+        ask_registry: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        """`ask_registry(machine's key, image)` raises FabricError when the machine may not pull an image."""
+        self._settings = settings
+        self._ask_registry = ask_registry
+        self._control_plane = control_plane
+        self._images = Images(settings.images, settings.cache, errands, settings.state / "images.log")
+        self._running: dict[str, _Running] = {}
+        self._inventory = Inventory()
+        self._commands: dict[str, asyncio.Task[None]] = {}
+
+    async def apply(self, inventory: Inventory, namespaces: Mapping[str, Namespace]) -> list[str]:
+        """Bring the machines in step; return what keeps one from booting. `namespaces` are those of ports."""
+        self._inventory = inventory
+        wanted = {
+            document.key: document
+            for document in inventory.of_type(VM)
+            if document.hidden.get("power") == "running"
+        }
+        stale = [
+            key
+            for key, running in self._running.items()
+            if key not in wanted
+            or running.boot != _boot_of(wanted[key])
+            or running.network not in namespaces.values()  # its interface moved
+        ]
+        await asyncio.gather(*(self._off(key) for key in stale))
+        self._forget_disks()
+        new = [document for key, document in wanted.items() if key not in self._running]
+        await asyncio.gather(*(self._on(document, namespaces) for document in new))
+        return [
+            f"{running.machine.name}: {running.machine.problem}"
+            for running in self._running.values()
+            if running.machine.problem
+        ]
+
+    async def close(self) -> None:
+        """Switch everything off."""
+        for task in self._commands.values():
+            task.cancel()
+        await asyncio.gather(*(self._off(key) for key in list(self._running)))
+
+    def machine(self, name: str) -> Machine:
+        """Return a running machine by its name or id; raise FabricError when there is none."""
+        for key, running in self._running.items():
+            if name.lower() in {key, running.machine.name.lower()}:
+                return running.machine
+        known = ", ".join(sorted(running.machine.name for running in self._running.values()))
+        raise FabricError(f"no machine {name} is running; there are {known or 'none'}")
+
+    def health(self) -> dict[str, Json]:
+        """Return how the running machines are doing, by name, as the control plane is told."""
+        return {running.machine.name: _health_of(running.machine) for running in self._running.values()}
+
+    # Power
+
+    async def _on(self, document: Document, namespaces: Mapping[str, Namespace]) -> None:
+        nics = document.properties["networkProfile"]["networkInterfaces"]
+        network = next(
+            (namespaces[nic["id"].lower()] for nic in nics if nic["id"].lower() in namespaces), None
+        )
+        if network is None:
+            log.warning("%s has no interface in any network yet", document.name)
+            return
+        machine = Machine(
+            document.name,
+            place=self._place(document),
+            network=network,
+            pull=self._puller(document.key),
+            authority=self._settings.authority,
+            rootless=self._settings.rootless,
+        )
+        running = _Running(_boot_of(document), machine, network, EngineApi(machine))
+        self._running[document.key] = running
+        try:
+            machine.place.volatile.mkdir(parents=True, exist_ok=True)
+            await running.engine.serve(rootless=self._settings.rootless)
+            await machine.boot(str(document.hidden.get("customData") or ""))
+        except (FabricError, OSError) as refused:
+            machine.problem = str(refused)
+            log.error("%s does not boot: %s", document.name, refused)
+        running.reporter = asyncio.create_task(self._report(document.id, machine))
+        machine.news.set()
+
+    async def _off(self, key: str) -> None:
+        running = self._running.pop(key)
+        if running.reporter is not None:
+            running.reporter.cancel()
+        await running.engine.close()
+        await running.machine.off()
+
+    def _place(self, document: Document) -> Place:
+        state = self._settings.state
+        disks = [
+            disk["managedDisk"]["id"]
+            for disk in document.properties["storageProfile"].get("dataDisks") or []
+            if (disk.get("managedDisk") or {}).get("id")
+        ]
+        disk = self._disk_folder(disks[0]) if disks else None
+        if disk is not None:
+            disk.mkdir(parents=True, exist_ok=True)
+            disk.chmod(0o755)
+        # A machine that was replaced starts from nothing but its data disk.
+        own = state / "machines" / f"{document.name}-{str(document.properties.get('vmId', ''))[:8]}"
+        return Place(
+            files=own / "files",
+            disk=disk,
+            logs=state / "logs" / document.name,
+            volatile=self._settings.volatile / hashlib.sha256(document.key.encode()).hexdigest()[:8],
+        )
+
+    def _disk_folder(self, identifier: str) -> Path | None:
+        disk = self._inventory.get(identifier)
+        if disk is None:
+            return None
+        return self._settings.state / "disks" / str(disk.properties["uniqueId"])
+
+    def _forget_disks(self) -> None:
+        """Remove the content of disks and machines that no longer exist."""
+        known = {str(disk.properties.get("uniqueId")) for disk in self._inventory.of_type(DISK)}
+        _remove_others(self._settings.state / "disks", known)
+        machines = {
+            f"{vm.name}-{str(vm.properties.get('vmId', ''))[:8]}" for vm in self._inventory.of_type(VM)
+        }
+        _remove_others(self._settings.state / "machines", machines)
+
+    # Images
+
+    def _puller(self, key: str) -> Pull:
+        async def pull(image: str) -> Image:
+            await self._ask_registry(key, image)
+            return await self._images.get(image)
+
+        return pull
+
+    # Commands and reports
+
+    def take_commands(self, commands: list[Json]) -> None:
+        """Begin the run commands that are new."""
+        for command in commands:
+            operation = str(command["operation"])
+            if operation not in self._commands:
+                self._commands[operation] = asyncio.create_task(self._command(operation, command))
+
+    async def _command(self, operation: str, command: Json) -> None:
+        try:
+            machine = self.machine(str(command["vm"]).lower())
+            result = await machine.shell("\n".join(command["script"]), seconds=COMMAND_SECONDS)
+            answer: Json = {
+                "exitCode": result.code,
+                "stdout": _end(result.stdout),
+                "stderr": _end(result.stderr),
+            }
+        except (FabricError, TimeoutError, OSError) as failed:
+            answer = {"exitCode": 1, "stdout": "", "stderr": str(failed) or type(failed).__name__}
+        try:
+            await self._control_plane.answer_command(operation, answer)
+        except (OSError, aiohttp.ClientError) as gone:
+            log.error("the answer of run command %s is lost: %s", operation, gone)
+
+    async def _report(self, identifier: str, machine: Machine) -> None:
+        """Tell the control plane how a machine is doing, whenever that changes; again until it is heard."""
+        told = True
+        while True:
+            await machine.news.wait()
+            await asyncio.sleep(_REPORT_PAUSE if told else _REPORT_AGAIN)
+            machine.news.clear()
+            try:
+                await self._control_plane.report_machine(identifier, _health_of(machine))
+                told = True
+            except (TimeoutError, OSError, aiohttp.ClientError) as failed:
+                if told:
+                    log.warning("the control plane does not take the report of %s: %r", machine.name, failed)
+                told = False
+                machine.news.set()
+
+
+def _health_of(machine: Machine) -> Json:
+    return {
+        "problem": machine.problem,
+        "containers": [_health(container) for container in machine.containers.values()],
+    }
+
+
+def _health(container: Container) -> Json:
+    return {
+        "name": container.service.name,
+        "image": container.service.image,
+        "status": container.status,
+        "health": container.health,
+        "exitCode": container.exit_code,
+        "restarts": container.restarts,
+        "error": container.error,
+    }
+
+
+def _boot_of(document: Document) -> tuple[str, int]:
+    return str(document.properties.get("vmId")), int(document.hidden.get("boot", 1))
+
+
+def _end(output: bytes) -> str:
+    return output[-OUTPUT_BYTES:].decode(errors="replace")
+
+
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for entry in folder.iterdir():
+            if entry.name not in kept:
+                shutil.rmtree(entry)

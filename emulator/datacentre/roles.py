@@ -1,0 +1,120 @@
+"""Who may do what: role assignments of ARM's state, judged by the actions that their roles hold.
+
+Scopes count as in Azure: an assignment on a resource, its group or its subscription reaches everything below.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.datacentre.inventory import Inventory
+
+ASSIGNMENT = "microsoft.authorization/roleassignments"
+DEFINITION = "microsoft.authorization/roledefinitions"
+
+_BLOBS = "Microsoft.Storage/storageAccounts/blobServices"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What a role allows: actions on ARM's plane and on the data plane, wildcards as in Azure."""
+
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+
+    def allows(self, action: str, *, data: bool) -> bool:
+        """Say whether the role holds an action."""
+        granted, refused = (
+            (self.data_actions, self.not_data_actions) if data else (self.actions, self.not_actions)
+        )
+        return _matches(granted, action) and not _matches(refused, action)
+
+
+BUILT_IN = {
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": Role(  # Storage Blob Data Owner
+        actions=(f"{_BLOBS}/containers/*", f"{_BLOBS}/generateUserDelegationKey/action"),
+        data_actions=(f"{_BLOBS}/containers/blobs/*",),
+    ),
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": Role(  # Storage Blob Data Contributor
+        actions=(
+            f"{_BLOBS}/containers/delete",
+            f"{_BLOBS}/containers/read",
+            f"{_BLOBS}/containers/write",
+            f"{_BLOBS}/generateUserDelegationKey/action",
+        ),
+        data_actions=(
+            f"{_BLOBS}/containers/blobs/delete",
+            f"{_BLOBS}/containers/blobs/read",
+            f"{_BLOBS}/containers/blobs/write",
+            f"{_BLOBS}/containers/blobs/move/action",
+            f"{_BLOBS}/containers/blobs/add/action",
+        ),
+    ),
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": Role(  # Storage Blob Data Reader
+        actions=(f"{_BLOBS}/containers/read", f"{_BLOBS}/generateUserDelegationKey/action"),
+        data_actions=(f"{_BLOBS}/containers/blobs/read",),
+    ),
+    "7f951dda-4ed3-4680-a7ca-43fe172d538d": Role(  # AcrPull
+        actions=("Microsoft.ContainerRegistry/registries/pull/read",),
+    ),
+    "8311e382-0749-4cb8-b61a-304f252e45ec": Role(  # AcrPush
+        actions=(
+            "Microsoft.ContainerRegistry/registries/pull/read",
+            "Microsoft.ContainerRegistry/registries/push/write",
+        ),
+    ),
+    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": Role(actions=("*",)),  # Owner
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": Role(  # Contributor
+        actions=("*",), not_actions=("Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write")
+    ),
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": Role(actions=("*/read",)),  # Reader
+}
+"""The built-in roles that say anything about what the fabric serves.
+https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
+
+
+def permits(inventory: Inventory, principal: str, action: str, scope: str, *, data: bool) -> bool:
+    """Say whether a principal may do an action on a resource (or below it) by now."""
+    return any(role.allows(action, data=data) for role in _roles(inventory, principal, scope))
+
+
+def _roles(inventory: Inventory, principal: str, scope: str) -> Iterable[Role]:
+    for assignment in inventory.of_type(ASSIGNMENT):
+        properties = assignment.properties
+        above = str(properties["scope"]).lower().rstrip("/")
+        if (
+            str(properties["principalId"]).lower() == principal.lower()
+            and f"{scope.lower()}/".startswith(above + "/")
+            and float(assignment.hidden.get("effective", 0)) <= time.time()
+        ):
+            yield _role(inventory, properties["roleDefinitionId"])
+
+
+def _role(inventory: Inventory, definition: str) -> Role:
+    name = definition.rsplit("/", 1)[-1].lower()
+    custom = next((each for each in inventory.of_type(DEFINITION) if each.name.lower() == name), None)
+    if custom is None:
+        return BUILT_IN.get(name, Role())
+    permissions: list[dict[str, Any]] = custom.properties.get("permissions") or []
+
+    def gather(key: str) -> tuple[str, ...]:
+        return tuple(action for permission in permissions for action in permission.get(key) or ())
+
+    return Role(
+        actions=gather("actions"),
+        not_actions=gather("notActions"),
+        data_actions=gather("dataActions"),
+        not_data_actions=gather("notDataActions"),
+    )
+
+
+def _matches(patterns: Iterable[str], action: str) -> bool:
+    return any(
+        re.fullmatch(re.escape(pattern.lower()).replace(r"\*", ".*"), action.lower()) for pattern in patterns
+    )
