@@ -385,7 +385,7 @@ def test_what_runs_is_exactly_what_is_intended(deployed: Deployed) -> None:
     assert outcome.seconds["packets"] < 10
 
 
-@pytest.mark.parametrize(("change", "kind", "where"), [b[1:] for b in BREAKS], ids=[b[0] for b in BREAKS])
+@pytest.mark.parametrize(("change", "kind", "culprit"), [b[1:] for b in BREAKS], ids=[b[0] for b in BREAKS])
 def test_a_break_behind_the_engines_back_is_found(
     deployed: Deployed, change: Break, kind: str, culprit: str
 ) -> None:

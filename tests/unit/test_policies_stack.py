@@ -210,7 +210,7 @@ BREAKS = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "stack", "change", "where", "what"), BREAKS)
+@pytest.mark.parametrize(("rule", "stack", "change", "culprit", "what"), BREAKS)
 def test_a_broken_plan_is_stopped_and_the_culprit_named(
     rule: str, stack: str, change: Callable[[list[Entry]], None], culprit: str, what: str
 ) -> None:
