@@ -62,7 +62,11 @@ class Admin(Section):
 
 
 class Image(Section):
-    """What VMs boot: Canonical's Ubuntu 24.04 in one version, or an image of your own with Docker inside."""
+    """What VMs boot: Canonical's Ubuntu 24.04 in one version, or an image of your own with Docker inside.
+
+    Without a way to archives it must bring what `start-docker` (components/boot) would install: Docker, its
+    Compose plugin, nftables, and azure-vm-utils for VM sizes with NVMe disks.
+    """
 
     version: ImageVersion = Field(default="latest", description="the version of Ubuntu 24.04")
     gallery_image_id: GalleryImage | None = Field(
