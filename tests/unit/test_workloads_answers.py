@@ -142,6 +142,7 @@ class Federation:
     sites: tuple[str, ...] = HOSPITALS
     dropped: dict[str, set[str]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    own: dict[str, Mapping[str, float]] = field(default_factory=dict)
     honest: dict[str, float] = field(default_factory=dict)
     """Each honest hospital's AUC of the final model."""
 
@@ -169,6 +170,7 @@ class Federation:
                     answers[site] = read(raw["kind"], raw["data"], raw["meta"], expected)
                 except AnswerRefusedError as refusal:
                     self.dropped.setdefault(site, set()).add(str(refusal))
+            self.own = {site: answer.sent.metrics for site, answer in answers.items()}
             self.metrics = summarise_round({site: answer.sent for site, answer in answers.items()})
             self.honest = {
                 site: model.auc(file.labels[file.test], designs[site][file.test] @ weights)
@@ -180,7 +182,8 @@ class Federation:
 
     def passes(self) -> bool:
         """Whether heart's own gates would let the model be registered."""
-        return all(one.passed for one in gates.judge(JobDescription.read(JOBS / "heart").gates, self.metrics))
+        verdicts = gates.judge(JobDescription.read(JOBS / "heart").gates, self.metrics, self.own)
+        return all(verdict.passed for verdict in verdicts)
 
 
 def answer_of(file: model.Patients, design: model.Array, weights: model.Array, *, trains: bool) -> Raw:

@@ -134,6 +134,15 @@ class TestGates:
         assert [verdict.passed for verdict in verdicts] == [False, True]
         assert verdicts[0].text == "auc is 0.7900, expected at least 0.8"
 
+    def test_of_each_looks_at_every_hospital_and_names_the_worst(self) -> None:
+        gate = {"metric": "auc", "at_least": 0.6, "of": "each"}
+        sites = {"a": {"auc": 0.9}, "b": {"auc": 0.5}, "c": {"brier": 0.1}}
+        (verdict,) = judge([gate], {"auc": 0.9}, sites)
+        assert not verdict.passed
+        assert verdict.text == "auc at b is 0.5000, expected at least 0.6"
+        assert judge([gate], {}, {"a": {"auc": 0.9}, "c": {}})[0].passed
+        assert not judge([gate], {"auc": 0.9}, {"c": {}})[0].passed
+
     @pytest.mark.parametrize("metrics", [{}, {"auc": float("nan")}])
     def test_what_was_not_measured_fails(self, metrics: dict[str, float]) -> None:
         assert not judge([{"metric": "auc", "at_least": 0.8}], metrics)[0].passed
@@ -146,6 +155,7 @@ class TestGates:
             {"at_least": 1},
             {"metric": "a", "at_least": 1, "at_most": 2},
             {"metric": "a", "x": 1},
+            {"metric": "a", "at_least": 1, "of": "some"},
         ],
     )
     def test_a_gate_that_makes_no_sense_is_an_error(self, gate: dict[str, Any]) -> None:

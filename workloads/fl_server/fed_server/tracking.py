@@ -133,7 +133,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._folder = job_folder(fl_ctx.get_job_id())
-        self.asked = {client.name for client in fl_ctx.get_engine().get_clients()}
+        self._meet(fl_ctx)
         self._began = time.time()
         self._progress = {
             "job_id": fl_ctx.get_job_id(),
@@ -157,6 +157,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         parameters = {"rounds": self.request["rounds"], **self.request["parameters"]}
         self._tracked(lambda: runs.start(parameters))
         self._save()
+
+    def _meet(self, fl_ctx: FLContext) -> None:
+        """Take note of who takes part: a hospital that is gone is remembered."""
+        self.asked |= {client.name for client in fl_ctx.get_engine().get_clients()}
 
     def _round_started(self, fl_ctx: FLContext) -> None:
         self._contributions, self._dropped = {}, {}
@@ -184,6 +188,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             self._contributions[site] = read_sent(from_shareable(result).meta or {}, Expected(shapes={}))
 
     def _round_measured(self, fl_ctx: FLContext) -> None:
+        self._meet(fl_ctx)
         number = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
         silent = {**dict.fromkeys(self.asked, "no answer in time"), **self._dropped}
         dropped = {site: why for site, why in silent.items() if site not in self._contributions}
@@ -226,6 +231,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         )
 
     def _end(self, fl_ctx: FLContext) -> None:
+        self._meet(fl_ctx)
         signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
         if signal and signal.triggered and not self._reason:
             self._reason = "aborted"  # whatever files there are: they are of a part of the job
@@ -246,7 +252,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         results = self._folder / "results"
         (results / "global").mkdir(parents=True, exist_ok=True)
         last = self._progress["history"][-1] if self._progress["history"] else {"global": {}, "sites": {}}
-        verdicts = gates.judge(self.request["gates"], last["global"])
+        verdicts = gates.judge(self.request["gates"], last["global"], last["sites"])
         passed = all(verdict.passed for verdict in verdicts)
         self._progress["gates"] = {"passed": passed, "verdicts": [verdict.text for verdict in verdicts]}
         if (self._folder / "checkpoint.npy").is_file():
