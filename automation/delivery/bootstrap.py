@@ -8,7 +8,7 @@ A later run also looks at what exists: a right that somebody changed is given ag
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from automation.stacks.engine import Engine
 from automation.stacks.plan import Plan, read
 from automation.stacks.recovery import holders
 from automation.stacks.target import Target, azure_environment, emulator_environment
+from automation.stacks.urns import type_of
 from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError
@@ -42,6 +43,7 @@ from infra.settings import STACK_FILE, DeliverySettings
 
 ROOT = paths.REPOSITORY
 STACK = "delivery"
+LOCK = "azure-native:authorization:ManagementLockByScope"
 #: A role that was just assigned opens the state within minutes.
 PATIENCE_SECONDS = 900.0
 PAUSE_SECONDS = 15.0
@@ -69,6 +71,8 @@ def bootstrap(on: On, *, yes: bool) -> None:
     if not yes:
         say("nothing was made; --yes makes it")
         return
+    if any(change.is_loss for change in plan.changes):
+        _take_away(target, plan)
     outputs = _up(target)
     if on is On.AZURE:
         if not moved:
@@ -127,11 +131,36 @@ def _preview(target: Target) -> Plan:
     return read(target.name, target.on, json.loads(result.stdout), unchanged=record.unchanged())
 
 
-def _up(target: Target) -> Mapping[str, Any]:
+def _take_away(target: Target, plan: Plan) -> None:
+    """Make what goes go, without the lock: Azure deletes nothing below one, and access has to be revocable.
+
+    ScopeLocked: https://github.com/hashicorp/terraform-provider-azurerm/issues/11770. The deployment that
+    follows makes the lock again; whoever is interrupted in between runs it again.
+    """
+    stack = _stack(target)
+    held = [one["urn"] for one in (stack.export_stack().deployment or {}).get("resources") or []]
+    locks = [urn for urn in held if type_of(urn) == LOCK]
+    if locks:
+        say("something goes that a lock holds: the lock is taken off, and put back at the end")
+        operation.run(
+            target,
+            "taking off the lock",
+            lambda on_event: stack.destroy(target=locks, on_event=on_event, color="never"),
+        )
+    _up(target, only=[change.urn for change in plan.changes if change.is_loss])
+
+
+def _up(target: Target, *, only: Sequence[str] = ()) -> Mapping[str, Any]:
     stack = _stack(target)
 
     def run(on_event: OnEvent) -> UpResult:
-        return stack.up(refresh=True, on_event=on_event, suppress_outputs=True, color="never")
+        return stack.up(
+            refresh=True,
+            target=list(only) or None,
+            on_event=on_event,
+            suppress_outputs=True,
+            color="never",
+        )
 
     with holders.marked(target):
         result, _ = operation.run(target, "making who may deploy", run)

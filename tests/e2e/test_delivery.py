@@ -224,6 +224,28 @@ def test_nothing_is_missing_before_the_first_deployment_once_bootstrap_ran(
     assert "Nothing is missing" in looked.stdout
 
 
+def test_access_is_revoked_although_a_lock_holds_the_state(pull_request: tuple[Clone, Path]) -> None:
+    """Azure deletes no role assignment below a lock: hashicorp/terraform-provider-azurerm#11770."""
+    clone, _ = pull_request
+    emulator = Emulator.ensure(fed_home=clone.home)
+    file, group = clone.root / "infra" / "Pulumi.delivery.yaml", "60000000-0000-4000-8000-000000000001"
+    alone = file.read_text()
+    delivery = "/subscriptions/50000000-0000-4000-8000-000000000000/resourceGroups/rg-fed-delivery"
+
+    def administrators() -> int:
+        listed = emulator.arm("GET", f"{delivery}{ASSIGNMENTS}", api_version="2022-04-01").json()["value"]
+        return sum(one["properties"]["principalId"] == group for one in listed)
+
+    file.write_text(alone.replace("administrators: []", f"administrators: [{group}]"))
+    made = clone.fed("bootstrap", "--yes")
+    assert (made.returncode, administrators()) == (0, 4), made.stderr
+    file.write_text(alone)
+    revoked = clone.fed("bootstrap", "--yes")
+    assert (revoked.returncode, administrators()) == (0, 0), revoked.stderr
+    locks = f"{delivery}/providers/Microsoft.Authorization/locks"
+    assert len(emulator.arm("GET", locks, api_version="2020-05-01").json()["value"]) == 1
+
+
 def verified(clone: Clone, code: int) -> dict[str, Any]:
     done = clone.fed("verify", STACK, "--no-packets", "--no-inside", "--json")
     assert done.returncode == code, done.stdout + done.stderr
