@@ -82,7 +82,7 @@ class CentralNode(pulumi.ComponentResource):
                 machine=plan.server,
                 endpoints="endpoints",
                 storage=plan.storage,
-                container=SERVER_CONTAINER,
+                containers=(SERVER_CONTAINER,),
                 records={"fl": FL_RECORD},
             ),
         )

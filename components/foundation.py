@@ -73,15 +73,15 @@ class Foundation:
             opts=self.inside,
         )
 
-    def storage(self, container: str, entrance: Entrance | None) -> PrivateStorage:
-        """The party's account with its one container; without `entrance` nothing leads to it."""
+    def storage(self, containers: Sequence[str], entrance: Entrance | None) -> PrivateStorage:
+        """The party's account with its containers; without `entrance` nothing leads to it."""
         return PrivateStorage(
             self.context.names.label("storage"),
             PrivateStorageArgs(
                 context=self.context,
                 resource_group=self.data_group.name,
                 unique_names=self.unique_names,
-                containers=(container,),
+                containers=containers,
                 monitoring=self.monitoring,
                 key=self.encryption.key if self.encryption else None,
                 entrance=entrance,
@@ -155,7 +155,7 @@ class Plot:
     machine: IPv4Address
     endpoints: str
     storage: IPv4Address
-    container: str
+    containers: Sequence[str]
     records: Mapping[Service, pulumi.Input[str]]
 
 
@@ -204,5 +204,5 @@ def site(base: Foundation, plot: Plot) -> Site:
         address=plot.storage,
         zone=dns.resources.zones["blob"],
     )
-    storage = base.storage(plot.container, entrance)
+    storage = base.storage(plot.containers, entrance)
     return Site(vnet=vnet, flow_logs=flow_logs, dns=dns, interface=interface, storage=storage)

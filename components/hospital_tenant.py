@@ -22,9 +22,9 @@ from components.private_dns import FL_RECORD, PrivateDns
 from components.private_storage import PrivateStorage
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine
+from federation.naming import HOSPITAL_CONTAINERS
 from federation.parties import CentreParty, HospitalParty
 
-DATA_CONTAINER: Final = "data"
 #: Also the type of a hospital that has left (`retired_hospital.py`): what stays keeps its identity.
 TYPE: Final = "fed:components:HospitalTenant"
 
@@ -52,7 +52,7 @@ class HospitalTenantResources:
     interface: network.NetworkInterface
     storage: PrivateStorage
     machine: VirtualMachine
-    data_role: authorization.RoleAssignment
+    data_roles: list[authorization.RoleAssignment]
 
 
 @final
@@ -75,7 +75,7 @@ class HospitalTenant(pulumi.ComponentResource):
                 machine=plan.machine,
                 endpoints="workload",
                 storage=plan.storage,
-                container=DATA_CONTAINER,
+                containers=HOSPITAL_CONTAINERS,
                 records={
                     "blob": centre.storage.account_name,
                     "registry": centre.registry.registry_name,
@@ -95,7 +95,6 @@ class HospitalTenant(pulumi.ComponentResource):
             root_fingerprint=context.party.root_fingerprint,
         )
         machine = base.machine(built.interface, boot, None)
-        (data_grant,) = context.intent.grants_to(self.name, self.name)
         self.resources = HospitalTenantResources(
             compute_group=base.compute_group,
             data_group=base.data_group,
@@ -107,13 +106,16 @@ class HospitalTenant(pulumi.ComponentResource):
             interface=built.interface,
             storage=built.storage,
             machine=machine,
-            data_role=grant_role(
-                self,
-                context,
-                data_grant,
-                machine_id=machine.principal_id,
-                scope=built.storage.resources.containers[DATA_CONTAINER].id,
-            ),
+            data_roles=[
+                grant_role(
+                    self,
+                    context,
+                    grant,
+                    machine_id=machine.principal_id,
+                    scope=built.storage.resources.containers[grant.resource].id,
+                )
+                for grant in context.intent.grants_to(self.name, self.name)
+            ],
         )
         self.register_outputs({"networkId": built.vnet.id, "machineId": machine.id})
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import pulumi
 
 from components.central_node import CentralNode
-from components.hospital_tenant import DATA_CONTAINER, HospitalTenant
+from components.hospital_tenant import HospitalTenant
 from components.hub_spoke_peering import HubSpokePeering
 from components.private_dns import FL_HOST
+from federation.naming import DATA_CONTAINER
 from federation.outputs import CentreOutputs, HospitalOutputs, Outputs, PeeringOutputs
 from federation.parties import Federation
 

@@ -14,9 +14,10 @@ from pulumi_azure_native import resources
 from components.context import Context
 from components.encryption import Encryption
 from components.flow_logs import FlowLogs
-from components.hospital_tenant import DATA_CONTAINER, TYPE, hospital_foundation
+from components.hospital_tenant import TYPE, hospital_foundation
 from components.monitoring import Monitoring
 from components.private_storage import PrivateStorage
+from federation.naming import HOSPITAL_CONTAINERS
 from federation.parties import HospitalParty
 
 
@@ -55,7 +56,7 @@ class RetiredHospital(pulumi.ComponentResource):
             monitoring=base.monitoring,
             encryption=base.encryption,
             flow_logs=base.flow_logs(None),
-            storage=base.storage(DATA_CONTAINER, None),
+            storage=base.storage(HOSPITAL_CONTAINERS, None),
         )
         self.register_outputs({"dataGroupId": base.data_group.id})
 

@@ -11,7 +11,13 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
-from federation.naming import SERVER_CONTAINER, client_container
+from federation.naming import (
+    DATA_CONTAINER,
+    POLICY_CONTAINER,
+    RECORD_CONTAINER,
+    SERVER_CONTAINER,
+    client_container,
+)
 from federation.parties import CentreParty, Federation, HospitalParty, Party
 
 #: Azure's service tag for every address outside private and peered ranges.
@@ -228,9 +234,22 @@ def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[G
     yield Grant(
         principal=hospital.name,
         owner=hospital.name,
-        resource="data",
+        resource=DATA_CONTAINER,
         role="Storage Blob Data Reader",
         why="the hospital's VM reads the data it trains on and cannot change it; nobody else reads it",
+    )
+    yield Grant(
+        principal=hospital.name,
+        owner=hospital.name,
+        resource=POLICY_CONTAINER,
+        role="Storage Blob Data Reader",
+        why="the hospital's VM reads which jobs its officers approved, and cannot change it",
+    )
+    yield _contributor(
+        hospital.name,
+        hospital.name,
+        RECORD_CONTAINER,
+        "the hospital's VM keeps the record of which jobs asked to run, and of the answers",
     )
     yield _puller(hospital.name, centre.name)
     yield from _dashboard_grants(hospital, centre, container)

@@ -103,6 +103,15 @@ SERVER_CONTAINER: Final = "server"
 """The centre's own container: its state, jobs, results and tables."""
 
 
+DATA_CONTAINER: Final = "data"
+"""A hospital's own container: its patients' data, which its VM may read."""
+POLICY_CONTAINER: Final = "policy"
+"""A hospital's own container: its officers' answers to jobs, which its VM may read."""
+RECORD_CONTAINER: Final = "record"
+"""A hospital's own container: which jobs asked to run there and what was answered; its VM writes it."""
+HOSPITAL_CONTAINERS: Final = (DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER)
+
+
 def client_container(hospital: str) -> str:
     """The container at the centre through which one hospital and the centre talk."""
     return _valid(f"client-{hospital}", _CONTAINER)

@@ -1,5 +1,6 @@
-"""`fed hospital`: a hospital joins, leaves, or is looked at."""
+"""`fed hospital`: a hospital joins, leaves, is looked at, or says which jobs may run there."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where, Yes
 
 with lazily():
+    from automation.hospitals import consent
     from automation.hospitals import membership as hospital
     from automation.operate import machines
     from automation.stacks import deploy
@@ -15,9 +17,14 @@ with lazily():
     from automation.ui import console
 
 PANEL = "Deliver"
-app = typer.Typer(help="Let a hospital join or leave a federation.", no_args_is_help=True)
+app = typer.Typer(
+    help="Let a hospital join or leave a federation, and say which jobs may run there.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The hospital's name, which never changes.")]
+Code = Annotated[
+    str, typer.Argument(metavar="CODE", help="The checksum of the job's code, or its beginning.")
+]
 InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
 
@@ -103,3 +110,63 @@ def list_hospitals(stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_j
     for row in rows:
         table.add_row(*(row[column] for column in hospital.COLUMNS))
     console.show(table)
+
+
+@app.command()
+def review(
+    name: Name,
+    *,
+    code: Annotated[
+        str | None, typer.Option("--code", metavar="CODE", help="Save this job's code into --to.")
+    ] = None,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new folder for the code.")] = Path(
+        "job"
+    ),
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    as_json: Json = False,
+) -> None:
+    """Show the jobs that asked to run at a hospital and what it said; save a job's code to read it."""
+    house = consent.House.of(targets.open_target(stack, on, check=False), name)
+    if code is not None:
+        files = house.save(str(house.job(code)["code"]), to)
+        typer.echo("\n".join(str(to / file) for file in files))
+        return
+    found = house.review()
+    if as_json:
+        console.show_json(found)
+        return
+    for job in found["jobs"]:
+        typer.echo(f"{job['code'][:12]}  {job['answer']:<8}  {job['name']}, asked by {job['submitter']}")
+    if not found["jobs"]:
+        typer.echo(f"no job has asked to run at {name}")
+    if found["fault"]:
+        console.stderr.print(f"fed: {found['fault']}")
+
+
+@app.command("approve-job")
+def approve_job(
+    name: Name,
+    code: Code,
+    *,
+    by: Annotated[str, typer.Option("--by", metavar="PERSON", help="Who approves, for the record.")],
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Let a job's code run at a hospital from now on, in the hospital's place (emulator)."""
+    consent.House.of(targets.open_target(stack, on, check=False), name).approve(code, by)
+    typer.echo(f"{name} approves {code[:12]}: the job may be submitted again")
+
+
+@app.command("refuse-job")
+def refuse_job(
+    name: Name,
+    code: Code,
+    *,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What its author is told.")],
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Let a job's code not run at a hospital, in the hospital's place (emulator)."""
+    consent.House.of(targets.open_target(stack, on, check=False), name).refuse(code, why)
+    typer.echo(f"{name} refuses {code[:12]}")

@@ -95,6 +95,23 @@ def _in_turn(arm: Arm, machine: str, body: Mapping[str, Any]) -> Answer:
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
+def fedctl(arm: Arm, machine: str, who: str, *words: str) -> dict[str, Any]:
+    """Return what the container server of a VM (an ARM id, of `who`) answers to a `fedctl` command.
+
+    Raises RefusedError, QuestionError or FedError with the container server's words.
+    """
+    ran = run(arm, machine, ["docker", "exec", "container-server", "fedctl", *words])
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        said = (ran.stderr or ran.stdout).strip()
+        raise FedError(f"{who}'s container server does not answer: {said[-500:] or 'no output'}")
+    answer: dict[str, Any] = plain_document(json.loads(lines[-1]))
+    if ran.code == Code.DONE:
+        return answer
+    error = {Code.NO: RefusedError, Code.WRONG: QuestionError}.get(Code(min(ran.code, 3)), FedError)
+    raise error(str(answer.get("error", ran.stderr)))
+
+
 class Centre:
     """The centre's container server, asked with its `fedctl`."""
 
@@ -121,13 +138,4 @@ class Centre:
 
         Raises RefusedError, QuestionError or FedError with the container server's words.
         """
-        ran = run(self._arm, self._machine, ["docker", "exec", "container-server", "fedctl", *words])
-        lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
-        if not lines:
-            said = (ran.stderr or ran.stdout).strip()
-            raise FedError(f"the centre's container server does not answer: {said[-500:] or 'no output'}")
-        answer: dict[str, Any] = plain_document(json.loads(lines[-1]))
-        if ran.code == Code.DONE:
-            return answer
-        error = {Code.NO: RefusedError, Code.WRONG: QuestionError}.get(Code(min(ran.code, 3)), FedError)
-        raise error(str(answer.get("error", ran.stderr)))
+        return fedctl(self._arm, self._machine, "the centre", *words)

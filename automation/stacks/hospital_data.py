@@ -13,6 +13,7 @@ from automation.stacks.urns import party_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.datacentre.control import Fabric
 from emulator.datacentre.errors import FabricError
+from federation.naming import DATA_CONTAINER
 from federation.parties import CENTRE
 
 State = Mapping[str, Any]
@@ -37,7 +38,9 @@ def kept(target: Target, resources: Sequence[State], delete: Collection[str]) ->
     emulator cannot tell whether an account is empty.
     """
     containers = {
-        _party(target, each): each for each in resources if _holds(target, each) and _is(each, _CONTAINER)
+        _party(target, each): each
+        for each in resources
+        if _holds(target, each) and _is(each, _CONTAINER) and str(each["id"]).endswith(f"/{DATA_CONTAINER}")
     }
     if unknown := sorted(set(delete) - containers.keys()):
         known = ", ".join(sorted(containers)) or "none"

@@ -413,6 +413,17 @@ class TestOwnJobs:
         said: dict[str, Any] = json.loads(federation.read("centre", "server", answer)[answer])
         return said
 
+    def approved(self, federation: Federation, name: str, files: dict[str, str]) -> dict[str, Any]:
+        """Put a job into the inbox, have every hospital approve its code, run it; how it ended."""
+        asked = federation.wait_job(self.drop(federation, name, files)["job_id"])
+        assert asked["state"] == "failed"
+        assert "has not approved this job's code" in asked["reason"]
+        for hospital in HOSPITALS:
+            review = json.loads(federation.clone.fed("hospital", "review", hospital, "--json").stdout)
+            (code,) = [job["code"] for job in review["jobs"] if job["name"] == name]
+            federation.clone.fed("hospital", "approve-job", hospital, code, "--by", "its officer")
+        return federation.wait_job(federation.fedctl("submit", "--job", name)["id"])
+
     def example(self) -> dict[str, str]:
         return {
             str(path.relative_to(EXAMPLE)): path.read_text()
@@ -420,9 +431,11 @@ class TestOwnJobs:
             if path.is_file() and "__pycache__" not in path.parts
         }
 
-    def test_the_example_of_the_documentation_runs(self, federation: Federation, trained: Trained) -> None:
+    def test_the_example_of_the_documentation_runs_once_every_hospital_has_approved_it(
+        self, federation: Federation, trained: Trained
+    ) -> None:
         del trained
-        job = federation.wait_job(self.drop(federation, "heart-rate", self.example())["job_id"])
+        job = self.approved(federation, "heart-rate", self.example())
         assert (job["state"], job["round"]) == ("finished", 5)
         assert job["gates"]["passed"], job["gates"]
         assert sorted(job["hospitals"]) == sorted(HOSPITALS)
@@ -438,9 +451,24 @@ class TestOwnJobs:
             .replace("ParamsType.DIFF", "ParamsType.FULL")
             for path, text in self.example().items()
         }
-        job = federation.wait_job(self.drop(federation, "whole", files)["job_id"])
+        job = self.approved(federation, "whole", files)
         assert job["state"] == "failed"
         assert "have the job send WEIGHT_DIFF" in job["reason"]
+
+    def test_one_that_was_refused_is_told_why(self, federation: Federation, trained: Trained) -> None:
+        del trained
+        files = {
+            path: text.replace("heart_rate_job", "no_job").replace("name: heart-rate", "name: no")
+            for path, text in self.example().items()
+        }
+        files = {path.replace("heart_rate_job", "no_job"): text for path, text in files.items()}
+        self.approved(federation, "no", files)
+        for hospital in HOSPITALS:
+            review = json.loads(federation.clone.fed("hospital", "review", hospital, "--json").stdout)
+            (code,) = [job["code"] for job in review["jobs"] if job["name"] == "no"]
+            federation.clone.fed("hospital", "refuse-job", hospital, code, "--why", "it has no purpose")
+        job = federation.wait_job(federation.fedctl("submit", "--job", "no")["id"])
+        assert (job["state"], "it has no purpose" in job["reason"]) == ("failed", True)
 
     def test_a_broken_one_is_refused_with_its_authors_own_error(
         self, federation: Federation, trained: Trained

@@ -31,7 +31,7 @@ def test_one_that_starts_the_next_and_ends_does_not_get_away() -> None:
     alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     done = subprocess.run(
         [*alone, sys.executable, "-c", FLEES],
-        env={"PYTHONPATH": f"{ROOT}/workloads/fl_client"},
+        env={"PYTHONPATH": f"{ROOT}/workloads/fl_client", "FED_CONTAINER": "fl-client"},
         capture_output=True,
         text=True,
         timeout=120,

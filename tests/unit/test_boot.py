@@ -413,11 +413,12 @@ class TestHospital:
         assert network["driver_opts"]["com.docker.network.bridge.name"] == "br-fedclient"
         assert network["ipam"]["config"] == [{"subnet": "172.30.0.0/24"}]
 
-    def test_client_reads_kit_and_data_but_writes_only_its_work(self) -> None:
+    def test_client_reads_kit_data_and_answers_but_writes_only_its_work(self) -> None:
         volumes = compose_of(HOSPITAL)["services"]["fl-client"]["volumes"]
         assert {volume["target"]: volume.get("read_only", False) for volume in volumes} == {
             "/kit": True,
             "/data": True,
+            "/answers": True,
             "/var/lib/fl": False,
         }
 

@@ -201,6 +201,17 @@ class TestGrants:
         assert all(grant.principal == grant.owner for grant in on_data)
         assert {grant.role for grant in on_data} == {"Storage Blob Data Reader"}
 
+    def test_a_hospitals_machine_reads_its_officers_answers_and_cannot_write_them(self) -> None:
+        _, allowed = built()
+        on_policy = [grant for grant in allowed.grants if grant.resource == "policy"]
+        assert len(on_policy) == 3
+        assert all(grant.principal == grant.owner for grant in on_policy)
+        assert {grant.role for grant in on_policy} == {"Storage Blob Data Reader"}
+
+    def test_nobody_elses_machine_writes_a_hospitals_record(self) -> None:
+        _, allowed = built()
+        assert all(g.principal == g.owner for g in allowed.grants if g.resource == "record")
+
     def test_a_hospital_shares_a_container_with_the_centre_alone(self) -> None:
         _, allowed = built()
         for number in range(3):

@@ -374,6 +374,8 @@ class TestAccessIsByContainer:
             *(("centre", "centre", f"client-{name}", CONTRIBUTOR) for name in hospitals),
             *((name, "centre", f"client-{name}", CONTRIBUTOR) for name in hospitals),
             *((name, name, "data", READER) for name in hospitals),
+            *((name, name, "policy", READER) for name in hospitals),
+            *((name, name, "record", CONTRIBUTOR) for name in hospitals),
             *(
                 (f"{name}'s readers", "centre", "server" if name == "centre" else f"client-{name}", READER)
                 for name in readers(graph)

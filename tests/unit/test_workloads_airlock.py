@@ -236,6 +236,10 @@ class TestMetrics:
         }
         assert metrics(given, Limits()) == {"brier": 0.1235, "n_test": 60.0}
 
+    def test_a_number_of_patients_is_not_rounded_up(self) -> None:
+        given = {"n_test": 12_346, "n_train": 9_999, "less": -12_346}
+        assert metrics(given, Limits()) == {"n_test": 12_340, "n_train": 9_999, "less": -12_340}
+
     def test_at_most_so_many(self) -> None:
         assert len(metrics({f"p{number}": 1.0 for number in range(300)}, Limits())) == Limits().metrics
 

@@ -199,6 +199,7 @@ class TestKit:
         assert resources["client"]["communication_timeout"] <= 30  # else a cut costs minutes
         components = {part["id"]: part.get("path") for part in resources["components"]}
         assert "site_log_streamer" not in components
+        assert components["app_deployer"] == "fed_site.consent.ConsentingDeployer"
         assert components["process_launcher"] == "fed_site.launcher.JobLauncher"
 
     def test_a_damaged_manifest_means_enrolling_again(self, world: World) -> None:

@@ -59,6 +59,8 @@ def test_nothing_that_a_job_started_outlives_it() -> None:
 
 def test_all_processes_are_killed_at_once_only_where_they_are_the_containers() -> None:
     assert not launcher.owns_process_ids()
+    dockerfile = (Path(launcher.__file__).parent.parent / "Dockerfile").read_text()
+    assert "FED_CONTAINER=fl-client" in dockerfile
 
 
 def test_other_processes_of_the_same_user_cannot_read_the_clients_memory() -> None:

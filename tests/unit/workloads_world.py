@@ -65,6 +65,8 @@ class World:
             clock=self.hospitals_clock,
             channel=self.channel,
             data=self.data,
+            policy=self.store("policy"),
+            record=self.record,
             engine=self.client,
             nvflare=cast(Nvflare, self.nvflare),
         )
@@ -89,6 +91,10 @@ class World:
     @property
     def data(self) -> FolderStore:
         return self.store("data")
+
+    @property
+    def record(self) -> FolderStore:
+        return self.store("record")
 
     def state(self) -> State:
         return self.hospital.decision.state

@@ -67,15 +67,18 @@ def main() -> None:
         work(centre.work, clock)
         run(centre.tick, clock)
     else:
+        own = open_account(config.own_storage, credential)
         hospital = HospitalAgent(
             config=config,
             clock=clock,
             channel=hub(f"client-{config.party}"),
-            data=open_account(config.own_storage, credential)("data"),
+            data=own("data"),
+            policy=own("policy"),
+            record=own("record"),
             engine=engine,
             nvflare=nvflare,
         )
-        control.serve({"status": lambda arguments: hospital.report()})
+        control.serve(hospital.handlers())
         try:
             run(hospital.tick, clock)
         except EngineLostError as error:

@@ -35,6 +35,8 @@ class Config:
     kit: Path
     work: Path
     data: Path
+    answers: Path
+    """What the hospital said about jobs; the client reads it and cannot write it."""
     curation: Path
     """What MLflow's container shares with this one, and nothing but the making of tables lies in."""
     smallest_cell: int
@@ -89,6 +91,7 @@ class Config:
             kit=root / "kit",
             work=root / "work",
             data=root / "data",
+            answers=root / "answers",
             curation=root / "curation",
             curation_image=environment.get("FED_CURATION_IMAGE", "unknown"),
             smallest_cell=int(environment.get("FED_SMALLEST_CELL", "10")),

@@ -19,9 +19,10 @@ gives up after ten times, and from 1,024 on its pause between two tries no longe
 _POLICY = Path(__file__).with_name("policy")
 _OURS = (
     {"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}},
+    {"id": "app_deployer", "path": "fed_site.consent.ConsentingDeployer", "args": {}},
     {"id": "process_launcher", "path": "fed_site.launcher.JobLauncher", "args": {}},
 )
-"""What the client runs of ours; the launcher is in place of NVFlare's."""
+"""What the client runs of ours; launcher and deployer are in place of NVFlare's."""
 
 
 def install_hospital_kit(assembled: Path, kit: Path) -> None:

@@ -179,6 +179,9 @@ def metrics(given: Any, limits: Limits, names: frozenset[str] | None = None) -> 
 
 
 def _metric(value: float, limits: Limits) -> float:
+    if value == int(value):  # perhaps a number of patients: never more than there are
+        unit = 10 ** max(0, len(str(abs(int(value)))) - limits.metric_digits)
+        return float(int(value / unit) * unit)
     return float(rounded(np.array(value), limits.metric_digits)) if abs(value) >= limits.metric_floor else 0.0
 
 

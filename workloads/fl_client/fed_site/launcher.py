@@ -98,8 +98,8 @@ def end_descendants() -> None:
 
 
 def owns_process_ids() -> bool:
-    """Whether the first process here is this one, or the container's init that started it."""
-    return os.getpid() == 1 or b"fed_site" in Path("/proc/1/cmdline").read_bytes()
+    """Whether this is the first process of its own image's container, or started by its init."""
+    return os.environ.get("FED_CONTAINER") == "fl-client" and 1 in (os.getpid(), os.getppid())
 
 
 def _end(pid: int) -> None:

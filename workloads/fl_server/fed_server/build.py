@@ -10,6 +10,7 @@ import argparse
 import importlib
 import json
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from fed_server.request import JobDescription, JobError, JobRequest, checksum, f
 
 MOST_ROUNDS = 1000
 """A day of rounds of a minute and a half: more is a slip of the finger."""
+PLATFORM = __package__.partition(".")[0]
+"""The platform's own package at the server, which NVFlare copies into each job that uses its classes."""
 BAKED = Path(__file__).resolve().parent.parent / "jobs"
 """The jobs of the image."""
 
@@ -122,6 +125,8 @@ def export(request: JobRequest, out: Path) -> dict[str, Any]:
     if job.name != request.name:
         raise JobError(f"{request.name}: build() made a job named {job.name!r}, expected {request.name!r}")
     job.export_job(str(out))
+    # The server has it; a hospital, which has to read what it approves, gets the job's own code alone.
+    shutil.rmtree(out / request.name / "app" / "custom" / PLATFORM, ignore_errors=True)
     return {
         "folder": str(out / request.name),
         "job": request.name,

@@ -20,6 +20,8 @@ from fed_server.mlflow_runs import TrackingError, end_as_failed
 from fed_server.paths import JOBS
 
 CHECK_SECONDS = 1.0
+_PREFIX = "NVFLARE_ERROR: "
+"""NVFlare's mark before what a hospital answers to a job that it does not take."""
 SERVER_STOPPED = "the server stopped while the job was running; `fedctl resume` goes on from its last round"
 
 
@@ -75,7 +77,7 @@ class JobStates(FLComponent):  # type: ignore[misc]  # nvflare has no types
         if job is None:
             return known
         details = job.meta.get("job_deploy_detail") or []
-        refused = [line for line in details if not line.endswith(": OK")]
+        refused = [line.replace(_PREFIX, "") for line in details if not line.endswith(": OK")]
         found = {"nvflare": job.meta.get("status"), "reason": "; ".join(refused)}
         if found != known:
             write_json(folder / "status.json", found)

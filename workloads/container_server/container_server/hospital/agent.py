@@ -9,9 +9,11 @@ from container_server.certificates import Certificate
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
+from container_server.control import Handler
 from container_server.engine import ContainerState, Engine, EngineUnreachableError, Running
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
+from container_server.hospital.consent import Consent
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import Action, Decision, Facts, State, decide
@@ -49,6 +51,8 @@ class HospitalAgent:
         clock: Clock,
         channel: BlobStore,
         data: BlobStore,
+        policy: BlobStore,
+        record: BlobStore,
         engine: Engine,
         nvflare: Nvflare,
     ):
@@ -59,6 +63,16 @@ class HospitalAgent:
         self._keeper = Keeper(engine, clock, CLIENT)
         self._enrolment = Enrolment(config, channel, nvflare, clock)
         self._staging = Staging(data, config.data, config.agent / "staging.json")
+        self._consent = Consent(
+            policy=policy,
+            record=record,
+            answers=config.answers,
+            work=config.work,
+            memory=config.agent / "consent.json",
+            platform_is_approved=config.environment == "dev",
+            clock=clock,
+        )
+        self._consent_look = Chore("jobs", Cadence(clock, 20.0), self._consent.step)
         self._orders = Chore("desired state", Cadence(clock, 10.0), self._look_at_desired)
         self._kit_look = Chore("kit", Cadence(clock, 30.0), self._check_kit)
         self._data_look = Chore("data", Cadence(clock, 60.0), self._look_at_data)
@@ -95,6 +109,7 @@ class HospitalAgent:
     def tick(self) -> float:
         """One turn. Raises EngineLostError when only a restart can help."""
         self._orders.run()
+        self._consent_look.run()
         self._kit_look.run()
         if self._manifest:
             self._data_look.run()
@@ -109,6 +124,15 @@ class HospitalAgent:
         self._report()
         settled = self.decision.state in (State.RUNNING, State.STOPPED) and not self._renewing
         return QUIET_SECONDS if settled else BUSY_SECONDS
+
+    def handlers(self) -> dict[str, Handler]:
+        """What this VM's `fedctl` answers."""
+        return {"status": lambda arguments: self.report(), "review": lambda arguments: self.review()}
+
+    def review(self) -> dict[str, Any]:
+        """The jobs that asked to run here and what was said; looks at the hospital's file again soon."""
+        self._consent_look.cadence.at_once()
+        return self._consent.review()
 
     def report(self) -> dict[str, Any]:
         """The report, as it goes to the centre (without `schema`)."""
@@ -292,6 +316,7 @@ class HospitalAgent:
     def _troubles(self) -> list[str]:
         chores = (
             self._orders,
+            self._consent_look,
             self._kit_look,
             self._data_look,
             self._engine_look,
@@ -299,7 +324,8 @@ class HospitalAgent:
             self._enrolling,
             self._doing,
         )
-        return [*filter(None, [self._refused_order, *(chore.trouble for chore in chores)])]
+        told = [self._refused_order, self._consent.fault, *(chore.trouble for chore in chores)]
+        return [trouble for trouble in told if trouble]
 
     # Small facts.
 

@@ -1,0 +1,156 @@
+"""A hospital's answers to jobs: what asked to run there, its code, and the officers' word.
+
+Who may write the answers is whoever may write the hospital's container `policy`. On Azure that is done from
+the hospital's own network (docs/hospital.md); here it is done on the emulator, in the hospital's place.
+"""
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from automation.operate import machines
+from automation.operate.emulated import running_fabric
+from automation.stacks import deploy
+from automation.stacks.target import Target
+from automation.ui.outcome import FedError, QuestionError, RefusedError
+from emulator.datacentre.control import Fabric
+from federation.naming import POLICY_CONTAINER, RECORD_CONTAINER
+from federation.outputs import Outputs
+from workloads.fl_client.fed_site import job_code
+
+POLICY = "jobs.json"
+EMPTY: Mapping[str, Any] = {"schema": "fed/jobs/1", "platform": True, "approved": [], "refused": []}
+"""What an officer's first word is added to, on the emulator: the platform's own jobs stay approved."""
+_HEARD_SECONDS = 60.0
+_READ = """
+import base64, os, sys
+from azure.core.exceptions import ResourceNotFoundError
+from azure.identity import ManagedIdentityCredential
+from azure.storage.blob import ContainerClient
+identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
+container = ContainerClient(os.environ["FED_OWN_STORAGE"], sys.argv[1], credential=identity)
+try:
+    print(base64.b64encode(container.download_blob(sys.argv[2]).readall()).decode())
+except ResourceNotFoundError:
+    print("-")
+"""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """One hospital of a deployed stack."""
+
+    target: Target
+    name: str
+    outputs: Outputs[str]
+
+    @classmethod
+    def of(cls, target: Target, name: str) -> "House":
+        """Raises QuestionError for a hospital that the stack does not have."""
+        outputs = deploy.outputs(target)
+        if name not in outputs.hospitals:
+            raise QuestionError(
+                f"there is no hospital {name!r}: the stack has {', '.join(outputs.hospitals)}"
+            )
+        return cls(target=target, name=name, outputs=outputs)
+
+    def review(self) -> dict[str, Any]:
+        """Return the jobs that asked to run here, newest first, each with its answer; `fault` is what is
+        wrong with the officers' file.
+        """
+        machine = machines.of(self.outputs, self.name)
+        return machines.fedctl(self.target.arm(), machine, self.name, "review")
+
+    def job(self, code: str) -> dict[str, Any]:
+        """Return the job of that checksum, or of one that begins so; raise QuestionError without exactly
+        one.
+        """
+        found = [job for job in self.review()["jobs"] if code and job["code"].startswith(code)]
+        if len(found) != 1:
+            problem = "no job that asked here has" if not found else f"{len(found)} jobs have"
+            raise QuestionError(
+                f"{problem} a checksum beginning with {code!r}\nFix: ./fed hospital review {self.name}"
+            )
+        return dict(found[0])
+
+    def save(self, code: str, folder: Path) -> list[str]:
+        """Write a job's code, as it arrived at the hospital, into a new folder; return the files' names.
+
+        Raises RefusedError when what is kept there is not the code of that checksum.
+        """
+        files = job_code.files(self._code(code))
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return sorted(files)
+
+    def approve(self, code: str, by: str) -> None:
+        """Let a job's code run here from now on. Raises as `save` does, and FedError when the VM does not
+        take the answer.
+        """
+        job = self.job(code)
+        self._code(job["code"])  # what the officers can look at is what the checksum stands for
+        entry = {"code": job["code"], "name": job["name"], "by": by}
+        self._say(job["code"], "approved", entry)
+
+    def refuse(self, code: str, why: str) -> None:
+        """Let a job's code run here no more, and tell its author why. Raises as `approve` does."""
+        job = self.job(code)
+        self._say(job["code"], "refused", {"code": job["code"], "why": why})
+
+    def _say(self, code: str, answer: str, entry: Mapping[str, str]) -> None:
+        held = self._read(POLICY_CONTAINER, POLICY)
+        policy = json.loads(held) if held else dict(EMPTY)
+        for list_of in ("approved", "refused"):
+            policy[list_of] = [each for each in policy[list_of] if each["code"] != code]
+        policy[answer].append(dict(entry))
+        account = self.outputs.hospitals[self.name].storage_account
+        container = f"{account}/blobServices/default/containers/{POLICY_CONTAINER}"
+        self._fabric().upload(container, POLICY, (json.dumps(policy, indent=1) + "\n").encode())
+        self._wait_heard(code, answer)
+
+    def _wait_heard(self, code: str, answer: str) -> None:
+        until = time.monotonic() + _HEARD_SECONDS
+        while (job := self.job(code))["answer"] != answer:
+            if time.monotonic() > until:
+                raise FedError(
+                    f"{self.name}'s VM still has {job['answer']} for {code[:12]}: its container server"
+                    f" does not take the answer\nFix: ./fed logs {self.name} container-server"
+                )
+            time.sleep(0.5)
+
+    def _code(self, code: str) -> bytes:
+        archive = self._read(RECORD_CONTAINER, f"requests/{code}.zip")
+        if archive is None:
+            raise FedError(f"{self.name}'s record does not have the code {code[:12]} yet: try again")
+        if job_code.checksum(archive) != code:
+            raise RefusedError(
+                f"what {self.name}'s record keeps as {code[:12]} is other code: somebody changed it on the VM"
+            )
+        return archive
+
+    def _read(self, container: str, blob: str) -> bytes | None:
+        words = ["python3", "-c", _READ, container, blob]
+        machine = machines.vm_name(self.outputs, self.name)
+        ran = self._fabric().exec(machine, words, container="container-server")
+        if ran.code != 0:
+            raise FedError(f"{self.name}'s account cannot be read: {ran.stderr[-300:]}")
+        try:
+            return None if ran.stdout.strip() == "-" else base64.b64decode(ran.stdout, validate=False)
+        except binascii.Error as error:
+            raise FedError(f"{self.name}'s account cannot be read: {ran.stdout[-300:]}") from error
+
+    def _fabric(self) -> Fabric:
+        if self.target.emulator is None:
+            raise RefusedError(
+                f"on Azure only {self.name} itself can reach its account, which has no public front\n"
+                "Fix: its officers answer from their own network, see docs/hospital.md"
+            )
+        return running_fabric(self.target)

@@ -1,0 +1,385 @@
+"""No job runs at a hospital before the hospital has approved its code."""
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from container_server.foreign import ForeignFolder
+from container_server.hospital import consent as hospital_consent
+from container_server.hospital.consent import POLICY, Consent
+from container_server.storage import StorageForbiddenError
+from fed_site import consent
+from fed_site.job_code import CLIENT, UnreadableJobError, checksum
+from nvflare.apis.fl_context import FLContextManager
+from nvflare.apis.workspace import Workspace
+from nvflare.private.fed.utils.app_deployer import AppDeployer
+
+from tests.unit.job_archives import archive, built, packed
+from tests.unit.workloads_fakes import FakeClock, FolderStore
+from tests.unit.workloads_world import World
+
+PLATFORM = Path(hospital_consent.__file__).parent.parent / "policy" / "platform_jobs.json"
+CODE, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("builds")
+
+
+class TestChecksum:
+    @pytest.mark.parametrize("name", ["heart", "statistics"])
+    def test_platforms_jobs_have_those_that_hospitals_know(self, name: str, builds: Path) -> None:
+        """After a change to a job of the platform's: write the new checksum into platform_jobs.json."""
+        known = json.loads(PLATFORM.read_text())
+        assert checksum(archive(built(name, builds))) == known[name]
+
+    @pytest.mark.parametrize("name", ["heart", "statistics"])
+    def test_a_hospital_gets_the_jobs_own_code_and_not_the_servers(self, name: str, builds: Path) -> None:
+        (package,) = (built(name, builds) / "custom").iterdir()
+        assert package.name == f"{name}_job"
+
+    def test_other_numbers_are_the_same_code(self, builds: Path) -> None:
+        first, other = built("heart", builds), built("heart", builds, mean=-7.0, steps=9)
+        assert (first / CLIENT).read_text() != (other / CLIENT).read_text()
+        assert checksum(archive(first)) == checksum(archive(other))
+
+    def test_what_the_server_alone_reads_and_signatures_do_not_count(self, builds: Path) -> None:
+        folder = built("heart", builds)
+        signed = archive(
+            folder,
+            {
+                "config/config_fed_server.json": "{}",
+                "custom/.__nvfl_sig.json": "{}",
+                ".__nvfl_submitter.crt": "",
+            },
+        )
+        assert checksum(signed) == checksum(archive(folder))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"custom/heart_job/trainer.py": "import os"},
+            {"custom/more.py": ""},
+            {"custom/config_fed_server.json": "{}"},
+            {"config/config_fed_client.conf": "{}"},
+        ],
+    )
+    def test_any_other_file_is_other_code(self, builds: Path, changes: dict[str, str]) -> None:
+        folder = built("heart", builds)
+        assert checksum(archive(folder, changes)) != checksum(archive(folder))
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("heart_job.trainer.HeartTrainer", "nvflare.app_common.np.np_trainer.NPTrainer"),
+            ('"train"', '"*"'),
+            ('"task_result_filters": []', '"task_result_filters": [{"path": "x"}]'),
+            ('"rounds": 10', '"rounds": "10"'),
+            ('"rounds": 10', '"rounds": true'),
+        ],
+    )
+    def test_another_text_in_the_clients_configuration_is_other_code(
+        self, builds: Path, before: str, after: str
+    ) -> None:
+        folder = built("heart", builds)
+        text = (folder / CLIENT).read_text()
+        assert before in text
+        changed = archive(folder, {CLIENT: text.replace(before, after)})
+        assert checksum(changed) != checksum(archive(folder))
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"PK\x03\x04",
+            packed({"../x.py": b""}),
+            packed({"/x.py": b""}),
+            packed({"a\\b.py": b""}),
+            packed({"custom/x.py": b"", "custom/X.py": b""}),
+            packed({f"{number}.py": b"" for number in range(501)}),
+            packed({CLIENT: b"{"}),
+            packed({CLIENT: b"[" * 100_000}),
+        ],
+    )
+    def test_an_archive_that_is_no_job_is_refused(self, content: bytes) -> None:
+        with pytest.raises(UnreadableJobError):
+            checksum(content)
+
+    def test_a_file_that_is_there_twice_is_refused(self) -> None:
+        written = io.BytesIO()
+        with warnings.catch_warnings(), zipfile.ZipFile(written, "w") as opened:
+            warnings.simplefilter("ignore")  # zipfile warns of what is tested here
+            for content in ("shown", "run"):
+                opened.writestr("custom/x.py", content)
+        with pytest.raises(UnreadableJobError):
+            checksum(written.getvalue())
+
+
+@pytest.fixture
+def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the hospital's answers are for the client; nothing is there yet."""
+    monkeypatch.setattr(consent, "ANSWERS", tmp_path / "answers.json")
+    monkeypatch.setattr(consent, "REQUESTS", tmp_path / "work/requests")
+    return tmp_path / "answers.json"
+
+
+class Arrival:
+    """A job arrives at the client; what NVFlare would unpack is counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.unpacked: list[str] = []
+        monkeypatch.setattr(AppDeployer, "deploy", self._unpack)
+
+    def _unpack(self, _: Workspace, job_id: str, *__: Any) -> None:
+        self.unpacked.append(job_id)
+
+    def of(self, content: bytes) -> str:
+        context = FLContextManager(identity_name="cleveland").new_context()
+        meta = {"name": "cohort\x1b[2J", "submitter_name": "lead@centre.local"}
+        workspace: Any = None
+        return str(consent.ConsentingDeployer().deploy(workspace, "job-1", meta, "app", content, context))
+
+
+@pytest.fixture
+def arrival(monkeypatch: pytest.MonkeyPatch, answers: Path) -> Arrival:
+    del answers
+    return Arrival(monkeypatch)
+
+
+JOB = packed({"custom/job.py": b"print()", CLIENT: b'{"executors": []}'})
+
+
+class TestArrival:
+    def test_nothing_runs_without_an_answer(self, arrival: Arrival) -> None:
+        said = arrival.of(JOB)
+        assert not arrival.unpacked
+        assert said.startswith("has not approved")
+        assert checksum(JOB)[:12] in said
+        assert "fed hospital review cleveland" in said
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"approved": 1, "refused": {}}', "null"])
+    def test_answers_that_cannot_be_read_approve_nothing(
+        self, arrival: Arrival, answers: Path, content: str
+    ) -> None:
+        answers.write_text(content)
+        assert arrival.of(JOB)
+        assert not arrival.unpacked
+
+    def test_approved_code_is_unpacked(self, arrival: Arrival, answers: Path) -> None:
+        answers.write_text(json.dumps({"approved": [checksum(JOB)], "refused": {}}))
+        assert arrival.of(JOB) == ""
+        assert arrival.unpacked == ["job-1"]
+
+    def test_refused_code_is_not_and_its_author_is_told_why(self, arrival: Arrival, answers: Path) -> None:
+        code = checksum(JOB)
+        answers.write_text(json.dumps({"approved": [code], "refused": {code: "no purpose"}}))
+        assert "no purpose" in arrival.of(JOB)
+        assert not arrival.unpacked
+
+    def test_an_archive_that_is_no_job_is_not_unpacked(self, arrival: Arrival) -> None:
+        assert "does not take this job" in arrival.of(b"PK")
+        assert not arrival.unpacked
+
+    def test_what_was_asked_is_left_for_the_officers(self, arrival: Arrival) -> None:
+        arrival.of(JOB)
+        code = checksum(JOB)
+        assert (consent.REQUESTS / f"{code}.zip").read_bytes() == JOB
+        asked = json.loads((consent.REQUESTS / f"{code}.json").read_text())
+        assert (asked["job_id"], asked["submitter"]) == ("job-1", "lead@centre.local")
+        assert "\x1b" not in asked["name"]
+
+    def test_only_the_newest_requests_are_kept(self, arrival: Arrival) -> None:
+        for number in range(consent.MOST_REQUESTS + 5):
+            arrival.of(packed({"custom/job.py": str(number).encode()}))
+        assert len(list(consent.REQUESTS.iterdir())) == 2 * consent.MOST_REQUESTS
+
+
+class House:
+    """A hospital's side: its policy, its record, and what its client asks and reads."""
+
+    def __init__(self, folder: Path, *, platform: bool = False) -> None:
+        self.folder = folder
+        self.policy = FolderStore(folder / "policy")
+        self.record = FolderStore(folder / "record")
+        self.clock = FakeClock()
+        self.platform = platform
+        self.consent = self.restarted()
+
+    def restarted(self) -> Consent:
+        return Consent(
+            policy=self.policy,
+            record=self.record,
+            answers=self.folder / "answers",
+            work=self.folder / "work",
+            memory=self.folder / "memory.json",
+            platform_is_approved=self.platform,
+            clock=self.clock,
+        )
+
+    def step(self) -> None:
+        self.clock.sleep(1)
+        self.consent.step()
+
+    def write(self, **changes: Any) -> None:
+        policy = {"schema": "fed/jobs/1", "platform": False, "approved": [], "refused": [], **changes}
+        self.policy.write(POLICY, json.dumps(policy).encode())
+
+    def ask(self, code: str = CODE, content: bytes = b"code", **changes: Any) -> None:
+        requests = self.folder / "work/requests"
+        requests.mkdir(parents=True, exist_ok=True)
+        described = {
+            "job_id": "1",
+            "name": "cohort",
+            "submitter": "lead",
+            "asked": self.clock.now(),
+            **changes,
+        }
+        (requests / f"{code}.zip").write_bytes(content)
+        (requests / f"{code}.json").write_text(json.dumps(described))
+
+    @property
+    def answers(self) -> consent.Answers:
+        """As the client reads them."""
+        return consent.Answers.read(self.folder / "answers/answers.json")
+
+    def events(self) -> list[dict[str, Any]]:
+        names = [entry.name for entry in self.record.list("audit/")]
+        return [json.loads((self.record.folder / name).read_text()) for name in names]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    yield House(tmp_path)
+
+
+def approval(code: str = CODE) -> dict[str, str]:
+    return {"code": code, "name": "cohort", "by": "Dr Meier"}
+
+
+class TestAnswers:
+    def test_without_a_policy_nothing_is_approved(self, house: House) -> None:
+        house.step()
+        assert house.answers == consent.Answers(frozenset(), {})
+
+    def test_in_dev_the_platforms_own_jobs_are(self, tmp_path: Path) -> None:
+        house = House(tmp_path, platform=True)
+        house.step()
+        assert house.answers.approved == set(json.loads(PLATFORM.read_text()).values())
+
+    def test_an_officers_word_reaches_the_client_and_is_taken_back(self, house: House) -> None:
+        house.write(approved=[approval()])
+        house.step()
+        assert house.answers.approved == {CODE}
+        house.write(refused=[{"code": CODE, "why": "no purpose"}])
+        house.step()
+        assert house.answers == consent.Answers(frozenset(), {CODE: "no purpose"})
+
+    def test_a_policy_that_says_no_to_the_platforms_jobs_is_heard(self, tmp_path: Path) -> None:
+        house = House(tmp_path, platform=True)
+        house.write()
+        house.step()
+        assert not house.answers.approved
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"[]",
+            b'{"schema": "fed/jobs/1"}',
+            json.dumps({"schema": "fed/jobs/1", "platform": True, "approved": ["x"], "refused": []}).encode(),
+            b"x" * 1_000_000,
+        ],
+    )
+    def test_a_policy_that_is_wrong_approves_nothing_and_is_named(self, house: House, content: bytes) -> None:
+        house.write(approved=[approval()])
+        house.step()
+        house.policy.write(POLICY, content)
+        house.step()
+        assert not house.answers.approved
+        assert "no job is approved until policy/jobs.json is right" in house.consent.fault
+
+    def test_storage_that_cannot_be_reached_changes_no_answer(self, house: House) -> None:
+        house.write(approved=[approval()])
+        house.step()
+        house.policy.failure = StorageForbiddenError("no role yet")
+        with pytest.raises(StorageForbiddenError):
+            house.step()
+        assert house.answers.approved == {CODE}
+
+    def test_a_refusal_wins_over_an_approval(self, house: House) -> None:
+        house.write(approved=[approval()], refused=[{"code": CODE, "why": "second thoughts"}])
+        house.step()
+        assert not house.answers.approved
+
+
+class TestRecord:
+    def test_code_that_asks_is_brought_to_the_hospital_once(self, house: House) -> None:
+        house.ask()
+        house.step()
+        house.step()
+        house.consent = house.restarted()
+        house.step()
+        assert (house.record.folder / f"requests/{CODE}.zip").read_bytes() == b"code"
+        assert [event["event"] for event in house.events()] == ["answers", f"asked-{CODE[:12]}"]
+
+    def test_each_time_that_a_job_asks_is_recorded_with_the_answer(self, house: House) -> None:
+        house.ask()
+        house.step()
+        house.write(approved=[approval()])
+        house.step()
+        house.ask(asked=house.clock.now(), job_id="2")
+        house.step()
+        asked = [(event["job_id"], event["answer"]) for event in house.events() if "code" in event]
+        assert asked == [("1", "waiting"), ("2", "approved")]
+        said = [event for event in house.events() if event["event"] == "answers"]
+        assert said[-1]["by"] == [approval()]
+
+    def test_review_shows_what_waits(self, house: House) -> None:
+        house.ask()
+        house.ask(OTHER, asked=house.clock.now() + 5)
+        house.write(refused=[{"code": CODE, "why": "no"}])
+        house.step()
+        shown = house.consent.review()["jobs"]
+        assert [(job["code"], job["answer"]) for job in shown] == [(OTHER, "waiting"), (CODE, "refused")]
+
+    def test_what_a_job_puts_in_place_of_a_request_is_not_read(self, house: House) -> None:
+        secret = house.folder / "secret"
+        secret.write_text("key")
+        house.ask()
+        (house.folder / f"work/requests/{CODE}.zip").unlink()
+        (house.folder / f"work/requests/{CODE}.zip").symlink_to(secret)
+        house.step()
+        assert not house.record.list("requests/")
+        assert "no regular file" in house.consent.fault
+
+    @pytest.mark.parametrize("changes", [{"name": 1}, {"asked": "x"}, {"job_id": None}])
+    def test_a_request_of_another_form_is_left(self, house: House, changes: dict[str, Any]) -> None:
+        house.ask(**changes)
+        house.step()
+        assert not house.consent.review()["jobs"]
+
+
+def test_a_hospitals_agent_brings_answers_before_its_client_starts(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    seen: list[bool] = []
+    world.client.on_start = lambda _: seen.append((world.hospital_config.answers / "answers.json").is_file())
+    world.turn(10)
+    assert seen == [True]
+
+
+def test_a_policy_that_is_wrong_is_named_in_the_hospitals_report(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.store("policy").write(POLICY, b"{}")
+    world.turn(70)
+    assert "policy/jobs.json" in world.report()["reason"]
+
+
+def test_requests_are_read_from_where_the_client_leaves_them() -> None:
+    assert consent.REQUESTS.name == hospital_consent.REQUESTS
+    assert ForeignFolder(consent.REQUESTS).files() == []

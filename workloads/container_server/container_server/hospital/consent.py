@@ -1,0 +1,156 @@
+"""Which jobs may run here: the hospital's own answers, brought to the client; what was asked, brought to the
+hospital.
+
+The answers are a file that the hospital's officers keep in its container `policy`, which this VM may only
+read. The client reads a copy in a folder that is mounted read-only. What arrived and what was decided goes to
+the hospital's container `record`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, final
+
+from container_server.clock import Clock
+from container_server.files import read_json, write_bytes, write_json
+from container_server.foreign import ForeignFileError, ForeignFolder
+from container_server.log import say
+from container_server.messages import InvalidMessageError, decode
+from container_server.storage import Blob, BlobStore, BlobTooLargeError, Unread
+
+POLICY = "jobs.json"
+"""The officers' file, in the container `policy`."""
+ANSWERS = "answers.json"
+"""The client's copy, in the folder that it reads."""
+REQUESTS = "requests"
+"""Where the client leaves what was asked, below its own folder."""
+JOB_LIMIT = 20 * 1024 * 1024
+_REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
+_PLATFORM = Path(__file__).parent.parent / "policy" / "platform_jobs.json"
+"""Name -> checksum of the jobs that come with the platform."""
+
+
+@final
+class Consent:
+    """The hospital's answers and its record. `step()` may raise TransientError."""
+
+    def __init__(
+        self,
+        *,
+        policy: BlobStore,
+        record: BlobStore,
+        answers: Path,
+        work: Path,
+        memory: Path,
+        platform_is_approved: bool,
+        clock: Clock,
+    ):
+        self._policy = policy
+        self._record = record
+        self._answers = answers / ANSWERS
+        self._work = ForeignFolder(work)
+        self._memory = memory
+        self._clock = clock
+        self._platform_is_approved = platform_is_approved
+        remembered = read_json(memory) or {}
+        self._known: dict[str, dict[str, Any]] = remembered.get("jobs", {})
+        self._said: dict[str, Any] = remembered.get("answers", {})
+        self._etag: str | None = None
+        self.fault = ""
+        """What is wrong with the officers' file (nothing is approved meanwhile) or with what jobs ask."""
+
+    def step(self) -> None:
+        """Bring the answers here and what was asked there."""
+        self._bring_answers()
+        try:
+            self._bring_requests()
+        except ForeignFileError as error:
+            self.fault = f"what jobs ask for cannot be read: {error}"
+
+    def review(self) -> dict[str, Any]:
+        """What was asked, newest first, each with the answer: approved, refused or waiting."""
+        jobs = [
+            {"code": code, **entry, "answer": self._answer_to(code)} for code, entry in self._known.items()
+        ]
+        return {"jobs": sorted(jobs, key=lambda job: -job["asked"]), "fault": self.fault}
+
+    def _answer_to(self, code: str) -> str:
+        if code in self._said.get("refused", {}):
+            return "refused"
+        return "approved" if code in self._said.get("approved", ()) else "waiting"
+
+    def _bring_answers(self) -> None:
+        try:
+            found = self._policy.read(POLICY, self._etag)
+            policy = self._read_policy(found)
+            self.fault = ""
+        except (InvalidMessageError, BlobTooLargeError) as error:
+            self.fault = f"no job is approved until policy/{POLICY} is right: {error}"
+            policy = {"platform": False, "approved": [], "refused": []}
+        if policy is not None:
+            self._answer(policy)
+
+    def _read_policy(self, found: Blob | Unread) -> dict[str, Any] | None:
+        if found is Unread.UNCHANGED:
+            return None
+        self._etag = None  # a file that is wrong is read again at each look, and named each time
+        if not isinstance(found, Blob):
+            return {"platform": self._platform_is_approved, "approved": [], "refused": []}
+        policy = decode("jobs", found.content)
+        self._etag = found.etag
+        return policy
+
+    def _answer(self, policy: Mapping[str, Any]) -> None:
+        platform = json.loads(_PLATFORM.read_text()).values() if policy["platform"] else ()
+        refused = {entry["code"]: entry["why"] for entry in policy["refused"]}
+        approved = {*platform, *(entry["code"] for entry in policy["approved"])} - refused.keys()
+        answers = {"approved": sorted(approved), "refused": refused}
+        if answers == self._said and self._answers.is_file():
+            return
+        write_bytes(self._answers, json.dumps(answers).encode(), 0o644)
+        self._note("answers", {**answers, "by": policy["approved"]})
+        self._said = answers
+        self._remember()
+        say("answers to jobs", approved=len(approved), refused=len(refused))
+
+    def _bring_requests(self) -> None:
+        for name in self._work.files(REQUESTS):
+            if found := _REQUEST.fullmatch(name):
+                self._bring_request(found[1])
+
+    def _bring_request(self, code: str) -> None:
+        asked = _description(self._work.json(f"{REQUESTS}/{code}.json"))
+        if asked is None or self._known.get(code) == asked:
+            return
+        if code not in self._known:
+            archive = self._work.read(f"{REQUESTS}/{code}.zip", JOB_LIMIT)
+            if archive is None:
+                return
+            self._record.write(f"requests/{code}.zip", archive)
+        self._note(f"asked-{code[:12]}", {"code": code, **asked, "answer": self._answer_to(code)})
+        self._known[code] = asked
+        self._remember()
+        say("a job asks to run", code=code, name=asked["name"], answer=self._answer_to(code))
+
+    def _note(self, event: str, content: Mapping[str, Any]) -> None:
+        """Add an entry to the hospital's record; none is ever replaced, as its name holds the time."""
+        now = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        text = json.dumps({"time": now, "event": event, **content}, indent=1, sort_keys=True)
+        self._record.write(f"audit/{now}-{event}.json", text.encode())
+
+    def _remember(self) -> None:
+        newest = sorted(self._known.items(), key=lambda item: -item[1]["asked"])[:100]
+        self._known = dict(newest)
+        write_json(self._memory, {"jobs": self._known, "answers": self._said})
+
+
+def _description(content: Any) -> dict[str, Any] | None:
+    """What a request says of itself, when it is in the client's form."""
+    texts = ("job_id", "name", "submitter")
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), str) for name in texts):
+        return None
+    if not isinstance(content.get("asked"), int | float):
+        return None
+    return {**{name: content[name][:80] for name in texts}, "asked": float(content["asked"])}
