@@ -5,11 +5,11 @@ the hospital's own network (docs/hospital.md); here it is done on the emulator, 
 """
 
 import base64
-import binascii
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
@@ -18,6 +18,7 @@ from automation.operate.emulated import running_fabric
 from automation.stacks import deploy
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError, QuestionError, RefusedError
+from automation.ui.plain import plain_document
 from emulator.datacentre.control import Fabric
 from federation.naming import POLICY_CONTAINER, RECORD_CONTAINER
 from federation.outputs import Outputs
@@ -38,6 +39,17 @@ try:
     print(base64.b64encode(container.download_blob(sys.argv[2]).readall()).decode())
 except ResourceNotFoundError:
     print("-")
+"""
+
+_LIST = """
+import json, os
+from azure.identity import ManagedIdentityCredential
+from azure.storage.blob import ContainerClient
+identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
+container = ContainerClient(os.environ["FED_OWN_STORAGE"], "record", credential=identity)
+for prefix in ("audit/", "releases/"):
+    for name in sorted(container.list_blob_names(name_starts_with=prefix))[-500:]:
+        print(json.dumps([name, container.download_blob(name).readall().decode(errors="replace")]))
 """
 
 
@@ -78,6 +90,14 @@ class House:
                 f"{problem} a checksum beginning with {code!r}\nFix: ./fed hospital review {self.name}"
             )
         return dict(found[0])
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return what the hospital's record holds, in order of time: what asked, what was answered, and what
+        left with each answer of a job. Raises FedError where it cannot be read.
+        """
+        lines = self._inside(_LIST).splitlines()
+        entries = [entry for line in lines for entry in _entries(*json.loads(line))]
+        return sorted(plain_document(entries), key=lambda entry: str(entry["time"]))
 
     def save(self, code: str, folder: Path) -> list[str]:
         """Write a job's code, as it arrived at the hospital, into a new folder; return the files' names.
@@ -137,15 +157,17 @@ class House:
         return archive
 
     def _read(self, container: str, blob: str) -> bytes | None:
-        words = ["python3", "-c", _READ, container, blob]
+        text = self._inside(_READ, container, blob).strip()
+        return None if text == "-" else base64.b64decode(text)
+
+    def _inside(self, script: str, *arguments: str) -> str:
+        """Run a script in the hospital's container server, whose identity may read the account."""
         machine = machines.vm_name(self.outputs, self.name)
+        words = ["python3", "-c", script, *arguments]
         ran = self._fabric().exec(machine, words, container="container-server")
         if ran.code != 0:
             raise FedError(f"{self.name}'s account cannot be read: {ran.stderr[-300:]}")
-        try:
-            return None if ran.stdout.strip() == "-" else base64.b64decode(ran.stdout, validate=False)
-        except binascii.Error as error:
-            raise FedError(f"{self.name}'s account cannot be read: {ran.stdout[-300:]}") from error
+        return ran.stdout
 
     def _fabric(self) -> Fabric:
         if self.target.emulator is None:
@@ -154,3 +176,18 @@ class House:
                 "Fix: its officers answer from their own network, see docs/hospital.md"
             )
         return running_fabric(self.target)
+
+
+def _entries(blob: str, text: str) -> list[dict[str, Any]]:
+    """The entries of one blob of a record; times as text in UTC."""
+    if blob.startswith("audit/"):
+        return [dict(json.loads(text))]
+    job = blob.partition("/")[2].removesuffix(".jsonl")
+    return [_release(job, line) for line in text.splitlines()]
+
+
+def _release(job: str, line: str) -> dict[str, Any]:
+    note = json.loads(line)
+    moment = datetime.fromtimestamp(float(note["time"]), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    event = "refused" if "refused" in note else "released"
+    return {**note, "event": event, "job_id": job, "time": moment}

@@ -15,6 +15,7 @@ from fed_site import door
 from fed_site.airlock import Limits, Refusal, difference, metrics, rounded
 from fed_site.filters import DATA_SHA256, HISTOGRAMS_KEY, REFUSAL_HEADER, Airlock, SentModel
 from fed_site.patients import OwnFiles
+from fed_site.releases import MOST_BYTES, Releases
 from hypothesis import given
 from hypothesis import strategies as st
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
@@ -23,7 +24,7 @@ from nvflare.apis.fl_constant import FLContextKey, ReservedTopic, ReturnCode
 from nvflare.apis.fl_context import FLContext, FLContextManager
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.statistics_spec import Bin, Histogram, HistogramType
-from nvflare.app_common.app_constant import StatisticsConstants
+from nvflare.app_common.app_constant import AppConstants, StatisticsConstants
 from nvflare.fuel.utils import fobs
 
 PATIENTS = 40
@@ -43,7 +44,7 @@ def files(tmp_path: Path) -> OwnFiles:
 
 @pytest.fixture
 def airlock(files: OwnFiles, tmp_path: Path) -> Airlock:
-    return Airlock(files, ledger=str(tmp_path / "released"))
+    return Airlock(files, Releases(tmp_path / "releases"), str(tmp_path / "released"))
 
 
 def answered(
@@ -152,7 +153,10 @@ class TestAroundAnUpdate:
         assert refusal_of(left) == Refusal.STATED_PATIENTS.value
 
     def test_without_rows_to_count_no_difference_leaves(self, tmp_path: Path) -> None:
-        assert refusal_of(answered(Airlock(OwnFiles(tmp_path)), update())) == Refusal.NO_PATIENTS.value
+        assert (
+            refusal_of(answered(Airlock(OwnFiles(tmp_path), Releases(tmp_path / "releases")), update()))
+            == Refusal.NO_PATIENTS.value
+        )
 
 
 class TestDifference:
@@ -396,6 +400,49 @@ class TestStatistics:
         assert not left.meta
         assert not [word for word in words(left.data) if ROWS[0] in word]
         return dict(fobs.loads(left.data[step]))
+
+
+class TestReleases:
+    """A hospital's record of what left."""
+
+    JOB = "00000000-0000-4000-8000-000000000001"
+
+    def context(self) -> FLContext:
+        context = FLContextManager(identity_name="cleveland", job_id=self.JOB).new_context()
+        context.set_prop(FLContextKey.TASK_NAME, "train")
+        return context
+
+    def test_each_answer_is_noted_with_its_round_and_metrics(self, airlock: Airlock, tmp_path: Path) -> None:
+        for number, answer in enumerate(
+            [update(meta={MetaKey.INITIAL_METRICS: {"auc": 0.81234}}), Shareable()]
+        ):
+            context = self.context()
+            task = DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable()
+            task.set_header(AppConstants.CURRENT_ROUND, number)
+            SentModel().process(task, context)
+            airlock.process(answer, context)
+        lines = (tmp_path / "releases" / f"{self.JOB}.jsonl").read_text().splitlines()
+        left, kept = [{**json.loads(line), "time": 0} for line in lines]
+        assert left == {
+            "time": 0,
+            "task": "train",
+            "round": 0,
+            "kind": "WEIGHT_DIFF",
+            "numbers": 3,
+            "metrics": {"auc": 0.8123},
+            "patients": PATIENTS,
+        }
+        assert (kept["round"], kept["refused"]) == (1, Refusal.NO_DXO.value)
+
+    def test_notes_do_not_grow_for_ever(self, tmp_path: Path) -> None:
+        releases = Releases(tmp_path)
+        for _ in range(3):
+            releases.note(self.JOB, {}, {"x": "y" * MOST_BYTES})
+        assert (tmp_path / f"{self.JOB}.jsonl").stat().st_size < 2 * MOST_BYTES
+
+    def test_a_jobs_id_leads_nowhere_else(self, tmp_path: Path) -> None:
+        Releases(tmp_path / "releases").note("../escape", {}, {})
+        assert not list(tmp_path.rglob("*.jsonl"))
 
 
 class Runner:

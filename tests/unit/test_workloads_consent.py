@@ -348,6 +348,17 @@ class TestRecord:
         shown = house.consent.review()["jobs"]
         assert [(job["code"], job["answer"]) for job in shown] == [(OTHER, "waiting"), (CODE, "refused")]
 
+    def test_what_left_is_brought_as_it_grows(self, house: House) -> None:
+        job = "00000000-0000-4000-8000-000000000001"
+        notes = house.folder / f"work/releases/{job}.jsonl"
+        notes.parent.mkdir(parents=True)
+        for text in ("one\n", "one\ntwo\n"):
+            notes.write_text(text)
+            house.step()
+            house.step()
+            assert (house.record.folder / f"releases/{job}.jsonl").read_text() == text
+        assert house.record.calls.count(f"write releases/{job}.jsonl") == 2
+
     def test_what_a_job_puts_in_place_of_a_request_is_not_read(self, house: House) -> None:
         secret = house.folder / "secret"
         secret.write_text("key")

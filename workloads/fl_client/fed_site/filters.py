@@ -15,7 +15,7 @@ from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.statistics_spec import Bin, DataType, Feature, Histogram, HistogramType
-from nvflare.app_common.app_constant import StatisticsConstants
+from nvflare.app_common.app_constant import AppConstants, StatisticsConstants
 from nvflare.app_common.statistics.statisitcs_objects_decomposer import fobs_registration
 from nvflare.fuel.utils import fobs
 
@@ -31,6 +31,7 @@ from fed_site.airlock import (
 )
 from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
 from fed_site.patients import OwnFiles, own_files
+from fed_site.releases import Releases, summary
 from fed_site.start import RELEASED_FILE, WORK
 
 HISTOGRAMS_KEY = "score_histograms"
@@ -39,6 +40,7 @@ DATA_SHA256 = "data_sha256"
 """Meta key of the checksum of the hospital's files, which the airlock states itself."""
 REFUSAL_HEADER = "fed_refusal"
 """Header of a refused answer: the sentence of `Refusal`."""
+_ROUND = "fed_site.round"
 _SENT = "fed_site.model_sent"
 _MIDDLES = "fed_site.federations_means"
 _STEPS = (StatisticsConstants.STATS_1st_STATISTICS, StatisticsConstants.STATS_2nd_STATISTICS)
@@ -51,6 +53,7 @@ class SentModel(Filter):  # type: ignore[misc]  # nvflare has no types
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
+        fl_ctx.set_prop(_ROUND, shareable.get_header(AppConstants.CURRENT_ROUND), private=True, sticky=False)
         fl_ctx.set_prop(_SENT, _shapes(shareable), private=True, sticky=False)
         fl_ctx.set_prop(_MIDDLES, _middles(shareable), private=True, sticky=False)
         return shareable
@@ -63,8 +66,14 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
     `Refusal` as its return code, which NVFlare's controllers show to the job's author.
     """
 
-    def __init__(self, files: OwnFiles | None = None, ledger: str = str(WORK / RELEASED_FILE)):
+    def __init__(
+        self,
+        files: OwnFiles | None = None,
+        releases: Releases | None = None,
+        ledger: str = str(WORK / RELEASED_FILE),
+    ):
         super().__init__()
+        self._releases = releases or Releases()
         fobs_registration()
         self._files = files or own_files()
         self._limits = Limits()
@@ -72,11 +81,15 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
+        job, task = str(fl_ctx.get_job_id()), _task(fl_ctx)
         try:
-            return self._released(shareable, fl_ctx).to_shareable()
+            released = self._released(shareable, fl_ctx)
         except RefusedError as error:
             self.logger.error(f"an answer stays here: {error}")
+            self._releases.note(job, task, {"refused": error.refusal.value})
             return _refused(error.refusal)
+        self._releases.note(job, task, summary(released))
+        return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
         if shareable.get_return_code() != ReturnCode.OK:
@@ -130,6 +143,14 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
                 }
             )
         return DXO(DataKind.STATISTICS, released)
+
+
+def _task(fl_ctx: FLContext) -> dict[str, Any]:
+    current = fl_ctx.get_prop(_ROUND)
+    return {
+        "task": fl_ctx.get_prop(FLContextKey.TASK_NAME),
+        "round": current if isinstance(current, int) else None,
+    }
 
 
 def _shapes(shareable: Shareable) -> dict[str, tuple[int, ...]] | None:

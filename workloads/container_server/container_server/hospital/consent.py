@@ -26,8 +26,12 @@ ANSWERS = "answers.json"
 """The client's copy, in the folder that it reads."""
 REQUESTS = "requests"
 """Where the client leaves what was asked, below its own folder."""
+RELEASES = "releases"
+"""Where the client notes what left with a job's answers."""
+RELEASES_LIMIT = 2 * 1024 * 1024
 JOB_LIMIT = 20 * 1024 * 1024
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
+_RELEASES = re.compile(r"releases/[0-9a-f-]{36}\.jsonl")
 _PLATFORM = Path(__file__).parent.parent / "policy" / "platform_jobs.json"
 """Name -> checksum of the jobs that come with the platform."""
 
@@ -58,6 +62,7 @@ class Consent:
         self._known: dict[str, dict[str, Any]] = remembered.get("jobs", {})
         self._said: dict[str, Any] = remembered.get("answers", {})
         self._etag: str | None = None
+        self._brought: dict[str, int] = {}
         self.fault = ""
         """What is wrong with the officers' file (nothing is approved meanwhile) or with what jobs ask."""
 
@@ -66,6 +71,7 @@ class Consent:
         self._bring_answers()
         try:
             self._bring_requests()
+            self._bring_releases()
         except ForeignFileError as error:
             self.fault = f"what jobs ask for cannot be read: {error}"
 
@@ -133,6 +139,14 @@ class Consent:
         self._known[code] = asked
         self._remember()
         say("a job asks to run", code=code, name=asked["name"], answer=self._answer_to(code))
+
+    def _bring_releases(self) -> None:
+        """What left with jobs' answers, as the client notes it: a file a job, written again as it grows."""
+        for name in self._work.files(RELEASES):
+            notes = self._work.read(name, RELEASES_LIMIT) if _RELEASES.fullmatch(name) else None
+            if notes and self._brought.get(name) != len(notes):
+                self._record.write(name, notes)
+                self._brought[name] = len(notes)
 
     def _note(self, event: str, content: Mapping[str, Any]) -> None:
         """Add an entry to the hospital's record; none is ever replaced, as its name holds the time."""

@@ -1,0 +1,51 @@
+"""`fed audit`: what asked to run at a hospital, what it answered, and what left."""
+
+from typing import Annotated, Any
+
+import typer
+
+from automation.ui.lazily import lazily
+from automation.ui.options import DEFAULT_STACK, Json, On, Where
+
+with lazily():
+    from automation.hospitals import consent
+    from automation.stacks import target as targets
+    from automation.ui import console
+
+PANEL = "Look"
+
+
+def command(
+    party: Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")],
+    stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    as_json: Json = False,
+) -> None:
+    """Show a hospital's record: jobs that asked, its answers, each release. On Azure it is in its account."""
+    record = consent.House.of(targets.open_target(stack, on, check=False), party).record()
+    if as_json:
+        console.show_json(record)
+        return
+    for entry in record:
+        typer.echo(f"{entry['time'][:15]}  {_words(entry)}")
+    if not record:
+        typer.echo(f"{party}: nothing has asked to run yet")
+
+
+def _words(entry: dict[str, Any]) -> str:
+    event = entry["event"]
+    if event == "released":
+        metrics = ", ".join(f"{name} {value:g}" for name, value in sorted(entry["metrics"].items()))
+        where = f"{entry['job_id'][:8]} {entry['task']}" + _round(entry)
+        return f"released   {where}: {entry['kind']}, {entry['numbers']} numbers" + (
+            f"; {metrics}" if metrics else ""
+        )
+    if event == "refused":
+        return f"kept back  {entry['job_id'][:8]} {entry['task']}{_round(entry)}: {entry['refused']}"
+    if event == "answers":
+        return f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused"
+    return f"asked      {entry['job_id'][:8]} {entry['name']}, code {entry['code'][:12]}: {entry['answer']}"
+
+
+def _round(entry: dict[str, Any]) -> str:
+    return "" if entry["round"] is None else f" round {entry['round']}"

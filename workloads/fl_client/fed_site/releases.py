@@ -1,0 +1,54 @@
+"""Notes of what left with a job's answers, one line of JSON an answer, for the hospital's record.
+
+Written by the airlock in the job's own process: honest about honest jobs. Code that goes around the airlock
+leaves no line.
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from nvflare.apis.dxo import DXO, MetaKey
+
+from fed_site.start import WORK
+
+FOLDER = WORK / "releases"
+MOST_BYTES = 1_000_000
+_JOB_ID = re.compile(r"[0-9a-f-]{36}")
+
+
+@final
+class Releases:
+    """The notes of this hospital's jobs."""
+
+    def __init__(self, folder: Path = FOLDER):
+        self._folder = folder
+
+    def note(self, job_id: str, task: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        """Add a line to a job's notes; nothing more is added beyond MOST_BYTES."""
+        if not _JOB_ID.fullmatch(job_id):
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / f"{job_id}.jsonl"
+        if not path.exists() or path.stat().st_size < MOST_BYTES:
+            with path.open("a") as notes:
+                notes.write(json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n")
+
+
+def summary(answer: DXO) -> dict[str, Any]:
+    """What of an answer is noted: its kind, how many numbers it holds, its metrics by name and value."""
+    metrics = answer.data if answer.data_kind == "METRICS" else answer.get_meta_prop(MetaKey.INITIAL_METRICS)
+    return {
+        "kind": str(getattr(answer.data_kind, "value", answer.data_kind)),
+        "numbers": _numbers(answer.data),
+        "metrics": dict(metrics or {}),
+        "patients": answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND),
+    }
+
+
+def _numbers(data: Mapping[str, Any]) -> int:
+    return sum(int(np.size(value)) for value in data.values() if isinstance(value, np.ndarray | float))
