@@ -14,8 +14,8 @@ from container_server import local_config
 from fed_site import door
 from fed_site.airlock import Limits, Refusal, difference, metrics, rounded
 from fed_site.filters import DATA_SHA256, HISTOGRAMS_KEY, REFUSAL_HEADER, Airlock, SentModel
+from fed_site.notes import MOST_BYTES, Notes
 from fed_site.patients import OwnFiles
-from fed_site.releases import MOST_BYTES, Releases
 from hypothesis import given
 from hypothesis import strategies as st
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
@@ -44,7 +44,7 @@ def files(tmp_path: Path) -> OwnFiles:
 
 @pytest.fixture
 def airlock(files: OwnFiles, tmp_path: Path) -> Airlock:
-    return Airlock(files, Releases(tmp_path / "releases"), str(tmp_path / "released"))
+    return Airlock(files, Notes(tmp_path / "releases"), str(tmp_path / "released"))
 
 
 def answered(
@@ -154,7 +154,7 @@ class TestAroundAnUpdate:
 
     def test_without_rows_to_count_no_difference_leaves(self, tmp_path: Path) -> None:
         assert (
-            refusal_of(answered(Airlock(OwnFiles(tmp_path), Releases(tmp_path / "releases")), update()))
+            refusal_of(answered(Airlock(OwnFiles(tmp_path), Notes(tmp_path / "releases")), update()))
             == Refusal.NO_PATIENTS.value
         )
 
@@ -196,6 +196,15 @@ class TestDifference:
     def test_numbers_carry_three_digits(self, airlock: Airlock) -> None:
         left = from_shareable(answered(airlock, update({"w": np.array([0.123456789, -0.000123456, 1e-9])})))
         assert left.data["w"] == pytest.approx([0.123, -0.000123, 0.0], abs=0, rel=1e-12)
+
+    def test_a_number_carries_fourteen_bits_at_most(self) -> None:
+        """What an answer can still hide: the values that a number can leave with, counted by trying."""
+        patients, limits = 303, Limits(smallest_share=0.0, unknown_numbers=10**7)
+        most = limits.change_a_patient * patients
+        tried = np.concatenate([np.geomspace(limits.floor, 2 * most, 2_000_000), [0.0, limits.floor / 2]])
+        left = difference({"w": np.concatenate([tried, -tried])}, None, patients, limits)
+        values = len(np.unique(left["w"].round(12)))
+        assert 13 < np.log2(values) < 14
 
     def test_the_smallest_tenth_becomes_nothing(self) -> None:
         numbers = np.arange(1.0, 21.0) / 100
@@ -402,7 +411,7 @@ class TestStatistics:
         return dict(fobs.loads(left.data[step]))
 
 
-class TestReleases:
+class TestNotes:
     """A hospital's record of what left."""
 
     JOB = "00000000-0000-4000-8000-000000000001"
@@ -435,13 +444,13 @@ class TestReleases:
         assert (kept["round"], kept["refused"]) == (1, Refusal.NO_DXO.value)
 
     def test_notes_do_not_grow_for_ever(self, tmp_path: Path) -> None:
-        releases = Releases(tmp_path)
+        notes = Notes(tmp_path)
         for _ in range(3):
-            releases.note(self.JOB, {}, {"x": "y" * MOST_BYTES})
+            notes.note(self.JOB, {}, {"x": "y" * MOST_BYTES})
         assert (tmp_path / f"{self.JOB}.jsonl").stat().st_size < 2 * MOST_BYTES
 
     def test_a_jobs_id_leads_nowhere_else(self, tmp_path: Path) -> None:
-        Releases(tmp_path / "releases").note("../escape", {}, {})
+        Notes(tmp_path / "releases").note("../escape", {}, {})
         assert not list(tmp_path.rglob("*.jsonl"))
 
 

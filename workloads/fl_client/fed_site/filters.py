@@ -29,9 +29,9 @@ from fed_site.airlock import (
     metrics,
     patients_of,
 )
+from fed_site.notes import Notes, summary
 from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
 from fed_site.patients import OwnFiles, own_files
-from fed_site.releases import Releases, summary
 from fed_site.start import RELEASED_FILE, WORK
 
 HISTOGRAMS_KEY = "score_histograms"
@@ -69,11 +69,11 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
     def __init__(
         self,
         files: OwnFiles | None = None,
-        releases: Releases | None = None,
+        notes: Notes | None = None,
         ledger: str = str(WORK / RELEASED_FILE),
     ):
         super().__init__()
-        self._releases = releases or Releases()
+        self._notes = notes or Notes()
         fobs_registration()
         self._files = files or own_files()
         self._limits = Limits()
@@ -86,9 +86,9 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             released = self._released(shareable, fl_ctx)
         except RefusedError as error:
             self.logger.error(f"an answer stays here: {error}")
-            self._releases.note(job, task, {"refused": error.refusal.value})
+            self._notes.note(job, task, {"refused": error.refusal.value})
             return _refused(error.refusal)
-        self._releases.note(job, task, summary(released))
+        self._notes.note(job, task, summary(released))
         return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:

@@ -22,7 +22,7 @@ _JOB_ID = re.compile(r"[0-9a-f-]{36}")
 
 
 @final
-class Releases:
+class Notes:
     """The notes of this hospital's jobs."""
 
     def __init__(self, folder: Path = FOLDER):
