@@ -177,6 +177,9 @@ class Encryption(pulumi.ComponentResource):
                 provider=context.azure,
                 deleted_with=vault,
                 protect=context.settings.protection.protect_data,
+                # Resource Manager answers such a change with the old key; the state would say it was made:
+                # https://learn.microsoft.com/rest/api/keyvault/keyvault/keys/create-if-not-exist
+                ignore_changes=["properties", "tags"],
             ),
         )
 

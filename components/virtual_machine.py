@@ -38,6 +38,21 @@ FIXED_AT_CREATION: Final = (
     "securityProfile.uefiSettings",
     "zones",
 )
+#: Azure patches the images that it knows:
+#: https://learn.microsoft.com/azure/virtual-machines/automatic-vm-guest-patching#supported-os-images
+_PATCHED_BY_AZURE: Final = compute.LinuxPatchSettingsArgs(
+    patch_mode=compute.LinuxVMGuestPatchMode.AUTOMATIC_BY_PLATFORM,
+    assessment_mode=compute.LinuxPatchAssessmentMode.AUTOMATIC_BY_PLATFORM,
+    automatic_by_platform_settings=compute.LinuxVMGuestPatchAutomaticByPlatformSettingsArgs(
+        reboot_setting=compute.LinuxVMGuestPatchAutomaticByPlatformRebootSetting.IF_REQUIRED,
+        bypass_platform_safety_checks_on_user_schedule=False,
+    ),
+)
+#: An image of a gallery is patched by a new version of it.
+_PATCHED_BY_ITS_MAKER: Final = compute.LinuxPatchSettingsArgs(
+    patch_mode=compute.LinuxVMGuestPatchMode.IMAGE_DEFAULT,
+    assessment_mode=compute.LinuxPatchAssessmentMode.IMAGE_DEFAULT,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,13 +219,10 @@ class VirtualMachine(pulumi.ComponentResource):
                         )
                     ]
                 ),
-                patch_settings=compute.LinuxPatchSettingsArgs(
-                    patch_mode=compute.LinuxVMGuestPatchMode.AUTOMATIC_BY_PLATFORM,
-                    assessment_mode=compute.LinuxPatchAssessmentMode.AUTOMATIC_BY_PLATFORM,
-                    automatic_by_platform_settings=compute.LinuxVMGuestPatchAutomaticByPlatformSettingsArgs(
-                        reboot_setting=compute.LinuxVMGuestPatchAutomaticByPlatformRebootSetting.IF_REQUIRED,
-                        bypass_platform_safety_checks_on_user_schedule=False,
-                    ),
+                patch_settings=(
+                    _PATCHED_BY_ITS_MAKER
+                    if context.settings.machine.image.gallery_image_id
+                    else _PATCHED_BY_AZURE
                 ),
             ),
         )

@@ -20,6 +20,7 @@ from automation.ui.console import confirm, say, stderr, typed, warn
 from automation.ui.outcome import QuestionError
 from emulator.control import Emulator, stacks
 from emulator.datacentre.control import Fabric
+from federation.azure_facts import POWER_BI_GATEWAY
 from federation.naming import PROJECT
 
 CAREFUL = "prod"
@@ -58,7 +59,7 @@ def down(target: Target, *, yes: bool, confirmed: str | None, delete_data: Colle
         doomed = [resource for resource in resources if resource["urn"] in going]
         if doomed:
             stderr.print(_losses(target, doomed))
-            for line in _deleted_backups(doomed) if target.emulator is None else ():
+            for line in _obstacles(doomed) if target.emulator is None else ():
                 warn(line)
         _tell_kept(target, kept)
         if doomed:
@@ -99,11 +100,12 @@ def _destroy(
     say(f"{target.name}: {sentence(record)}")
 
 
-def _deleted_backups(doomed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what a person must know of each vault that keeps deleted backups for days.
+def _obstacles(doomed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what may keep Azure from deleting something, and what to do first.
 
     Azure moved a deleted disk backup to deletedBackupInstances (recorded by azure-cli, 2026-08-31); that it
-    refuses to delete the vault meanwhile is documented of Recovery Services vaults.
+    refuses to delete the vault meanwhile is documented of Recovery Services vaults. Power Platform holds a
+    subnet on which a gateway is, as it is documented of other services' delegations (azure-docs#116634).
     """
     for resource in doomed:
         if type_of(resource["urn"]) == "azure-native:dataprotection:BackupVault":
@@ -113,6 +115,13 @@ def _deleted_backups(doomed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 f"{name_of(resource['urn'])} keeps deleted backups for {days:.0f} days, and Azure may refuse "
                 "to delete it until then. Fix: run this again afterwards"
             )
+        for subnet in resource["inputs"].get("subnets") or ():
+            if any(each["serviceName"] == POWER_BI_GATEWAY for each in subnet.get("delegations") or ()):
+                yield (
+                    f"{name_of(resource['urn'])} has a subnet for Power BI's data gateway, which Azure does "
+                    "not delete while a gateway is on it. Fix: remove the gateway in Power Platform's admin "
+                    "centre first"
+                )
 
 
 def _tell_kept(target: Target, kept: Mapping[str, str]) -> None:

@@ -47,12 +47,15 @@ class TestOnAzure:
             kept(target(), state(), ["centre"])
 
 
-def test_a_vault_that_keeps_deleted_backups_is_named() -> None:
-    """Azure keeps a deleted disk backup in its vault: azure-cli's recording of 2026-08-31."""
-    (said,) = take_down._deleted_backups(state("prod"))
-    assert said.startswith("bvault-fed-prod-centre keeps deleted backups for 14 days")
-    assert "Fix: " in said
-    assert not list(take_down._deleted_backups(state("mvp")))
+def test_what_may_keep_azure_from_deleting_is_named_with_the_fix() -> None:
+    """Deleted backups (azure-cli's recording of 2026-08-31), and a gateway's subnet (azure-docs#116634)."""
+    found = sorted(take_down._obstacles(state("prod")))
+    assert [line.partition(",")[0] for line in found] == [
+        "bvault-fed-prod-centre keeps deleted backups for 14 days",
+        "vnet-fed-prod-centre has a subnet for Power BI's data gateway",
+    ]
+    assert all("Fix: " in line for line in found)
+    assert not list(take_down._obstacles(state("dev")))
 
 
 class TestWhatStays:

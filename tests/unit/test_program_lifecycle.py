@@ -13,6 +13,7 @@ from tests.unit.test_program_isolation import (
     parties_of,
     party,
 )
+from tests.unit.test_settings import GALLERY
 
 ENDPOINT = "azure-native:network:PrivateEndpoint"
 ZONE_GROUP = "azure-native:network:PrivateDnsZoneGroup"
@@ -248,6 +249,19 @@ class TestHardening:
         """Deleting it alone would need the data plane, which is closed."""
         vaults = {vault.urn for vault in mvp.of("azure-native:keyvault:Vault")}
         assert {key.deleted_with for key in mvp.of("azure-native:keyvault:Key")} == vaults
+
+    def test_a_key_keeps_what_resource_manager_cannot_change(self, mvp: Graph) -> None:
+        """A PUT of a key that exists changes nothing, and Pulumi would record that it did."""
+        assert {key.ignore_changes for key in mvp.of("azure-native:keyvault:Key")} == {("properties", "tags")}
+
+
+def test_azure_patches_its_own_images_and_no_gallerys() -> None:
+    config = stack_config("dev")
+    config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
+    for recorded, mode in ((record("dev"), "AutomaticByPlatform"), (record("dev", config), "ImageDefault")):
+        for machine in recorded.of(MACHINE):
+            settings = machine.inputs["osProfile"]["linuxConfiguration"]["patchSettings"]
+            assert (settings["patchMode"], settings["assessmentMode"]) == (mode, mode)
 
 
 class TestProdKeepsWhatHoldsData:
