@@ -6,8 +6,8 @@
 `deploy` is a module like any other, for a type checker and for tests; its code runs when its first attribute
 is asked for. So name modules there, not what is in them: taking a function out of a module loads it.
 
-`importlib.util.LazyLoader` does the same, but before Python 3.12.3 not for two threads at once: the second
-one sees a module that is half made (https://github.com/python/cpython/issues/114763).
+`importlib.util.LazyLoader` does the same, but in older Pythons (3.11.7 is one) not for two threads at once:
+the second one sees a module that is half made (https://github.com/python/cpython/issues/114763).
 """
 
 import sys
