@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from container_server.foreign import ForeignFolder
 from container_server.hospital import consent as hospital_consent
-from container_server.hospital.consent import POLICY, Consent
+from container_server.hospital.consent import POLICY, Consent, platform_jobs
 from container_server.storage import StorageForbiddenError
 from fed_site import consent
 from fed_site.job_code import CLIENT, UnreadableJobError, checksum
@@ -23,7 +23,6 @@ from tests.unit.job_archives import archive, built, packed
 from tests.unit.workloads_fakes import FakeClock, FolderStore
 from tests.unit.workloads_world import World
 
-PLATFORM = Path(hospital_consent.__file__).parent.parent / "policy" / "platform_jobs.json"
 CODE, OTHER = "a" * 64, "b" * 64
 
 
@@ -36,8 +35,7 @@ class TestChecksum:
     @pytest.mark.parametrize("name", ["heart", "statistics"])
     def test_platforms_jobs_have_those_that_hospitals_know(self, name: str, builds: Path) -> None:
         """After a change to a job of the platform's: write the new checksum into platform_jobs.json."""
-        known = json.loads(PLATFORM.read_text())
-        assert checksum(archive(built(name, builds))) == known[name]
+        assert checksum(archive(built(name, builds))) == platform_jobs()[name]
 
     @pytest.mark.parametrize("name", ["heart", "statistics"])
     def test_a_hospital_gets_the_jobs_own_code_and_not_the_servers(self, name: str, builds: Path) -> None:
@@ -270,7 +268,7 @@ class TestAnswers:
     def test_in_dev_the_platforms_own_jobs_are(self, tmp_path: Path) -> None:
         house = House(tmp_path, platform=True)
         house.step()
-        assert house.answers.approved == set(json.loads(PLATFORM.read_text()).values())
+        assert house.answers.approved == set(platform_jobs().values())
 
     def test_an_officers_word_reaches_the_client_and_is_taken_back(self, house: House) -> None:
         house.write(approved=[approval()])

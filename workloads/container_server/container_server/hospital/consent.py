@@ -33,7 +33,6 @@ JOB_LIMIT = 20 * 1024 * 1024
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
 _RELEASES = re.compile(r"releases/[0-9a-f-]{36}\.jsonl")
 _PLATFORM = Path(__file__).parent.parent / "policy" / "platform_jobs.json"
-"""Name -> checksum of the jobs that come with the platform."""
 
 
 @final
@@ -109,7 +108,7 @@ class Consent:
         return policy
 
     def _answer(self, policy: Mapping[str, Any]) -> None:
-        platform = json.loads(_PLATFORM.read_text()).values() if policy["platform"] else ()
+        platform = platform_jobs().values() if policy["platform"] else ()
         refused = {entry["code"]: entry["why"] for entry in policy["refused"]}
         approved = {*platform, *(entry["code"] for entry in policy["approved"])} - refused.keys()
         answers = {"approved": sorted(approved), "refused": refused}
@@ -158,6 +157,12 @@ class Consent:
         newest = sorted(self._known.items(), key=lambda item: -item[1]["asked"])[:100]
         self._known = dict(newest)
         write_json(self._memory, {"jobs": self._known, "answers": self._said})
+
+
+def platform_jobs() -> dict[str, str]:
+    """Name -> checksum of the jobs that come with the platform."""
+    known: dict[str, str] = json.loads(_PLATFORM.read_text())
+    return {name: checksum.removeprefix("sha256:") for name, checksum in known.items()}
 
 
 def _description(content: Any) -> dict[str, Any] | None:
