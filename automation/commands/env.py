@@ -15,9 +15,10 @@ PANEL = "Work"
 def command(
     unset: Annotated[bool, typer.Option("--unset", help="Print what turns the shell back.")] = False,
 ) -> None:
-    """Print what a shell needs for plain `pulumi` commands on the emulator: eval "$(./fed env)".
+    """Print what a shell needs for plain `pulumi` and `az` commands on the emulator: eval "$(./fed env)".
 
-    Afterwards `pulumi preview|up|refresh|destroy -s dev|mvp|prod` work there. eval "$(./fed env --unset)"
+    Afterwards `pulumi preview|up|refresh|destroy -s dev|mvp|prod` work there, and `az` in the subscriptions
+    that the emulator then has. eval "$(./fed env --unset)"
     turns the shell back.
     """
     print("\n".join(shell.unset_lines() if unset else shell.export_lines()))

@@ -9,7 +9,7 @@ from pulumi.automation import LocalWorkspace
 from automation.machine.search_path import without_added
 from automation.stacks.engine import Engine
 from automation.stacks.target import OWN_HOME, ROOT, emulator_environment
-from emulator import paths
+from emulator import azure_cli, paths
 from emulator.control import Emulator
 from emulator.record import Record
 
@@ -25,6 +25,7 @@ def export_lines() -> list[str]:
         del environment["FED_HOME"]  # the default; in the shell it would bind other clones, too
     _make_stacks(LocalWorkspace(work_dir=str(ROOT), pulumi_command=engine, env_vars=environment))
     environment["PATH"] = without_added(environment["PATH"])
+    environment |= _azure_cli(emulator)
     return [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
 
 
@@ -34,11 +35,27 @@ def unset_lines() -> list[str]:
     ours |= {str(folder) for folder in (paths.cache() / "engine").glob("*")}
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder not in ours]
     nowhere = Record(pid=0, started=0, plugins="", arm="", socket="", backend="", code="")
-    names = {*Emulator(ROOT, paths.home(), nowhere).environment(), *OWN_HOME} - {"PATH", "FED_HOME"}
+    names = {*Emulator(ROOT, paths.home(), nowhere).environment(), *OWN_HOME, *azure_cli.VARIABLES}
+    names -= {"PATH", "FED_HOME"}
     return [
         f"export PATH={shlex.quote(without_added(os.pathsep.join(folders)))}",
         *(f"unset {name}" for name in sorted(names)),
     ]
+
+
+def _azure_cli(emulator: Emulator) -> dict[str, str]:
+    """Let plain `az` speak to the emulator, with the subscriptions that it has now."""
+    folder = emulator.home / paths.emulator().relative_to(paths.home()) / "azure-cli"
+    paths.private_folder(folder)
+    known = emulator.arm("GET", "/subscriptions", api_version="2022-12-01").json()["value"]
+    key = emulator.home / paths.token_key().relative_to(paths.home())
+    return azure_cli.prepare(
+        folder,
+        arm=emulator.record.arm,
+        authority=emulator.authority(),
+        key=key.read_bytes(),
+        subscriptions=[one["subscriptionId"] for one in known],
+    )
 
 
 def _make_stacks(workspace: LocalWorkspace) -> None:

@@ -169,6 +169,18 @@ def registry_of(tx: Transaction, login_server: str) -> Row | None:
     return tx.get(owner) if owner else None
 
 
+def check_name(context: Context, request: Request) -> Response:
+    """Answer checkNameAvailability."""
+    name = str((request.body or {}).get("name", ""))
+    answer: Json = {"nameAvailable": True}
+    if not _NAMES.fits(name):
+        answer = {"nameAvailable": False, "reason": "Invalid", "message": f"The name '{name}' is invalid."}
+    elif context.tx.claimed(_SPACE, name) is not None:
+        message = f"The registry {name} is already in use."
+        answer = {"nameAvailable": False, "reason": "AlreadyExists", "message": message}
+    return Response(status=200, body=answer)
+
+
 def _import_image(context: Context, row: Row, request: Request) -> Response:
     """Take an image, named by digest, from another registry, also one that is closed; the digest stays.
 
@@ -226,22 +238,24 @@ def _forget_images(deletion: Deletion) -> None:
     deletion.context.images.forget_registry(str(deletion.row.properties["loginServer"]))
 
 
+_NAMES = Names(
+    pattern=r"[A-Za-z0-9]+",
+    minimum=5,
+    maximum=50,
+    unique=Unique(space=_SPACE, taken=_taken),
+    error=lambda name: bad_request(
+        "InvalidResourceName",
+        f"The registry name '{name}' is invalid: 5 to 50 letters and digits.",
+    ),
+)
+
 TYPES = (
     ResourceType(
         name=REGISTRY,
         versions=VERSIONS,
         answers=answers.REPLACED,
         patch=("tags", "sku", "identity", "location", "properties"),
-        names=Names(
-            pattern=r"[A-Za-z0-9]+",
-            minimum=5,
-            maximum=50,
-            unique=Unique(space=_SPACE, taken=_taken),
-            error=lambda name: bad_request(
-                "InvalidResourceName",
-                f"The registry name '{name}' is invalid: 5 to 50 letters and digits.",
-            ),
-        ),
+        names=_NAMES,
         identity=True,
         required=("sku.name",),
         defaults={
@@ -269,3 +283,6 @@ TYPES = (
     ),
     connections(REGISTRY, VERSIONS, answers.CONNECTION),
 )
+
+ACTIONS = {"Microsoft.ContainerRegistry/checkNameAvailability": check_name}
+"""POSTs of the provider on a subscription."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from emulator.arm import fabric_feed, ids, resources
+from emulator.arm import fabric_feed, ids, resources, sign_in
 from emulator.arm.api_versions import check_version
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
 from emulator.arm.context import Context, Deletion
@@ -97,6 +97,9 @@ class ControlPlane:
         return Response(status=answer.status, headers=headers, body=answer.body)
 
     def _answer(self, request: Request) -> Response:
+        found = sign_in.answer(self._key, request)
+        if found is not None:
+            return found
         caller = self._verify(request.headers.get("authorization"))
         self._settle()
         if request.path.lower().startswith("/emulator/"):

@@ -208,6 +208,19 @@ def _missing_deleted(id_: ids.ResourceId) -> ArmError:
     )
 
 
+def check_name(context: Context, request: Request) -> Response:
+    """Answer checkNameAvailability; a soft-deleted vault keeps its name."""
+    name = str((request.body or {}).get("name", ""))
+    answer: Json = {"nameAvailable": True}
+    if not _NAMES.fits(name):
+        message = f"The vault name '{name}' is invalid."
+        answer = {"nameAvailable": False, "reason": "AccountNameInvalid", "message": message}
+    elif context.tx.claimed(_SPACE, name) is not None or _lost(context, name) is not None:
+        refusal = _taken(name)
+        answer = {"nameAvailable": False, "reason": "AlreadyExists", "message": refusal.message}
+    return Response(status=200, body=answer)
+
+
 # Keys
 
 
@@ -267,6 +280,19 @@ def _no_modules(_: Context, __: ids.ResourceId, ___: Request) -> list[Row]:
     return []
 
 
+_NAMES = Names(
+    pattern=r"[A-Za-z](-?[A-Za-z0-9])+",
+    minimum=3,
+    maximum=24,
+    unique=Unique(space=_SPACE, taken=lambda write, _: _taken(write.id.name)),
+    error=lambda name: bad_request(
+        "VaultNameNotValid",
+        f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric "
+        "characters. The name must begin with a letter, end with a letter or digit, and not contain "
+        "consecutive hyphens.",
+    ),
+)
+
 TYPES = (
     listed("Microsoft.KeyVault/managedHSMs", VERSIONS, _no_modules),
     listed("Microsoft.KeyVault/deletedManagedHSMs", VERSIONS, _no_modules),
@@ -275,18 +301,7 @@ TYPES = (
         versions=VERSIONS,
         answers=answers.VAULT,
         patch=("tags", "location", "properties"),
-        names=Names(
-            pattern=r"[A-Za-z](-?[A-Za-z0-9])+",
-            minimum=3,
-            maximum=24,
-            unique=Unique(space=_SPACE, taken=lambda write, _: _taken(write.id.name)),
-            error=lambda name: bad_request(
-                "VaultNameNotValid",
-                f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric "
-                "characters. The name must begin with a letter, end with a letter or digit, and not contain "
-                "consecutive hyphens.",
-            ),
-        ),
+        names=_NAMES,
         defaults={
             "properties": {
                 "accessPolicies": [],
@@ -340,3 +355,6 @@ TYPES = (
         for name in (DELETED, "Microsoft.KeyVault/locations/deletedVaults")
     ),
 )
+
+ACTIONS = {"Microsoft.KeyVault/checkNameAvailability": check_name}
+"""POSTs of the provider on a subscription."""

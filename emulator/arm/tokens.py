@@ -7,6 +7,8 @@ without it belongs to the deployer of the whole federation.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +27,11 @@ ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
 MOST_TOKENS = 1000
 """Verified tokens that are remembered."""
 _ACCEPTED_AUDIENCES = (AUDIENCE, AUDIENCE.rstrip("/"), "https://management.core.windows.net/")
+
+
+def identity_secret(key: bytes) -> str:
+    """Return what a client of the token endpoint (sign_in.py) must know, worked out of the daemon's key."""
+    return hmac.new(key, b"identity endpoint", hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,6 @@ CATALOGUE = Catalogue(
         *data_protection.TYPES,
     ),
     SOURCES,
-    storage.ACTIONS,
+    storage.ACTIONS | key_vault.ACTIONS | container_registry.ACTIONS,
 )
 """Every type."""

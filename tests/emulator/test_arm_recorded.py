@@ -10,7 +10,18 @@ import pytest
 from emulator.arm.ids import name_of
 from emulator.arm.messages import Request
 from tests.emulator.arm_client import GROUP, OTHER_GROUP, SUBSCRIPTION, Arm, said
-from tests.emulator.test_arm_answers import ACCOUNT, ALERTS, DISK, IDENTITY, SAFE, STORAGE, VAULT, VNET, ZONE
+from tests.emulator.test_arm_answers import (
+    ACCOUNT,
+    ALERTS,
+    DISK,
+    IDENTITY,
+    REGISTRY,
+    SAFE,
+    STORAGE,
+    VAULT,
+    VNET,
+    ZONE,
+)
 
 WEST: dict[str, Any] = {"location": "westeurope"}
 NETWORK = f"{GROUP}/providers/Microsoft.Network"
@@ -206,6 +217,30 @@ class TestFilters:
     def test_that_are_not_understood_are_refused(self, arm: Arm) -> None:
         answer = arm("GET", f"{SUBSCRIPTION}/resourceGroups", None, **{"$filter": "sku eq 'x'"})
         assert said(answer).startswith("InvalidFilterInQueryString: ")
+
+
+class TestNames:
+    """https://learn.microsoft.com/rest/api/keyvault/vaults/check-name-availability."""
+
+    @pytest.mark.parametrize(
+        ("provider", "name", "free"),
+        [
+            ("KeyVault", "kv-one", False),
+            ("KeyVault", "kv-other", True),
+            ("KeyVault", "1", False),
+            ("ContainerRegistry", "crone5", False),
+            ("ContainerRegistry", "crother", True),
+            ("ContainerRegistry", "no-dash", False),
+        ],
+    )
+    def test_are_said_to_be_free_or_taken(self, arm: Arm, provider: str, name: str, free: bool) -> None:
+        arm.put(VAULT, SAFE)
+        arm.put(REGISTRY, WEST | {"sku": {"name": "Basic"}})
+        arm.delete(VAULT)
+        path = f"{SUBSCRIPTION}/providers/Microsoft.{provider}/checkNameAvailability"
+        answer = arm("POST", path, {"name": name})
+        assert answer.body is not None
+        assert answer.body["nameAvailable"] is free
 
 
 class TestPreconditions:

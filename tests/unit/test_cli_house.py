@@ -18,7 +18,7 @@ from automation.stacks import shell, take_down
 from automation.stacks.target import azure_environment, emulator_environment, heap
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator import paths
+from emulator import azure_cli, paths
 from emulator.control import Emulator
 from emulator.record import Record
 
@@ -44,7 +44,7 @@ ENGINE: Any = SimpleNamespace(folder=Path("/opt/pulumi"))
 
 class TestAShell:
     def test_is_turned_back_in_everything_that_was_turned(self, emulator: Emulator, tmp_path: Path) -> None:
-        exported = set(emulator_environment(emulator, ENGINE)) - {"FED_HOME"}
+        exported = {*emulator_environment(emulator, ENGINE), *azure_cli.VARIABLES} - {"FED_HOME"}
         unset = {line.split()[1].partition("=")[0] for line in shell.unset_lines()}
         assert exported == unset
 
@@ -53,6 +53,7 @@ class TestAShell:
     ) -> None:
         monkeypatch.setattr(shell, "Engine", lambda: ENGINE)
         monkeypatch.setattr(shell, "_make_stacks", lambda workspace: None)
+        monkeypatch.setattr(shell, "_azure_cli", lambda emulator: {})
         monkeypatch.setattr("automation.stacks.shell.Emulator.ensure", lambda: emulator)
         lines = "\n".join(shell.export_lines())
         said = subprocess.check_output(
