@@ -171,6 +171,7 @@ class _FrontDoor:
             above = self._row_above(path)
             if above is not None and path.is_collection:
                 return self._act(path, *above)
+            self._refuse_action_on_nothing(path)
             action = self._context.catalogue.subscription_action(path.type)
             if action is not None and request.method == "POST":
                 return action(self._context, request)
@@ -381,6 +382,14 @@ class _FrontDoor:
             return None
         row = self._find(above, type_)
         return (row, type_) if row is not None else None
+
+    def _refuse_action_on_nothing(self, path: ResourceId) -> None:
+        above = ids.parse(path.parent) if path.is_collection else None
+        type_ = self._context.catalogue.find(above.type) if above else None
+        if above is not None and type_ is not None and not above.is_collection:
+            known = {name.lower() for name in (*type_.actions, *type_.views)}
+            if path.types[-1].lower() in known:
+                raise missing_resource(above.path)
 
     def _act(self, path: ResourceId, row: Row, type_: ResourceType) -> Response:
         request, name = self._request, path.types[-1].lower()

@@ -92,6 +92,12 @@ class TestMissing:
         """Recorded after a parent's deletion in the tests of each type (refusals of DELETE, 2023 to 2025)."""
         assert said(arm("DELETE", path)).startswith(f"{code}: ")
 
+    def test_an_action_on_it_is_refused_as_reading_it_is(self, arm: Arm) -> None:
+        """azure-cli's `vm start` of a machine that is not there."""
+        machine = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/none"
+        assert said(arm("POST", f"{machine}/start")).startswith("ResourceNotFound: The Resource")
+        assert said(arm("POST", f"{machine}/dance")).startswith("InvalidResourceType: ")
+
     def test_next_to_what_is_there_it_is_answered_204(self, zone: Arm) -> None:
         assert zone("DELETE", RECORD).status == 204
 
