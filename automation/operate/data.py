@@ -5,19 +5,16 @@ does that for it.
 """
 
 import base64
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from automation.stacks.demonstration import DEMONSTRATION, foreign
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.datacentre.control import Fabric
 from federation.outputs import Outputs
 from workloads.container_server.container_server.hospital import dataset_check
 from workloads.container_server.container_server.hospital.dataset_check import Checked
 from workloads.data import heart_data
-
-DEMONSTRATION = "heart.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +50,6 @@ def seed(fabric: Fabric, outputs: Outputs[str]) -> Seeded:
     )
 
 
-def foreign(hospital: str, blobs: Mapping[str, str]) -> list[str]:
-    """Return the names of blobs (name -> MD5 in base64) that are not the demonstration data of a hospital."""
-    ours = (
-        {DEMONSTRATION: _md5(heart_data.seed(hospital))} if hospital in heart_data.PATIENTS and blobs else {}
-    )
-    return sorted(name for name, md5 in blobs.items() if ours.get(name) != md5)
-
-
 def check(file: Path) -> Checked:
     """Compare a file with its data set's description, as the hospital's own VM does after an upload."""
     return dataset_check.check(file.name, _content(file))
@@ -92,7 +81,3 @@ def _content(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise QuestionError(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _md5(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

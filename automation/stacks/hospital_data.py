@@ -7,7 +7,7 @@ it can be seen whether anything is in there but what `fed up` put there itself (
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from automation.operate import data
+from automation.stacks.demonstration import foreign
 from automation.stacks.target import Target
 from automation.stacks.urns import party_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
@@ -55,7 +55,7 @@ def kept(target: Target, resources: Sequence[State], delete: Collection[str]) ->
         return {}
     try:
         fabric = Fabric.ensure(target.emulator)
-        found = {name: data.foreign(name, fabric.blobs(container)) for name, container in asked.items()}
+        found = {name: foreign(name, fabric.blobs(container)) for name, container in asked.items()}
     except FabricError as error:
         names = " ".join(f"--delete-data {name}" for name in sorted(asked))
         raise RefusedError(

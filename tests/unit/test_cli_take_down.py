@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from verify_deployment import exported
 
-from automation.operate import data
-from automation.stacks import hospital_data, take_down
+from automation.stacks import demonstration, hospital_data, take_down
 from automation.stacks.hospital_data import kept, without
 from automation.stacks.urns import name_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
@@ -119,12 +118,17 @@ def on_emulator(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 class TestOnTheEmulator:
     def test_the_demonstration_data_are_no_hospital_s(self, on_emulator: Callable[..., Any]) -> None:
-        ours = {name: {data.DEMONSTRATION: data._md5(heart_data.seed(name))} for name in HOSPITALS}
+        ours = {
+            name: {demonstration.DEMONSTRATION: demonstration.md5(heart_data.seed(name))}
+            for name in HOSPITALS
+        }
 
         assert kept(on_emulator(ours), state(), ()) == {}
 
     @pytest.mark.parametrize(
-        "blobs", [{"own.csv": "x"}, {data.DEMONSTRATION: "changed"}, {data.DEMONSTRATION: ""}], ids=str
+        "blobs",
+        [{"own.csv": "x"}, {demonstration.DEMONSTRATION: "changed"}, {demonstration.DEMONSTRATION: ""}],
+        ids=str,
     )
     def test_anything_else_is(self, on_emulator: Callable[..., Any], blobs: dict[str, str]) -> None:
         here = on_emulator({"hungary": blobs})

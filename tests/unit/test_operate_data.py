@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from automation import cli
 from automation.operate import data, emulated
+from automation.stacks import demonstration
+from automation.stacks.demonstration import foreign
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from tests.unit.stack_outputs import stack_outputs
 from workloads.data import heart_data
@@ -27,7 +29,7 @@ class Storage:
         return self.containers.get(container, {})
 
     def upload(self, container: str, blob: str, content: bytes) -> bool:
-        md5 = data._md5(content)
+        md5 = demonstration.md5(content)
         changed = self.blobs(container).get(blob) != md5
         self.containers.setdefault(container, {})[blob] = md5
         return changed
@@ -42,7 +44,7 @@ class TestSeeding:
         store = storage()
         seeded = data.seed(store, OUTPUTS)
         assert (seeded.uploaded, seeded.own, seeded.empty) == (("cleveland", "hungary"), (), ("mercy",))
-        assert data.foreign("hungary", store.blobs(data.container_of(OUTPUTS, "hungary"))) == []
+        assert foreign("hungary", store.blobs(data.container_of(OUTPUTS, "hungary"))) == []
 
     def test_leaves_what_a_hospital_uploaded_itself(self) -> None:
         store = storage(cleveland={"heart.csv": "own"}, hungary={"other.csv": "x"}, mercy={"m.csv": "y"})
