@@ -6,6 +6,7 @@ It runs in an environment of its own (azure_cli/requirements.txt), as Checkov do
 import hashlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,7 +105,7 @@ def test_az_reads_and_changes_a_deployment(shell: dict[str, str]) -> None:
 
 class TestSignIn:
     def ask(self, server: Server, path: str, **more: Any) -> httpx.Response:
-        context = httpx.create_ssl_context(verify=str(server.authority), trust_env=False)
+        context = ssl.create_default_context(cafile=str(server.authority))
         with httpx.Client(verify=context, trust_env=False) as client:
             return client.get(f"{server.url}{path}", **more)
 
