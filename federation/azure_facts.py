@@ -97,13 +97,16 @@ _UNPAIRED_REGIONS: Final = frozenset((
 
 
 def offers_redundancy(region: str, sku: str) -> bool:
-    """Whether a general-purpose v2 storage account can have this SKU (`Standard_GZRS`) in a region."""
+    """Whether a general-purpose v2 storage account can have this SKU (`Standard_GZRS`) in a region.
+
+    A region that this program does not know counts as one without zones.
+    """
     redundancy = sku.partition("_")[2].removeprefix("RA")
     if redundancy == "GZRS":
         return region in _GEO_ZONAL_REGIONS
     if redundancy == "GRS":
         return region not in _UNPAIRED_REGIONS
-    return redundancy != "ZRS" or REGIONS[region]
+    return redundancy != "ZRS" or REGIONS.get(region, False)
 
 
 #: Names that Azure refuses for a Linux administrator (Microsoft.Compute osProfile.adminUsername).
