@@ -67,7 +67,7 @@ def _open(stack: str, on: On, party: str) -> "tuple[Fabric, str]":
     if on is On.AZURE:
         raise RefusedError(
             f"on Azure only {party} itself can reach its account, which has no public front\n"
-            "Fix: the hospital uploads from its own network, see docs/hospital.md"
+            "Fix: the hospital uploads through an endpoint of its own, see docs/hospital.md"
         )
     target = targets.open_target(stack, on)
     return emulated.running_fabric(target), data.container_of(deploy.outputs(target), party)

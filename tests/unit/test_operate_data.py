@@ -124,4 +124,4 @@ class TestTheCommand:
         command = ["data", "put", str(tmp_path / "heart.csv"), "--party", "mercy", "--on", "azure"]
         error = CliRunner().invoke(cli.build(), command).exception
         assert isinstance(error, RefusedError)
-        assert "Fix: the hospital uploads from its own network" in str(error)
+        assert "Fix: the hospital uploads through an endpoint of its own" in str(error)
