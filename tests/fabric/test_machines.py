@@ -446,11 +446,13 @@ class TestPower:
     def test_docker_starts_by_itself_what_ran_when_the_power_went(self, federation: Federation) -> None:
         """Whatever its policy but `no`, and though the compose file leaves its start to somebody else."""
         cloud = federation.cloud
+        federation.run("one", "docker stop -t 5 client")
+        starts = federation.starts("one", "client")
         federation.run("one", "docker start client")
-        federation.wait_for_starts("one", 1, "client")
+        federation.wait_for_starts("one", starts + 1, "client")
         cloud.power(machine("one"), "restart")
         federation.fabric.wait_ready(cloud.revision)
-        federation.wait_for_starts("one", 2, "client")
+        federation.wait_for_starts("one", starts + 2, "client")
 
     def test_a_container_joins_its_network_again_though_the_one_before_lingers(
         self, federation: Federation
