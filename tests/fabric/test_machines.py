@@ -47,7 +47,9 @@ elif sys.argv[1:2] == ["health"]:
 else:
     print("started as", os.getuid(), os.environ["PARTY"], flush=True)
     count = pathlib.Path("/volume/starts")
-    count.write_text(str(int(count.read_text()) + 1 if count.exists() else 1))
+    new = count.with_suffix(".new")  # the power may go at any moment: half a count would end each start
+    new.write_text(str(int(count.read_text()) + 1 if count.exists() else 1))
+    new.replace(count)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
     http.server.ThreadingHTTPServer.request_queue_size = 500
     http.server.ThreadingHTTPServer(("0.0.0.0", 8002), http.server.SimpleHTTPRequestHandler).serve_forever()
@@ -182,8 +184,15 @@ class Federation:
 
     def starts(self, party: str, container: str = "worker") -> int:
         """How often a container of a machine has started, as it counted on the data disk."""
-        counted = self.run(party, f"cat /var/lib/fed/{container}/starts || true")
-        return int(counted or 0)  # empty while it is written
+        return int(self.run(party, f"cat /var/lib/fed/{container}/starts || echo 0"))
+
+    def counted(self, party: str) -> int:
+        """How often a machine's worker has started, once it has counted its first start."""
+        deadline = time.monotonic() + 30
+        while not (count := self.starts(party)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert count, f"{party}'s worker never counted a start"
+        return count
 
     def wait_for_starts(self, party: str, count: int, container: str = "worker") -> None:
         """Wait until a container has started so often, and not more often."""
@@ -413,7 +422,7 @@ class TestIsolation:
 
 class TestPower:
     def test_restart_policies_bring_containers_back(self, federation: Federation) -> None:
-        before = federation.starts("one")
+        before = federation.counted("one")
         federation.run("one", "docker kill worker")
         federation.cloud.wait_for_health(
             machine("one"), lambda health: health["containers"][0]["restarts"] > 0
@@ -428,7 +437,7 @@ class TestPower:
     def test_power_goes_off_and_on_and_the_disk_stays(self, federation: Federation) -> None:
         cloud, fabric = federation.cloud, federation.fabric
         federation.run("two", "echo kept > /var/lib/fed/worker/note")
-        starts = federation.starts("two")
+        starts = federation.counted("two")
         cloud.power(machine("two"), "deallocated")
         fabric.wait_ready(cloud.revision)
         with pytest.raises(FabricError, match="no machine vm-two is running"):
@@ -853,7 +862,7 @@ class TestEnd:
         assert before is not None
         everything = descendants(before.pid)
         assert len(everything) > 10
-        starts = federation.starts("one")
+        starts = federation.counted("one")
         os.kill(before.pid, signal.SIGKILL)
         deadline = time.monotonic() + 5
         while any(map(record.start_time, everything)) and time.monotonic() < deadline:
