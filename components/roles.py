@@ -10,22 +10,23 @@ from typing import Final
 import pulumi
 from pulumi_azure_native import authorization
 
+from azure_types.roles import definition_id
 from components.context import Context
 from federation.curated import CURATED_ONLY
 from federation.intent import Grant
 from federation.naming import role_assignment_name
 from federation.parties import Party
 
-#: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-ROLES: Final = {
-    "AcrPull": "7f951dda-4ed3-4680-a7ca-43fe172d538d",
-    "Disk Backup Reader": "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24",
-    "Disk Restore Operator": "b50d9833-a0cb-478e-945f-707fcc997c13",
-    "Disk Snapshot Contributor": "7efff54f-a5b4-42b5-a1c5-5411624893ce",
-    "Key Vault Crypto Service Encryption User": "e147488a-f6f5-4113-8e2d-b22465e65bf6",
-    "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
-    "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
-}
+ROLES: Final = (
+    "AcrPull",
+    "Disk Backup Reader",
+    "Disk Restore Operator",
+    "Disk Snapshot Contributor",
+    "Key Vault Crypto Service Encryption User",
+    "Storage Blob Data Contributor",
+    "Storage Blob Data Reader",
+)
+"""The roles that the program gives; the deployers may give no others (`infra/roles.py`)."""
 
 
 def grant_role(
@@ -83,9 +84,7 @@ def assign_role(
         role_assignment_name=role_assignment_name(subscription, *words),
         principal_id=principal_id,
         principal_type=principal_type,
-        role_definition_id=(
-            f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
-        ),
+        role_definition_id=definition_id(subscription, role),
         scope=scope,
         condition=condition,
         condition_version="2.0" if condition else None,

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import authorization, managedidentity
 
+from azure_types.roles import definition_id
 from federation.naming import PROJECT, role_assignment_name
 from infra.rights import Part, identity_name, rights
-from infra.roles import CONDITION_VERSION, definition_id
+from infra.roles import CONDITION_VERSION
 from infra.settings import DeliverySettings
 from infra.state import Store
 

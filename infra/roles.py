@@ -8,27 +8,12 @@ operators: https://learn.microsoft.com/azure/role-based-access-control/condition
 
 from typing import Final
 
+from azure_types.roles import BUILT_IN
 from components.roles import ROLES as DELEGABLE
 
-#: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-ROLES: Final = {
-    "Contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",
-    "Reader": "acdd72a7-3385-48ef-bd42-f606fba81ae7",
-    "Role Based Access Control Administrator": "f58310d9-a9f6-439a-9e8d-f62e7b41a168",
-    "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
-    "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
-    "User Access Administrator": "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
-}
-
-_BLOB_READER: Final = ROLES["Storage Blob Data Reader"]
+_BLOB_READER: Final = BUILT_IN["Storage Blob Data Reader"]
 
 CONDITION_VERSION: Final = "2.0"
-
-
-def definition_id(subscription: str, role: str) -> str:
-    """The ARM id of a built-in role, as one subscription sees it."""
-    return f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
-
 
 DEPLOYER: Final = "<deployer>"
 """Stands for the deployer's own principal in a condition, until that is known."""
@@ -44,7 +29,7 @@ def condition(*, groups: bool) -> str:
 
     It cannot name a scope: within its subscription the deployer may choose where.
     """
-    roles = ", ".join(sorted(DELEGABLE.values()))
+    roles = ", ".join(sorted(BUILT_IN[role] for role in DELEGABLE))
     kinds = {"ServicePrincipal": roles} | ({"Group": _BLOB_READER} if groups else {})
     return " AND ".join(
         f"((!(ActionMatches{{'Microsoft.Authorization/roleAssignments/{action}'}})) OR "

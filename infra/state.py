@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import authorization, containerregistry, resources, storage
 
+from azure_types.roles import definition_id
 from federation.azure_facts import offers_redundancy
 from federation.naming import PROJECT, role_assignment_name
-from infra.roles import definition_id
 from infra.settings import DeliverySettings
 
 KEEP_DAYS = 90

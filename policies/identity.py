@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from azure_types.roles import BUILT_IN
 from federation.curated import CURATED_ONLY
 from policies.planned import Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
@@ -15,25 +16,19 @@ IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
 CONTAINER = "azure-native:storage:BlobContainer"
 REGISTRY = "azure-native:containerregistry:Registry"
 
-BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
-BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
-ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+BLOB_READER = BUILT_IN["Storage Blob Data Reader"]
 
 SCOPES = {
     BLOB_READER: ("blobservices/default/containers",),
-    BLOB_CONTRIBUTOR: ("blobservices/default/containers", "storageaccounts"),
-    ACR_PULL: ("registries",),
-    "e147488a-f6f5-4113-8e2d-b22465e65bf6": ("vaults", "vaults/keys"),
-    "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24": ("disks", "resourcegroups"),
-    "7efff54f-a5b4-42b5-a1c5-5411624893ce": ("resourcegroups",),
-    "b50d9833-a0cb-478e-945f-707fcc997c13": ("resourcegroups",),
-    "3913510d-42f4-4e42-8a64-420c390055eb": ("datacollectionrules",),
+    BUILT_IN["Storage Blob Data Contributor"]: ("blobservices/default/containers", "storageaccounts"),
+    BUILT_IN["AcrPull"]: ("registries",),
+    BUILT_IN["Key Vault Crypto Service Encryption User"]: ("vaults", "vaults/keys"),
+    BUILT_IN["Disk Backup Reader"]: ("disks", "resourcegroups"),
+    BUILT_IN["Disk Snapshot Contributor"]: ("resourcegroups",),
+    BUILT_IN["Disk Restore Operator"]: ("resourcegroups",),
+    BUILT_IN["Monitoring Metrics Publisher"]: ("datacollectionrules",),
 }
-"""The roles this platform gives, and what each may be scoped to.
-
-Storage Blob Data Reader and Contributor, AcrPull, Key Vault Crypto Service Encryption User, Disk Backup
-Reader, Disk Snapshot Contributor, Disk Restore Operator, Monitoring Metrics Publisher.
-"""
+"""The roles this platform gives, and what each may be scoped to."""
 
 
 @rule(

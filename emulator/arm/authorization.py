@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from azure_types.roles import NAMES
 from emulator.arm import ids
 from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType, listed
 from emulator.arm.context import Context, Write
@@ -20,46 +21,6 @@ PERMISSIONS = "Microsoft.Authorization/permissions"
 DEFINITION = "Microsoft.Authorization/roleDefinitions"
 VERSIONS = ("2022-04-01", "2020-10-01-preview", "2018-01-01-preview", "2015-07-01")
 
-ROLES = {
-    "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
-    "8311e382-0749-4cb8-b61a-304f252e45ec": "AcrPush",
-    "5e467623-bb1f-42f4-a55d-6e525e11384b": "Backup Contributor",
-    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
-    "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24": "Disk Backup Reader",
-    "b50d9833-a0cb-478e-945f-707fcc997c13": "Disk Restore Operator",
-    "7efff54f-a5b4-42b5-a1c5-5411624893ce": "Disk Snapshot Contributor",
-    "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
-    "f25e0fa2-a7c8-4377-a976-54943a77a395": "Key Vault Contributor",
-    "14b46e9e-c2b7-41b4-b07b-48a6ebf60603": "Key Vault Crypto Officer",
-    "e147488a-f6f5-4113-8e2d-b22465e65bf6": "Key Vault Crypto Service Encryption User",
-    "12338af0-0e69-4776-bea7-57ae8d297424": "Key Vault Crypto User",
-    "21090545-7ca7-4776-b22c-e363652d74d2": "Key Vault Reader",
-    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
-    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
-    "92aaf0da-9dab-42b6-94a3-d43ce8d16293": "Log Analytics Contributor",
-    "73c42c96-874c-492b-b04d-ab87d138a893": "Log Analytics Reader",
-    "f1a07417-d97a-45cb-824c-7a7467783830": "Managed Identity Operator",
-    "749f88d5-cbae-40b8-bcfc-e573ddc772fa": "Monitoring Contributor",
-    "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
-    "4d97b98b-1d4f-4787-a291-c67834d212e7": "Network Contributor",
-    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
-    "b12aa53e-6015-4669-85d0-8515ebb3ae7f": "Private DNS Zone Contributor",
-    "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
-    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
-    "17d1049b-9a84-46fb-8f53-869881c3d3ab": "Storage Account Contributor",
-    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
-    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
-    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
-    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
-    "1c0163c0-47e6-4577-8991-ea5c82e286e4": "Virtual Machine Administrator Login",
-    "9980e02c-c2be-4d73-94e8-173b1dc7cf3c": "Virtual Machine Contributor",
-    "fb879df8-f326-4884-b1cf-06f3ad86be52": "Virtual Machine User Login",
-}
-"""The built-in roles that are known here, by GUID.
-
-https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-"""
-
 PEOPLE = frozenset({"User", "Group", "ForeignGroup"})
 """Kinds of principal that the emulator's directory does not hold: taken on trust."""
 
@@ -73,7 +34,7 @@ def _compact(guid: str) -> str:
 
 def _check_role(write: Write) -> None:
     role = ids.name_of(str(write.properties["roleDefinitionId"])).lower()
-    if role not in ROLES:
+    if role not in NAMES:
         raise bad_request(
             "RoleDefinitionDoesNotExist",
             f"The specified role definition with ID '{_compact(role)}' does not exist.",
@@ -174,12 +135,12 @@ def _applying(context: Context, path: ids.ResourceId, request: Request) -> list[
 
 def _definition(guid: str, scope: str) -> Row:
     above = f"/subscriptions/{ids.subscription_of(scope)}" if ids.subscription_of(scope) else ""
-    body = {"properties": {"roleName": ROLES[guid], "type": "BuiltInRole", "assignableScopes": ["/"]}}
+    body = {"properties": {"roleName": NAMES[guid], "type": "BuiltInRole", "assignableScopes": ["/"]}}
     return Row(id=f"{above}/providers/{DEFINITION}/{guid}", type=DEFINITION, body=body, parent=scope)
 
 
 def _definition_at(_: Context, path: ids.ResourceId) -> Row | None:
-    return _definition(path.name.lower(), path.scope) if path.name.lower() in ROLES else None
+    return _definition(path.name.lower(), path.scope) if path.name.lower() in NAMES else None
 
 
 def _definitions(_: Context, path: ids.ResourceId, request: Request) -> list[Row]:
@@ -187,7 +148,7 @@ def _definitions(_: Context, path: ids.ResourceId, request: Request) -> list[Row
     named = re.search(r"roleName eq '([^']+)'", request.query.get("$filter", ""))
     return [
         _definition(guid, path.scope)
-        for guid, role in ROLES.items()
+        for guid, role in NAMES.items()
         if named is None or role.lower() == named[1].lower()
     ]
 

@@ -7,6 +7,7 @@ Test_DataProtection_BackupInstance_20231101_CRUD (2024-08-15).
 
 from __future__ import annotations
 
+from azure_types.roles import BUILT_IN
 from emulator.arm import answers, ids
 from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType, listed
 from emulator.arm.context import Context, Deletion, Write
@@ -27,11 +28,7 @@ DISK = "Microsoft.Compute/disks"
 VERSIONS = ("2025-01-01", "2025-07-01", "2025-02-01", "2024-04-01", "2023-11-01")
 OF_POLICY = "properties.policyInfo.policyId"
 OF_SOURCE = "properties.dataSourceInfo.resourceID"
-READER = "3e5e47e6-65f7-47ef-90b5-e5dd4d455f24"
-NEEDED = {
-    READER: "Disk Backup Reader",
-    "7efff54f-a5b4-42b5-a1c5-5411624893ce": "Disk Snapshot Contributor",
-}
+READER, SNAPSHOTS = "Disk Backup Reader", "Disk Snapshot Contributor"
 """Roles without which the vault's identity cannot snapshot a disk: on the disk, on the snapshots' group."""
 DECIDED = "decided"
 """The hidden member of an instance that says when (seconds since 1970) its protection is decided."""
@@ -131,9 +128,9 @@ def _lacking(tx: Transaction, vault: Row, instance: Json, *, at: float) -> Json 
     principal = str((vault.body.get("identity") or {}).get("principalId"))
     missing = [
         role
-        for guid, role in NEEDED.items()
-        for scope in ([source] if guid == READER else snapshots or [ids.group_id(source) or ""])
-        if not holds_role(tx, principal, {guid}, scope, at=at)
+        for role in (READER, SNAPSHOTS)
+        for scope in ([source] if role == READER else snapshots or [ids.group_id(source) or ""])
+        if not holds_role(tx, principal, {BUILT_IN[role]}, scope, at=at)
     ]
     if not missing:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from azure_types.roles import BUILT_IN
 from emulator.arm import answers, ids
 from emulator.arm.answers import RESULT_URL
 from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique, listed
@@ -21,12 +22,13 @@ KEY = "Microsoft.KeyVault/vaults/keys"
 DELETED = "Microsoft.KeyVault/deletedVaults"
 VERSIONS = ("2024-11-01", "2026-02-01", "2025-05-01", "2023-07-01", "2023-02-01")
 WRAPPING_ROLES = frozenset(
-    {
-        "e147488a-f6f5-4113-8e2d-b22465e65bf6",  # Key Vault Crypto Service Encryption User
-        "12338af0-0e69-4776-bea7-57ae8d297424",  # Key Vault Crypto User
-        "14b46e9e-c2b7-41b4-b07b-48a6ebf60603",  # Key Vault Crypto Officer
-        "00482a5a-887f-4fb3-b363-3b7fe8e74483",  # Key Vault Administrator
-    }
+    BUILT_IN[name]
+    for name in (
+        "Key Vault Crypto Service Encryption User",
+        "Key Vault Crypto User",
+        "Key Vault Crypto Officer",
+        "Key Vault Administrator",
+    )
 )
 """Roles that may get, wrap and unwrap with a key."""
 _SPACE = "key-vault"

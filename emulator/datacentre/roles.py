@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from azure_types.roles import NAMES
 from emulator.datacentre.inventory import Inventory
 
 ASSIGNMENT = "microsoft.authorization/roleassignments"
@@ -36,12 +37,12 @@ class Role:
         return _matches(granted, action) and not _matches(refused, action)
 
 
-BUILT_IN = {
-    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": Role(  # Storage Blob Data Owner
+_KNOWN = {
+    "Storage Blob Data Owner": Role(
         actions=(f"{_BLOBS}/containers/*", f"{_BLOBS}/generateUserDelegationKey/action"),
         data_actions=(f"{_BLOBS}/containers/blobs/*",),
     ),
-    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": Role(  # Storage Blob Data Contributor
+    "Storage Blob Data Contributor": Role(
         actions=(
             f"{_BLOBS}/containers/delete",
             f"{_BLOBS}/containers/read",
@@ -56,26 +57,26 @@ BUILT_IN = {
             f"{_BLOBS}/containers/blobs/add/action",
         ),
     ),
-    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": Role(  # Storage Blob Data Reader
+    "Storage Blob Data Reader": Role(
         actions=(f"{_BLOBS}/containers/read", f"{_BLOBS}/generateUserDelegationKey/action"),
         data_actions=(f"{_BLOBS}/containers/blobs/read",),
     ),
-    "7f951dda-4ed3-4680-a7ca-43fe172d538d": Role(  # AcrPull
+    "AcrPull": Role(
         actions=("Microsoft.ContainerRegistry/registries/pull/read",),
     ),
-    "8311e382-0749-4cb8-b61a-304f252e45ec": Role(  # AcrPush
+    "AcrPush": Role(
         actions=(
             "Microsoft.ContainerRegistry/registries/pull/read",
             "Microsoft.ContainerRegistry/registries/push/write",
         ),
     ),
-    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": Role(actions=("*",)),  # Owner
-    "b24988ac-6180-42a0-ab88-20f7382dd24c": Role(  # Contributor
+    "Owner": Role(actions=("*",)),
+    "Contributor": Role(
         actions=("*",), not_actions=("Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write")
     ),
-    "acdd72a7-3385-48ef-bd42-f606fba81ae7": Role(actions=("*/read",)),  # Reader
+    "Reader": Role(actions=("*/read",)),
 }
-"""The built-in roles that say anything about what the fabric serves.
+"""The built-in roles that say anything about what the fabric serves, by name.
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
 
 
@@ -100,7 +101,7 @@ def _role(inventory: Inventory, definition: str) -> Role:
     name = definition.rsplit("/", 1)[-1].lower()
     custom = next((each for each in inventory.of_type(DEFINITION) if each.name.lower() == name), None)
     if custom is None:
-        return BUILT_IN.get(name, Role())
+        return _KNOWN.get(NAMES.get(name, ""), Role())
     permissions: list[dict[str, Any]] = custom.properties.get("permissions") or []
 
     def gather(key: str) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
+from azure_types import security_rules
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -40,35 +42,17 @@ class Rule:
     destination_ports: tuple[str, ...] = ("*",)
 
 
-DEFAULT_RULES = (
+DEFAULT_RULES = tuple(
     Rule(
-        name="AllowVnetInBound",
-        priority=65000,
-        inbound=True,
-        allow=True,
-        sources=("VirtualNetwork",),
-        destinations=("VirtualNetwork",),
-    ),
-    Rule(
-        name="AllowAzureLoadBalancerInBound",
-        priority=65001,
-        inbound=True,
-        allow=True,
-        sources=("AzureLoadBalancer",),
-    ),
-    Rule(name="DenyAllInBound", priority=65500, inbound=True, allow=False),
-    Rule(
-        name="AllowVnetOutBound",
-        priority=65000,
-        inbound=False,
-        allow=True,
-        sources=("VirtualNetwork",),
-        destinations=("VirtualNetwork",),
-    ),
-    Rule(name="AllowInternetOutBound", priority=65001, inbound=False, allow=True, destinations=("Internet",)),
-    Rule(name="DenyAllOutBound", priority=65500, inbound=False, allow=False),
+        name=rule.name,
+        priority=rule.priority,
+        inbound=rule.inbound,
+        allow=rule.allow,
+        sources=(rule.source,),
+        destinations=(rule.destination,),
+    )
+    for rule in security_rules.DEFAULT_RULES
 )
-"""learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

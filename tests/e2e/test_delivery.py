@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from automation.stacks.plan import Plan
+from azure_types.roles import BUILT_IN, definition_id
 from emulator.control import Emulator
-from infra.roles import ROLES
 from tests.e2e.clone import copy_repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -261,7 +261,7 @@ def rights_of_the_deployer(emulator: Emulator) -> dict[str, dict[str, Any]]:
         for one in listed.json()["value"]
         if one["properties"]["scope"] == f"/subscriptions/{SUBSCRIPTION}"
     }
-    return {name: found[guid] for name, guid in ROLES.items() if guid in found}
+    return {name: found[guid] for name, guid in BUILT_IN.items() if guid in found}
 
 
 def test_verify_expects_what_bootstrap_gives_and_lists_it(pull_request: tuple[Clone, Path]) -> None:
@@ -283,7 +283,7 @@ def test_verify_expects_what_bootstrap_gives_and_lists_it(pull_request: tuple[Cl
 def given(emulator: Emulator, name: str, role: str, **properties: Any) -> str:
     """Give a role on the new hospital's whole subscription behind the program's back; return its id."""
     scope = f"/subscriptions/{SUBSCRIPTION}"
-    definition = f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}"
+    definition = definition_id(SUBSCRIPTION, role)
     arm_id = f"{scope}{ASSIGNMENTS}/{name}"
     body = {"properties": {"roleDefinitionId": definition, **properties}}
     emulator.arm("PUT", arm_id, api_version="2022-04-01", body=body).raise_for_status()

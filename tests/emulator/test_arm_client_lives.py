@@ -27,8 +27,8 @@ from azure.mgmt.resource.locks import ManagementLockClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.storage import StorageManagementClient
 
+from azure_types.roles import BUILT_IN
 from emulator.arm import Latency
-from emulator.arm.authorization import ROLES
 from emulator.arm.tokens import TENANT_ID
 from emulator.arm.types import CATALOGUE
 from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm
@@ -47,7 +47,6 @@ COLLECTED = f"{GROUP}/providers/Microsoft.Insights/dataCollectionRules/dcr"
 BACKUP = f"{GROUP}/providers/Microsoft.DataProtection/backupVaults/bvault"
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-one"
 ASSIGNMENT = str(uuid.uuid4())
-ROLE_OF = {name: guid for guid, name in ROLES.items()}
 
 
 def properties(**members: Any) -> dict[str, Any]:
@@ -138,7 +137,7 @@ class Clients:
         return self._server.client(ResourceManagementClient).resources
 
     def grant(self, principal: str, role: str, scope: str) -> None:
-        identifier = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/{ROLE_OF[role]}"
+        identifier = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/{BUILT_IN[role]}"
         body = {"properties": {"principalId": principal, "roleDefinitionId": identifier}}
         self.roles.create(scope, str(uuid.uuid4()), body)
 
@@ -210,7 +209,7 @@ def backup_policy(clients: Clients) -> Any:
 def assignment(clients: Clients) -> Any:
     principal = clients.identities.user_assigned_identities.get("rg", "id-one").principal_id
     clients.grant(principal, "Key Vault Crypto Service Encryption User", GROUP)
-    role = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/{ROLE_OF['Reader']}"
+    role = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/{BUILT_IN['Reader']}"
     body = properties(principalId=principal, roleDefinitionId=role, principalType="ServicePrincipal")
     return clients.roles.create(GROUP, ASSIGNMENT, body)
 

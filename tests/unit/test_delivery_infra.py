@@ -10,12 +10,12 @@ import pulumi
 import pytest
 import yaml
 
+from azure_types.roles import BUILT_IN, NAMES
 from components.roles import ROLES as GIVEN_BY_THE_PROGRAM
 from federation.azure_facts import REGIONS, offers_redundancy
 from federation.violations import SettingsError
 from infra import settings as delivery_settings
 from infra.program import deploy
-from infra.roles import ROLES
 from infra.settings import STACK_FILE
 from infra.state import state_redundancy
 
@@ -24,7 +24,6 @@ CONFIG: dict[str, Any] = yaml.safe_load((ROOT / STACK_FILE).read_text())["config
 SETTINGS = delivery_settings.load(CONFIG)
 SUBSCRIPTIONS = delivery_settings.subscriptions(ROOT, SETTINGS.environments)
 GROUP = "60000000-0000-4000-8000-000000000001"
-ROLE_NAMES = {guid: name for name, guid in (ROLES | GIVEN_BY_THE_PROGRAM).items()}
 
 
 class Recorder(pulumi.runtime.Mocks):
@@ -76,7 +75,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
 def assignments(graph: Recorder, principal: str) -> set[tuple[str, str]]:
     """(role, scope) of one identity."""
     return {
-        (ROLE_NAMES[one.inputs["roleDefinitionId"].rsplit("/", 1)[-1]], one.inputs["scope"])
+        (NAMES[one.inputs["roleDefinitionId"].rsplit("/", 1)[-1]], one.inputs["scope"])
         for one in graph.of("RoleAssignment")
         if one.inputs["principalId"] == principal
     }
@@ -122,9 +121,7 @@ def test_the_writing_identity_reaches_its_own_stack_alone(graph: Recorder, stack
 def test_who_may_assign_roles_may_only_hand_on_what_the_program_gives(graph: Recorder) -> None:
     strong = {"Owner", "User Access Administrator", "Role Based Access Control Administrator"}
     found = [
-        one
-        for one in graph.of("RoleAssignment")
-        if ROLE_NAMES[one.inputs["roleDefinitionId"][-36:]] in strong
+        one for one in graph.of("RoleAssignment") if NAMES[one.inputs["roleDefinitionId"][-36:]] in strong
     ]
     assert len(found) == sum(len(parties) for parties in SUBSCRIPTIONS.values())
     centres = {f"/subscriptions/{parties['centre']}" for parties in SUBSCRIPTIONS.values()}
@@ -144,8 +141,8 @@ def test_who_may_assign_roles_may_only_hand_on_what_the_program_gives(graph: Rec
             matched = re.search(clause, condition)
             assert matched
             to_machines, *to_groups = (set(roles.split(", ")) for roles in matched.groups())
-            assert to_machines == set(GIVEN_BY_THE_PROGRAM.values())
-            assert all(roles == {GIVEN_BY_THE_PROGRAM["Storage Blob Data Reader"]} for roles in to_groups)
+            assert to_machines == {BUILT_IN[role] for role in GIVEN_BY_THE_PROGRAM}
+            assert all(roles == {BUILT_IN["Storage Blob Data Reader"]} for roles in to_groups)
 
 
 def given(source: str, kind: str) -> str:

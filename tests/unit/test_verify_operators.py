@@ -9,10 +9,10 @@ import pytest
 from automation.verify.access.operators import Judgement, judge
 from automation.verify.facts.resources import Resource, key_of
 from automation.verify.report.controls import CONTROLS
+from azure_types.roles import BUILT_IN
 from federation.parties import federation
 from federation.stack_file import load_stack
 from infra.rights import Right, rights
-from infra.roles import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTIES = {party.name: party.subscription_id for party in federation(load_stack(ROOT, "dev")).parties}
@@ -49,7 +49,7 @@ def given(right: Right) -> Resource:
     limits = {"condition": condition, "conditionVersion": "2.0"} if condition else {}
     return assignment(
         right.assignment,
-        ROLES[right.role],
+        BUILT_IN[right.role],
         scope=f"/subscriptions/{right.subscription}",
         principalId=PRINCIPALS[right.identity],
         **limits,
@@ -113,7 +113,7 @@ def test_an_assignment_that_differs_in_one_thing_is_found(found: Resource, said:
 
 
 def test_a_copy_for_another_principal_is_found() -> None:
-    copy = assignment(SOMEBODY, ROLES["Contributor"], principalId=SOMEBODY)
+    copy = assignment(SOMEBODY, BUILT_IN["Contributor"], principalId=SOMEBODY)
     again = assignment(SOMEBODY, OWNER, principalId=PRINCIPALS["id-fed-dev"])
 
     for one in (copy, again):
@@ -140,7 +140,7 @@ def test_nobody_is_asked_about_identities_that_nothing_is_named_after() -> None:
 @pytest.mark.parametrize("role", ["Owner", "Contributor", "Reader"])
 @pytest.mark.parametrize("scope", [CENTRE, "/providers/Microsoft.Management/managementGroups/root", "/"])
 def test_people_who_run_a_subscription_are_listed(kind: str, role: str, scope: str) -> None:
-    guid = {"Owner": OWNER, **ROLES}[role]
+    guid = {"Owner": OWNER, **BUILT_IN}[role]
     person = assignment(SOMEBODY, guid, scope=scope, principalId=SOMEBODY, principalType=kind)
     found = look(person)
 
@@ -153,8 +153,8 @@ def test_people_who_run_a_subscription_are_listed(kind: str, role: str, scope: s
 @pytest.mark.parametrize(
     "guid",
     [
-        ROLES["Storage Blob Data Reader"],
-        ROLES["Storage Blob Data Contributor"],
+        BUILT_IN["Storage Blob Data Reader"],
+        BUILT_IN["Storage Blob Data Contributor"],
         BLOB_OWNER,
         VAULT_ADMINISTRATOR,
     ],

@@ -15,9 +15,9 @@ from typing import Final
 from automation.verify.access.roles import ROLES, role_guid
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import AZURE, Resource, key_of, subscription_of
+from azure_types.roles import BUILT_IN
 from infra.rights import Right
 from infra.roles import CONDITION_VERSION
-from infra.roles import ROLES as GIVEN
 
 PROOF = "live"
 ASSIGNMENT: Final = f"{AZURE}authorization:RoleAssignment"
@@ -104,7 +104,7 @@ def _differences(assignment: Resource, right: Right, principal: str | None) -> I
         yield f"there is no identity {right.identity}"
     elif str(assignment.at("principalId")).lower() != principal.lower():
         yield f"its principal is {assignment.at('principalId')}, not {principal} ({right.identity})"
-    if role_guid(assignment) != GIVEN[right.role]:
+    if role_guid(assignment) != BUILT_IN[right.role]:
         yield f"its role is {_role(assignment)}, not {right.role}"
     if _scope(assignment) != key_of(f"/subscriptions/{right.subscription}"):
         yield f"its scope is {_scope(assignment)}, not /subscriptions/{right.subscription}"

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from automation.verify.facts.resources import Deployment, Resource, key_of, reference
 from automation.verify.reach.ports import EVERY, Ports, ports
+from azure_types.security_rules import DEFAULT_RULES
 
 INBOUND: Final = "Inbound"
 OUTBOUND: Final = "Outbound"
@@ -404,27 +405,17 @@ def _side(texts: Sequence[str], *, everything: bool = False) -> Side:
 
 
 def _default_rules(group: str) -> Iterator[Rule]:
-    """Yield the six rules that every group ends with.
-
-    https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules
-    """
-    for name, direction, access, priority, source, destination in (
-        ("AllowVnetInBound", INBOUND, "Allow", 65000, "VirtualNetwork", "VirtualNetwork"),
-        ("AllowAzureLoadBalancerInBound", INBOUND, "Allow", 65001, "AzureLoadBalancer", "*"),
-        ("DenyAllInBound", INBOUND, "Deny", 65500, "*", "*"),
-        ("AllowVnetOutBound", OUTBOUND, "Allow", 65000, "VirtualNetwork", "VirtualNetwork"),
-        ("AllowInternetOutBound", OUTBOUND, "Allow", 65001, "*", "Internet"),
-        ("DenyAllOutBound", OUTBOUND, "Deny", 65500, "*", "*"),
-    ):
+    """Yield the six rules that every group ends with."""
+    for rule in DEFAULT_RULES:
         yield Rule(
             group=group,
-            name=name,
-            direction=direction,
-            access=access,
-            priority=priority,
+            name=rule.name,
+            direction=INBOUND if rule.inbound else OUTBOUND,
+            access="Allow" if rule.allow else "Deny",
+            priority=rule.priority,
             protocol="*",
-            source=_side([source]),
-            destination=_side([destination]),
+            source=_side([rule.source]),
+            destination=_side([rule.destination]),
             ports=EVERY,
             port_text="*",
             any_source_port=True,

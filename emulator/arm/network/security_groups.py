@@ -10,6 +10,7 @@ import re
 import uuid
 from ipaddress import ip_address, ip_network
 
+from azure_types.security_rules import DEFAULT_RULES, DefaultRule
 from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Level, Place, ResourceType
 from emulator.arm.context import Deletion, Write, new_etag
@@ -45,58 +46,33 @@ SERVICE_TAGS = frozenset(
 """https://learn.microsoft.com/azure/virtual-network/service-tags-overview; regional ones end in .<region>."""
 
 
-def _default_rule(group: str, name: str, description: str, **properties: object) -> Json:
+def default_rules(group: str) -> list[Json]:
+    """Return the six rules that a group (an ARM id) ends with."""
+    return [_default_rule(group, rule) for rule in DEFAULT_RULES]
+
+
+def _default_rule(group: str, rule: DefaultRule) -> Json:
     return {
-        "id": f"{group}/defaultSecurityRules/{name}",
-        "name": name,
+        "id": f"{group}/defaultSecurityRules/{rule.name}",
+        "name": rule.name,
         "type": f"{GROUP}/defaultSecurityRules",
         "properties": {
             "provisioningState": "Succeeded",
-            "description": description,
+            "description": rule.description,
             "protocol": "*",
             "sourcePortRange": "*",
             "destinationPortRange": "*",
-            "sourceAddressPrefix": "*",
-            "destinationAddressPrefix": "*",
+            "sourceAddressPrefix": rule.source,
+            "destinationAddressPrefix": rule.destination,
             "sourcePortRanges": [],
             "destinationPortRanges": [],
             "sourceAddressPrefixes": [],
             "destinationAddressPrefixes": [],
-        }
-        | properties,
+            "access": "Allow" if rule.allow else "Deny",
+            "direction": "Inbound" if rule.inbound else "Outbound",
+            "priority": rule.priority,
+        },
     }
-
-
-def default_rules(group: str) -> list[Json]:
-    """Return the six rules that every group ends with.
-
-    https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules
-    """
-    networks = {"sourceAddressPrefix": "VirtualNetwork", "destinationAddressPrefix": "VirtualNetwork"}
-    inward, outward = {"direction": "Inbound"}, {"direction": "Outbound"}
-    allow, deny = {"access": "Allow"}, {"access": "Deny"}
-    return [
-        _default_rule(
-            group, "AllowVnetInBound", "Allow inbound traffic from all VMs in VNET",
-            **networks, **allow, **inward, priority=65000,
-        ),
-        _default_rule(
-            group, "AllowAzureLoadBalancerInBound", "Allow inbound traffic from azure load balancer",
-            sourceAddressPrefix="AzureLoadBalancer", **allow, **inward, priority=65001,
-        ),
-        _default_rule(group, "DenyAllInBound", "Deny all inbound traffic", **deny, **inward, priority=65500),
-        _default_rule(
-            group, "AllowVnetOutBound", "Allow outbound traffic from all VMs to all VMs in VNET",
-            **networks, **allow, **outward, priority=65000,
-        ),
-        _default_rule(
-            group, "AllowInternetOutBound", "Allow outbound traffic from all VMs to Internet",
-            destinationAddressPrefix="Internet", **allow, **outward, priority=65001,
-        ),
-        _default_rule(
-            group, "DenyAllOutBound", "Deny all outbound traffic", **deny, **outward, priority=65500,
-        ),
-    ]  # fmt: skip
 
 
 # Groups
