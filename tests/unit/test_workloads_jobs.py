@@ -7,8 +7,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from fed_server.contribution import Contribution
+from fed_server.differences import expect_differences
 from fed_server.gates import GateError, judge
 from fed_server.request import JobDescription, JobError, JobRequest, checksum, find_inputs
+from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.aggregators import InTimeAccumulateWeightedAggregator
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
+from nvflare.job_config.api import FedJob
 
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
@@ -75,6 +83,28 @@ class TestDescriptions:
         assert checksum(tmp_path / "heart") == before
         (tmp_path / "heart" / "x.py").write_text("")
         assert checksum(tmp_path / "heart") != before
+
+
+class TestBothKinds:
+    def test_an_aggregator_that_was_told_to_expect_whole_weights_takes_the_hospitals_differences(
+        self, tmp_path: Path
+    ) -> None:
+        """NVFlare 2.9's InTimeAccumulateWeightedAggregator drops an answer of another kind."""
+        job = FedJob(name="whole", min_clients=2)
+        aggregator = InTimeAccumulateWeightedAggregator(expected_data_kind=DataKind.WEIGHTS)
+        job.to_server(aggregator, id="aggregator")
+        job.to_server(ScatterAndGather())
+        job.export_job(str(tmp_path))
+        config = next(tmp_path.rglob("config_fed_server.json"))
+        expect_differences(config)
+        (component,) = json.loads(config.read_text())["components"]
+        taken = InTimeAccumulateWeightedAggregator(**component["args"])
+        where = FLContext()
+        where.set_prop(AppConstants.CURRENT_ROUND, 0)
+        answer = DXO(DataKind.WEIGHT_DIFF, {"w": np.ones(1)}).to_shareable()
+        answer.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
+        taken.handle_event(EventType.START_RUN, where)
+        assert taken.accept(answer, where)
 
 
 class TestInputs:

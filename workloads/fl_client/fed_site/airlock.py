@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from fed_site.small_cells import spread
 
-Shapes = Mapping[str, tuple[int, ...]]
-"""Name of a parameter -> its shape."""
+Model = Mapping[str, NDArray[Any]]
+"""Name of a parameter -> its numbers."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _./@=-]{0,39}")
 
@@ -33,8 +33,8 @@ class Refusal(Enum):
         "an answer of this kind never leaves: have the job send WEIGHT_DIFF, METRICS or NVFlare's statistics"
     )
     WHOLE_WEIGHTS = (
-        "this hospital lets out differences of weights only: have the job send WEIGHT_DIFF"
-        " (params_transfer_type=TransferType.DIFF)"
+        "whole weights leave as their difference to the model that was sent, and none was seen with this"
+        " task: have the job send WEIGHT_DIFF (params_transfer_type=TransferType.DIFF)"
     )
     NOT_NUMBERS = "every parameter of a difference has to be an array of numbers"
     NOT_FINITE = "a parameter of the difference is not finite (NaN or infinite)"
@@ -65,8 +65,10 @@ class RefusedError(ValueError):
 class Limits:
     """How much may leave in one answer."""
 
-    change_a_patient: float = 0.01
-    """By how much each number may change for each patient of the hospital's."""
+    longest: float = 1.0
+    """A difference longer than this (L2 norm over all its numbers) is scaled down to it (McMahan and others
+    2018, "Learning differentially private recurrent language models"). `heart` stays below 0.7.
+    """
     smallest_share: float = 0.1
     """The smallest numbers of a difference, this share of them, are set to 0 (Shokri and Shmatikov 2015,
     "largest percentile to share", as in NVFlare's PercentilePrivacy).
@@ -91,29 +93,48 @@ class Limits:
 
 
 def difference(
-    data: Mapping[Any, Any], sent: Shapes | None, patients: int, limits: Limits
+    data: Mapping[Any, Any], sent: Model | None, limits: Limits, *, whole: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """The difference as it may leave: clipped by the hospital's own patients, rounded, its smallest tenth 0.
+    """The difference as it may leave: no longer than allowed, its smallest tenth 0, rounded.
 
-    `sent` are the shapes of the model that was sent this round, None where that was not seen. Raises
-    RefusedError for anything but finite numbers of those names and shapes.
+    `sent` is the model that was sent this round, None where that was not seen; where `data` are the `whole`
+    weights, it is subtracted. Raises RefusedError for anything but finite numbers of its names and shapes.
     """
     arrays = {name: _array(value) for name, value in data.items()}
-    if patients < 1:
-        raise RefusedError(Refusal.NO_PATIENTS)
     if not arrays:
         raise RefusedError(Refusal.NOT_NUMBERS)
-    if sent is not None and {name: array.shape for name, array in arrays.items()} != dict(sent):
-        raise RefusedError(Refusal.OTHER_MODEL)
     if sent is None:
-        _check_unknown(arrays, limits)
-    share = limits.smallest_share
-    cutoff = np.quantile(np.concatenate([np.abs(array).ravel() for array in arrays.values()]), share)
-    most = limits.change_a_patient * patients
-    return {str(name): _reduced(array, cutoff, most, limits) for name, array in arrays.items()}
+        _check_unknown(arrays, limits, whole=whole)
+    elif {name: array.shape for name, array in arrays.items()} != {
+        name: array.shape for name, array in sent.items()
+    }:
+        raise RefusedError(Refusal.OTHER_MODEL)
+    elif whole:
+        arrays = {name: _subtracted(array, sent[name]) for name, array in arrays.items()}
+    shorter = min(1.0, limits.longest / (length(arrays) or 1.0))
+    cutoff = shorter * np.quantile(_sizes(arrays), limits.smallest_share)
+    return {str(name): _reduced(array, shorter, cutoff, limits) for name, array in arrays.items()}
 
 
-def _check_unknown(arrays: Mapping[Any, NDArray[Any]], limits: Limits) -> None:
+def _subtracted(array: NDArray[Any], sent: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):  # what is too large for a number is infinite, and refused
+        return _array(array - sent)
+
+
+def length(arrays: Model) -> float:
+    """The L2 norm over all numbers; also where their squares are larger than numbers can be."""
+    sizes = _sizes(arrays)
+    largest = float(sizes.max()) or 1.0
+    return largest * float(np.linalg.norm(sizes / largest))
+
+
+def _sizes(arrays: Model) -> NDArray[np.float64]:
+    return np.concatenate([np.abs(array, dtype=np.float64).ravel() for array in arrays.values()])
+
+
+def _check_unknown(arrays: Mapping[Any, NDArray[Any]], limits: Limits, *, whole: bool) -> None:
+    if whole:
+        raise RefusedError(Refusal.WHOLE_WEIGHTS)
     if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in arrays):
         raise RefusedError(Refusal.OTHER_MODEL)
     numbers = sum(array.size for array in arrays.values())
@@ -134,8 +155,9 @@ def _array(value: Any) -> NDArray[Any]:
     return array
 
 
-def _reduced(array: NDArray[Any], cutoff: float, most: float, limits: Limits) -> NDArray[Any]:
-    kept = np.where(np.abs(array) < max(cutoff, limits.floor), 0.0, np.clip(array, -most, most))
+def _reduced(array: NDArray[Any], shorter: float, cutoff: float, limits: Limits) -> NDArray[Any]:
+    scaled = shorter * array.astype(np.float64)
+    kept = np.where(np.abs(scaled) < max(cutoff, limits.floor), 0.0, scaled)
     return rounded(kept, limits.digits).astype(array.dtype)
 
 

@@ -21,9 +21,9 @@ from nvflare.fuel.utils import fobs
 
 from fed_site.airlock import (
     Limits,
+    Model,
     Refusal,
     RefusedError,
-    Shapes,
     difference,
     histograms,
     metrics,
@@ -47,14 +47,15 @@ _STEPS = (StatisticsConstants.STATS_1st_STATISTICS, StatisticsConstants.STATS_2n
 
 
 class SentModel(Filter):  # type: ignore[misc]  # nvflare has no types
-    """Remembers, for `Airlock`, what a task brings: the model's shapes, the federation's means; changes
-    nothing.
+    """Remembers, for `Airlock`, what a task brings: the model, the federation's means; changes nothing.
+
+    The model is a copy, as a job may train in place: it takes the model's size of memory until the answer.
     """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
         fl_ctx.set_prop(_ROUND, shareable.get_header(AppConstants.CURRENT_ROUND), private=True, sticky=False)
-        fl_ctx.set_prop(_SENT, _shapes(shareable), private=True, sticky=False)
+        fl_ctx.set_prop(_SENT, _model(shareable), private=True, sticky=False)
         fl_ctx.set_prop(_MIDDLES, _middles(shareable), private=True, sticky=False)
         return shareable
 
@@ -98,18 +99,20 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             answer = from_shareable(shareable)
         except ValueError as error:
             raise RefusedError(Refusal.NO_DXO) from error
-        if answer.data_kind == DataKind.WEIGHT_DIFF:
+        if answer.data_kind in (DataKind.WEIGHT_DIFF, DataKind.WEIGHTS):
             return self._update(answer, fl_ctx.get_prop(_SENT))
         if answer.data_kind == DataKind.METRICS:
             return DXO(DataKind.METRICS, metrics(answer.data, self._limits))
         if answer.data_kind == DataKind.STATISTICS:
             return self._described(answer.data, fl_ctx)
-        whole = answer.data_kind == DataKind.WEIGHTS
-        raise RefusedError(Refusal.WHOLE_WEIGHTS if whole else Refusal.KIND)
+        raise RefusedError(Refusal.KIND)
 
-    def _update(self, answer: DXO, sent: Shapes | None) -> DXO:
+    def _update(self, answer: DXO, sent: Model | None) -> DXO:
         own = self._files.patients
-        data = difference(answer.data, sent, own, self._limits)
+        if own < 1:
+            raise RefusedError(Refusal.NO_PATIENTS)
+        whole = answer.data_kind == DataKind.WEIGHTS
+        data = difference(answer.data, sent, self._limits, whole=whole)
         meta: dict[str, Any] = {DATA_SHA256: self._files.sha256}
         patients = patients_of(answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND), own)
         if patients is not None:
@@ -153,14 +156,15 @@ def _task(fl_ctx: FLContext) -> dict[str, Any]:
     }
 
 
-def _shapes(shareable: Shareable) -> dict[str, tuple[int, ...]] | None:
+def _model(shareable: Shareable) -> Model | None:
     try:
         model = from_shareable(shareable)
     except ValueError:
         return None
     if model.data_kind != DataKind.WEIGHTS or not model.data:
         return None
-    return {name: np.shape(value) for name, value in model.data.items()}
+    arrays = {name: np.array(value) for name, value in model.data.items()}
+    return arrays if all(array.dtype.kind in "fiu" for array in arrays.values()) else None
 
 
 def _middles(shareable: Shareable) -> Middles:

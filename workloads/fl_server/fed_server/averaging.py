@@ -27,8 +27,9 @@ def federated_averaging(
 ) -> FedJob:
     """The server's half of the job; add the hospitals' half with `to_clients`.
 
-    Hospitals answer the task `train` with a difference of weights (WEIGHT_DIFF) and the number of patients
-    that it was made from (NUM_STEPS_CURRENT_ROUND), combined as the job's `aggregation` says (combining.py).
+    Hospitals answer the task `train` with a difference of weights (WEIGHT_DIFF; whole ones leave as it, too)
+    and the number of patients that it was made from (NUM_STEPS_CURRENT_ROUND), combined as the job's
+    `aggregation` says (combining.py).
     `start` is the initial array of a job that is not resumed. With `measuring_round` there is one round more
     than asked for, numbered `request.rounds`, in which hospitals only measure the final model.
     """

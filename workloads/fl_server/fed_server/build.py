@@ -20,6 +20,7 @@ from typing import Any
 
 from nvflare.job_config.api import FedJob
 
+from fed_server.differences import expect_differences
 from fed_server.files import read_json
 from fed_server.paths import INBOX, JOBS
 from fed_server.request import JobDescription, JobError, JobRequest, checksum, find_inputs
@@ -125,6 +126,7 @@ def export(request: JobRequest, out: Path) -> dict[str, Any]:
     if job.name != request.name:
         raise JobError(f"{request.name}: build() made a job named {job.name!r}, expected {request.name!r}")
     job.export_job(str(out))
+    expect_differences(out / request.name / "app" / "config" / "config_fed_server.json")
     # The server has it; a hospital, which has to read what it approves, gets the job's own code alone.
     shutil.rmtree(out / request.name / "app" / "custom" / PLATFORM, ignore_errors=True)
     return {

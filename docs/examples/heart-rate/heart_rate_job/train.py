@@ -13,8 +13,8 @@ from nvflare.apis.dxo import MetaKey
 from nvflare.client import FLModel, ParamsType
 
 BEATS = 25.0
-"""One unit of the model in beats a minute. The hospitals' policy lets each number change by at most 0.01
-for each patient and round, so models are best kept to numbers around one.
+"""One unit of the model in beats a minute. Hospitals scale a longer change of the model than 1 down to
+that, so models are best kept to numbers around one.
 """
 
 parser = argparse.ArgumentParser()
