@@ -10,7 +10,11 @@ from tests.e2e.clone import Clone, keep_hospitals
 QUIET = "--non-interactive --color never"
 
 
-@pytest.mark.parametrize("stack", ["dev", "mvp", "prod"])
+@pytest.mark.parametrize(
+    # prod has all that the others have; dev is deployed by most tests here, and mvp and dev again at length.
+    "stack",
+    [pytest.param("dev", marks=pytest.mark.long), pytest.param("mvp", marks=pytest.mark.long), "prod"],
+)
 def test_every_stack_lives_a_whole_life(shared_clone: Clone, stack: str) -> None:
     clone, file = shared_clone, shared_clone.root / f"Pulumi.{stack}.yaml"
     clone.edit(keep_hospitals("cleveland"), stack)
