@@ -57,6 +57,7 @@ class Context(Generic[P_co]):
         *,
         depends_on: Sequence[pulumi.Resource] = (),
         azure_sets: Sequence[str] = (),
+        delete_before_replace: bool | None = None,
     ) -> pulumi.ResourceOptions:
         """The options of a child that lives in this party's subscription.
 
@@ -68,6 +69,7 @@ class Context(Generic[P_co]):
             provider=self.azure,
             depends_on=list(depends_on) if depends_on else None,
             ignore_changes=list(azure_sets) if azure_sets else None,
+            delete_before_replace=delete_before_replace,
         )
 
 

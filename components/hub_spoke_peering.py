@@ -89,5 +89,10 @@ class HubSpokePeering(pulumi.ComponentResource):
             allow_gateway_transit=False,
             use_remote_gateways=False,
             # The first half becomes Connected when the second is made; `fed verify` looks at both.
-            opts=context.options(self, depends_on=after, azure_sets=["peeringState", "peeringSyncLevel"]),
+            opts=context.options(
+                self,
+                depends_on=after,
+                azure_sets=["peeringState", "peeringSyncLevel"],
+                delete_before_replace=True,  # its name stays; `fed up --reconnect` replaces it
+            ),
         )

@@ -29,6 +29,10 @@ def command(  # noqa: PLR0917 typer reads the order
             help="On the emulator: also run the networks and VMs, until every hospital is registered.",
         ),
     ] = True,
+    reconnect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOSPITAL", help="Make a hospital's peering again that somebody cut."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Deploy a stack and show it; a run that was killed is taken up where it ended.
@@ -36,7 +40,7 @@ def command(  # noqa: PLR0917 typer reads the order
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
     target = targets.open_target(stack_name(stack, stack_option), on)
-    outputs = deploy.up(target, ask=on is On.AZURE and not yes)
+    outputs = deploy.up(target, ask=on is On.AZURE and not yes, reconnect=reconnect or ())
     if machines:
         if target.emulator and system.can_install():
             system.require_packages()

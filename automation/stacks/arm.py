@@ -85,7 +85,13 @@ class Arm:
 
         https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
         """
-        response = self._request("POST", path, {"api-version": version}, body)
+        return self._finished(path, self._request("POST", path, {"api-version": version}, body))
+
+    def delete(self, path: str, version: str) -> Answer:
+        """DELETE one resource and wait until it is gone."""
+        return self._finished(path, self._request("DELETE", path, {"api-version": version}, None))
+
+    def _finished(self, path: str, response: httpx.Response) -> Answer:
         where = response.headers.get("azure-asyncoperation") or response.headers.get("location")
         until = time.monotonic() + OPERATION_SECONDS
         while where and (response.status_code == 202 or _status(response) in RUNNING):
@@ -95,10 +101,6 @@ class Arm:
             response = self._request("GET", where, None, None)
             where = response.headers.get("location", where) if response.status_code == 202 else where
         return _answer(response)
-
-    def delete(self, path: str, version: str) -> Answer:
-        """DELETE one resource; a status of 202 says that Azure has only begun."""
-        return self._send("DELETE", path, {"api-version": version})
 
     def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> Answer:
         return _answer(self._request(method, path, query, None))

@@ -1,7 +1,7 @@
 """What the commands `up`, `preview`, `down` do with a stack, through Pulumi's Automation API."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pulumi.automation import OnEvent, OutputValue, PreviewResult, Stack, UpResult
@@ -11,7 +11,7 @@ from automation.stacks import plan as plans
 from automation.stacks.operation import advise
 from automation.stacks.plan import Plan
 from automation.stacks.policy_pack import PACK, broken_by, refusal
-from automation.stacks.recovery import holders
+from automation.stacks.recovery import holders, peerings
 from automation.stacks.recovery.half_made import clear, roll_back
 from automation.stacks.target import Target, not_deployed
 from automation.stacks.urns import SHARED, name_of, party_of, type_of
@@ -23,11 +23,12 @@ from federation.parties import CENTRE
 from federation.settings import Settings
 
 
-def up(target: Target, *, ask: bool) -> Outputs[str]:
+def up(target: Target, *, ask: bool, reconnect: Collection[str] = ()) -> Outputs[str]:
     """Deploy a stack and return its outputs.
 
     With `ask` the plan is shown first and a person decides. On Azure it is made in any case, since only a
-    plan shows what several resources together break before anything is changed.
+    plan shows what several resources together break before anything is changed. `reconnect` names hospitals
+    whose peering is to be made whole where somebody cut it (docs/adr/0014).
     Raises RefusedError when a person declines, a rule of `policies/` is broken, a hospital whose data are
     protected is no longer in the settings, or a deployed network would get another address range.
     """
@@ -37,7 +38,9 @@ def up(target: Target, *, ask: bool) -> Outputs[str]:
     refuse_moved(target, before)
     killed = holders.recover(target, stack)
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
-    plan = _plan(target, stack, before) if ask or target.emulator is None else None
+    again = peerings.to_make_again(target, before, named=reconnect, killed=killed)
+    replaced = [urn for peering in again for urn in peering.urns]
+    plan = _plan(target, stack, before, replaced) if ask or target.emulator is None else None
     if plan and ask:
         stderr.print(plans.render(plan))
         if plan.changes:
@@ -52,11 +55,13 @@ def up(target: Target, *, ask: bool) -> Outputs[str]:
             on_event=on_event,
             policy_packs=[PACK],
             refresh=killed or None,
+            replace=None if killed else replaced,  # a refresh forgets what is gone
             show_secrets=False,
             suppress_outputs=True,
             color="never",
         )
 
+    peerings.delete_what_is_left(target, again)
     with holders.marked(target):
         result, record = operation.run(target, f"deploying {target.name}", run)
     if target.emulator and left:
@@ -140,11 +145,13 @@ def preview(target: Target) -> Plan:
     return _plan(target, stack, before)
 
 
-def _plan(target: Target, stack: Stack, before: Iterable[Mapping[str, Any]]) -> Plan:
+def _plan(
+    target: Target, stack: Stack, before: Iterable[Mapping[str, Any]], replaced: Sequence[str] = ()
+) -> Plan:
     """Plan a deployment over these resources in the state and judge it; raises as `preview`."""
 
     def run(on_event: OnEvent) -> PreviewResult:
-        return stack.preview(on_event=on_event, json=True, color="never")
+        return stack.preview(on_event=on_event, json=True, replace=list(replaced), color="never")
 
     result, record = operation.run(target, f"previewing {target.name}", run)
     document = json.loads(result.stdout)

@@ -96,6 +96,20 @@ class TestADeployedStack:
         deployed.fed("up")
         assert [party["party"] for party in self.parties(deployed)] == ["centre", "cleveland"]
 
+    @pytest.mark.long
+    @pytest.mark.parametrize("half", ["fromHospital", "fromCentre"])
+    def test_a_peering_that_was_cut_stays_so_until_its_hospital_is_named(
+        self, deployed: Clone, half: str
+    ) -> None:
+        halves = deployed.outputs()["hospitals"]["cleveland"]["peerings"]
+        deployed.emulator().arm("DELETE", halves[half], api_version="2024-05-01")
+        told = deployed.fed("up").stderr
+        assert "cleveland is cut off" in told and "unchanged in" in told
+        again = json.loads(deployed.fed("up", "--reconnect", "cleveland", "--json").stdout)
+        (peering,) = again["parties"][1]["peerings"]
+        assert (peering["from_hospital"], peering["from_centre"]) == ("Connected", "Connected")
+        deployed.fed("preview", "--expect-no-changes")
+
     def parties(self, clone: Clone) -> list[dict[str, Any]]:
         parties: list[dict[str, Any]] = json.loads(clone.fed("status", "--json").stdout)["parties"]
         return parties

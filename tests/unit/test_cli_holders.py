@@ -202,13 +202,10 @@ class TestAStateFile:
 
 
 class Azure:
-    """Resource Manager: deletes in the background, refuses while a resource is needed by another."""
+    """Resource Manager: refuses to delete a resource while another needs it."""
 
     def __init__(self) -> None:
         self.needed_by: dict[str, list[str]] = {}
-
-    def get(self, path: str, version: str) -> Answer:
-        return Answer(status=200 if path in self.needed_by else 404, body={})
 
     def delete(self, path: str, version: str) -> Answer:
         if path not in self.needed_by:
@@ -216,7 +213,7 @@ class Azure:
         if any(user in self.needed_by for user in self.needed_by[path]):
             return Answer(status=409, body={})
         del self.needed_by[path]
-        return Answer(status=202, body={})
+        return Answer(status=204, body={})
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ emulator, refuses a role assignment that exists at another scope).
 """
 
 import sqlite3
-import time
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,9 +21,6 @@ from emulator import paths
 from emulator.control import Emulator
 from emulator.plugins.azure_native import shapes
 from federation.naming import PROJECT
-
-_PATIENCE = 30.0
-_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -90,11 +86,6 @@ def _discard(emulator: Emulator, leftovers: Sequence[HalfMade]) -> list[HalfMade
 
 
 def _delete(arm: Arm, item: HalfMade) -> bool:
-    """Delete one resource and wait until it is gone; return whether it is."""
-    status = arm.delete(item.id, item.version).status
-    until = time.monotonic() + _PATIENCE
-    while status == HTTPStatus.ACCEPTED and time.monotonic() < until:
-        if arm.get(item.id, item.version).status == HTTPStatus.NOT_FOUND:
-            return True
-        time.sleep(_PAUSE)
-    return status in {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}
+    """Delete one resource; return whether it is gone."""
+    answer = arm.delete(item.id, item.version)
+    return not answer.is_error or answer.status == HTTPStatus.NOT_FOUND
