@@ -1,4 +1,4 @@
-"""What stands around a finished party: a budget, and locks on what holds its data.
+"""What is put around a finished party: a budget, and locks on what holds its data.
 
 Locks are made last and removed first: Azure refuses to delete anything below a locked scope, role assignments
 and diagnostic settings included. They guard state and not machines, because a new image replaces a VM

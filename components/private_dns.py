@@ -1,7 +1,7 @@
 """A party's own view of names: private zones linked to its VNet alone.
 
 A VNet with its own `privatelink` zone gets no answer from it for anybody else's account, so what a hospital
-reaches at the centre stands in the hospital's zones as records of its own. Records of the party's own
+reaches at the centre is in the hospital's zones as records of its own. Records of the party's own
 endpoints are written by their zone groups (`private_endpoint.py`).
 """
 

@@ -242,7 +242,7 @@ def _resources(checkpoint: Path) -> list[dict[str, Any]]:
 
 
 def _below(home: Path, default: Path) -> Path:
-    """Return where a path of this process's home lies in another home."""
+    """Return where a path of this process's home is in another home."""
     return home / default.relative_to(paths.home())
 
 

@@ -60,7 +60,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.LanguageHandshakeResponse()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Name the version of this host: that of the Pulumi SDK it stands on."""
+        """Name the version of this host: that of the Pulumi SDK that it is built on."""
         return plugin_pb2.PluginInfo(version=importlib.metadata.version("pulumi"))
 
     def About(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -328,8 +328,8 @@ def required_plugins(packages: Path) -> list[dict[str, Any]]:
 def serve(arguments: list[str]) -> None:
     """Serve one engine until it goes: print the port, then wait for the signal that ends us."""
     addresses = [argument for argument in arguments if not argument.startswith("-")]
-    sys.meta_path.insert(0, beside("lazy_sdk").Finder())
-    beside("lean_outputs").install()
+    sys.meta_path.insert(0, neighbour("lazy_sdk").Finder())
+    neighbour("lean_outputs").install()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=UNLIMITED)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(*addresses[:1]), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -356,11 +356,11 @@ def shows_debug_messages(engine: int) -> bool:
     return any(re.fullmatch(r"--debug(=.*)?|--verbose(=.*)?|-[a-zA-Z]*[dv].*", word) for word in words)
 
 
-def beside(name: str) -> Any:
-    """Import a module that lies beside this file, on whose folder a program's imports must not look."""
+def neighbour(name: str) -> Any:
+    """Import a module that is next to this file, on whose folder a program's imports must not look."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     if not spec or not spec.loader:
-        raise ImportError(f"{name}.py is not beside {__file__}")
+        raise ImportError(f"{name}.py is not next to {__file__}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

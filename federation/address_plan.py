@@ -1,4 +1,4 @@
-"""Where every address of the federation lies, computed from the parties' ranges alone.
+"""Where every address of the federation is, computed from the parties' ranges alone.
 
 All addresses are static, so security rules, DNS records and the statement of intent are known before anything
 exists. Azure keeps the first four addresses and the last of each subnet for itself: the first usable one is

@@ -1,4 +1,4 @@
-"""A quicker program: Azure Native's type aliases are dropped before the engine hears of them.
+"""A quicker program: Azure Native's type aliases are dropped before the engine learns of them.
 
 Every Azure Native resource carries about 60 aliases, one for each API version its type once had, and the
 Python SDK turns each into a chain of outputs: 468 s and 4.2 GB for 4,000 resources, 30 s and 0.6 GB without.

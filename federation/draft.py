@@ -1,6 +1,6 @@
 """Reads a settings tree value by value, so that one wrong value hides no other.
 
-Pydantic stops at the first level that fails before it runs checks across fields; a person who mends a stack
+Pydantic stops at the first level that fails before it runs checks across fields; a person who fixes a stack
 file wants every mistake in one go. So each value is checked on its own first, and what was refused becomes
 None in a draft that the rules across values (`rules.py`) can still read.
 """
@@ -21,7 +21,7 @@ Draft = SimpleNamespace
 
 
 def examine(model: type[BaseModel], raw: Any, at: str, found: list[Problem]) -> Draft:
-    """The draft of one model from `raw`, which stands at key `at`; what is wrong is appended to `found`."""
+    """The draft of one model from `raw`, which is at key `at`; what is wrong is appended to `found`."""
     if not isinstance(raw, Mapping):
         found.append(
             violation(

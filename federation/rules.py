@@ -417,7 +417,7 @@ def _key(party: str) -> str:
 
 
 def _free_range(wanted: IPv4Network, taken: list[IPv4Network]) -> str:
-    """The first range of the wanted size behind every taken one of the same private block, for the mend."""
+    """The first range of the wanted size behind every taken one of the same private block, for the fix."""
     block = next(private for private in PRIVATE_RANGES if wanted.subnet_of(private))
     last = max(int(space.broadcast_address) for space in taken if space.subnet_of(block))
     start = -(-(last + 1) // wanted.num_addresses) * wanted.num_addresses

@@ -91,7 +91,7 @@ class Machine(Section):
 
 
 class Network(Section):
-    """What every party's network has beside its VNet."""
+    """What every party's network has besides its VNet."""
 
     egress: Egress = Field(description="how VMs reach package archives", examples=["nat"])
     flow_logs: bool = Field(default=False, description="whether every flow of a VNet is recorded")
@@ -261,7 +261,7 @@ class Hospital(Section):
         default=None, gt=0, description="what this hospital may cost a month"
     )
     contacts: tuple[Email, ...] | None = Field(
-        default=None, min_length=1, description="who hears of this hospital's alerts"
+        default=None, min_length=1, description="who gets this hospital's alerts"
     )
     root_fingerprint: Fingerprint | None = Field(
         default=None, description="the root certificate that this hospital trusts, checked by itself"
@@ -279,7 +279,7 @@ class Settings(Section):
         description="whether the centre's operator approves each enrolment", examples=["manual"]
     )
     contacts: tuple[Email, ...] = Field(
-        min_length=1, description="who hears of alerts and budgets", examples=["[operations@example.org]"]
+        min_length=1, description="who gets alerts and budgets", examples=["[operations@example.org]"]
     )
     tags: Mapping[TagName, TagValue] = Field(default_factory=dict, description="your own tags")
     admin: Admin

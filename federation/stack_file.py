@@ -47,7 +47,7 @@ def _known(root: Path) -> str:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """What stands below `config:` of a stack's file. Raises SettingsError when that cannot be read."""
+    """What is below `config:` of a stack's file. Raises SettingsError when that cannot be read."""
     try:
         content = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:

@@ -74,7 +74,7 @@ def _cidr(value: Any) -> IPv4Network:
 
 
 def _guid(why: str, fix: str) -> BeforeValidator:
-    """A GUID of one kind, with what a wrong one would break and where the right one stands."""
+    """A GUID of one kind, with what a wrong one would break and where the right one is."""
 
     def check(value: Any) -> str:
         try:

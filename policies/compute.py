@@ -81,7 +81,7 @@ def vm_has_its_own_identity(vm: Planned) -> Iterator[str]:
 @rule(
     "vm-no-secret",
     VM,
-    why="custom data stays readable on the machine and in the state for ever.",
+    why="custom data stays readable on the machine and in the state forever.",
     fix="let the machine make its own key, or fetch what it needs with its managed identity.",
 )
 def vm_carries_no_secret(vm: Planned) -> Iterator[str]:

@@ -4,7 +4,7 @@ The pack's own configuration (``--policy-pack-config FILE``) is the only way to 
 ``{"rule-name": {"enforcementLevel": "advisory"}}``, or to say which stacks an environment rule is for:
 ``{"prod-lock": {"environments": ["prod", "mvp"]}}``.
 
-Pulumi's SDK for packs is not used: it unpacks each resource anew for each rule (docs/adr/0082).
+Pulumi's SDK for packs is not used: it unpacks each resource again for each rule (docs/adr/0082).
 """
 
 import signal
@@ -81,7 +81,7 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         return analyzer_pb2.AnalyzerStackConfigureResponse()
 
     def Remediate(self, request: Any, context: Any) -> analyzer_pb2.RemediateResponse:  # noqa: N802
-        """Change nothing: a rule says what is wrong, and people mend it."""
+        """Change nothing: a rule says what is wrong, and people fix it."""
         return analyzer_pb2.RemediateResponse()
 
     def Analyze(self, request: analyzer_pb2.AnalyzeRequest, context: Any) -> analyzer_pb2.AnalyzeResponse:  # noqa: N802

@@ -35,7 +35,7 @@ def command(  # noqa: PLR0917 typer reads the order
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Deploy a stack and show it; a run that was killed is taken up where it ended.
+    """Deploy a stack and show it; a run that was killed goes on where it ended.
 
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """

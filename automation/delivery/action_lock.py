@@ -74,7 +74,7 @@ def _read() -> Lock:
     except (OSError, ValueError) as error:
         raise QuestionError(
             f"{LOCK} is no lock of actions, so nothing says which commit each should be. Take it from git "
-            f"again (git checkout -- {LOCK}), or mend it: {error}"
+            f"again (git checkout -- {LOCK}), or fix it: {error}"
         ) from error
 
 

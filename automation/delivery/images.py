@@ -61,7 +61,7 @@ def _require_all(images: Mapping[str, str], path: Path) -> None:
         raise QuestionError(
             f"{path} does not name exactly the images {', '.join(sorted(IMAGES))}, each with its digest "
             f"(wrong: {', '.join(wrong)}): what is left out would be neither scanned nor promoted. Write it "
-            "anew with `./fed images list STACK --json`."
+            "again with `./fed images list STACK --json`."
         )
 
 

@@ -37,7 +37,7 @@ NO_KIT = 78
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """One container: its image's size in bytes as it lies on disk, and how it did."""
+    """One container: its image's size in bytes as it is on disk, and how it did."""
 
     name: str
     size: int

@@ -163,7 +163,7 @@ def report_drift(folder: Path, jobs: str) -> str:
         return f"No drift. Closed {where}." if where else "No drift."
     names = ", ".join(plan.stack for plan in drifted)
     lines = [
-        "Azure is not what was deployed. What `up` from the deployed commit would do to mend it:",
+        "Azure is not what was deployed. What `up` from the deployed commit would do to fix it:",
         *(comment.summary(plan) for plan in drifted),
         *_unknown(unknown, jobs),
         "What to do: docs/runbook.md, Drift. This text is updated every night, and the issue closed when the "

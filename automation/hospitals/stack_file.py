@@ -139,7 +139,7 @@ class StackFile:
         return hospitals
 
     def _require_block(self, key: str) -> CommentedMap:
-        """The group under `key`; raises QuestionError when it stands in braces."""
+        """The group under `key`; raises QuestionError when it is in braces."""
         group = self._mapping(key)
         if group.fa.flow_style() and group:
             raise QuestionError(

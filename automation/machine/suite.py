@@ -67,7 +67,7 @@ def _prepare(parts: Sequence[str]) -> None:
 
 
 def _lint() -> bool:
-    """Run the checks that need no test, beside each other; print each result as it comes."""
+    """Run the checks that need no test, side by side; print each result as it comes."""
     files = _files()
     yaml = [name for name in files if name.endswith((".yaml", ".yml"))]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:

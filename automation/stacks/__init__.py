@@ -1,1 +1,1 @@
-"""A stack: reached, planned, deployed, taken down, and taken up again after a run that was killed."""
+"""A stack: reached, planned, deployed, taken down, and resumed after a run that was killed."""

@@ -1,7 +1,7 @@
-"""The state of an emulated stack, read where it lies: a file of this machine's own backend.
+"""The state of an emulated stack, read where it is: a file of this machine's own backend.
 
 Pulumi's command line would say the same, but each question would start the engine once more (0.4 s of CPU).
-The layout is that of Pulumi's file backend: ``.pulumi/stacks/<project>/<stack>.json``, and beside it the
+The layout is that of Pulumi's file backend: ``.pulumi/stacks/<project>/<stack>.json``, and next to it the
 checkpoint before (``.bak``) and a description of each file (``.attrs``).
 """
 
@@ -87,7 +87,7 @@ def deployment(emulator: Emulator, stack: str) -> dict[str, Any]:
     if content is None or "checkpoint" not in content:
         raise FedError(
             f"the state of {stack} cannot be read, nor can the one before it: {file}. Pulumi has lost what "
-            f"is deployed on the emulator. Begin anew: rm -r {emulator.home}; ./fed up {stack}"
+            f"is deployed on the emulator. Start again: rm -r {emulator.home}; ./fed up {stack}"
         )
     found: dict[str, Any] = content["checkpoint"].get("latest") or {}
     return found

@@ -31,7 +31,7 @@ class EngineKilledError(CommandError):
 class Engine(PulumiCommand):
     """The engine that `./fed` prepared, found on the PATH of the environment that it is given.
 
-    It runs in a process group of its own and hears of an interrupt (Ctrl-C, a cancelled CI job) once, from
+    It runs in a process group of its own and learns of an interrupt (Ctrl-C, a cancelled CI job) once, from
     here: it then finishes what it is doing, records it and ends. A second interrupt makes it end at once.
     `on_interrupt` is told of the first.
     """
@@ -108,7 +108,7 @@ class Engine(PulumiCommand):
                 process.send_signal(signal.SIGINT)
 
         if threading.current_thread() is not threading.main_thread():
-            yield running  # only the main thread hears of signals
+            yield running  # only the main thread gets signals
             return
         before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -82,7 +82,7 @@ class Plan(BaseModel):
         return sum(change.kind == kind and party in {None, change.party} for change in self.changes)
 
     def differences(self, other: "Plan") -> list[str]:
-        """What stands in only one of two plans; empty when a person who saw one has seen the other."""
+        """What is in only one of two plans; empty when a person who saw one has seen the other."""
         mine, theirs = _lines(self), _lines(other)
         return [f"only then: {line}" for line in sorted(mine - theirs)] + [
             f"only now: {line}" for line in sorted(theirs - mine)

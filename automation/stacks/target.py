@@ -29,7 +29,7 @@ OWN_HOME = ("PULUMI_HOME", "PULUMI_IGNORE_AMBIENT_PLUGINS")
 """What keeps a user's own logins and downloaded providers out of an emulated deployment."""
 NO_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 """Save an emulated state once, at the end, and not twice for every resource: that takes a sixth of the
-engine's CPU time. A run that is killed before is taken up from the emulator itself (docs/adr/0043)."""
+engine's CPU time. A run that is killed before is resumed from the emulator itself (docs/adr/0043)."""
 _MANY = 20
 """Hospitals of a stack whose engine holds more than everything else of a command together."""
 

@@ -16,7 +16,7 @@ class Code(IntEnum):
 
 
 class FedError(Exception):
-    """Something a person must know; the text says what, why it matters and the mend."""
+    """Something a person must know; the text says what, why it matters and the fix."""
 
     code = Code.BROKEN
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where to look beside the state; None where nobody looks.
+    """Where to look besides the state; None where nobody looks.
 
     ``client`` is Resource Manager, ``prober`` opens connections, ``inside`` acts from within the machines.
     ``deployers`` are who may deploy.
@@ -61,7 +61,7 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
         stack: its name.
         export: what ``pulumi stack export`` prints.
         federation: the parties that its settings describe.
-        sources: where to look beside the state.
+        sources: where to look besides the state.
 
     Raises VerifyError when there is nothing to verify or something may not be seen.
     """

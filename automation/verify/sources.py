@@ -1,4 +1,4 @@
-"""Where a verification looks beside the state, for a target that the command line opened."""
+"""Where a verification looks besides the state, for a target that the command line opened."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What stands on each page: pages.yaml evaluated over a party's tables, still without any look."""
+"""What is on each page: pages.yaml evaluated over a party's tables, still without any look."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -17,7 +17,7 @@ from workloads.curation import policy as rules
 from workloads.curation.schema import FEDERATION, TABLES
 
 Row = Mapping[str, Any]
-"""`table.column` -> value, with the dimensions' columns beside the fact's."""
+"""`table.column` -> value, with the dimensions' columns next to the fact's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ def _last_run(cube: Cube) -> str:
 
 
 def _json(content: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot end the script element it is in."""
     return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""Numbers in words for people: Power BI's format strings, and what stands where a number is withheld."""
+"""Numbers in words for people: Power BI's format strings, and what is where a number is withheld."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ def shown(number: Number, form: str, k: int) -> str:
 
 
 def withheld(reason: str, k: int) -> str:
-    """What stands in place of a withheld number."""
+    """What is in place of a withheld number."""
     return f"<{k}" if reason in FEW else HIDDEN
 
 

@@ -1,4 +1,4 @@
-"""Writes both projects anew."""
+"""Writes both projects again."""
 
 from dashboards.powerbi.project import AUDIENCES, write
 

@@ -17,7 +17,7 @@ _ITEMS: Final = UUID("5d0c1f5e-3d0c-5b0f-9c55-7f3b2f5a9a10")
 
 
 def folder(audience: Audience) -> Path:
-    """Where the project lies."""
+    """Where the project is."""
     return FOLDER / audience
 
 
@@ -58,7 +58,7 @@ def files(audience: Audience) -> dict[str, str]:
 
 
 def write(audience: Audience) -> list[Path]:
-    """Write the project anew, without what it no longer has; return what was written."""
+    """Write the project again, without what it no longer has; return what was written."""
     shutil.rmtree(folder(audience), ignore_errors=True)
     written = []
     for path, text in sorted(files(audience).items()):

@@ -1,4 +1,4 @@
-"""What this machine must offer for the fabric, really tried; each finding says what is missing and the mend.
+"""What this machine must offer for the fabric, really tried; each finding says what is missing and the fix.
 
 `run` makes a sandbox like the fabric's for a moment and tries, inside it, everything that the fabric does.
 """

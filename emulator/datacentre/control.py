@@ -189,7 +189,7 @@ class Fabric:
             yield local
 
     def logs(self, machine: str, container: str, *, follow: bool = False) -> Iterator[bytes]:
-        """Yield what a container has said, in pieces; with `follow`, what it goes on to say, for ever."""
+        """Yield what a container has said, in pieces; with `follow`, what it goes on to say, forever."""
         path = f"/machines/{quote(machine, safe='')}/logs/{quote(container, safe='')}?follow={follow:d}"
         forever = httpx.Timeout(10, read=None)
         with self._client(10) as client, client.stream("GET", path, timeout=forever) as answer:

@@ -60,7 +60,7 @@ class Core:
         self._turn = asyncio.Lock()
 
     async def follow(self) -> None:
-        """Follow the control plane for ever."""
+        """Follow the control plane forever."""
         async for changes, whole in self._control_plane.changes():
             await self._take(changes, whole)
 

@@ -1,5 +1,5 @@
-"""The one exception of the fabric for what a person must mend."""
+"""The one exception of the fabric for what a person must fix."""
 
 
 class FabricError(Exception):
-    """The fabric cannot do what is asked; the message says what, why it matters and what mends it."""
+    """The fabric cannot do what is asked; the message says what, why it matters and what fixes it."""

@@ -30,7 +30,7 @@ class ControlPlane:
         )
 
     async def changes(self) -> AsyncIterator[tuple[Json, bool]]:
-        """Yield every answer with news, for ever, and whether it is the whole state rather than a difference.
+        """Yield every answer with news, forever, and whether it is the whole state rather than a difference.
 
         A control plane that is away is waited for. One that is behind what it said before has lost its store,
         and is read from the start.
@@ -47,7 +47,7 @@ class ControlPlane:
                 continue
             away = False
             if answer["revision"] < since:
-                log.warning("the control plane started anew; reading everything again")
+                log.warning("the control plane started again; reading everything again")
                 since, wait = 0, 0.0
                 continue
             if not wait or answer["revision"] > since or answer["commands"]:

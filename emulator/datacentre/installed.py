@@ -31,7 +31,7 @@ async def python_environment(cache: Path, requirements: Path, run: Run) -> Path:
     """Return the virtual environment made from a requirements file.
 
     There is one for each content of such a file. It is relocatable, so that containers see it at /opt/venv
-    while it lies elsewhere.
+    while it is elsewhere.
     """
     python = f"{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]} {sys.base_prefix}"
     mark = hashlib.sha256(requirements.read_bytes() + python.encode()).hexdigest()[:20]

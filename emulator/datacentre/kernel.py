@@ -112,7 +112,7 @@ class Namespace:
         """Run `ip -batch` inside; raises FabricError with the command that failed."""
         with self.entered():
             ran = subprocess.run(
-                ["ip", "-batch", "-"],  # noqa: S607 iproute2 lies in /sbin or /usr/sbin
+                ["ip", "-batch", "-"],  # noqa: S607 iproute2 is in /sbin or /usr/sbin
                 input="\n".join(commands) + "\n",
                 text=True,
                 capture_output=True,

@@ -40,7 +40,7 @@ class Zone:
     redirect: bool = False
 
     def holds(self, name: str) -> bool:
-        """Say whether a name lies in the zone."""
+        """Say whether a name is in the zone."""
         return name == self.name or name.endswith("." + self.name)
 
     def find(self, name: str) -> tuple[str, ...] | None:

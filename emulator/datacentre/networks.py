@@ -144,7 +144,7 @@ def _overlap(one: Network, other: Network) -> bool:
 
 
 def _part(topology: Topology, places: Mapping[str, int], index: int) -> Topology:
-    """Return what lies behind one router."""
+    """Return what is behind one router."""
     return dataclasses.replace(
         topology,
         networks={key: value for key, value in topology.networks.items() if places[key] == index},

@@ -1,6 +1,6 @@
 """Node.js for programs that come from npm: where the machine has none, the pinned one from PyPI.
 
-Says where it lies and which commands install with it; who runs them depends on where the caller lives.
+Says where it is and which commands install with it; who runs them depends on where the caller lives.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def clean_install(npm_command: Sequence[str], folder: Path) -> list[str]:
 
 
 def uv() -> str:
-    """Return the package installer: beside this Python, or on PATH; raise FabricError without one."""
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
+    """Return the package installer: next to this Python, or on PATH; raise FabricError without one."""
+    local = Path(sys.executable).with_name("uv")
+    found = str(local) if local.exists() else shutil.which("uv")
     if found is None:
         raise FabricError("uv is missing, which installs packages. Run ./fed doctor.")
     return found

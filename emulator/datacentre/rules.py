@@ -31,7 +31,7 @@ from emulator.datacentre.topology import (
 
 TABLE = "ip fabric"
 INTERNET = "internet"
-"""The router's interface behind which everything lies that is no virtual network."""
+"""The router's interface to everything that is no virtual network."""
 
 _UNENFORCED = {"azureplatformdns", "azureplatformimds", "azureplatformlkm"}
 
@@ -73,7 +73,7 @@ def skeleton() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the table of one router must hold beside the skeleton.
+    """What the table of one router must hold besides the skeleton.
 
     `chains` are the rules by chain, `sets` the elements by set or map, `tags` the sets of service tags,
     `problems` what a person must know is not enforced.

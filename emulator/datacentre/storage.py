@@ -220,7 +220,7 @@ class FrontDoor:
         await self._changed(lambda: self._inventory().get(identifier) is not None, _SEEN_SECONDS)
 
     async def _settle(self, account: Document, operation: Operation, status: int) -> None:
-        """Bring ARM in step with what Azurite did, before the caller hears of it."""
+        """Bring ARM in step with what Azurite did, before the caller learns of it."""
         if operation.creates_container and status == 201:
             self._azurite.note_container(account.name, operation.container or "", account_mark(account))
         if operation.deletes_container and status == 202:

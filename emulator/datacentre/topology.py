@@ -16,7 +16,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-"""Where Azure's default routes lead nowhere, unless a network of one's own lies there
+"""Where Azure's default routes lead nowhere, unless a network of one's own is there
 (learn.microsoft.com/azure/virtual-network/virtual-networks-udr-overview)."""
 
 AZURE_LOAD_BALANCER = "168.63.129.16"

@@ -1,4 +1,4 @@
-"""What the fabric hears of the control plane, and what it tells back."""
+"""What the fabric learns of the control plane, and what it tells back."""
 
 import base64
 from collections.abc import Iterator

@@ -189,17 +189,17 @@ class TestPrograms:
     def test_a_program_sees_its_folder_its_settings_and_nothing_of_the_host(
         self, project: Path, stack: Callable[..., "subprocess.CompletedProcess[str]"]
     ) -> None:
-        (project / "beside.py").write_text("VALUE = 'beside'\n")
+        (project / "neighbour.py").write_text("VALUE = 'neighbour'\n")
         (project / "__main__.py").write_text(
-            "import sys, importlib.util\nimport pulumi, beside\n"
+            "import sys, importlib.util\nimport pulumi, neighbour\n"
             "assert importlib.util.find_spec('language_host') is None\n"
             "assert __name__ == '__main__' and sys.modules['__main__'].__file__ == __file__\n"
-            "pulumi.export('seen', [beside.VALUE, pulumi.Config().require('word'), pulumi.get_stack()])\n"
+            "pulumi.export('seen', [neighbour.VALUE, pulumi.Config().require('word'), pulumi.get_stack()])\n"
         )
         stack("config", "set", "word", "hello")
         done = stack("up", "--yes")
         assert done.returncode == 0, done.stdout
-        assert json.loads(stack("stack", "output", "seen", "--json").stdout) == ["beside", "hello", "s"]
+        assert json.loads(stack("stack", "output", "seen", "--json").stdout) == ["neighbour", "hello", "s"]
 
     def test_a_program_has_lean_outputs_and_imports_lazily(
         self, project: Path, stack: Callable[..., "subprocess.CompletedProcess[str]"]

@@ -83,8 +83,8 @@ def test_a_stack_s_life(pair: Stack) -> None:
     pair.emulator.arm("DELETE", gone, api_version=VERSION)
     # Updated are the tags, and what the program leaves to Azure: etags, and the other half's state.
     assert pair.refresh().changes == {"updated": 3, "deleted": 1, "unchanged": 6}
-    mended = pair.up(TAG="changed")
-    assert mended.changes == {"updated": 1, "created": 1, "unchanged": 8}
+    fixed = pair.up(TAG="changed")
+    assert fixed.changes == {"updated": 1, "created": 1, "unchanged": 8}
     assert pair.emulator.arm("GET", NETWORK, api_version=VERSION).json()["tags"] == {"purpose": "changed"}
 
     moved = pair.up(TAG="changed", LOCATION="North Europe")

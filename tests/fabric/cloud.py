@@ -47,7 +47,7 @@ def rule(
     source: str | Sequence[str] = "*", to: str | Sequence[str] = "*", port: str | Sequence[str] = "*",
     source_port: str | Sequence[str] = "*",
 ) -> Json:  # fmt: skip
-    """Return a security rule as it stands inside a group."""
+    """Return a security rule as it is inside a group."""
 
     def both(single: str, several: str, value: str | Sequence[str]) -> Json:
         return {single: value} if isinstance(value, str) else {several: list(value)}

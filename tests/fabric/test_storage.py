@@ -348,7 +348,7 @@ class TestLife:
         listed = late + "show([each.name for each in box.list_blobs()])"
         make("2026-01-01T00:00:00Z")
         assert place.run("vm-one", late + 'box.upload_blob("x", b"x")\n' + listed) == ["x"]
-        make("2026-01-02T00:00:00Z")  # deleted and made anew, faster than the fabric looks
+        make("2026-01-02T00:00:00Z")  # deleted and made again, faster than the fabric looks
         assert place.run("vm-one", listed) == []
         fabric.wait_ready(cloud.revision)
 

@@ -59,7 +59,7 @@ def pulumi(folder: Path, version: str, *, host: bool = True) -> Path:
 
 
 def alone(engine: Path) -> bool:
-    """Tell whether nothing else is left beside an engine, once what removes it has ended."""
+    """Tell whether nothing else is left next to an engine, once what removes it has ended."""
     deadline = time.monotonic() + 10
     while [file.name for file in engine.parent.iterdir()] != ["pulumi"]:
         if time.monotonic() > deadline:
@@ -128,7 +128,7 @@ class TestWhenNothingWorks:
         with pytest.raises(ProblemError) as caught:
             prepare()
         text = str(caught.value)
-        for part in ("3.1.0 is older", "127.0.0.1:9", "no space left on device", "Mend", "install Pulumi"):
+        for part in ("3.1.0 is older", "127.0.0.1:9", "no space left on device", "Fix", "install Pulumi"):
             assert part in text
         monkeypatch.delenv("GO_FAILS")
         assert prepare()[0].exists(), "the next attempt goes on"

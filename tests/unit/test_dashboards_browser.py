@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Raises FedError, with the mend, where there is no browser and none may be installed."""
+    """Raises FedError, with the fix, where there is no browser and none may be installed."""
     program = machine.require()
     with sync_playwright() as playwright:
         # Without its own sandbox: it is root in CI, and shows only the pages made here.

@@ -1,4 +1,4 @@
-"""A subscription that lacks something is found out before the first deployment, with the command that mends
+"""A subscription that lacks something is found out before the first deployment, with the command that fixes
 it.
 
 The answers have the shapes of Azure's REST reference; none was recorded from a real subscription.

@@ -23,7 +23,7 @@ DONE = Answer(status=200, body={"value": [{"message": SAID}]})
 
 
 class Azure(Arm):
-    """Gives prepared answers, the last one for ever."""
+    """Gives prepared answers, the last one forever."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)

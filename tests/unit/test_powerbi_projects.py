@@ -39,7 +39,7 @@ class Project:
         """Plant a fault: write `new` in the place of `old` in the file that matches."""
         (file,) = self.folder.glob(path)
         text = file.read_text()
-        assert old in text, f"{old!r} no longer stands in {path}: the fault cannot be planted"
+        assert old in text, f"{old!r} is no longer in {path}: the fault cannot be planted"
         file.write_text(text.replace(old, new))
 
 
@@ -69,7 +69,7 @@ class TestWhatIsCommitted:
             for path in folder.rglob("*")
             if path.is_file() and path.parent.name != ".pbi"
         }
-        assert found == project.files(audience), "python -m dashboards.powerbi writes the projects anew"
+        assert found == project.files(audience), "python -m dashboards.powerbi writes the projects again"
 
     def test_passes_microsofts_report_validator(self, committed: Project) -> None:
         assert gates.report_faults(committed.report) == []
@@ -143,7 +143,7 @@ ACCESS = f"{DEFINITION}/tables/access.tmdl"
 ABOUT = f"{PAGES_OF}/about/page.json"
 
 Fault = tuple[str, str, str, str]
-"""File, what stands there, what is planted in its place, and part of what must be said about it."""
+"""File, what is there, what is planted in its place, and part of what must be said about it."""
 
 IN_REPORTS: dict[str, Fault] = {
     "a role that the chart does not have": (GAIN, '"Y": {', '"Values": {', "values"),
@@ -224,7 +224,7 @@ AGAINST_MODEL_RULES: dict[str, Fault] = {
     "a metric that nobody measures": (MEASURES, '"own_auc"', '"auc_own"', "is never 'auc_own'"),
     "a column that is not there": (MEASURES, SHARE, SHARE.replace("share", "shares"), "histogram[shares]"),
     "a column without its table": (MEASURES, SHARE, "SELECTEDVALUE ( [share] )", "no measure [share]"),
-    "a name that a column has": (MEASURES, "\tcolumn empty\n", "\tcolumn count\n", "beside a column"),
+    "a name that a column has": (MEASURES, "\tcolumn empty\n", "\tcolumn count\n", "next to a column"),
     "a column that is added up": (
         ACCESS,
         "isHidden\n\t\tsummarizeBy: none",
@@ -266,7 +266,7 @@ AGAINST_REPORT_RULES: dict[str, Fault] = {
     "no title": (GAIN, "'What federation gains us'", "''", "no title"),
     "no explanation": (GAIN, "visualHeaderTooltip", "visualTooltip", "nothing explains it"),
     "a colour": (GAIN, "'Top'", "'#FF0000'", "a colour of its own"),
-    "a visual beside the page": (GAIN, '"x": 24', '"x": 1000', "outside the page"),
+    "a visual next to the page": (GAIN, '"x": 24', '"x": 1000', "outside the page"),
     "an overlap": (GAIN, '"x": 24', '"x": 60', "overlaps overview/overview-differences"),
     "a jumping tab order": (GAIN, '"tabOrder": 5000', '"tabOrder": 500', "not the reading order"),
     "a default name": (GAIN, '"overview-gain"', '"VisualContainer1"', "says nothing"),

@@ -197,7 +197,7 @@ class TestReplacingAMachine:
             assert attached["deleteOption"] == "Detach"
 
     def test_takes_agent_and_association_along(self, graph: Graph) -> None:
-        """They vanish with the VM: only what takes its VM from the VM's outputs is made anew."""
+        """They vanish with the VM: only what takes its VM from the VM's outputs is made again."""
         agents = graph.of("azure-native:compute:VirtualMachineExtension")
         associations = graph.of("azure-native:monitor:DataCollectionRuleAssociation")
         machines = {machine.urn for machine in graph.of(MACHINE)}

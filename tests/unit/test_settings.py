@@ -1,4 +1,4 @@
-"""A mistake in a stack file is refused before anything is planned, in words for whoever must mend it."""
+"""A mistake in a stack file is refused before anything is planned, in words for who must fix it."""
 
 import copy
 import ipaddress
@@ -50,7 +50,7 @@ def put(path: str, value: Any) -> Callable[[Config], None]:
     return change
 
 
-#: Name -> stack, the mistake, the key it is reported under, a word of the consequence, a word of the mend.
+#: Name -> stack, the mistake, the key it is reported under, a word of the consequence, a word of the fix.
 MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
     "unknown key": ("dev", put("fed:centr", 1), "fed:centr", "ignored", "did you mean centre?"),
     "unknown key inside a group": (
@@ -308,7 +308,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "alerts",
         "@example.org",
     ),
-    "nobody to tell": ("dev", put("fed:contacts", []), "fed:contacts", "hears of alerts", "at least 1"),
+    "nobody to tell": ("dev", put("fed:contacts", []), "fed:contacts", "gets alerts", "at least 1"),
     "day that does not exist": (
         "dev",
         put("fed:budgets.startDate", "2027-02-30"),

@@ -819,7 +819,7 @@ MUTATIONS = [
         where="st-fed-dev-cleveland-data: no diagnostic setting",
     ),
     Mutation(
-        name="a hospital's data lies in another region",
+        name="a hospital's data is in another region",
         change=put(ACCOUNT, "cleveland-data", "location", "eastus"),
         kind=WEAK,
         where="st-fed-dev-cleveland-data: it is in eastus",

@@ -2,7 +2,7 @@
 
 ``python -m automation.machine.setup [--no-engine] [--dev] [--machines]``
 
-Exit codes: 0 ready, 3 something is missing that only a person can mend, 130 interrupted.
+Exit codes: 0 ready, 3 something is missing that only a person can fix, 130 interrupted.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from automation.machine.setup.problem import ProblemError, run
 from automation.machine.setup.progress import Progress
 
 PACKAGES_USUALLY = "5 to 60 seconds"
-MACHINES_USUALLY = "1 to 4 minutes beside the engine"
+MACHINES_USUALLY = "1 to 4 minutes, while the engine is built"
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument(
         "--machines",
         action="store_true",
-        help="beside a build of the engine, also what emulated machines run",
+        help="besides a build of the engine, also what emulated machines run",
     )
     wanted = parser.parse_args()
     try:
@@ -62,7 +62,7 @@ def _lock_clone() -> None:
 
 
 def _prepare(*, dev: bool, with_engine: bool, with_machines: bool) -> None:
-    """Run the preparations beside each other."""
+    """Run the preparations side by side."""
 
     def make_packages() -> None:
         if not packages.is_ready(dev=dev):

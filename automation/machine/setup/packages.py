@@ -44,7 +44,7 @@ def is_ready(*, dev: bool = False) -> bool:
 def install(task: Task, *, dev: bool) -> None:
     """Make ``.venv`` true to the requirements; keep the test tools when they were there before.
 
-    An environment whose stamp is missing was left half made (or by somebody else) and is made anew.
+    An environment whose stamp is missing was left half made (or by somebody else) and is made again.
     Raises ProblemError when packages cannot be had.
     """
     dev = dev or DEV_STAMP.exists()

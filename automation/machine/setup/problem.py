@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ProblemError(Exception):
-    """Something that a person must mend; the text says what, why and how."""
+    """Something that a person must fix; the text says what, why and how."""
 
 
 def _end_with_parent() -> None:

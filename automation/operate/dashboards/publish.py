@@ -1,6 +1,6 @@
 """Publishes model and report of each audience into its own Power BI workspace, by fabric-cicd.
 
-What lies in the repository is published, with three parameters set: the centre's storage, the audience's
+What is in the repository is published, with three parameters set: the centre's storage, the audience's
 container, the audience itself. fabric-cicd only logs what it could not do; here that is a failure.
 Workspaces, the gateway and its connections are made by hand once (docs/dashboards.md).
 """

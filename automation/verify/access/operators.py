@@ -85,7 +85,7 @@ def _scope(assignment: Resource) -> str:
 
 
 def _is_whole(scope: str) -> bool:
-    """Say whether a scope is a subscription, or what lies above: a management group, the tenant."""
+    """Say whether a scope is a subscription, or what is above: a management group, the tenant."""
     return not subscription_of(scope) or scope.count("/") == 2
 
 

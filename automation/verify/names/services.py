@@ -1,4 +1,4 @@
-"""What stands behind private endpoints, and whether accounts, registries and vaults have a public front."""
+"""What is behind private endpoints, and whether accounts, registries and vaults have a public front."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from federation.intent import Intent
 from federation.security_rules import SecurityRule, security_rules
 
 
-def mends(topology: Topology, intent: Intent) -> dict[str, str]:
+def fixes(topology: Topology, intent: Intent) -> dict[str, str]:
     """Return what to do about each security group that differs, by its name."""
     subnets = {(place.party, place.subnet) for f in intent.flows for place in (f.source, f.destination)}
     found: dict[str, str] = {}

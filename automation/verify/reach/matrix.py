@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.reach.gates import Gates, Passage
-from automation.verify.reach.group_differences import mends
+from automation.verify.reach.group_differences import fixes
 from automation.verify.reach.network import INBOUND, OUTBOUND, PROTOCOLS, Topology
 from automation.verify.reach.paths import Path, Paths
 from automation.verify.reach.ports import EVERY, NONE, Ports, difference, intersection, text, union
@@ -58,7 +58,7 @@ def compute(topology: Topology, intent: Intent) -> Matrix:
 
 
 class _Intended:
-    """The statement of intent, by addresses; a range stands under its first one."""
+    """The statement of intent, by addresses; a range is under its first one."""
 
     def __init__(self, intent: Intent) -> None:
         places = [place for flow in intent.flows for place in (flow.source, flow.destination)]
@@ -89,7 +89,7 @@ class _Computation:
         self._spots = spots(topology, intent)
         self._intended = _Intended(intent)
         self._gates = Gates(topology)
-        self._mends = mends(topology, intent)
+        self._mends = fixes(topology, intent)
         self._paths = Paths(topology, self._spots)
         self._cells: list[Cell] = []
         self._open: dict[tuple[str, str], list[str]] = defaultdict(list)

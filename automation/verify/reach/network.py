@@ -221,7 +221,7 @@ class _Reader:
         for interface in interfaces:
             if interface.subnet not in subnets:
                 self._cannot(
-                    interface.name, f"it lies in subnet {interface.subnet}, which is not of this stack"
+                    interface.name, f"it is in subnet {interface.subnet}, which is not of this stack"
                 )
         return Topology(
             networks=networks,

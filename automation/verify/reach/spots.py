@@ -1,4 +1,4 @@
-"""The ends of connections: addresses that every rule of a deployment treats alike, and what lies outside.
+"""The ends of connections: addresses that every rule of a deployment treats alike, and what is outside.
 
 A subnet is cut wherever any rule, interface or statement of intent draws a line. So one spot is a VM, one a
 private endpoint, and one is "any other address" of the subnet: where an intruder's machine would be. A subnet
@@ -54,7 +54,7 @@ class Spot:
         return self.exists and not (self.interface and self.interface.is_endpoint)
 
     def in_side(self, side: Side, virtual_network: Iterable[Interval]) -> bool:
-        """Say whether one side of a rule matches, with what VirtualNetwork means where the rule stands."""
+        """Say whether one side of a rule matches, with what VirtualNetwork means where the rule is."""
         if side.everything or self.tags & side.tags:
             return True
         if self.address is None:

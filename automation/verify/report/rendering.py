@@ -1,4 +1,4 @@
-"""The one maker of documents from the templates beside this file; everything put into them is escaped."""
+"""The one maker of documents from the templates next to this file; everything put into them is escaped."""
 
 from pathlib import Path
 from typing import Any

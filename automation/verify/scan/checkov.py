@@ -132,8 +132,8 @@ def _failed(result: Mapping[str, str]) -> Failed:
 
 
 def _uv() -> str:
-    beside = str(Path(sys.executable).parent)
-    found = shutil.which("uv", path=os.pathsep.join((beside, os.environ.get("PATH", os.defpath))))
+    local = str(Path(sys.executable).parent)
+    found = shutil.which("uv", path=os.pathsep.join((local, os.environ.get("PATH", os.defpath))))
     if found is None:
         raise VerifyError("Checkov is run by uv, which is not here: pip install uv")
     return found

@@ -47,7 +47,7 @@ class Bridge:
         """Load an nftables file in the machine; raise FabricError with what nft says of it."""
         with self._namespace.entered():
             done = subprocess.run(
-                ["nft", "-f", "-"],  # noqa: S607 nft lies in /usr/sbin
+                ["nft", "-f", "-"],  # noqa: S607 nft is in /usr/sbin
                 input=rules,
                 text=True,
                 capture_output=True,
@@ -94,7 +94,7 @@ class Bridge:
     def _remove(self, link: str) -> None:
         with self._namespace.entered():
             subprocess.run(  # noqa: S603 a name from the compose file, as one argument
-                ["ip", "link", "del", link],  # noqa: S607 iproute2 lies in /sbin or /usr/sbin
+                ["ip", "link", "del", link],  # noqa: S607 iproute2 is in /sbin or /usr/sbin
                 capture_output=True,
                 check=False,
             )

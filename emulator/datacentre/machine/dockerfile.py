@@ -28,7 +28,7 @@ _NOT_RUN = frozenset({"ARG", "ENV", "EXPOSE", "LABEL", "COMMENT", "VOLUME"})
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file or folder of the build context and where it stands in the image (exactly, not below)."""
+    """A file or folder of the build context and where it is in the image (exactly, not below)."""
 
     source: str
     target: str

@@ -1,6 +1,6 @@
 """Makes an image of a pushed build context, without an engine: its files, and a venv from its requirements.
 
-The venv lies in the cache, shared by all images and clones (`installed`).
+The venv is in the cache, shared by all images and clones (`installed`).
 """
 
 from __future__ import annotations

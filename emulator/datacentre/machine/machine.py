@@ -395,7 +395,7 @@ class Machine:
             return known[text]
 
     def _source(self, path: str, user: tuple[int, int] | None) -> Path:
-        """Return where a path of the machine lies; a missing folder of the data disk is made for the user."""
+        """Return where a path of the machine is; a missing folder of the data disk is made for the user."""
         if path == ENGINE_SOCKET:
             return self.engine_socket
         place = self._locate(path)

@@ -81,7 +81,7 @@ def _table(table: Model) -> Iterator[str]:
 
 def _query(table: str, query: str) -> Iterator[str]:
     if _ADDRESS.search(query):
-        yield f"table {table}: an address, id or mail address stands in its query; parameters hold these"
+        yield f"table {table}: an address, id or mail address is in its query; parameters hold these"
     source = (
         f'AzureStorage.BlobContents(StorageAccountUrl & "/" & ContainerName & "/curated/{table}.parquet")'
     )
@@ -105,7 +105,7 @@ def _measures(tables: Mapping[str, Model]) -> Iterator[str]:
         own = {column["name"].lower() for column in table.get("columns", ())}
         for measure in table.get("measures", ()):
             if measure["name"].lower() in own:
-                yield f"measure {measure['name']}: Power BI refuses it beside a column of that name"
+                yield f"measure {measure['name']}: Power BI refuses it next to a column of that name"
 
 
 def _references(where: str, dax: str, columns: set[tuple[str, str]], measures: set[str]) -> Iterator[str]:

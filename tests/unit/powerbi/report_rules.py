@@ -101,7 +101,7 @@ def _placing(shown: list[Shown]) -> Iterator[str]:
     places = [(visual, visual.document["position"]) for visual in shown]
     for visual, at in places:
         if at["x"] < 0 or at["y"] < 0 or at["x"] + at["width"] > PAGE[0] or at["y"] + at["height"] > PAGE[1]:
-            yield f"{visual.where}: it lies outside the page"
+            yield f"{visual.where}: it is outside the page"
     for (one, a), (other, b) in itertools.combinations(places, 2):
         if (
             a["x"] < b["x"] + b["width"]
