@@ -4,7 +4,7 @@ import sys
 
 from rich.text import Text
 
-from automation.operate import reference, training
+from automation.operate import person, reference, training
 from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.target import Target, open_deployed
@@ -26,15 +26,17 @@ def train(
     as_json: bool,
 ) -> None:
     """Run a job with what it needs, or watch or resume one, and show how it ended."""
-    centre = _centre(stack, on)
+    target = open_deployed(stack, on)
+    centre = Centre.of(target.arm(), deploy.outputs(target))
     if watch is not None:
         job_id = watch
     elif resume is not None:
         job_id = str(centre.ask("resume", resume)["id"])
     else:
+        by = person.of(target)
         for needed in training.run_first(centre, job, rounds, parameters):
-            training.check(_watch(centre, training.submit(centre, needed, None, ()), wanted_by=job))
-        job_id = training.submit(centre, job, rounds, parameters)
+            training.check(_watch(centre, training.submit(centre, needed, None, (), by), wanted_by=job))
+        job_id = training.submit(centre, job, rounds, parameters, by)
     answer = _watch(centre, job_id)
     if as_json:
         show_json(answer)

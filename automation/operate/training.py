@@ -25,9 +25,11 @@ def run_first(centre: Centre, job: str, rounds: int | None, parameters: tuple[st
     return [str(name) for name in centre.ask("check", *_words(job, rounds, parameters))["run_first"]]
 
 
-def submit(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, ...]) -> str:
-    """Submit a job and return its id; raise QuestionError or RefusedError when the centre refuses it."""
-    return str(centre.ask("submit", *_words(job, rounds, parameters))["id"])
+def submit(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, ...], by: str) -> str:
+    """Submit a job in somebody's name (`by`) and return its id; raise QuestionError or RefusedError when the
+    centre refuses it.
+    """
+    return str(centre.ask("submit", *_words(job, rounds, parameters), "--by", by)["id"])
 
 
 def _words(job: str, rounds: int | None, parameters: tuple[str, ...]) -> list[str]:

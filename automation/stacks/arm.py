@@ -69,6 +69,10 @@ class Arm:
             base_url=endpoint.url, verify=endpoint.verify, timeout=60, trust_env=endpoint.proxies
         )
 
+    def token(self) -> str:
+        """Return the access token with which Resource Manager is asked."""
+        return self._endpoint.credential.get_token(SCOPE).token
+
     def get(self, path: str, version: str, **query: str) -> Answer:
         """GET one resource, or a list with all its pages in ``value``."""
         answer = self._send("GET", path, {"api-version": version, **query})
@@ -108,7 +112,7 @@ class Arm:
     def _request(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
     ) -> httpx.Response:
-        token = self._endpoint.credential.get_token(SCOPE).token
+        token = self.token()
         for _ in range(5):
             try:
                 response = self._client.request(

@@ -494,7 +494,10 @@ class TestOwnJobs:
         self, federation: Federation, trained: Trained
     ) -> None:
         del trained
-        files = {"job.yaml": "name: broken\nbuild: broken_job:build", "broken_job.py": "def build(r): 1 / 0"}
+        files = {
+            "job.yaml": "name: broken\npurpose: none\nbuild: broken_job:build",
+            "broken_job.py": "def build(r): 1 / 0",
+        }
         assert "ZeroDivisionError" in self.drop(federation, "broken", files)["error"]
 
 

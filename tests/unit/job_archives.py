@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = """
@@ -74,3 +75,26 @@ def packed(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             opened.writestr(name, content)
     return written.getvalue()
+
+
+def manifest_content(*, metrics: list[str] | None = None, **changes: Any) -> dict[str, Any]:
+    """A manifest's content; `metrics` are those that leave."""
+    leaves = {"model": {"w": "3"}, "metrics": metrics or [], "histograms": [], "statistics": []}
+    return {
+        "schema": "fed/manifest/1",
+        "name": "cohort",
+        "title": "A cohort",
+        "purpose": "to see",
+        "author": "ada",
+        "data": {"heart.csv": ["age"]},
+        "leaves": leaves,
+        "rounds": 3,
+        "minimum_sites": 2,
+        **changes,
+    }
+
+
+def job(code: bytes = b"print()", **changes: Any) -> bytes:
+    """The archive of a small job; `changes` are those of its manifest."""
+    manifest = json.dumps(manifest_content(**changes)).encode()
+    return packed({"custom/job.py": code, "manifest.json": manifest})

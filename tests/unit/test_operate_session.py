@@ -1,11 +1,13 @@
-"""What the end of a stack says of its jobs."""
+"""What the end of a stack says of its jobs, and in whose name jobs are submitted."""
 
+import base64
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from automation.operate import session
+from automation.operate import person, session
 from automation.operate.machines import Centre
 from automation.ui.outcome import FedError, RefusedError
 
@@ -51,3 +53,24 @@ def test_where_nothing_is_deployed_nothing_is_said(
     monkeypatch.setattr(session.deploy, "outputs", absent)
     session.name_running_jobs(ON_AZURE)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("claims", "named"),
+    [
+        ({"upn": "ada@example.org", "oid": "1"}, "ada@example.org"),
+        ({"appid": "app", "oid": "1"}, "app"),
+        ({}, "unknown"),
+    ],
+)
+def test_who_asks_on_azure_is_who_signed_in(claims: dict[str, str], named: str) -> None:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    arm = SimpleNamespace(token=lambda: f"head.{payload}.signature")
+    target: Any = SimpleNamespace(emulator=None, arm=lambda: arm)
+    assert person.of(target) == named
+
+
+def test_who_asks_on_the_emulator_is_this_machines_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    target: Any = SimpleNamespace(emulator=object())
+    assert person.of(target) == "ada (on this machine)"

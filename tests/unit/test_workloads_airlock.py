@@ -14,6 +14,7 @@ from container_server import local_config
 from fed_site import door
 from fed_site.airlock import Limits, Refusal, difference, length, metrics, rounded
 from fed_site.filters import DATA_SHA256, HISTOGRAMS_KEY, REFUSAL_HEADER, Airlock, SentModel
+from fed_site.manifest import Manifest
 from fed_site.notes import MOST_BYTES, Notes
 from fed_site.patients import OwnFiles
 from hypothesis import given
@@ -27,6 +28,7 @@ from nvflare.app_common.abstract.statistics_spec import Bin, Histogram, Histogra
 from nvflare.app_common.app_constant import AppConstants, StatisticsConstants
 from nvflare.fuel.utils import fobs
 
+from tests.unit.job_archives import manifest_content
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 
@@ -39,6 +41,21 @@ CHANGE = {"w": np.array([0.1, -0.2, 0.3])}
 STATED = {MetaKey.NUM_STEPS_CURRENT_ROUND: PATIENTS}
 
 
+MANIFEST = Manifest(
+    name="cohort",
+    title="",
+    purpose="",
+    author="",
+    data={},
+    model={},
+    metrics=("auc",),
+    histograms=("a", "ill", TEXT, *(f"h{number}" for number in range(5))),
+    statistics=(),
+    rounds=1,
+    minimum_sites=1,
+)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> OwnFiles:
     (tmp_path / "heart.csv").write_text("age,sex,chol\n" + TEXT + "\n")
@@ -47,7 +64,7 @@ def files(tmp_path: Path) -> OwnFiles:
 
 @pytest.fixture
 def airlock(files: OwnFiles, tmp_path: Path) -> Airlock:
-    return Airlock(files, Notes(tmp_path / "releases"), str(tmp_path / "released"))
+    return Airlock(files, Notes(tmp_path / "releases"), str(tmp_path / "released"), MANIFEST)
 
 
 def answered(
@@ -197,7 +214,11 @@ class TestAroundAnUpdate:
 
     def test_without_rows_to_count_no_difference_leaves(self, tmp_path: Path) -> None:
         assert (
-            refusal_of(answered(Airlock(OwnFiles(tmp_path), Notes(tmp_path / "releases")), update()))
+            refusal_of(
+                answered(
+                    Airlock(OwnFiles(tmp_path), Notes(tmp_path / "releases"), manifest=MANIFEST), update()
+                )
+            )
             == Refusal.NO_PATIENTS.value
         )
 
@@ -522,6 +543,33 @@ class TestNotes:
             "patients": PATIENTS,
         }
         assert (kept["round"], kept["refused"]) == (1, Refusal.NO_DXO.value)
+
+    def test_what_the_manifest_does_not_announce_stays_and_is_noted(
+        self, airlock: Airlock, tmp_path: Path
+    ) -> None:
+        context = self.context()
+        meta = {
+            MetaKey.INITIAL_METRICS: {"auc": 0.8, "rows": 63.0},
+            HISTOGRAMS_KEY: {"ill": [10], "more": [9]},
+        }
+        SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
+        left = from_shareable(airlock.process(update(meta=meta), context))
+        assert left.meta[MetaKey.INITIAL_METRICS] == {"auc": 0.8}
+        assert left.meta[HISTOGRAMS_KEY] == {"ill": [10]}
+        note = json.loads((tmp_path / "releases" / f"{self.JOB}.jsonl").read_text())
+        assert note["not announced"] == ["rows", "more"]
+        assert "not announced" not in left.meta
+
+    def test_manifest_is_read_from_what_was_unpacked(self, files: OwnFiles, tmp_path: Path) -> None:
+        app = tmp_path / "app"
+        app.mkdir()
+        (app / "manifest.json").write_text(json.dumps(manifest_content(metrics=["brier"])))
+        workspace = type("Workspace", (), {"get_app_dir": lambda _, job: str(app)})()
+        engine = type("Engine", (), {"get_workspace": lambda _: workspace})()
+        context = FLContextManager(engine=engine, job_id=self.JOB).new_context()
+        airlock = Airlock(files, Notes(tmp_path / "releases"), str(tmp_path / "released"))
+        answer = DXO(DataKind.METRICS, {"auc": 0.5, "brier": 0.1}).to_shareable()
+        assert from_shareable(airlock.process(answer, context)).data == {"brier": 0.1}
 
     def test_notes_do_not_grow_for_ever(self, tmp_path: Path) -> None:
         notes = Notes(tmp_path)

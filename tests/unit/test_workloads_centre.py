@@ -339,6 +339,13 @@ class TestJobs:
         assert world.nvflare.jobs == ["submit heart"]
         assert list((world.centre_config.work / "outbox").iterdir()) == []
 
+    def test_who_asks_goes_into_the_job(self, world: World, centre: CentreAgent) -> None:
+        asked: list[list[str]] = []
+        build = world.server.execution
+        world.server.execution = lambda name, command: asked.append(command) or build(name, command)  # type: ignore[func-returns-value]
+        centre.commands.submit({"job": "heart", "by": "ada@example.org"})
+        assert asked[0][asked[0].index("--author") + 1] == "ada@example.org"
+
     def test_what_the_builder_refuses_is_passed_on(self, world: World, centre: CentreAgent) -> None:
         world.server.execution = builds(world, {"error": "there is no job 'x'; there are: heart"}, 2)
         with pytest.raises(JobRefusedError, match="there are: heart"):

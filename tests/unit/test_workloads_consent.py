@@ -12,14 +12,16 @@ import pytest
 from container_server.foreign import ForeignFolder
 from container_server.hospital import consent as hospital_consent
 from container_server.hospital.consent import POLICY, Consent, platform_jobs
+from container_server.messages import checked
 from container_server.storage import StorageForbiddenError
 from fed_site import consent
 from fed_site.job_code import CLIENT, UnreadableJobError, checksum
+from fed_site.manifest import Manifest
 from nvflare.apis.fl_context import FLContextManager
 from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
-from tests.unit.job_archives import archive, built, packed
+from tests.unit.job_archives import archive, built, job, packed
 from tests.unit.workloads_fakes import FakeClock, FolderStore
 from tests.unit.workloads_world import World
 
@@ -66,6 +68,7 @@ class TestChecksum:
             {"custom/more.py": ""},
             {"custom/config_fed_server.json": "{}"},
             {"config/config_fed_client.conf": "{}"},
+            {"manifest.json": "{}"},
         ],
     )
     def test_any_other_file_is_other_code(self, builds: Path, changes: dict[str, str]) -> None:
@@ -119,6 +122,25 @@ class TestChecksum:
             checksum(written.getvalue())
 
 
+class TestManifest:
+    """Of a job as it was built."""
+
+    def test_model_metrics_histograms_and_columns_are_those_of_the_job(self, builds: Path) -> None:
+        content = (built("heart", builds) / "manifest.json").read_bytes()
+        assert checked("manifest", json.loads(content))
+        heart = Manifest.read(content)
+        assert heart.model == {"numpy_key": "29"}
+        assert {"auc", "own_auc", "n_test"} <= set(heart.metrics)
+        assert heart.histograms == ("healthy", "ill")
+        assert {"age", "disease", "split"} <= set(heart.data["heart.csv"])
+        assert (heart.rounds, heart.minimum_sites, heart.statistics) == (10, 2, ())
+        assert "coronary" in heart.purpose
+
+    def test_statistics_are_those_that_the_hospitals_are_asked_for(self, builds: Path) -> None:
+        content = (built("statistics", builds) / "manifest.json").read_bytes()
+        assert Manifest.read(content).statistics == ("count", "histogram", "mean", "stddev", "sum")
+
+
 @pytest.fixture
 def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the hospital's answers are for the client; nothing is there yet."""
@@ -150,7 +172,7 @@ def arrival(monkeypatch: pytest.MonkeyPatch, answers: Path) -> Arrival:
     return Arrival(monkeypatch)
 
 
-JOB = packed({"custom/job.py": b"print()", CLIENT: b'{"executors": []}'})
+JOB = job()
 
 
 class TestArrival:
@@ -184,6 +206,14 @@ class TestArrival:
         assert "does not take this job" in arrival.of(b"PK")
         assert not arrival.unpacked
 
+    @pytest.mark.parametrize("content", [None, b"", b"{}", b"[]"])
+    def test_a_job_that_does_not_say_what_it_is_for_is_not_unpacked(
+        self, arrival: Arrival, content: bytes | None
+    ) -> None:
+        said = arrival.of(packed({"x.py": b""} | ({} if content is None else {"manifest.json": content})))
+        assert "manifest" in said
+        assert not arrival.unpacked
+
     def test_what_was_asked_is_left_for_the_officers(self, arrival: Arrival) -> None:
         arrival.of(JOB)
         code = checksum(JOB)
@@ -194,7 +224,7 @@ class TestArrival:
 
     def test_only_the_newest_requests_are_kept(self, arrival: Arrival) -> None:
         for number in range(consent.MOST_REQUESTS + 5):
-            arrival.of(packed({"custom/job.py": str(number).encode()}))
+            arrival.of(job(str(number).encode()))
         assert len(list(consent.REQUESTS.iterdir())) == 2 * consent.MOST_REQUESTS
 
 

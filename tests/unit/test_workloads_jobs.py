@@ -49,11 +49,16 @@ class TestDescriptions:
             ("", "expected keys"),
             ("name: [", "cannot be read"),
             ("name: Heart\nbuild: a:b", "expected lower case"),
-            ("name: heart\nbuild: a.b", "package.module:function"),
-            ("name: heart\nbuild: a:b\nrunds: 3", "unknown key 'runds'"),
-            ("name: heart\nbuild: a:b\nminimum_sites: 0", "minimum_sites is 0"),
-            ("name: heart\nbuild: a:b\nrounds: -1", "rounds is -1"),
-            ("name: heart\nbuild: a:b\nparameters: {steps: {type: int}}", "'steps' needs"),
+            ("name: heart\npurpose: p\nbuild: a.b", "package.module:function"),
+            ("name: heart\npurpose: p\nbuild: a:b\nrunds: 3", "unknown key 'runds'"),
+            ("name: heart\npurpose: p\nbuild: a:b\nminimum_sites: 0", "minimum_sites is 0"),
+            ("name: heart\npurpose: p\nbuild: a:b\nrounds: -1", "rounds is -1"),
+            ("name: heart\npurpose: p\nbuild: a:b\nparameters: {steps: {type: int}}", "'steps' needs"),
+            ("name: heart\nbuild: a:b", "purpose is missing"),
+            ("name: heart\nbuild: a:b\npurpose: " + "p" * 501, "purpose is missing or longer"),
+            ("name: heart\npurpose: p\nbuild: a:b\nmetrics: auc", "metrics is 'auc'"),
+            ("name: heart\npurpose: p\nbuild: a:b\ndata: [heart.csv]", "expected file: [columns]"),
+            ("name: heart\npurpose: p\nbuild: a:b\ndata: {heart.csv: age}", "data of heart.csv is 'age'"),
         ],
     )
     def test_a_mistake_is_named(self, tmp_path: Path, text: str, named: str) -> None:
@@ -63,7 +68,7 @@ class TestDescriptions:
 
     def test_parameters_are_typed_bounded_and_known(self, tmp_path: Path) -> None:
         rule = "parameters: {steps: {type: int, default: 5, minimum: 1, maximum: 20}}"
-        description = described(tmp_path / "heart", f"name: heart\nbuild: a:b\n{rule}")
+        description = described(tmp_path / "heart", f"name: heart\npurpose: p\nbuild: a:b\n{rule}")
         assert description.parse({}) == {"steps": 5}
         assert description.parse({"steps": "7"}) == {"steps": 7}
         for given, named in (
@@ -76,7 +81,7 @@ class TestDescriptions:
                 description.parse(given)
 
     def test_the_checksum_is_that_of_names_and_contents(self, tmp_path: Path) -> None:
-        described(tmp_path / "heart", "name: heart\nbuild: a:b")
+        described(tmp_path / "heart", "name: heart\npurpose: p\nbuild: a:b")
         before = checksum(tmp_path / "heart")
         (tmp_path / "heart" / "__pycache__").mkdir()
         (tmp_path / "heart" / "__pycache__" / "x.pyc").write_text("")
@@ -110,7 +115,7 @@ class TestBothKinds:
 class TestInputs:
     @pytest.fixture
     def heart(self, tmp_path: Path) -> JobDescription:
-        text = "name: heart\nbuild: a:b\nneeds: {scaling: statistics/scaling.json}"
+        text = "name: heart\npurpose: p\nbuild: a:b\nneeds: {scaling: statistics/scaling.json}"
         return described(tmp_path / "heart", text)
 
     def left(self, jobs: Path, job_id: str) -> None:

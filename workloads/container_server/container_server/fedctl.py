@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
         asked.add_argument("--job", required=True)
         asked.add_argument("--rounds", type=int)
         asked.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+        if name == "submit":
+            asked.add_argument("--by", default="unknown", help="who asks, for the hospitals")
     commands.add_parser("review", help="at a hospital: the jobs that asked to run here, and what was said")
     commands.add_parser("jobs", help="all jobs, newest first")
     for name, text in (

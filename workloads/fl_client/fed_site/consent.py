@@ -19,7 +19,7 @@ from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
-from fed_site.job_code import UnreadableJobError, checksum
+from fed_site.job_code import UnreadableJobError, checksum, manifest
 from fed_site.start import WORK
 
 ANSWERS = Path(os.environ.get("FED_ANSWERS", "/answers")) / "answers.json"
@@ -74,6 +74,7 @@ class ConsentingDeployer(AppDeployer):  # type: ignore[misc]  # nvflare has no t
         hospital = str(fl_ctx.get_identity_name())
         try:
             code = checksum(app_data)
+            manifest(app_data)
         except UnreadableJobError as error:
             return f"does not take this job: {error}"
         objection = Answers.read(ANSWERS).objection(code, hospital)

@@ -29,6 +29,8 @@ from fed_site.airlock import (
     metrics,
     patients_of,
 )
+from fed_site.announced import among, manifest_of, others
+from fed_site.manifest import Manifest
 from fed_site.notes import Notes, summary
 from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
 from fed_site.patients import OwnFiles, own_files
@@ -40,6 +42,8 @@ DATA_SHA256 = "data_sha256"
 """Meta key of the checksum of the hospital's files, which the airlock states itself."""
 REFUSAL_HEADER = "fed_refusal"
 """Header of a refused answer: the sentence of `Refusal`."""
+UNANNOUNCED = "not announced"
+"""In a note: names of metrics and histograms that the job's manifest does not have, and that stayed here."""
 _ROUND = "fed_site.round"
 _SENT = "fed_site.model_sent"
 _MIDDLES = "fed_site.federations_means"
@@ -72,8 +76,11 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         files: OwnFiles | None = None,
         notes: Notes | None = None,
         ledger: str = str(WORK / RELEASED_FILE),
+        manifest: Manifest | None = None,
     ):
         super().__init__()
+        self._manifest = manifest
+        """Of the job that runs here; read when its first answer leaves."""
         self._notes = notes or Notes()
         fobs_registration()
         self._files = files or own_files()
@@ -89,7 +96,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             self.logger.error(f"an answer stays here: {error}")
             self._notes.note(job, task, {"refused": error.refusal.value})
             return _refused(error.refusal)
-        self._notes.note(job, task, summary(released))
+        strange = released.meta.pop(UNANNOUNCED, [])
+        self._notes.note(job, task, summary(released) | ({UNANNOUNCED: strange} if strange else {}))
         return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
@@ -100,14 +108,20 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         except ValueError as error:
             raise RefusedError(Refusal.NO_DXO) from error
         if answer.data_kind in (DataKind.WEIGHT_DIFF, DataKind.WEIGHTS):
-            return self._update(answer, fl_ctx.get_prop(_SENT))
+            return self._update(answer, fl_ctx.get_prop(_SENT), self._announced(fl_ctx))
         if answer.data_kind == DataKind.METRICS:
-            return DXO(DataKind.METRICS, metrics(answer.data, self._limits))
+            names = self._announced(fl_ctx).metrics
+            left = metrics(answer.data, self._limits, frozenset(names))
+            return DXO(DataKind.METRICS, left, {UNANNOUNCED: others(answer.data, names)})
         if answer.data_kind == DataKind.STATISTICS:
             return self._described(answer.data, fl_ctx)
         raise RefusedError(Refusal.KIND)
 
-    def _update(self, answer: DXO, sent: Model | None) -> DXO:
+    def _announced(self, fl_ctx: FLContext) -> Manifest:
+        self._manifest = self._manifest or manifest_of(fl_ctx)
+        return self._manifest
+
+    def _update(self, answer: DXO, sent: Model | None, announced: Manifest) -> DXO:
         own = self._files.patients
         if own < 1:
             raise RefusedError(Refusal.NO_PATIENTS)
@@ -117,9 +131,11 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         patients = patients_of(answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND), own)
         if patients is not None:
             meta[MetaKey.NUM_STEPS_CURRENT_ROUND] = patients
-        meta[MetaKey.INITIAL_METRICS] = metrics(answer.get_meta_prop(MetaKey.INITIAL_METRICS), self._limits)
-        if (given := answer.get_meta_prop(HISTOGRAMS_KEY)) is not None:
-            meta[HISTOGRAMS_KEY] = histograms(given, own, self._limits)
+        measured, counted = (answer.get_meta_prop(key) for key in (MetaKey.INITIAL_METRICS, HISTOGRAMS_KEY))
+        meta[MetaKey.INITIAL_METRICS] = metrics(measured, self._limits, frozenset(announced.metrics))
+        if counted is not None:
+            meta[HISTOGRAMS_KEY] = histograms(among(counted, announced.histograms), own, self._limits)
+        meta[UNANNOUNCED] = others(measured, announced.metrics) + others(counted, announced.histograms)
         return DXO(DataKind.WEIGHT_DIFF, data, meta)
 
     def _described(self, data: Mapping[str, Any], fl_ctx: FLContext) -> DXO:

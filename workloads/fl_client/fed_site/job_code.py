@@ -1,8 +1,9 @@
 """The checksum of what a job would run at a hospital, from the archive that arrived. Pure.
 
-Numbers in the client's configuration are left out (rounds, steps, means that scale a model): a job that was
-approved may be run again with others. Everything else counts: each file of code, each name and text of the
-configuration. The server's configuration is left out, too: no hospital reads it.
+Numbers in the client's configuration and in the manifest are left out (rounds, steps, means that scale a
+model): a job that was approved may be run again with others. Everything else counts: each file of code, each
+name and text, the manifest's purpose, columns and what leaves. The server's configuration is left out, too,
+as no hospital reads it; so is the manifest's author, whom nobody proves.
 """
 
 import hashlib
@@ -10,6 +11,9 @@ import io
 import json
 import zipfile
 from typing import Any
+
+from .manifest import FILE as MANIFEST
+from .manifest import Manifest, UnreadableManifestError
 
 CLIENT = "config/config_fed_client.json"
 SERVER = "config/config_fed_server.json"
@@ -30,10 +34,22 @@ def checksum(archive: bytes) -> str:
     digest = hashlib.sha256()
     for name, content in sorted(files(archive).items()):
         if name != SERVER and name.rpartition("/")[2] not in SIGNATURES:
-            counted = _shape(content) if name == CLIENT else content
+            counted = _shape(name, content) if name in (CLIENT, MANIFEST) else content
             digest.update(f"{name}\0{len(counted)}\0".encode())
             digest.update(counted)
     return digest.hexdigest()
+
+
+def manifest(archive: bytes) -> Manifest:
+    """What the job says of itself. Raises UnreadableJobError where there is no manifest in its form."""
+    try:
+        return Manifest.read(files(archive)[MANIFEST])
+    except KeyError as error:
+        raise UnreadableJobError(
+            f"it has no {MANIFEST}, which says what it is for and what leaves"
+        ) from error
+    except UnreadableManifestError as error:
+        raise UnreadableJobError(f"its manifest {error}") from error
 
 
 def files(archive: bytes) -> dict[str, bytes]:
@@ -59,11 +75,14 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
         raise UnreadableJobError("a file's name leads out of the archive")
 
 
-def _shape(config: bytes) -> bytes:
+def _shape(name: str, content: bytes) -> bytes:
     try:
-        return json.dumps(_without_numbers(json.loads(config)), sort_keys=True).encode()
+        value = json.loads(content)
+        if name == MANIFEST and isinstance(value, dict):
+            value.pop("author", None)
+        return json.dumps(_without_numbers(value), sort_keys=True).encode()
     except (ValueError, RecursionError) as error:
-        raise UnreadableJobError(f"{CLIENT} is not JSON") from error
+        raise UnreadableJobError(f"{name} is not JSON") from error
 
 
 def _without_numbers(value: Any) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 
 from nvflare.job_config.api import FedJob
 
+from fed_server import manifest
 from fed_server.differences import expect_differences
 from fed_server.files import read_json
 from fed_server.paths import INBOX, JOBS
@@ -120,18 +121,23 @@ def _resumed(request: JobRequest, job_id: str) -> JobRequest:
     )
 
 
-def export(request: JobRequest, out: Path) -> dict[str, Any]:
-    """Write the NVFlare job below `out`; what the container server has to know about it."""
+def export(request: JobRequest, out: Path, author: str = "unknown") -> dict[str, Any]:
+    """Write the NVFlare job with its manifest below `out`; what the container server has to know of it."""
     job = build_function(request.description)(request)
     if job.name != request.name:
         raise JobError(f"{request.name}: build() made a job named {job.name!r}, expected {request.name!r}")
     job.export_job(str(out))
-    expect_differences(out / request.name / "app" / "config" / "config_fed_server.json")
+    app = out / request.name / "app"
+    if not app.is_dir():
+        raise JobError(f"{request.name}: build() made other apps than one for all hospitals (to_clients)")
+    expect_differences(app / "config" / "config_fed_server.json")
     # The server has it; a hospital, which has to read what it approves, gets the job's own code alone.
-    shutil.rmtree(out / request.name / "app" / "custom" / PLATFORM, ignore_errors=True)
+    shutil.rmtree(app / "custom" / PLATFORM, ignore_errors=True)
+    manifest.write(request, author, app)
     return {
         "folder": str(out / request.name),
         "job": request.name,
+        "author": author,
         "minimum_sites": request.description.minimum_sites,
         "rounds": request.rounds,
         "first_round": request.first_round,
@@ -140,6 +146,10 @@ def export(request: JobRequest, out: Path) -> dict[str, Any]:
         "resumed_from": request.resumed_from,
         "checksum": checksum(request.description.folder),
     }
+
+
+def _exported(arguments: argparse.Namespace) -> dict[str, Any]:
+    return export(request_of(arguments), arguments.out, arguments.author)
 
 
 def main() -> None:
@@ -153,11 +163,12 @@ def main() -> None:
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--finished", action="append", default=[], metavar="JOB=JOB_ID")
     parser.add_argument("--resume", metavar="JOB_ID")
+    parser.add_argument("--author", default="unknown", help="who asks, for the hospitals")
     arguments = parser.parse_args()
     if wrong := [pair for pair in (*arguments.param, *arguments.finished) if "=" not in pair]:
         parser.error(f"{wrong[0]}: expected NAME=VALUE")
     try:
-        answer = checked(arguments) if arguments.check else export(request_of(arguments), arguments.out)
+        answer = checked(arguments) if arguments.check else _exported(arguments)
     except JobError as error:
         print(json.dumps({"error": str(error)}))
         sys.exit(2)

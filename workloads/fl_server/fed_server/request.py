@@ -17,8 +17,12 @@ import yaml
 
 from fed_server.combining import METHODS
 
-_KEYS = {"name", "title", "build", "minimum_sites", "rounds", "parameters", "needs", "gates", "aggregation"}
+_KEYS = {
+    *("name", "title", "purpose", "build", "minimum_sites", "rounds", "parameters", "needs", "gates"),
+    *("aggregation", "data", "metrics", "histograms"),
+}
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
+LONGEST_PURPOSE = 500
 _TYPES: Mapping[str, type] = {"int": int, "float": float, "text": str}
 
 
@@ -45,6 +49,14 @@ class JobDescription:
     gates: Sequence[Mapping[str, Any]]
     aggregation: str
     """How updates become one: a name of combining.METHODS."""
+    purpose: str
+    """Why hospitals should run it, in words for their officers."""
+    data: Mapping[str, Sequence[str]]
+    """File of a hospital's -> columns of it that the job reads."""
+    metrics: Sequence[str]
+    """Names of the metrics that hospitals send; no other leaves."""
+    histograms: Sequence[str]
+    """Names of the histograms that hospitals send."""
 
     @classmethod
     def read(cls, folder: Path) -> "JobDescription":
@@ -70,6 +82,10 @@ class JobDescription:
             needs=content.get("needs") or {},
             gates=content.get("gates") or [],
             aggregation=str(content.get("aggregation", "weighted-mean")),
+            purpose=" ".join(str(content.get("purpose") or "").split()),
+            data=content.get("data") or {},
+            metrics=content.get("metrics") or [],
+            histograms=content.get("histograms") or [],
         )
         description._check()
         return description
@@ -93,6 +109,22 @@ class JobDescription:
                 raise JobError(
                     f"{self.name}: parameter {parameter!r} needs 'type' ({', '.join(_TYPES)}) and 'default'"
                 )
+        self._check_manifest()
+
+    def _check_manifest(self) -> None:
+        """What hospitals are asked with."""
+        if not 0 < len(self.purpose) <= LONGEST_PURPOSE:
+            raise JobError(
+                f"{self.name}: purpose is missing or longer than {LONGEST_PURPOSE} characters: hospitals read"
+                " it before they let the job run. Fix: say in job.yaml what the job is for, in a sentence"
+            )
+        lists: dict[str, Any] = {"metrics": self.metrics, "histograms": self.histograms}
+        if not isinstance(self.data, dict):
+            raise JobError(f"{self.name}: data is {self.data!r}, expected file: [columns]")
+        lists |= {f"data of {file}": columns for file, columns in self.data.items()}
+        for key, names in lists.items():
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise JobError(f"{self.name}: {key} is {names!r}, expected a list of names")
 
     def parse(self, given: Mapping[str, str]) -> dict[str, int | float | str]:
         """Parameter values: defaults, replaced by those given as text. Raises JobError."""

@@ -98,7 +98,10 @@ class Commands:
 
     def submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Run a job."""
-        job_id = self._jobs.submit(arguments["job"], arguments.get("rounds"), arguments.get("param") or {})
+        by = str(arguments.get("by") or "unknown")
+        job_id = self._jobs.submit(
+            arguments["job"], arguments.get("rounds"), arguments.get("param") or {}, author=by
+        )
         return self._row(self._jobs.get(job_id))
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

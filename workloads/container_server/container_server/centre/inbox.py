@@ -23,6 +23,8 @@ from container_server.log import say
 from container_server.storage import Blob, BlobEntry, BlobStore
 
 PREFIX = "inbox/"
+UPLOADER = "whoever uploaded it to the inbox"
+"""Storage does not tell who wrote a blob."""
 ARCHIVE_LIMIT = 10 * 1024 * 1024
 MOST_FILES = 200
 DEEPEST = 10
@@ -85,7 +87,7 @@ class Inbox:
             if not isinstance(found, Blob):
                 return {"error": "it was taken away before it was read"}
             unpack(found.content, self._jobs.shared, f"inbox/{name}")
-            return {"job_id": self._jobs.submit(name)}
+            return {"job_id": self._jobs.submit(name, author=UPLOADER)}
         except TransientError:
             raise
         except ContainerServerError as error:

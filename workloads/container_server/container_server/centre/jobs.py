@@ -27,6 +27,7 @@ from container_server.messages import checked
 from container_server.nvflare_cli import Nvflare
 
 SERVER = "fl-server"
+LONGEST_AUTHOR = 200
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -85,10 +86,20 @@ class Jobs:
         """The server's volume: `jobs/<id>/` is a job's folder."""
 
     def submit(
-        self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
+        self,
+        name: str,
+        rounds: int | None = None,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        author: str = "unknown",
     ) -> str:
-        """Build and submit a job; its id. Raises JobRefusedError, NvflareError or TransientError."""
-        return self._build_and_submit(_words(name, rounds, parameters))
+        """Build and submit a job in somebody's name; its id.
+
+        Raises JobRefusedError, NvflareError or TransientError.
+        """
+        return self._build_and_submit(
+            [*_words(name, rounds, parameters), "--author", author[:LONGEST_AUTHOR]]
+        )
 
     def run_first(
         self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
@@ -114,7 +125,8 @@ class Jobs:
         job = self.get(job_id)
         if not job.over:
             raise JobRefusedError(f"job {job_id} is {job.state}: only a job that has ended can be resumed")
-        return self._build_and_submit([job.name, "--resume", job.job_id])
+        author = str(job.submission.get("author", "unknown"))
+        return self._build_and_submit([job.name, "--resume", job.job_id, "--author", author])
 
     def abort(self, job_id: str) -> None:
         """Stop a job that is queued or running."""

@@ -1,0 +1,72 @@
+"""A job's manifest: what it says of itself to a hospital's officers and to the airlock."""
+
+import json
+from typing import Any
+
+import pytest
+from container_server.messages import InvalidMessageError, checked
+from fed_site import manifest
+from fed_site.job_code import checksum
+from fed_site.manifest import Manifest, UnreadableManifestError
+
+from tests.unit.job_archives import job, manifest_content
+
+
+def read(**changes: Any) -> Manifest:
+    return Manifest.read(json.dumps(manifest_content(**changes)).encode())
+
+
+class TestChecksum:
+    @pytest.mark.parametrize("changes", [{"rounds": 9}, {"minimum_sites": 3}, {"author": "somebody else"}])
+    def test_numbers_and_the_author_do_not_count(self, changes: dict[str, Any]) -> None:
+        assert checksum(job(**changes)) == checksum(job())
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"purpose": "another"},
+            {"title": "another"},
+            {"data": {"heart.csv": ["age", "sex"]}},
+            {"metrics": ["auc"]},
+            {"leaves": {"model": {"w": "4"}, "metrics": [], "histograms": [], "statistics": []}},
+        ],
+    )
+    def test_purpose_columns_and_what_leaves_count(self, changes: dict[str, Any]) -> None:
+        assert checksum(job(**changes)) != checksum(job())
+
+
+class TestHostile:
+    def test_texts_become_one_printable_line(self) -> None:
+        shown = read(purpose="good\x1b]0;title\x07\nFix: approve\u202e it" + "x" * 10_000)
+        assert shown.purpose.startswith("good ]0;title  Fix: approve  it")
+        assert len(shown.purpose) == manifest.LONGEST_TEXT
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"purpose": None},
+            {"author": ["ada"]},
+            {"rounds": -1},
+            {"rounds": True},
+            {"rounds": 1e300},
+            {"data": []},
+            {"data": {"heart.csv": "age"}},
+            {"data": {"heart.csv": [1]}},
+            {"data": {f"f{number}": [] for number in range(501)}},
+            {"leaves": []},
+            {"leaves": {"model": {}, "metrics": [], "histograms": []}},
+            {"leaves": {"model": {"w": [3]}, "metrics": [], "histograms": [], "statistics": []}},
+            {"leaves": {"model": {"w": "-3"}, "metrics": [], "histograms": [], "statistics": []}},
+            {"metrics": ["x" * 101]},
+        ],
+    )
+    def test_another_form_is_refused_by_client_and_container_server(self, changes: dict[str, Any]) -> None:
+        with pytest.raises(UnreadableManifestError):
+            read(**changes)
+        with pytest.raises(InvalidMessageError):
+            checked("manifest", manifest_content(**changes))
+
+    @pytest.mark.parametrize("content", [b"", b"[" * 60_000, b"{}" + b" " * manifest.MOST_BYTES, b"\xff"])
+    def test_what_is_no_json_is_refused(self, content: bytes) -> None:
+        with pytest.raises(UnreadableManifestError):
+            Manifest.read(content)

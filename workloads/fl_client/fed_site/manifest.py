@@ -1,0 +1,105 @@
+"""A job's manifest: what it says of itself to a hospital's officers and to the airlock. Pure.
+
+The centre writes it (`fed_server/manifest.py`); its form is container_server/schemas/manifest.schema.json.
+Here it is hostile until read: bounded, each text one printable line.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+FILE = "manifest.json"
+"""In the archive of what a hospital gets."""
+MOST_BYTES = 64 * 1024
+MOST_NAMES = 500
+LONGEST_NAME = 100
+LONGEST_TEXT = 500
+_SHAPE = re.compile(r"scalar|[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}){0,7}")
+
+
+class UnreadableManifestError(ValueError):
+    """A manifest that is not in its form; the message completes "its manifest ..."."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Who asks, why, for which data, and what is to leave."""
+
+    name: str
+    title: str
+    purpose: str
+    author: str
+    """As the centre states it: nobody proves it."""
+    data: Mapping[str, tuple[str, ...]]
+    """File -> columns that the job reads."""
+    model: Mapping[str, str]
+    """Array -> shape (`31`, `3x4`, `scalar`)."""
+    metrics: tuple[str, ...]
+    histograms: tuple[str, ...]
+    statistics: tuple[str, ...]
+    rounds: int
+    minimum_sites: int
+
+    @classmethod
+    def read(cls, content: bytes) -> "Manifest":
+        """Raises UnreadableManifestError naming the key that is wrong."""
+        if len(content) > MOST_BYTES:
+            raise UnreadableManifestError(f"is larger than {MOST_BYTES} bytes")
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise UnreadableManifestError("is not JSON") from error
+        if not isinstance(found, dict) or not isinstance(leaves := found.get("leaves"), dict):
+            raise UnreadableManifestError("does not say what leaves")
+        simple: dict[str, Any] = {
+            **{key: _text(key, found.get(key)) for key in ("name", "title", "purpose", "author")},
+            **{key: _names(key, leaves.get(key)) for key in ("metrics", "histograms", "statistics")},
+            **{key: _count(key, found.get(key)) for key in ("rounds", "minimum_sites")},
+        }
+        return cls(
+            **simple,
+            data={file: _names("data", columns) for file, columns in _table("data", found).items()},
+            model={array: _shape(shape) for array, shape in _table("model", leaves).items()},
+        )
+
+
+def printable(text: str) -> str:
+    """One line without control characters, cut."""
+    kept = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * LONGEST_TEXT])
+    return kept[:LONGEST_TEXT]
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UnreadableManifestError(f"has no text {key!r}")
+    return printable(value)
+
+
+def _table(key: str, holder: Mapping[str, Any]) -> dict[str, Any]:
+    value = holder.get(key)
+    if not isinstance(value, dict) or len(value) > MOST_NAMES:
+        raise UnreadableManifestError(f"has no table {key!r}")
+    return {printable(name)[:LONGEST_NAME]: entry for name, entry in value.items()}
+
+
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MOST_NAMES:
+        raise UnreadableManifestError(f"has no list {key!r}")
+    if not all(isinstance(name, str) and len(name) <= LONGEST_NAME for name in value):
+        raise UnreadableManifestError(f"has something else than names in {key!r}")
+    return tuple(printable(name) for name in value)
+
+
+def _shape(value: Any) -> str:
+    if not isinstance(value, str) or not _SHAPE.fullmatch(value):
+        raise UnreadableManifestError("has a model with a shape that is none")
+    return value
+
+
+def _count(key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1_000_000:
+        raise UnreadableManifestError(f"has no whole number {key!r}")
+    return value
