@@ -143,7 +143,7 @@ def foundation(
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """Where a party's network lies: its range, its subnets, and what has a fixed address in them.
+    """Where a party's network is: its range, its subnets, and what has a fixed address in them.
 
     `machines` and `endpoints` are names of subnets; `records` are what the private zones say besides the
     party's own endpoints (`PrivateDnsArgs`).

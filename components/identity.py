@@ -13,7 +13,7 @@ def managed_identity(
     """An identity with the tags of its first day.
 
     While an identity is being updated, its ids are unknown to a preview, and with them all that cannot change
-    without being made anew: a preview of a new tag would announce every machine and role assignment replaced.
+    without being made again: a new tag would announce every machine and role assignment replaced.
     """
     name = context.names.of("id", part)
     return managedidentity.UserAssignedIdentity(

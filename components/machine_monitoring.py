@@ -33,7 +33,7 @@ def watch_machine(
 ) -> MachineMonitoring:
     """Installs the agent where there is a collection rule for it; watches availability everywhere.
 
-    Agent and association name the VM by its outputs, so that they are made anew with a replaced VM.
+    Agent and association name the VM by its outputs, so that they are made again with a replaced VM.
     """
     collection = monitoring.resources.collection
     agent = _agent(parent, context, machine, identity, resource_group) if collection else None

@@ -1,4 +1,4 @@
-"""What a party keeps about itself: its own workspace, what VMs send there, and who hears of trouble.
+"""What a party keeps about itself: its own workspace, what VMs send there, and who learns of trouble.
 
 The agent on the VM and the alerts about one machine are in `machine_monitoring.py`. Without egress there is
 no agent: Azure Monitor is reached over the internet (its private link scope is left to those who need it).

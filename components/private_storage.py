@@ -138,7 +138,7 @@ class PrivateStorage(pulumi.ComponentResource):
     def _lifecycle(
         self, account: storage.StorageAccount, service: storage.BlobServiceProperties
     ) -> storage.ManagementPolicy:
-        """Versions live for ever unless a rule ends them."""
+        """Versions live forever unless a rule ends them."""
         args, context = self._args, self._args.context
         age = storage.DateAfterCreationArgs(
             days_after_creation_greater_than=float(context.settings.storage.version_days)

@@ -85,9 +85,19 @@ def _lint() -> bool:
             pool.submit(_check, "collection", ["pytest", "--collect-only", "--quiet", "--quiet"]),
             pool.submit(_check, "ruff", ["ruff", "check", "."]),
             pool.submit(_check, "ruff format", ["ruff", "format", "--check", "."]),
+            pool.submit(_check, "codespell", ["codespell_lib", *_prose(files)]),
             pool.submit(_check, "yamllint", ["yamllint", "--strict", *yaml]),
         ]
         return all(result.result() for result in results)
+
+
+def _prose(files: Sequence[str]) -> list[str]:
+    """Files that people read: their words are checked."""
+    return [
+        name
+        for name in files
+        if name.endswith((".py", ".md", ".yaml", ".yml", ".j2", ".toml")) or name == "fed"
+    ]
 
 
 def _check(name: str, module: Sequence[str], also_good: Collection[int] = ()) -> bool:

@@ -1,4 +1,4 @@
-"""Where the source of each container image lies, relative to the repository's root."""
+"""Where the source of each container image is, relative to the repository's root."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSource:
-    """One image: its build context (a folder) and its Dockerfile (below or beside the context)."""
+    """One image: its build context (a folder) and its Dockerfile (below or next to the context)."""
 
     context: str
     dockerfile: str

@@ -1,7 +1,7 @@
 """How a resource type is described, and the list of those that the control plane knows.
 
 An entry is data as far as the rules of a type are data: path, api-versions, names, places, what is required,
-what may not change, what must exist. Rules that are code stand beside the entry, in the module of their
+what may not change, what must exist. Rules that are code stand next to the entry, in the module of their
 namespace, each a small function with the error that it gives.
 
 A property path is dotted (``properties.subnet.id``); ``[]`` after a segment means each element of a list.

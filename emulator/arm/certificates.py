@@ -21,7 +21,7 @@ from emulator import paths
 
 LIFE = datetime.timedelta(days=825)
 RENEW = datetime.timedelta(days=30)
-"""A certificate is made anew when it has less than this left."""
+"""A certificate is made again when it has less than this left."""
 
 
 def ensure_authority(certificate: Path, key: Path) -> None:
@@ -53,7 +53,7 @@ def ensure_certificate(
     signer = serialization.load_pem_private_key(authority_key.read_bytes(), password=None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
         raise TypeError(
-            f"{authority_key} holds no EC key: remove it and {authority}, both are then made anew."
+            f"{authority_key} holds no EC key: remove it and {authority}, both are then made again."
         )
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])

@@ -48,7 +48,7 @@ OPERATION_SEGMENTS = frozenset({"operations", "operationresults", "operationstat
 class ControlPlane:
     """An emulated Azure Resource Manager over one store.
 
-    The images that registries hold are in the folder ``images`` beside the store (emulator/snapshots.py).
+    The images that registries hold are in the folder ``images`` next to the store (emulator/snapshots.py).
     `key` signs and verifies bearer tokens; `latency` says how long writes take (default:
     FED_EMULATOR_LATENCY); `clock` returns seconds since 1970.
     """

@@ -1,7 +1,7 @@
 """Resource ids and the paths of requests.
 
 Ids are compared without case (`ResourceId.key`) and answered in the case in which they were created.
-A path is a scope (a subscription, a resource group, a resource) and what lies below it in one provider.
+A path is a scope (a subscription, a resource group, a resource) and what is below it in one provider.
 """
 
 from __future__ import annotations
@@ -86,19 +86,19 @@ def parse(path: str) -> ResourceId | None:
 
 
 def subscription_of(path: str) -> str | None:
-    """Return the subscription that a path lies in, in lower case."""
+    """Return the subscription that a path is in, in lower case."""
     parts = path.split("/")
     return parts[2].lower() if len(parts) > 2 and parts[1].lower() == "subscriptions" else None
 
 
 def group_of(path: str) -> str | None:
-    """Return the name of the resource group that a path lies in."""
+    """Return the name of the resource group that a path is in."""
     parts = path.split("/")
     return parts[4] if len(parts) > 4 and parts[3].lower() == "resourcegroups" else None
 
 
 def group_id(path: str) -> str | None:
-    """Return the id of the resource group that a path lies in."""
+    """Return the id of the resource group that a path is in."""
     parts = path.split("/")
     return "/".join(parts[:5]) if len(parts) > 4 and parts[3].lower() == "resourcegroups" else None
 

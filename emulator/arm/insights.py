@@ -1,4 +1,4 @@
-"""Microsoft.Insights: what resources tell (diagnostic settings, collection rules), and who hears of it."""
+"""Microsoft.Insights: what resources tell (diagnostic settings, collection rules), and who is sent it."""
 
 from __future__ import annotations
 

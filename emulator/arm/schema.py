@@ -48,16 +48,16 @@ class Schema:
         objects: dict[str, dict[str, tuple[str, Spec]]] = {}
         for name, members in self._content["objects"].items():
             answered = {member: spec for member, spec in members.items() if spec.get("ro")}
-            beside = {member: spec for member, spec in members.items() if not spec.get("p")} | answered
+            outer = {member: spec for member, spec in members.items() if not spec.get("p")} | answered
             below = {member: spec for member, spec in members.items() if spec.get("p")}
             if below:
                 below |= answered
                 required = any(spec.get("r") for spec in below.values())
-                beside["properties"] = {"t": "o", "o": f"{name}.properties"} | ({"r": 1} if required else {})
+                outer["properties"] = {"t": "o", "o": f"{name}.properties"} | ({"r": 1} if required else {})
                 objects[f"{name}.properties"] = {
                     member.lower(): (member, spec) for member, spec in below.items()
                 }
-            objects[name] = {member.lower(): (member, spec) for member, spec in beside.items()}
+            objects[name] = {member.lower(): (member, spec) for member, spec in outer.items()}
         return objects
 
     def check(self, type_: ResourceType, body: Json) -> Json:

@@ -23,7 +23,7 @@ class Change:
 
     @property
     def top(self) -> str:
-        """The top-level property that the change lies in."""
+        """The top-level property that the change is in."""
         return re.split(r"[.\[]", self.path, maxsplit=1)[0]
 
 

@@ -104,13 +104,13 @@ class TestRoles:
     def test_apply_from_above_and_are_listed_so(self, arm: Arm) -> None:
         principal = owner(arm)["principalId"]
         above, here = grant(arm, SUBSCRIPTION, READER, principal), grant(arm, GROUP, READER, principal)
-        below, beside = grant(arm, IDENTITY, READER, principal), grant(arm, OTHER_GROUP, READER, principal)
+        below, other = grant(arm, IDENTITY, READER, principal), grant(arm, OTHER_GROUP, READER, principal)
         path = f"{GROUP}/providers/Microsoft.Authorization/roleAssignments"
         listed = {one["id"] for one in arm.get(path)["value"]}
         assert listed == {above, here, below}
         at_scope = {one["id"] for one in arm.get(path, **{"$filter": "atScope()"})["value"]}
         assert at_scope == {above, here}
-        assert beside not in listed
+        assert other not in listed
         nobody = {"$filter": f"principalId eq '{uuid.uuid4()}'"}
         assert arm.get(path, **nobody)["value"] == []
 

@@ -262,6 +262,7 @@ def test_commits_are_checked_with_the_versions_that_the_suite_uses() -> None:
     }
     assert versions["ruff-pre-commit"] == pinned["ruff"]
     assert versions["yamllint"] == pinned["yamllint"]
+    assert versions["codespell"] == pinned["codespell"]
     assert versions["detect-secrets"] == pinned["detect-secrets"]
 
 

@@ -172,7 +172,7 @@ class TestRepair:
         assert clone.run("up").returncode == 0
         assert (clone.asked("venv"), clone.asked("pip sync")) == (1, 2)
 
-    def test_an_interrupted_installation_is_begun_anew(self, clone: Clone, tmp_path: Path) -> None:
+    def test_an_interrupted_installation_starts_again(self, clone: Clone, tmp_path: Path) -> None:
         waits = tmp_path / "waits"
         process = clone.start("up", UV_WAITS=str(waits))
         _wait_for(waits)

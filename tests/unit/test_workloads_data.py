@@ -1,4 +1,4 @@
-"""The demonstration's patients: the file's known faults mended, one fixed split, one hospital at a time."""
+"""The demonstration's patients: the file's known faults fixed, one fixed split, one hospital at a time."""
 
 import csv
 import io

@@ -16,7 +16,7 @@ COUNTS = ("n_train", "n_test")
 RATES = ("accuracy", "own_accuracy")
 """Shares of test patients: with their number they tell how many were classified wrongly."""
 SHARES = ("auc", "accuracy", "brier", "own_auc", "own_accuracy", "own_brier", "prevalence")
-"""What lies between 0 and 1."""
+"""What is between 0 and 1."""
 PATIENT_MEANS = ("accuracy", "brier", "loss", "calibration_in_the_large")
 """Means over test patients: weighted by them they hold for the federation."""
 _Z = 1.96

@@ -54,7 +54,7 @@ def rounded(count: float) -> int:
 def hide(counts: Mapping[str, float], rest: float, policy: Policy) -> dict[str, str]:
     """Which cells of one table must go, and why: cell -> reason.
 
-    `counts` are the cells whose numbers are known, `rest` what the known total holds beside them. Small
+    `counts` are the cells whose numbers are known, `rest` what the known total holds next to them. Small
     cells go; then the smallest that are left, until at least k patients in two places are hidden,
     so that subtracting what is visible from the total gives none of them.
     """

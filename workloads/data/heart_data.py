@@ -1,8 +1,8 @@
-"""The four hospitals' heart data: read, mended, split once, and given out one hospital at a time.
+"""The four hospitals' heart data: read, fixed, split once, and given out one hospital at a time.
 
 Operator's side only. `seed(hospital)` makes the bytes that stand for one hospital's own upload; nothing
 here writes two hospitals' rows into one place but `load()`, which the pooled reference run needs. Source,
-licence and the faults of the file: README.md beside it.
+licence and the faults of the file: README.md next to it.
 """
 
 import argparse
@@ -82,7 +82,7 @@ class Patient:
 
 
 def load(source: Path = SOURCE) -> list[Patient]:
-    """All 920 patients, mended. Raises DataError when the file or the counts are not the known ones."""
+    """All 920 patients, fixed. Raises DataError when the file or the counts are not the known ones."""
     content = source.read_bytes()
     if (found := hashlib.sha256(content).hexdigest()) != SOURCE_SHA256:
         raise DataError(f"{source}: SHA-256 is {found}, expected {SOURCE_SHA256}: restore the committed file")

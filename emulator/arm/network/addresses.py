@@ -49,7 +49,7 @@ def overlap(one: Network, other: Network) -> bool:
 
 
 def inside(part: Network, whole: Network) -> bool:
-    """Say whether one network lies in another."""
+    """Say whether one network is in another."""
     return part.version == whole.version and part.subnet_of(whole)  # type: ignore[arg-type]
 
 

@@ -38,6 +38,6 @@ _NETWORK = re.compile(
 
 
 def network_key(identifier: str) -> str:
-    """Return the key of the virtual network that an id (of it, a subnet, a peering) lies in."""
+    """Return the key of the virtual network that an id (of it, a subnet, a peering) is in."""
     found = _NETWORK.match(identifier.lower())
     return found[1] if found else identifier.lower()

@@ -216,7 +216,7 @@ TYPES = (
                     "ChangingRemoteVirtualNetworkNotAllowed",
                     "The remote virtual network of a peering cannot be changed. Delete the peering and "
                     "create it "
-                    "anew.",
+                    "again.",
                 ),
             ),
         ),

@@ -95,7 +95,7 @@ def _check_fixed_target(write: Write) -> None:
         raise bad_request(
             "PrivateLinkServiceIdCannotBeChanged",
             f"The private link service connection of private endpoint {write.old.id} cannot be changed: "
-            "delete the endpoint and create it anew.",
+            "delete the endpoint and create it again.",
         )
 
 
@@ -304,7 +304,7 @@ TYPES = (
                 error=lambda _: bad_request(
                     "PrivateEndpointSubnetCannotBeChanged",
                     "The subnet of a private endpoint cannot be changed: delete the endpoint and create it "
-                    "anew.",
+                    "again.",
                 ),
             ),
             Fixed(

@@ -29,7 +29,7 @@ OUTPUT = Path(__file__).resolve().parent.parent / "schema.json"
 TRACKED = frozenset({"location", "tags"})
 
 ROOTS: dict[str, tuple[str, str, frozenset[str]]] = {
-    # ARM type: (module, class, members that ARM keeps beside `properties`)
+    # ARM type: (module, class, members that ARM keeps next to `properties`)
     "Microsoft.Authorization/locks": ("authorization", "ManagementLockByScope", frozenset()),
     "Microsoft.Authorization/roleAssignments": ("authorization", "RoleAssignment", frozenset()),
     "Microsoft.Compute/disks": ("compute", "Disk", TRACKED | {"extendedLocation", "sku", "zones"}),
@@ -146,12 +146,12 @@ PATH_PARAMETERS = frozenset(
 
 OPEN = frozenset({"VirtualMachineSizeTypes", "ConditionOperator"})
 """Enums to leave open: VM sizes are only examples, and two services of the monitor module share the name
-ConditionOperator, of which the SDK kept the wrong one for alerts. Rules beside the type know the values."""
+ConditionOperator, of which the SDK kept the wrong one for alerts. Rules next to the type know the values."""
 
 QUERY_PARAMETERS = frozenset({"syncRemoteAddressSpace"})
 
 FLATTENED: dict[str, frozenset[str]] = {
-    # nested class: members that ARM keeps beside `properties`
+    # nested class: members that ARM keeps next to `properties`
     "compute.NetworkInterfaceReference": frozenset({"id"}),
     "compute.VirtualMachineNetworkInterfaceConfiguration": frozenset({"name", "tags"}),
     "compute.VirtualMachineNetworkInterfaceIPConfiguration": frozenset({"name"}),
@@ -339,8 +339,8 @@ class Derivation:
                 known = RENAMED.get(f"{name}.{wire}", wire)
                 if known not in properties:
                     top = FLATTENED.get(name)
-                    beside = top is None or known in top or known in {"id", "name", "type", "etag"}
-                    properties[known] = {"t": "any", "ro": 1} | ({} if beside else {"p": 1})
+                    outer = top is None or known in top or known in {"id", "name", "type", "etag"}
+                    properties[known] = {"t": "any", "ro": 1} | ({} if outer else {"p": 1})
             properties |= {wire: {"t": "any", "ro": 1} for wire in ANSWERED.get(name, ())}
             self.objects[name] = properties
         return {"t": "o", "o": name}

@@ -21,7 +21,7 @@ GroupLocation = Callable[[str], str | None]
 """Returns the location of a resource group, None when there is no such group."""
 
 CREATE_FIRST = "__createBeforeDelete"
-"""The input that marks a random name: such a resource can be replaced by a new one beside it."""
+"""The input that marks a random name: such a resource can be replaced by a new one next to it."""
 
 
 def check(

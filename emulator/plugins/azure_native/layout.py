@@ -1,4 +1,4 @@
-"""How an object lies in ARM and in Pulumi.
+"""How an object looks in ARM and in Pulumi.
 
 ARM keeps most members of a resource, and of many nested objects, below `properties`; Pulumi has them side by
 side, and calls a few of them by other names. A `Layout` says which, and which members only Azure fills in.
@@ -17,7 +17,7 @@ from pulumi_wire.values import UNKNOWN, Properties
 class Layout:
     """One object type. Names are Pulumi's.
 
-    `top`: what lies beside `properties` in ARM; None when the object has no `properties` to flatten.
+    `top`: what is next to `properties` in ARM; None when the object has no `properties` to flatten.
     `renamed`: Pulumi name -> ARM name. `members`: the layouts of nested objects, or of the elements of lists.
     `computed`: what only Azure sets. `filled`: what Azure sets where the program does not.
     `ids`: a list of ids in inputs, which ARM and the outputs hold as a map {id: details}.
@@ -98,7 +98,7 @@ def _each(value: Any, change: Callable[[Properties], Properties]) -> Any:
 
 
 def flat(*top: str, members: Mapping[str, Layout] | None = None, **more: Any) -> Layout:
-    """Return the layout of an object that Pulumi flattens: all but `top` lies below `properties` in ARM."""
+    """Return the layout of an object that Pulumi flattens: all but `top` is below `properties` in ARM."""
     return Layout(top=frozenset(top), members=members or {}, **_frozen(more))
 
 

@@ -1,4 +1,4 @@
-"""Read: carry what was changed behind the engine's back over to the inputs: the next update mends it."""
+"""Read: carry what was changed behind the engine's back over to the inputs: the next update fixes it."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Shape:
         return body
 
     def to_outputs(self, body: Properties) -> Properties:
-        """Return the body of an answer as outputs. The id travels beside them."""
+        """Return the body of an answer as outputs. The id travels next to them."""
         outputs: Properties = (self.outputs or self.layout).to_outputs(body)
         outputs.pop("id", None)
         return outputs | {"azureApiVersion": self.version}

@@ -32,7 +32,7 @@ class BuildContext:
     def find(cls, directory: Path, context: str | None, dockerfile: str | None) -> BuildContext:
         """Return the context that a program in `directory` means; raise ContextError when there is none.
 
-        Like pulumi-docker: the context is the program's folder unless given, the Dockerfile lies in the
+        Like pulumi-docker: the context is the program's folder unless given, the Dockerfile is in the
         context unless given, and both are relative to the program's folder.
         """
         folder = (directory / (context or ".")).resolve()
@@ -80,7 +80,7 @@ class BuildContext:
         return total.hexdigest()
 
     def copy(self, target: Path) -> None:
-        """Copy the files below `target` and the Dockerfile beside it, as ``Dockerfile``."""
+        """Copy the files below `target` and the Dockerfile next to it, as ``Dockerfile``."""
         target.mkdir(parents=True)
         for path in self.files:
             (target / path).parent.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ class Random(Package):
     def diff(
         self, resource: Resource, old_inputs: Properties, old_outputs: Properties, new: Properties
     ) -> Difference:
-        """Any change draws anew; an option that is set to its default is no change."""
+        """Any change draws again; an option that is set to its default is no change."""
         complete = KINDS[resource.token].complete
         found = changes(complete(old_inputs), complete(new), lambda path, before, after: False)
         return Difference(changes=found, replaces=frozenset(change.top for change in found))
@@ -87,7 +87,7 @@ class Random(Package):
         """Answer the state: what was drawn exists nowhere else, so it cannot drift and cannot be imported."""
         if not outputs:
             raise ProviderError(
-                f"{resource.id}: the emulated random provider cannot import; let it draw anew."
+                f"{resource.id}: the emulated random provider cannot import; let it draw again."
             )
         return Found(id=resource.id, outputs=outputs, inputs=inputs)
 

@@ -38,11 +38,11 @@ class Config:
     answers: Path
     """What the hospital said about jobs; the client reads it and cannot write it."""
     curation: Path
-    """What MLflow's container shares with this one, and nothing but the making of tables lies in."""
+    """What MLflow's container shares with this one, for the making of tables and nothing else."""
     smallest_cell: int
     """Fewest patients that a number in the dashboards' tables may stand for."""
     curation_image: str
-    """The image whose rules make those tables: with another they are made anew."""
+    """The image whose rules make those tables: with another they are made again."""
     server_work: Path
     """The server's volume (`work`) as its own container sees it."""
 

@@ -1,6 +1,6 @@
 """`python -m container_server.curated`: this VM's own curated tables, read with its own identity.
 
-Prints one JSON object, file name -> base64. At a hospital that is what lies in
+Prints one JSON object, file name -> base64. At a hospital that is what is in
 `client-<hospital>/curated/`: its identity may read no other container of the centre's.
 """
 

@@ -37,7 +37,7 @@ def workspace(kit: Path, work: Path) -> Path:
 
 
 def fresh_kit(kit: Path, workspace: Path) -> None:
-    """Copy the kit anew into a workspace: what a job may have done to an old copy is gone."""
+    """Copy the kit again into a workspace: what a job may have done to an old copy is gone."""
     for part in ("startup", "local"):
         new, old = workspace / f"{part}.new", workspace / part
         _remove(new)

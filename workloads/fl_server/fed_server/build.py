@@ -2,7 +2,7 @@
 of JSON.
 
 Runs in the server's container on behalf of the container server: a job's own code (which may come from the
-inbox) is imported here and never beside the engine's socket or the root's key. Exit code 2: the question
+inbox) is imported here and never next to the engine's socket or the root's key. Exit code 2: the question
 was wrong.
 """
 

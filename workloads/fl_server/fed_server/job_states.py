@@ -1,6 +1,6 @@
 """Server component: tells the truth about jobs, also after the server died under one.
 
-NVFlare lists a job that was running when its server stopped as RUNNING for ever, and refuses to abort it.
+NVFlare lists a job that was running when its server stopped as RUNNING forever, and refuses to abort it.
 At boot nothing can be running, so such jobs are closed here. From then on each job's state is copied to its
 folder (`status.json`), and MLflow runs that nobody finished are ended as FAILED.
 """

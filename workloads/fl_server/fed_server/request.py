@@ -1,6 +1,6 @@
 """What a job is asked to do: read from its job.yaml and the command line, handed to its `build` function.
 
-A job folder is `job.yaml` and a Python package beside it; docs/jobs.md shows one from end to end.
+A job folder is `job.yaml` and a Python package next to it; docs/jobs.md shows one from end to end.
 """
 
 import hashlib

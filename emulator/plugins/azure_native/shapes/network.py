@@ -1,6 +1,6 @@
 """Networks: azure-native:network and azure-native:privatedns.
 
-Objects of the network provider lie alike: identity beside `properties`, everything else in it; where one
+Objects of the network provider look alike: identity next to `properties`, everything else in it; where one
 refers to another, the program may give the whole of it, of which Azure reads the id.
 """
 

@@ -40,7 +40,7 @@ class Signed:
 
 
 class Authority:
-    """The root and what hangs on it. Everything private lies below `agent/`."""
+    """The root and what hangs on it. Everything private is below `agent/`."""
 
     def __init__(self, config: Config, nvflare: Nvflare, clock: Clock):
         self._config = config

@@ -113,7 +113,7 @@ class Enrolments:
         return self._channels[hospital]
 
     def reopen(self, hospital: str) -> None:
-        """Begin anew with a hospital that came, or came back: its container went with it and is empty."""
+        """Start again with a hospital that came, or came back: its container went with it and is empty."""
         self._channels.pop(hospital, None)
 
     def step(self) -> bool:

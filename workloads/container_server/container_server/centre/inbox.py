@@ -1,6 +1,6 @@
 """Jobs from outside: `server/inbox/<name>.zip`, a job folder, is unpacked and submitted with its defaults.
 
-The answer lies beside it: `inbox/<name>.json`, with the job's id or the reason why it was refused. Only
+The answer is next to it: `inbox/<name>.json`, with the job's id or the reason why it was refused. Only
 identities with a role on the container `server` can write there.
 """
 
@@ -137,7 +137,7 @@ def _files(archive: zipfile.ZipFile) -> dict[PurePosixPath, bytes]:
             raise ArchiveRefusedError(f"{entry.filename[:100]!r} is a link")
         files[path] = archive.read(entry)
     if clash := next((path for path in files for parent in path.parents if parent in files), None):
-        raise ArchiveRefusedError(f"{str(clash)[:100]!r} lies below a file")
+        raise ArchiveRefusedError(f"{str(clash)[:100]!r} is below a file")
     return _without_outer_folder(files)
 
 

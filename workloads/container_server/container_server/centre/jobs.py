@@ -220,7 +220,7 @@ class Jobs:
         return job_id
 
     def _check_minimum(self, built: Mapping[str, Any]) -> None:
-        """A job that needs more hospitals than there are would wait for ever. Raises JobRefusedError."""
+        """A job that needs more hospitals than there are would wait forever. Raises JobRefusedError."""
         members, needed = self._hospitals(), built.get("minimum_sites")
         if isinstance(needed, int) and needed > len(members):
             known = ", ".join(sorted(members)) or "none"

@@ -150,7 +150,7 @@ class Members:
 
         Its container is a new, empty one, so its desired state is to be written. One that comes back is
         admitted with the certificate it has; where approval is manual, a person must say so again. One that
-        was revoked as it left is to ask anew, also with the disk it had, and its certificate stays refused.
+        was revoked as it left is to ask again, also with the disk it had, and its certificate stays refused.
         """
         with self._lock:
             known = self._members.get(hospital)

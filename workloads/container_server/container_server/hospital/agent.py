@@ -38,7 +38,7 @@ CLOCK_SECONDS = 60.0
 
 
 class EngineLostError(Exception):
-    """The engine has not answered for long: this container must be restarted to get its socket anew."""
+    """The engine has not answered for long: this container must be restarted to get a new socket."""
 
 
 class HospitalAgent:

@@ -70,7 +70,7 @@ class Enrolment:
         return SLOW_POLL_SECONDS if waiting_long else POLL_SECONDS
 
     def renew(self) -> None:
-        """Begin again with a new key. The kit in use stays until the new one is assembled."""
+        """Start again with a new key. The kit in use stays until the new one is assembled."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._began = self._clock.now()
         self._decision_etag = None

@@ -48,7 +48,7 @@ class Staging:
 
     @property
     def ready(self) -> bool:
-        """Whether at least one good file lies ready."""
+        """Whether at least one good file is ready."""
         return bool(self.files)
 
     def refresh(self) -> None:

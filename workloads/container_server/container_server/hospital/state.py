@@ -54,7 +54,7 @@ class Facts:
     data_notes: tuple[str, ...] = ()
     """What a person should know of data that were taken."""
     has_data: bool = False
-    """Whether a checked copy of the data lies ready (perhaps an older one, when there are faults)."""
+    """Whether a checked copy of the data is ready (perhaps an older one, when there are faults)."""
     client: ContainerState
     heard_ago: float | None = None
     """Seconds since the server last answered the client; None when it never did since its start."""
