@@ -31,7 +31,7 @@ def copy_repository(target: Path) -> None:
     files = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
     caches = {Path(name).parent / "__pycache__" for name in files if name.endswith(".py")}
     compiled = (file.relative_to(ROOT) for cache in caches for file in (ROOT / cache).glob("*.pyc"))
-    for name in (*files, *compiled):
+    for name in (*map(Path, files), *compiled):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target / name)
     (target / ".venv").symlink_to(ROOT / ".venv")

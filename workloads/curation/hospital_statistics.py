@@ -58,9 +58,9 @@ class HospitalStatistics:
     def _column(self, name: str, features: list[Feature], published: Published) -> dict[str, Described]:
         column = column_of(features, published)
         earlier = self._columns.setdefault(name, [])
-        for before, shown in earlier:
+        for before, seen in earlier:
             if before == column:
-                return _again(features, shown)
+                return _again(features, seen)
         if any(self._too_close(column, before) for before, _ in earlier):
             return {key: one.repeated() for key, one in _again(features, earlier[-1][1]).items()}
         reasons = rules.hide(column.counts, column.rest, self._policy)

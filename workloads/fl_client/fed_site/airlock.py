@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
-from typing import Any, final
+from typing import Any, TypeGuard, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,6 +226,6 @@ def _counts(name: Any, cells: Any, limits: Limits) -> list[float]:
     return [float(cell) for cell in cells]
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a single finite number, of Python's or of numpy's."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

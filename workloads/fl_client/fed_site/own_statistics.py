@@ -10,7 +10,7 @@ What left of a version of the data before is repeated (released.py).
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -222,7 +222,7 @@ def _outward(value: float, direction: int) -> float:
     return float((math.floor if direction < 0 else math.ceil)(value / step) * step)
 
 
-_COUNTED = {
+_COUNTED: dict[str, Callable[[Array], float]] = {
     "count": len,
     "failure_count": lambda values: 0,
     "sum": _sum,

@@ -141,13 +141,17 @@ def _metrics(given: Any, expected: Expected) -> dict[str, float]:
 
 
 def _number(name: str, value: Any, largest: float = LARGEST) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if not _is_number(value):
         raise AnswerRefusedError(f"{name} is {_shown(value)}, expected a number")
     if not abs(value) <= largest:
         raise AnswerRefusedError(
             f"{name} is {_shown(value)}, expected a finite number of at most {largest:g}"
         )
     return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _histograms(given: Any, expected: Expected) -> dict[str, list[float]]:

@@ -30,7 +30,9 @@ def weighted_mean(answers: Mapping[str, Answer], rows: Mapping[str, float]) -> U
     """Mean by patients of the bounded updates."""
     shares, scales = weights(answers, rows), scaling(answers)
     return {
-        name: sum(shares[site] * scales[site] * answer.update[name] for site, answer in answers.items())
+        name: np.sum(
+            [shares[site] * scales[site] * answer.update[name] for site, answer in answers.items()], axis=0
+        )
         for name in _names(answers)
     }
 

@@ -103,7 +103,7 @@ class Member:
             request = {"request_id": request_id, "sha256": digest, "answer": answer, "since": 0.0}
         if known.get("status") in ("waiting", "refused"):
             known["status"] = "new"
-        return cls(**known, **({"request": Request(**request)} if request else {}))
+        return cls(**known, request=Request(**request) if request else None)
 
 
 class Members:
