@@ -109,6 +109,11 @@ class Emulator:
             )
         raise EmulatorError(_did_not_start(log, f"did not answer within {START_SECONDS:.0f} s"))
 
+    @property
+    def backend(self) -> Path:
+        """The folder of the Pulumi file backend that its stacks live in."""
+        return _below(self.home, paths.backend())
+
     def instances(self) -> list[str]:
         """Return the packages of the provider instances in use; raise OSError when the daemon is gone."""
         token = _below(self.home, paths.plugin_token()).read_text()

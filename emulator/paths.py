@@ -41,7 +41,17 @@ def backend() -> Path:
 
 def backend_url() -> str:
     """Return the PULUMI_BACKEND_URL of emulated stacks: the only one the emulated providers serve."""
-    return f"file://{backend()}"
+    return file_backend(backend())
+
+
+def file_backend(folder: Path) -> str:
+    """Return the PULUMI_BACKEND_URL of a state in this folder, without descriptions of its files.
+
+    Pulumi puts a state in its place in one step, but first writes its description (``.attrs``) in two: a run
+    that is killed between them leaves an empty one, and no command can read that state any more (``failed to
+    load checkpoint: EOF``; gocloud.dev, blob/fileblob/attrs.go, and ``metadata`` in fileblob.go).
+    """
+    return f"file://{folder}?metadata=skip"
 
 
 def emulator() -> Path:

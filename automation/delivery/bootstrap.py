@@ -64,7 +64,7 @@ def bootstrap(on: On, *, yes: bool) -> None:
     delivery_settings.subscriptions(ROOT, settings.environments)
     here = _local_backend()
     moved = on is On.AZURE and not here.exists() and _account_exists(settings, resource_manager(on))
-    target = _target(on, settings.backend_url("infra") if moved else f"file://{here}")
+    target = _target(on, settings.backend_url("infra") if moved else paths.file_backend(here))
     holders.recover(target, _stack(target))
     plan = _preview(target)
     plans.show(plan, as_json=False)
@@ -100,7 +100,7 @@ def _target(on: On, backend_url: str) -> Target:
     else:
         environment = azure_environment(engine) | {"PULUMI_BACKEND_URL": backend_url}
         if backend_url.startswith("file://"):
-            Path(backend_url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+            _local_backend().mkdir(parents=True, exist_ok=True)
     return Target(
         name=STACK,
         on=on,

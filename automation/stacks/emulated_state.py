@@ -2,7 +2,7 @@
 
 Pulumi's command line would say the same, but each question would start the engine once more (0.4 s of CPU).
 The layout is that of Pulumi's file backend: ``.pulumi/stacks/<project>/<stack>.json``, and next to it the
-checkpoint before (``.bak``) and a description of each file (``.attrs``).
+checkpoint before (``.bak``).
 """
 
 import json
@@ -25,6 +25,7 @@ from pulumi.automation import (
 from pulumi.automation._stack import StackInitMode
 
 from automation.stacks.urns import type_of
+from automation.ui.console import say
 from automation.ui.outcome import FedError
 from emulator.control import Emulator
 from federation.naming import PROJECT
@@ -52,11 +53,6 @@ class Holder:
         return not self.is_here or _is_engine(self.pid)
 
 
-def backend(emulator: Emulator) -> Path:
-    """Return the folder of the emulator's backend."""
-    return Path(emulator.record.backend.removeprefix("file://"))
-
-
 def living(emulator: Emulator) -> list[Holder]:
     """Return the engines that are changing any stack of this emulator right now."""
     return [holder for holder in locks(emulator, "*") if holder.lives]
@@ -65,7 +61,7 @@ def living(emulator: Emulator) -> list[Holder]:
 def locks(emulator: Emulator, stack: str) -> list[Holder]:
     """Return the engines that a stack (``*`` for all) says it is held by, dead ones included."""
     found = []
-    folder = backend(emulator) / ".pulumi" / "locks" / "organization"
+    folder = emulator.backend / ".pulumi" / "locks" / "organization"
     for file in sorted(folder.glob(f"*/{stack}/*.json")):  # of the federation or of the delivery program
         try:
             lock = json.loads(file.read_text())
@@ -94,7 +90,7 @@ def deployment(emulator: Emulator, stack: str) -> dict[str, Any]:
 
 
 def put_back(emulator: Emulator, stack: str) -> None:
-    """Put back the checkpoint before when an engine was killed, or the power went, while it wrote one.
+    """Put back the checkpoint before when the power went while an engine wrote one, and say so.
 
     Pulumi refuses such a stack altogether (``failed to load checkpoint: EOF``). Nothing is touched while an
     engine that lives holds the stack.
@@ -102,17 +98,17 @@ def put_back(emulator: Emulator, stack: str) -> None:
     file = _checkpoint(emulator, stack)
     if not file.exists() or any(holder.lives for holder in locks(emulator, stack)):
         return
-    description = file.with_name(f"{file.name}.attrs")
     before = file.with_name(f"{file.name}.bak")
     if _read(file) is None and _read(before) is not None:
         shutil.copy(before, file)
-        description.unlink(missing_ok=True)
-    if description.exists() and _read(description) is None:
-        description.unlink()  # without a description the backend reads the file as it is
+        say(f"the state of {stack} was cut off while it was being written; going on from the one before it")
+    # What another PULUMI_BACKEND_URL or an older version of this program left (`paths.file_backend`): without
+    # a description the backend reads the file as it is.
+    file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
 
 
 def _checkpoint(emulator: Emulator, stack: str) -> Path:
-    return backend(emulator) / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+    return emulator.backend / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from pulumi.automation import DestroyResult, OnEvent, Stack
 from rich.table import Table
 
 from automation.stacks import hospital_data, operation
-from automation.stacks.emulated_state import backend, living
+from automation.stacks.emulated_state import living
 from automation.stacks.recovery import holders
 from automation.stacks.recovery.half_made import clear, roll_back
 from automation.stacks.target import Target
@@ -187,7 +187,7 @@ def _remove_emulator(emulator: Emulator) -> None:
 
     What `fed bootstrap` rehearsed there is no stack that anybody would take down, so it goes along.
     """
-    resources = {name: count for name, count in stacks(backend(emulator)).items() if _is_federation(name)}
+    resources = {name: count for name, count in stacks(emulator.backend).items() if _is_federation(name)}
     if any(resources.values()) or living(emulator):
         return
     if fabric := Fabric.running(emulator):

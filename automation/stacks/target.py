@@ -127,7 +127,7 @@ def not_deployed(name: str, on: On) -> RefusedError:
 def emulator_environment(emulator: Emulator, engine: Engine) -> dict[str, str]:
     """Return what Pulumi needs in its environment to deploy to this emulator and to nothing else."""
     home = emulator.home / paths.emulator().relative_to(paths.home()) / "pulumi"
-    for folder in (home, Path(emulator.record.backend.removeprefix("file://"))):
+    for folder in (home, emulator.backend):
         paths.private_folder(folder)
     own_home = dict(zip(OWN_HOME, (str(home), "false"), strict=True))
     return {**emulator.environment(engine.folder), **own_home}
@@ -172,7 +172,7 @@ def _refuse_emulated_backend(workspace: LocalWorkspace) -> None:
             "  pulumi login azblob://<container>?storage_account=<account>\n"
             f"What it said: {error}"
         ) from error
-    if url.rstrip("/") == paths.backend_url():
+    if Path(url.partition("?")[0].removeprefix("file://")) == paths.backend():
         raise QuestionError(
             f"Pulumi is logged in to {url}, where emulated stacks live: Azure would be deployed over their "
             "state. Log in to the backend of your Azure stacks (pulumi login <url>)."

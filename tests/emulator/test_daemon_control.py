@@ -143,7 +143,7 @@ def test_the_environment_is_all_that_pulumi_needs(home: Path) -> None:
     assert folders[0].endswith("emulator/plugins/bin")
     assert (Path(folders[1]) / "pulumi-language-python").exists()
     assert folders[2] == "/opt/engine"
-    assert environment["PULUMI_BACKEND_URL"] == f"file://{home}/backend"
+    assert environment["PULUMI_BACKEND_URL"] == f"file://{home}/backend?metadata=skip"
     assert environment["PULUMI_CONFIG_PASSPHRASE"] == ""
     assert Path(environment["FED_EMULATOR_TOKEN_FILE"]).stat().st_mode & 0o777 == 0o600
 

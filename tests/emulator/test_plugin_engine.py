@@ -91,6 +91,7 @@ def test_a_stack_s_life(pair: Stack) -> None:
     assert moved.changes == {"replaced": 6, "unchanged": 4}
     assert pair.emulator.arm("GET", NETWORK, api_version=VERSION).json()["location"] == "northeurope"
     assert pair.outputs() == {"word": word, "state": "Connected"}
+    assert not list(pair.emulator.backend.rglob("*.attrs")), "a kill could leave half of one"
 
 
 def test_an_existing_resource_is_imported_and_not_made(emulator: Emulator, pair: Stack) -> None:

@@ -60,8 +60,7 @@ class Stack:
 
 
 def target(tmp_path: Path, stack: Stack, *, emulated: bool = True) -> Any:
-    record = SimpleNamespace(backend=f"file://{tmp_path}")
-    emulator = SimpleNamespace(record=record, home=tmp_path) if emulated else None
+    emulator = SimpleNamespace(backend=tmp_path, home=tmp_path) if emulated else None
     return SimpleNamespace(name="dev", emulator=emulator, stack=lambda: stack)
 
 
@@ -75,7 +74,6 @@ def lock(tmp_path: Path, pid: int, host: str | None = None, project: str = "fed"
         "timestamp": "2026-01-02T03:04:05Z",
     }
     (folder / "1.json").write_text(json.dumps(content))
-    (folder / "1.json.attrs").write_text("{}")
 
 
 class TestALock:
@@ -168,13 +166,16 @@ class TestAMark:
 
 
 class TestAStateFile:
-    def test_that_was_being_written_is_put_back_to_the_one_before(self, tmp_path: Path) -> None:
+    def test_that_was_being_written_is_put_back_to_the_one_before(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         file = checkpoint(tmp_path)
         shutil.copy(file, file.with_name("dev.json.bak"))
         file.write_text('{"version": 3, "checkp')
         emulator = target(tmp_path, Stack({})).emulator
         put_back(emulator, "dev")
         assert deployment(emulator, "dev") == {"resources": []}
+        assert "the state of dev was cut off" in capsys.readouterr().err
 
     def test_of_a_stack_that_is_being_changed_is_left_alone(self, tmp_path: Path) -> None:
         file = checkpoint(tmp_path)

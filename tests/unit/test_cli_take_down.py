@@ -157,12 +157,11 @@ def test_the_emulator_goes_with_the_last_federation_and_a_rehearsed_bootstrap_wi
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: dict[str, int], goes: bool
 ) -> None:
     gone: list[Path] = []
-    monkeypatch.setattr(take_down, "backend", lambda _: tmp_path)
     monkeypatch.setattr(take_down, "stacks", lambda _: left)
     monkeypatch.setattr(take_down, "living", lambda _: [])
     monkeypatch.setattr(Fabric, "running", lambda _: None)
     monkeypatch.setattr(Emulator, "destroy", lambda home, **_: gone.append(home))
-    emulator: Any = SimpleNamespace(home=tmp_path / "home")
+    emulator: Any = SimpleNamespace(home=tmp_path / "home", backend=tmp_path)
 
     take_down._remove_emulator(emulator)
 
