@@ -58,6 +58,16 @@ class Snapshots:
         with _writing:
             self._drop(self._place(reference), lambda known: known == reference)
 
+    def size(self, server: str) -> int:
+        """Return how many bytes the images of a registry have."""
+        return sum(
+            file.stat().st_size
+            for folder in self._folder.glob("sha256-*")
+            if any(name.startswith(f"{server}/") for name in _read(folder)["references"])
+            for file in folder.rglob("*")
+            if file.is_file() and not file.is_symlink()
+        )
+
     def forget_registry(self, server: str) -> None:
         """Take away all names at a registry."""
         with _writing:
@@ -69,7 +79,7 @@ class Snapshots:
 
     @staticmethod
     def _add(folder: Path, reference: str) -> None:
-        image = json.loads((folder / "image.json").read_text())
+        image = _read(folder)
         image["references"] = sorted({*image["references"], reference})
         _write(folder / "image.json", image)
 
@@ -77,12 +87,17 @@ class Snapshots:
     def _drop(folder: Path, gone: Callable[[str], bool]) -> None:
         if not folder.exists():
             return
-        image = json.loads((folder / "image.json").read_text())
+        image = _read(folder)
         image["references"] = [known for known in image["references"] if not gone(known)]
         if image["references"]:
             _write(folder / "image.json", image)
         else:
             shutil.rmtree(folder)
+
+
+def _read(folder: Path) -> Json:
+    image: Json = json.loads((folder / "image.json").read_text())
+    return image
 
 
 def _write(file: Path, image: Json) -> None:

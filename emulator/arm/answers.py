@@ -48,6 +48,8 @@ AT_ONCE = Answers()
 """201 or 200 with the resource; a DELETE has ended when it is answered."""
 REPLACED = Answers(created=200)
 """Providers that do not tell a new resource from an old one: 200 for both."""
+ALWAYS_CREATED = Answers(updated=201)
+"""Role definitions: https://learn.microsoft.com/rest/api/authorization/role-definitions/create-or-update."""
 NETWORK = Answers(
     deleted=202, creating="Updating", updating="Updating", written_urls=(STATUS_URL,), pace=(3, 10)
 )
@@ -67,6 +69,8 @@ DISK = Answers(
     pace=(2, 2),
 )
 MACHINE = Answers(deleted=202, creating="Creating", updating="Updating", written_urls=(STATUS_URL,))
+REGISTRY = replace(REPLACED, deleted=202, deleted_urls=(RESULT_URL,))
+"""Deletions were answered 200 in 2020 (7 recorded) and 202 since (2 of 2, 2025)."""
 VAULT = replace(REPLACED, creating="RegisteringDns")
 ACCOUNT = Answers(created=202, creating="Creating", body=False, written_urls=(RESULT_URL,), pace=(17, 17))
 WORKSPACE = Answers(creating="Creating")

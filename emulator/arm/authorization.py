@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 
 from azure_types.roles import NAMES
-from emulator.arm import ids
+from emulator.arm import answers, ids
 from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType, listed
 from emulator.arm.context import Context, Write
+from emulator.arm.custom_roles import (
+    DEFINITION,
+    check_definition,
+    custom_role,
+    custom_roles,
+    keep_assigned,
+)
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import ASSIGNMENT, EFFECTIVE, LAG, scopes_above
 from emulator.arm.identities import principal_owner
@@ -17,12 +24,12 @@ from emulator.arm.store import Row
 from emulator.arm.times import stamp
 from emulator.arm.tokens import TENANT_ID
 
+ASSIGNED_POLICIES = "Microsoft.Authorization/policyAssignments"
 PERMISSIONS = "Microsoft.Authorization/permissions"
-DEFINITION = "Microsoft.Authorization/roleDefinitions"
 VERSIONS = ("2022-04-01", "2020-10-01-preview", "2018-01-01-preview", "2015-07-01")
 
-PEOPLE = frozenset({"User", "Group", "ForeignGroup"})
-"""Kinds of principal that the emulator's directory does not hold: taken on trust."""
+REPLICATION = 20.0
+"""Seconds until the directory knows a new identity everywhere."""
 
 
 def _compact(guid: str) -> str:
@@ -34,7 +41,7 @@ def _compact(guid: str) -> str:
 
 def _check_role(write: Write) -> None:
     role = ids.name_of(str(write.properties["roleDefinitionId"])).lower()
-    if role not in NAMES:
+    if role not in NAMES and custom_role(write.tx, role) is None:
         raise bad_request(
             "RoleDefinitionDoesNotExist",
             f"The specified role definition with ID '{_compact(role)}' does not exist.",
@@ -45,7 +52,11 @@ def _check_role(write: Write) -> None:
 
 
 def _check_principal(write: Write) -> None:
-    """Azure skips this when `principalType` is given, and the assignment then helps nobody (ADR 0023)."""
+    """Look for the principal in the directory, unless `principalType` is given: then Azure takes it on trust,
+    and an assignment to nobody helps nobody.
+
+    https://learn.microsoft.com/azure/role-based-access-control/role-assignments-template#new-service-principal
+    """
     principal, kind = str(write.properties["principalId"]), write.properties.get("principalType")
     if ids.GUID.fullmatch(principal) is None:
         raise bad_request(
@@ -53,9 +64,9 @@ def _check_principal(write: Write) -> None:
             f"The Principal ID '{principal}' is not valid. Principal ID must be a GUID.",
         )
     owner = principal_owner(write.tx, principal)
-    if owner is None and kind in PEOPLE:
+    if owner is None and kind is not None:
         return
-    if owner is None:
+    if owner is None or (kind is None and not _is_replicated(write, owner)):
         raise bad_request(
             "PrincipalNotFound",
             f"Principal {_compact(principal)} does not exist in the directory {TENANT_ID}. Check that you "
@@ -71,6 +82,16 @@ def _check_principal(write: Write) -> None:
             f"specified PrinciaplType '{kind}'.",
         )
     write.properties["principalType"] = "ServicePrincipal"
+
+
+def _is_replicated(write: Write, owner: str) -> bool:
+    """Say whether the directory knows a new identity everywhere.
+
+    Recorded: 400 seconds after the identity was made, 201 soon after that
+    (Test_Authorization_RoleAssignment_OnResourceGroup_CRUD, 2025).
+    """
+    row = write.tx.get(owner)
+    return row is None or write.tx.now >= row.created + write.context.latency.seconds(REPLICATION)
 
 
 def _check_single(write: Write) -> None:
@@ -139,18 +160,29 @@ def _definition(guid: str, scope: str) -> Row:
     return Row(id=f"{above}/providers/{DEFINITION}/{guid}", type=DEFINITION, body=body, parent=scope)
 
 
-def _definition_at(_: Context, path: ids.ResourceId) -> Row | None:
-    return _definition(path.name.lower(), path.scope) if path.name.lower() in NAMES else None
+def _definition_at(context: Context, path: ids.ResourceId) -> Row | None:
+    if path.name.lower() in NAMES:
+        return _definition(path.name.lower(), path.scope)
+    return custom_role(context.tx, path.name)
 
 
-def _definitions(_: Context, path: ids.ResourceId, request: Request) -> list[Row]:
-    """Return the built-in roles; `$filter=roleName eq '...'` chooses one."""
-    named = re.search(r"roleName eq '([^']+)'", request.query.get("$filter", ""))
-    return [
-        _definition(guid, path.scope)
-        for guid, role in NAMES.items()
-        if named is None or role.lower() == named[1].lower()
-    ]
+def _definitions(context: Context, path: ids.ResourceId, request: Request) -> list[Row]:
+    """Return the roles that can be assigned at a scope; `$filter` chooses by roleName and by type."""
+    text = request.query.get("$filter", "")
+    rows = [*(_definition(guid, path.scope) for guid in NAMES), *custom_roles(context, path.scope)]
+    for name in ("roleName", "type"):
+        wanted = re.search(rf"{name} eq '([^']+)'", text)
+        if wanted is not None:
+            rows = [row for row in rows if str(row.properties[name]).lower() == wanted[1].lower()]
+    return rows
+
+
+def _refuse_builtin(write: Write) -> None:
+    if write.id.name.lower() in NAMES:
+        raise bad_request(
+            "RoleDefinitionUpdateNotPermitted",
+            f"The built-in role '{NAMES[write.id.name.lower()]}' cannot be changed.",
+        )
 
 
 def _missing_definition(id_: ids.ResourceId) -> ArmError:
@@ -172,6 +204,11 @@ def _permissions(_: Context, path: ids.ResourceId, __: Request) -> list[Row]:
     """Return what the caller may do: a deployer owns the subscriptions that it may use at all."""
     body: Json = {"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []}
     return [Row(id=f"{path.path}/own", type=PERMISSIONS, body=body, parent=path.scope)]
+
+
+def _no_policies(_: Context, __: ids.ResourceId, ___: Request) -> list[Row]:
+    """No policy can be assigned here, so that none is."""
+    return []
 
 
 # Locks
@@ -221,13 +258,16 @@ TYPES = (
         tags=False,
         schema=False,
         provisioning=False,
-        creatable=False,
+        answers=answers.ALWAYS_CREATED,
         names=Names(pattern=GUID_NAME, minimum=36, maximum=36),
-        methods=frozenset({"GET", "HEAD"}),
+        methods=frozenset({"GET", "HEAD", "PUT", "DELETE"}),
+        check=(_refuse_builtin, check_definition),
+        keep=(keep_assigned,),
         listing=_definitions,
         virtual=_definition_at,
         missing=_missing_definition,
     ),
+    listed(ASSIGNED_POLICIES, ("2025-11-01", "2023-04-01"), _no_policies, level=Level.SCOPE),
     listed(PERMISSIONS, ("2022-04-01", "2018-01-01-preview", "2015-07-01"), _permissions, level=Level.SCOPE),
     ResourceType(
         name=LOCK,

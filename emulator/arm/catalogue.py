@@ -159,6 +159,8 @@ class ResourceType:
     actions: Mapping[str, Action] = field(default_factory=dict)
     listing: Listing | None = None
     """How a collection is found, where it is not simply what hangs on the path."""
+    bare: bool = False
+    """Whether a collection is answered as a list, without the usual `value` around it."""
     expand: Expand | None = None
     """What $expand adds to an answer."""
     flat_errors: bool = False

@@ -1,33 +1,30 @@
-"""Microsoft.ContainerRegistry: registries, and images that one takes from another."""
+"""Microsoft.ContainerRegistry: registries."""
 
 from __future__ import annotations
 
-import re
-
-from emulator.arm import answers, ids
+from emulator.arm import answers
 from emulator.arm.catalogue import Names, ResourceType, Unique
 from emulator.arm.context import Context, Deletion, Write
-from emulator.arm.errors import ArmError, bad_request, conflict, not_found
+from emulator.arm.errors import ArmError, bad_request, conflict
+from emulator.arm.image_import import NAMES, REGISTRY, import_image
 from emulator.arm.key_vault import closed_to, key_at, may_wrap
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.private_links import (
+    answer_link_resources,
     connection_type,
     connections,
     disconnect_endpoints,
     render_connections,
 )
-from emulator.arm.operations import begin, pending_headers
-from emulator.arm.refusals import linked_authorization_failed, missing_resource
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
 
-REGISTRY = "Microsoft.ContainerRegistry/registries"
 VERSIONS = ("2023-01-01-preview", "2025-11-01", "2025-04-01", "2023-07-01")
-_SPACE = "registry"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-IMPORT_SECONDS = 30.0
-"""Seconds that an import typically takes."""
-_TIERS = ("Basic", "Standard", "Premium")
+_TIERS = {"Basic": (10, 2), "Standard": (100, 10), "Premium": (500, 500)}
+"""Tier -> (GiB of storage that are included, webhooks).
+
+https://learn.microsoft.com/azure/container-registry/container-registry-skus
+"""
 _PREMIUM_POLICIES = ("retentionPolicy", "trustPolicy", "quarantinePolicy")
 """Policies whose status `enabled` only a Premium registry takes."""
 
@@ -163,75 +160,27 @@ def _render(tx: Transaction, row: Row, answer: Json) -> None:
         answer["properties"]["privateEndpointConnections"] = []
 
 
-def registry_of(tx: Transaction, login_server: str) -> Row | None:
-    """Return the registry behind a login server such as ``name.azurecr.io``."""
-    owner = tx.claimed(_SPACE, login_server.lower().removesuffix(".azurecr.io"))
-    return tx.get(owner) if owner else None
-
-
 def check_name(context: Context, request: Request) -> Response:
     """Answer checkNameAvailability."""
     name = str((request.body or {}).get("name", ""))
     answer: Json = {"nameAvailable": True}
     if not _NAMES.fits(name):
         answer = {"nameAvailable": False, "reason": "Invalid", "message": f"The name '{name}' is invalid."}
-    elif context.tx.claimed(_SPACE, name) is not None:
+    elif context.tx.claimed(NAMES, name) is not None:
         message = f"The registry {name} is already in use."
         answer = {"nameAvailable": False, "reason": "AlreadyExists", "message": message}
     return Response(status=200, body=answer)
 
 
-def _import_image(context: Context, row: Row, request: Request) -> Response:
-    """Take an image, named by digest, from another registry, also one that is closed; the digest stays.
-
-    https://learn.microsoft.com/rest/api/containerregistry/registries/import-image. Only what the platform
-    uses is served: a registry by its ARM id as the source, tags as the target.
-    """
-    body = request.body or {}
-    source, targets = body.get("source") or {}, body.get("targetTags") or []
-    repository, _, digest = str(source.get("sourceImage", "")).partition("@")
-    if not source.get("resourceId") or _DIGEST.fullmatch(digest) is None or len(targets) != 1:
-        raise bad_request(
-            "InvalidParameters",
-            "The emulator imports from a registry (source.resourceId) one image by digest "
-            "(source.sourceImage: repository@sha256:...) under one tag (targetTags).",
-        )
-    registry = _source(context, row, str(source["resourceId"]))
-    held = f"{registry.properties['loginServer']}/{repository}@{digest}"
-    if not context.images.has(held):
-        raise not_found("ManifestUnknown", f"manifest tagged by {digest!r} is not found: {held}")
-    target, _, tag = str(targets[0]).partition(":")
-    wanted = f"{row.properties['loginServer']}/{target}@{digest}"
-    tagged = row.hidden.setdefault("tags", {})
-    if f"{target}:{tag}" in tagged and body.get("mode", "NoForce") != "Force":
-        raise conflict(
-            "Conflict",
-            f"Tag {target}:{tag} already exists in target registry and Mode 'NoForce' passed. If you would "
-            "like to overwrite the tag, retry using Mode 'Force'.",
-        )
-    context.images.copy(held, wanted)
-    tagged[f"{target}:{tag}"] = digest
-    context.tx.put(row)
-    operation = begin(context, row, "POST", seconds=context.latency.seconds(IMPORT_SECONDS))
-    headers = pending_headers(context, request, row.key, operation, wait=0.05)
-    return Response(status=202, headers=headers)
-
-
-def _source(context: Context, row: Row, wanted: str) -> Row:
-    """Return the registry to import from; the caller must be allowed to read it."""
-    path = ids.parse(wanted)
-    if path is None or path.type.lower() != REGISTRY.lower() or path.is_collection:
-        raise bad_request("InvalidParameters", f"'{wanted}' is not the id of a registry.")
-    if not context.caller.may_use(path.subscription):
-        own = ids.parse(row.id)
-        assert own is not None  # noqa: S101 it is a resource's
-        raise linked_authorization_failed(
-            context.caller, context.type_of(row), own, f"{REGISTRY}/pull/read", path.path
-        )
-    found = context.tx.get(path.key)
-    if found is None:
-        raise missing_resource(path.path)
-    return found
+def _usages(context: Context, row: Row, _: Request) -> Response:
+    """Answer how much of its tier a registry uses."""
+    room, hooks = _TIERS[row.body["sku"]["name"]]
+    size = context.images.size(str(row.properties["loginServer"]))
+    found = [
+        {"name": "Size", "limit": room * 1024**3, "currentValue": size, "unit": "Bytes"},
+        {"name": "Webhooks", "limit": hooks, "currentValue": 0, "unit": "Count"},
+    ]
+    return Response(status=200, body={"value": found})
 
 
 def _forget_images(deletion: Deletion) -> None:
@@ -242,7 +191,7 @@ _NAMES = Names(
     pattern=r"[A-Za-z0-9]+",
     minimum=5,
     maximum=50,
-    unique=Unique(space=_SPACE, taken=_taken),
+    unique=Unique(space=NAMES, taken=_taken),
     error=lambda name: bad_request(
         "InvalidResourceName",
         f"The registry name '{name}' is invalid: 5 to 50 letters and digits.",
@@ -253,7 +202,7 @@ TYPES = (
     ResourceType(
         name=REGISTRY,
         versions=VERSIONS,
-        answers=answers.REPLACED,
+        answers=answers.REGISTRY,
         patch=("tags", "sku", "identity", "location", "properties"),
         names=_NAMES,
         identity=True,
@@ -278,7 +227,8 @@ TYPES = (
         check=(_check_sku, _check_policies, _check_encryption, _complete),
         gone=(disconnect_endpoints, _forget_images),
         render=_render,
-        actions={"importImage": _import_image},
+        views={"listUsages": _usages, "privateLinkResources": answer_link_resources},
+        actions={"importImage": import_image},
         seconds=(24, 10),
     ),
     connections(REGISTRY, VERSIONS, answers.CONNECTION),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from emulator.arm import fabric_feed, ids, resources, sign_in
+from emulator.arm import activity, fabric_feed, ids, resources, sign_in
 from emulator.arm.api_versions import check_version
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
 from emulator.arm.context import Context, Deletion
@@ -34,6 +34,7 @@ from emulator.arm.operations import (
 from emulator.arm.preconditions import check_preconditions
 from emulator.arm.refusals import missing_parent, missing_resource
 from emulator.arm.store import Row, Store
+from emulator.arm.tags import TAGS, answer_tags
 from emulator.arm.tokens import Caller, Verifier, issue
 from emulator.arm.types import CATALOGUE
 from emulator.arm.writes import delete, put, render
@@ -105,7 +106,9 @@ class ControlPlane:
         if request.path.lower().startswith("/emulator/"):
             return fabric_feed.answer(self.store, request, partial(self._open, caller, {}), self._settle)
         with self._open(caller, request.query) as context:
-            return _FrontDoor(context, request).answer()
+            answer = _FrontDoor(context, request).answer()
+            activity.note(context, request)
+            return answer
 
     @contextmanager
     def _open(self, caller: Caller, query: Mapping[str, str]) -> Iterator[Context]:
@@ -167,6 +170,8 @@ class _FrontDoor:
 
     def _route(self, path: ResourceId) -> Response:
         request, type_ = self._request, self._context.catalogue.find(path.type)
+        if path.type.lower() == TAGS.lower() and not path.is_collection:
+            return answer_tags(self._context, path, request, self._ask)
         if type_ is None:
             above = self._row_above(path)
             if above is not None and path.is_collection:
@@ -182,7 +187,8 @@ class _FrontDoor:
         if path.is_collection:
             if request.method != "GET":
                 raise _not_allowed(request)
-            return Response(status=200, body={"value": self._list(path, type_)})
+            found = self._list(path, type_)
+            return Response(status=200, body=found if type_.bare else {"value": found})
         if request.method not in type_.methods:
             raise _not_allowed(request)
         if request.method in {"PUT", "PATCH", "DELETE"}:
@@ -195,6 +201,9 @@ class _FrontDoor:
             "PATCH": self._patch,
             "DELETE": self._delete,
         }[request.method](path, type_)
+
+    def _ask(self, request: Request) -> Response:
+        return _FrontDoor(self._context, request).answer()
 
     # The door
 

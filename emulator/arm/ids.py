@@ -66,10 +66,10 @@ class ResourceId:
 
 def parse(path: str) -> ResourceId | None:
     """Parse the path of a resource or a collection; None for a path that names neither."""
-    path = "/" + path.strip("/")
-    parts = path.split("/")[1:]
-    if "" in parts:
+    parts = [part for part in path.split("/") if part]  # azure-cli writes some slashes twice
+    if not parts:
         return None
+    path = "/" + "/".join(parts)
     lower = [part.lower() for part in parts]
     if "providers" in lower:
         at = len(lower) - 1 - lower[::-1].index("providers")

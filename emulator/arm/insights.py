@@ -12,11 +12,13 @@ from emulator.arm.catalogue import (
     Place,
     Reference,
     ResourceType,
+    listed,
     values_at,
 )
-from emulator.arm.context import Write
+from emulator.arm.context import Context, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.ids import ResourceId
+from emulator.arm.messages import Request
 from emulator.arm.operational_insights import WORKSPACE
 from emulator.arm.refusals import missing_resource
 from emulator.arm.store import Row, Transaction
@@ -25,6 +27,7 @@ from emulator.arm.times import stamp
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
 RULE = "Microsoft.Insights/dataCollectionRules"
 ASSOCIATION = "Microsoft.Insights/dataCollectionRuleAssociations"
+CATEGORY = "Microsoft.Insights/diagnosticSettingsCategories"
 SETTING = "Microsoft.Insights/diagnosticSettings"
 METRIC_ALERT = "Microsoft.Insights/metricAlerts"
 LOG_ALERT = "Microsoft.Insights/scheduledQueryRules"
@@ -172,6 +175,33 @@ def _check_categories(write: Write) -> None:
             raise bad_request("BadRequest", "Categories and category groups cannot be used together.")
 
 
+def _categories(context: Context, path: ResourceId, _: Request) -> list[Row]:
+    """Return the log and metric categories of a resource.
+
+    https://learn.microsoft.com/rest/api/monitor/diagnostic-settings-category/list
+    """
+    found = context.tx.get(path.scope)
+    if found is None:
+        raise missing_resource(path.scope)
+    kind = found.type.lower()
+    named = [(name, "Logs") for name in sorted(LOGS.get(kind, ()))]
+    named += [(name, "Metrics") for name in sorted(METRICS.get(kind, {"AllMetrics"}))]
+    return [
+        Row(
+            id=f"{path.path}/{name}",
+            type=CATEGORY,
+            body={
+                "id": f"{path.path}/{name}",
+                "name": name,
+                "type": CATEGORY,
+                "properties": {"categoryType": what},
+            },
+            parent=path.scope,
+        )
+        for name, what in named
+    ]
+
+
 def _check_sinks(write: Write) -> None:
     properties = write.properties
     sinks = {
@@ -237,8 +267,17 @@ def _check_window(write: Write) -> None:
 
 def _scopes_exist(write: Write) -> None:
     for scope in write.properties.get("scopes") or []:
-        if not write.tx.exists(scope):
+        if not write.tx.exists(scope) and not _is_known_subscription(write, scope):
             raise missing_resource(scope)
+
+
+def _is_known_subscription(write: Write, scope: str) -> bool:
+    """Say whether a scope is a whole subscription; a group is a resource here.
+
+    https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-types#metric-alerts
+    """
+    subscription = ids.subscription_of(scope)
+    return scope.count("/") == 2 and subscription is not None and write.tx.has_subscription(subscription)
 
 
 METRIC_NAMES: dict[str, frozenset[str]] = {
@@ -263,11 +302,12 @@ METRIC_NAMES: dict[str, frozenset[str]] = {
 def _check_metrics(write: Write) -> None:
     for _, criterion in values_at(write.body, "properties.criteria.allOf[]"):
         namespace, metric = criterion.get("metricNamespace", ""), criterion.get("metricName", "")
-        known = METRIC_NAMES.get(namespace.lower())
-        if known is not None and metric not in known and not criterion.get("skipMetricValidation"):
+        known = {name.lower() for name in METRIC_NAMES.get(namespace.lower(), ())}
+        if known and metric.lower() not in known and not criterion.get("skipMetricValidation"):
             raise bad_request(
                 "BadRequest",
-                f"Couldn't find a metric named '{metric}'. Make sure the name is correct. Activity ID: "
+                f"The following metric name(s) were not found: {metric}. Please note that for custom "
+                "metrics, the relevant metric namespace must be specified. Activity ID: "
                 f"{uuid.uuid4()}.",
             )
 
@@ -312,6 +352,7 @@ def _missing_setting(id_: ResourceId) -> ArmError:
 
 
 TYPES = (
+    listed(CATEGORY, ("2021-05-01-preview", "2017-05-01-preview"), _categories, level=Level.SCOPE),
     ResourceType(
         name=ACTION_GROUP,
         versions=("2024-10-01-preview", "2023-01-01", "2022-06-01"),

@@ -12,7 +12,12 @@ from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
 from emulator.arm.messages import Json, Request, Response
-from emulator.arm.network.private_links import connections, disconnect_endpoints, render_connections
+from emulator.arm.network.private_links import (
+    answer_link_resources,
+    connections,
+    disconnect_endpoints,
+    render_connections,
+)
 from emulator.arm.operations import begin, pending_headers
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
@@ -321,6 +326,7 @@ TYPES = (
         check=(_check_lost, _check_protection, _address),
         gone=(disconnect_endpoints, _remember),
         render=render_connections,
+        views={"privateLinkResources": answer_link_resources},
         seconds=(66, 10),
     ),
     ResourceType(
@@ -358,5 +364,14 @@ TYPES = (
     ),
 )
 
-ACTIONS = {"Microsoft.KeyVault/checkNameAvailability": check_name}
+
+def _check_hsm_name(_: Context, __: Request) -> Response:
+    """There are no managed HSMs here, so that no name of one is taken."""
+    return Response(status=200, body={"nameAvailable": True})
+
+
+ACTIONS = {
+    "Microsoft.KeyVault/checkNameAvailability": check_name,
+    "Microsoft.KeyVault/checkMhsmNameAvailability": _check_hsm_name,
+}
 """POSTs of the provider on a subscription."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
-from emulator.arm.context import Write
+from emulator.arm.context import Context, Write
 from emulator.arm.errors import bad_request, conflict
-from emulator.arm.identities import USER_ASSIGNED, register_principal
-from emulator.arm.messages import Json
+from emulator.arm.identities import LINK, USER_ASSIGNED, register_principal
+from emulator.arm.ids import group_of, subscription_of
+from emulator.arm.messages import Json, Request, Response
 from emulator.arm.refusals import missing_by_id
 from emulator.arm.store import Row, Transaction
 from emulator.arm.tokens import TENANT_ID
@@ -51,6 +52,27 @@ def _check_credential(write: Write) -> None:
             )
 
 
+def _associated(context: Context, row: Row, _: Request) -> Response:
+    """Answer which resources have an identity.
+
+    https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-view-associated-resources-for-an-identity
+    """
+    found = []
+    for source in dict.fromkeys(source for source, _, _ in context.tx.links_to(row.key, LINK)):
+        user = context.tx.get(source)
+        if user is not None:
+            found.append(
+                {
+                    "id": user.id,
+                    "name": user.name,
+                    "type": user.type.lower(),
+                    "resourceGroup": group_of(user.id),
+                    "subscriptionId": subscription_of(user.id),
+                }
+            )
+    return Response(status=200, body={"totalCount": len(found), "value": found})
+
+
 TYPES = (
     ResourceType(
         name=USER_ASSIGNED,
@@ -59,6 +81,7 @@ TYPES = (
         names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=128),
         provisioning=False,
         check=(_enter_directory,),
+        actions={"listAssociatedResources": _associated},
         render=_lower_group,
         seconds=(2, 2),
     ),

@@ -24,8 +24,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One HTTP answer; a `body` of None is an empty one."""
+    """One HTTP answer; a `body` of None is an empty one. Nearly every other is an object, some are lists."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: Json | None = None
+    body: Any = None

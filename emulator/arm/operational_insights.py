@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 import uuid
 
 from emulator.arm import answers
@@ -9,7 +11,7 @@ from emulator.arm.catalogue import Names, ResourceType, listed
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.ids import ResourceId, subscription_of
-from emulator.arm.messages import Json, Request
+from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row
 from emulator.arm.times import stamp
 
@@ -32,7 +34,8 @@ def _check_retention(write: Write) -> None:
         )
 
 
-RECOVERABLE_SECONDS = 14 * 24 * 3600.0
+DAY = 24 * 3600.0
+RECOVERABLE_SECONDS = 14 * DAY
 """How long a deleted workspace is kept, and its name with it."""
 
 
@@ -87,6 +90,36 @@ def _deleted(context: Context, path: ResourceId, _: Request) -> list[Row]:
     ]
 
 
+def _usages(context: Context, _: Row, __: Request) -> Response:
+    """Answer how much was taken in: nothing is, here (test_monitor_log_analytics_workspace_default, 2020)."""
+    tomorrow = stamp((context.tx.now // DAY + 1) * DAY)
+    usage: Json = {
+        "name": {"value": "DataAnalyzed", "localizedValue": "Data Analyzed"},
+        "unit": "Bytes",
+        "currentValue": 0.0,
+        "limit": -1.0,
+        "nextResetTime": tomorrow,
+        "quotaPeriod": "P1D",
+    }
+    return Response(status=200, body={"value": [usage]})
+
+
+def _packs(_: Context, __: Row, ___: Request) -> Response:
+    """Answer the solutions of a workspace: the one that every workspace has."""
+    return Response(
+        status=200, body=[{"name": "LogManagement", "enabled": True, "displayName": "Log Management"}]
+    )
+
+
+def _shared_keys(context: Context, row: Row, _: Request) -> Response:
+    """Answer the keys of a workspace, which nothing here accepts."""
+    keys = row.hidden.get("sharedKeys")
+    if keys is None:
+        keys = row.hidden["sharedKeys"] = [base64.b64encode(secrets.token_bytes(64)).decode() for _ in "12"]
+        context.tx.put(row)
+    return Response(status=200, body=dict(zip(("primarySharedKey", "secondarySharedKey"), keys, strict=True)))
+
+
 TYPES = (
     listed(DELETED, VERSIONS, _deleted),
     ResourceType(
@@ -117,6 +150,8 @@ TYPES = (
         },
         check=(_check_retention, _complete),
         gone=(_remember,),
+        views={"usages": _usages, "intelligencePacks": _packs},
+        actions={"sharedKeys": _shared_keys},
         seconds=(46, 15),
     ),
 )

@@ -31,5 +31,5 @@ def _plain(etag: str) -> str:
 
 
 def _failed(type_: ResourceType, name: str, why: str) -> ArmError:
-    what = "Record set" if type_.kind.startswith("privateDnsZones/A") else "resource"
+    what = "Record set" if type_.kind.rpartition("/")[2].isupper() else "resource"
     return ArmError(412, "PreconditionFailed", f"The {what} {name} {why}.")

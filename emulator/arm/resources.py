@@ -7,7 +7,7 @@ registered.
 from __future__ import annotations
 
 from emulator.arm import answers, ids, regions
-from emulator.arm.catalogue import Fixed, Level, Names, ResourceType
+from emulator.arm.catalogue import Fixed, Level, Names, ResourceType, listed
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.filters import chosen
@@ -22,6 +22,9 @@ WITHOUT_TYPES = ("Microsoft.PowerPlatform",)
 
 https://learn.microsoft.com/data-integration/vnet/create-data-gateways
 """
+FEATURES = (("Microsoft.Compute", "EncryptionAtHost"),)
+"""Provider and name of the preview features that the federation may need; all are registered."""
+DEPLOYMENTS = "Microsoft.Resources/deployments"
 VERSIONS = ("2024-03-01", "2025-04-01", "2025-03-01", "2024-11-01", "2024-07-01", "2022-09-01", "2021-04-01")
 
 
@@ -30,7 +33,15 @@ def _groups(context: Context, path: ids.ResourceId, request: Request) -> list[Ro
     return chosen(rows, request.query.get("$filter", ""))
 
 
+def _no_deployments(context: Context, path: ids.ResourceId, _: Request) -> list[Row]:
+    """Templates are not evaluated here (docs/emulator.md), so that a scope has no deployment."""
+    if path.group is not None and not context.tx.exists(path.scope):
+        raise not_found("ResourceGroupNotFound", f"Resource group '{path.group}' could not be found.")
+    return []
+
+
 TYPES = (
+    listed(DEPLOYMENTS, VERSIONS, _no_deployments),
     ResourceType(
         name=RESOURCE_GROUP,
         versions=VERSIONS,
@@ -154,15 +165,61 @@ def answer_subscription(context: Context, request: Request) -> Response | None:
             found = _overview(context, context.tx.in_subscription(parts[1]), request)
         case "GET", "resourcegroups", name, "resources":
             found = _group_resources(context, parts[1], name, request)
-        case "GET", "providers":
-            found = [_provider(context, parts[1], name) for name in _namespaces(context)]
-        case ("GET", "providers", namespace) | ("POST", "providers", namespace, "register"):
-            found = _provider(context, parts[1], _known(context, namespace))
-        case "GET", "providers", "microsoft.features", "providers", namespace, "features", feature:
-            found = _feature(parts[1], namespace, feature)
+        case "GET", "tagnames":
+            found = _tag_names(context, parts[1])
+        case _, "providers", *rest:
+            found = _answer_providers(context, parts[1], request.method, rest)
     if found is None:
         return None
     return _list(found) if isinstance(found, list) else Response(status=200, body=found)
+
+
+def _answer_providers(
+    context: Context, subscription: str, method: str, parts: list[str]
+) -> Json | list[Json] | None:
+    """Answer what is asked of providers and their preview features; None for anything else."""
+    match method, *parts:
+        case ["GET"]:
+            return [_provider(context, subscription, name) for name in _namespaces(context)]
+        case ("GET", namespace) | ("POST", namespace, "register"):
+            return _provider(context, subscription, _known(context, namespace))
+        case "GET", "microsoft.features", "features":
+            return [_feature(subscription, *feature) for feature in FEATURES]
+        case "GET", "microsoft.features", "providers", namespace, "features", feature:
+            return _feature(subscription, namespace, feature)
+        case "POST", "microsoft.features", "providers", namespace, "features", feature, "register":
+            return _feature(subscription, namespace, feature)
+    return None
+
+
+def _tag_names(context: Context, subscription: str) -> list[Json]:
+    """Return the names and values of tags in use, with how many resources have each.
+
+    https://learn.microsoft.com/rest/api/resources/tags/list
+    """
+    used: dict[str, dict[str, int]] = {}
+    for row in context.tx.in_subscription(subscription):
+        for name, value in (row.body.get("tags") or {}).items():
+            values = used.setdefault(name, {})
+            values[value] = values.get(value, 0) + 1
+    return [_tag_name(subscription, name, values) for name, values in sorted(used.items())]
+
+
+def _tag_name(subscription: str, name: str, values: dict[str, int]) -> Json:
+    above = f"/subscriptions/{subscription}/tagNames/{name}"
+    return {
+        "id": above,
+        "tagName": name,
+        "count": {"type": "Total", "value": sum(values.values())},
+        "values": [
+            {
+                "id": f"{above}/tagValues/{value}",
+                "tagValue": value,
+                "count": {"type": "Total", "value": count},
+            }
+            for value, count in sorted(values.items())
+        ],
+    }
 
 
 def _list(values: list[Json]) -> Response:

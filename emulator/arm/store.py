@@ -64,6 +64,14 @@ CREATE TABLE images(reference TEXT PRIMARY KEY, body TEXT NOT NULL, revision INT
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES('revision', 0);
 """
+EVENTS = """
+CREATE TABLE IF NOT EXISTS events(
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, sub TEXT NOT NULL, resource TEXT NOT NULL,
+    operation TEXT NOT NULL, caller TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_at ON events(at);
+"""
+"""Added to stores of any format: what is there without it can be read."""
 
 
 @dataclass(slots=True)
@@ -109,6 +117,17 @@ class Row:
     def location(self) -> str | None:
         """The normalised region, None for what has none."""
         return self.body.get("location")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A write that was accepted: when (seconds since 1970), of what, its name (``.../write``), and whose."""
+
+    id: int
+    at: float
+    resource: str
+    operation: str
+    caller: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +417,26 @@ class Transaction:
                 return operation
         return None
 
+    # The activity log
+
+    def add_event(self, resource: str, operation: str, caller: str, *, kept: float) -> None:
+        """Log a write, and forget what is older than `kept` seconds."""
+        subscription = ids.subscription_of(resource) or ""
+        self._run("DELETE FROM events WHERE at<?", (self.now - kept,))
+        self._run(
+            "INSERT INTO events(at, sub, resource, operation, caller) VALUES(?,?,?,?,?)",
+            (self.now, subscription, resource, operation, caller),
+        )
+
+    def events(self, subscription: str, first: float, last: float) -> list[Event]:
+        """Return what was logged in a subscription between two times, the newest first."""
+        found = self._run(
+            "SELECT id, at, resource, operation, caller FROM events WHERE sub=? AND at BETWEEN ? AND ? "
+            "ORDER BY id DESC",
+            (subscription.lower(), first, last),
+        )
+        return [Event(*values) for values in found]
+
     # What the fabric reads and writes
 
     @property
@@ -480,6 +519,7 @@ class Store:
                 f"{VERSION}): what it deployed cannot be read. Run `fed down` with the version that made it, "
                 "or remove the file and everything that it deployed is gone."
             )
+        self._connection.executescript(EVENTS)
         self._revision = run("SELECT value FROM meta WHERE name='revision'").fetchone()[0]
 
     @contextmanager

@@ -1,6 +1,7 @@
 """The catalogue: every resource type that the control plane knows, by the module that describes it."""
 
 from emulator.arm import (
+    activity,
     authorization,
     compute,
     consumption,
@@ -9,6 +10,7 @@ from emulator.arm import (
     insights,
     key_vault,
     managed_identity,
+    metrics,
     network,
     operational_insights,
     resources,
@@ -44,6 +46,8 @@ CATALOGUE = Catalogue(
         *container_registry.TYPES,
         *operational_insights.TYPES,
         *insights.TYPES,
+        *metrics.TYPES,
+        *activity.TYPES,
         *consumption.TYPES,
         *data_protection.TYPES,
     ),

@@ -40,13 +40,19 @@ class Arm:
         """Write a resource that Azure accepts."""
         answer = self("PUT", path, body)
         assert answer.status in {200, 201, 202}, answer.body
-        return answer.body if answer.body is not None else self.get(path)
+        return answer.body if isinstance(answer.body, dict) else self.get(path)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """Read what is there."""
         answer = self("GET", path, None, **query)
         assert answer.status == 200, answer.body
-        assert answer.body is not None
+        assert isinstance(answer.body, dict)
+        return answer.body
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        """Read a collection that Azure answers as a bare list."""
+        answer = self("GET", path)
+        assert isinstance(answer.body, list), answer.body
         return answer.body
 
     def refusal(self, path: str, body: dict[str, Any]) -> str:

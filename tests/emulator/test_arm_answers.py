@@ -74,7 +74,7 @@ DELETIONS = [
     (ACCOUNT, 200, set()),
     (VAULT, 200, set()),
     (IDENTITY, 200, set()),
-    (REGISTRY, 200, set()),
+    (REGISTRY, 202, {RESULT}),  # ..._Registry_20230701_CRUD, 2025
     (WORKSPACE, 200, set()),
     (ALERTS, 200, set()),
     (GROUP, 202, {RESULT}),

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
+from azure_types.roles import BUILT_IN
 from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm, said
+from tests.emulator.test_arm_answers import Clock, clock, slow
+
+__all__ = ["clock", "slow"]
+"""Fixtures that pytest finds here by their names."""
 
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-one"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
@@ -39,6 +44,20 @@ class TestRoleAssignments:
         assert arm.refusal(assignment(), grant(str(uuid.uuid4()))).startswith("PrincipalNotFound: ")
         wrong = grant(principal, role=str(uuid.uuid4()))
         assert arm.refusal(assignment(), wrong).startswith("RoleDefinitionDoesNotExist: ")
+
+    def test_a_principal_of_a_named_kind_is_taken_on_trust(self, arm: Arm) -> None:
+        """learn.microsoft.com/azure/role-based-access-control/role-assignments-template, new principals."""
+        body = grant(str(uuid.uuid4()), principalType="ServicePrincipal")
+        assert arm("PUT", assignment(), body).status == 201
+
+    def test_a_new_identity_is_not_found_at_once(self, slow: Arm, clock: Clock) -> None:
+        """Test_Authorization_RoleAssignment_OnResourceGroup_CRUD, 2025: 400, then 201."""
+        principal = slow.put(IDENTITY, {"location": "westeurope"})["properties"]["principalId"]
+        assert slow.refusal(assignment(), grant(principal)).startswith("PrincipalNotFound: ")
+        slow.put(assignment(), grant(principal, principalType="ServicePrincipal"))
+        clock.now += 20
+        other = grant(principal, role=BUILT_IN["Contributor"])
+        assert slow("PUT", assignment(), other).status == 201
 
     def test_managed_identity_is_no_user(self, arm: Arm, principal: str) -> None:
         error = arm.refusal(assignment(), grant(principal, principalType="User"))

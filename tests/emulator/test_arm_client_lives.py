@@ -69,6 +69,34 @@ class Life:
     remove: Callable[["Clients"], Any] | None = None
 
 
+RECORDS: dict[str, dict[str, Any]] = {
+    "A": {"aRecords": [{"ipv4Address": "10.0.0.9"}]},
+    "AAAA": {"aaaaRecords": [{"ipv6Address": "fd00::9"}]},
+    "CNAME": {"cnameRecord": {"cname": "host.example.org"}},
+    "MX": {"mxRecords": [{"preference": 10, "exchange": "mail.example.org"}]},
+    "PTR": {"ptrRecords": [{"ptrdname": "host.example.org"}]},
+    "SRV": {"srvRecords": [{"priority": 1, "weight": 1, "port": 443, "target": "host.example.org"}]},
+    "TXT": {"txtRecords": [{"value": ["hello"]}]},
+}
+ROLE = str(uuid.uuid4())
+OWN_ROLE: dict[str, Any] = {
+    "roleName": "Machine reader",
+    "permissions": [{"actions": ["Microsoft.Compute/*/read"]}],
+    "assignableScopes": [SUBSCRIPTION],
+}
+
+
+def record_life(kind: str, records: dict[str, Any]) -> Life:
+    where = ("rg", BLOB_ZONE, kind, f"host-{kind.lower()}")
+    return Life(
+        type=f"Microsoft.Network/privateDnsZones/{kind}",
+        make=lambda c: c.zones.record_sets.create_or_update(*where, properties(ttl=60, **records)),
+        read=lambda c: c.zones.record_sets.get(*where),
+        change=lambda c: c.zones.record_sets.update(*where, properties(ttl=30)),
+        remove=lambda c: c.zones.record_sets.delete(*where),
+    )
+
+
 class Clients:
     """Every client, each asking the same server."""
 
@@ -123,6 +151,10 @@ class Clients:
     @cached_property
     def roles(self) -> Any:
         return self._server.client(AuthorizationManagementClient).role_assignments
+
+    @cached_property
+    def definitions(self) -> Any:
+        return self._server.client(AuthorizationManagementClient).role_definitions
 
     @cached_property
     def locks(self) -> Any:
@@ -426,14 +458,15 @@ LIVES = [
         change=lambda c: c.zones.private_zones.begin_update("rg", BLOB_ZONE, TAGS),
         remove=lambda c: c.zones.private_zones.begin_delete("rg", BLOB_ZONE),
     ),
+    *(record_life(kind, records) for kind, records in RECORDS.items()),
     Life(
-        type="Microsoft.Network/privateDnsZones/A",
-        make=lambda c: c.zones.record_sets.create_or_update(
-            "rg", BLOB_ZONE, "A", "host", properties(ttl=60, aRecords=[{"ipv4Address": "10.0.0.9"}])
+        type="Microsoft.Authorization/roleDefinitions",
+        make=lambda c: c.definitions.create_or_update(SUBSCRIPTION, ROLE, properties(**OWN_ROLE)),
+        read=lambda c: c.definitions.get(SUBSCRIPTION, ROLE),
+        change=lambda c: c.definitions.create_or_update(
+            SUBSCRIPTION, ROLE, properties(**OWN_ROLE, description="reads machines")
         ),
-        read=lambda c: c.zones.record_sets.get("rg", BLOB_ZONE, "A", "host"),
-        change=lambda c: c.zones.record_sets.update("rg", BLOB_ZONE, "A", "host", properties(ttl=30)),
-        remove=lambda c: c.zones.record_sets.delete("rg", BLOB_ZONE, "A", "host"),
+        remove=lambda c: c.definitions.delete(SUBSCRIPTION, ROLE),
     ),
     Life(
         type="Microsoft.Network/privateDnsZones/virtualNetworkLinks",

@@ -129,6 +129,25 @@ class TestAccepted:
         assert made["properties"]["emailReceivers"][0]["status"] == "Enabled"
         arm.put(ALERTS, made)
 
+    @pytest.mark.parametrize("scope", [GROUP, SUBSCRIPTION])
+    def test_metric_alerts_on_all_of_a_group_or_subscription(self, arm: Arm, scope: str) -> None:
+        """learn.microsoft.com/azure/azure-monitor/alerts/alerts-types; metric names in any case (azure-cli
+        monitor tests, 2020)."""
+        criterion = {"name": "c", "metricName": "percentage cpu", "operator": "GreaterThan", "threshold": 80}
+        criterion |= {"metricNamespace": "Microsoft.Compute/virtualMachines", "timeAggregation": "Average"}
+        criterion |= {"criterionType": "StaticThresholdCriterion"}
+        kind = "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"
+        body = {"scopes": [scope], "criteria": {"odata.type": kind, "allOf": [criterion]}, "enabled": True}
+        body |= {"severity": 3, "evaluationFrequency": "PT1M", "windowSize": "PT5M"}
+        body |= {"targetResourceType": "Microsoft.Compute/virtualMachines", "targetResourceRegion": "west"}
+        path = f"{GROUP}/providers/Microsoft.Insights/metricAlerts/cpu"
+        arm.put(path, {"location": "global", "properties": body})
+        wrong = {"odata.type": kind, "allOf": [criterion | {"metricName": "luck"}]}
+        refused = arm.refusal(path, {"location": "global", "properties": body | {"criteria": wrong}})
+        assert refused.startswith("BadRequest: The following metric name(s) were not found: luck.")
+        nowhere = body | {"scopes": [f"{GROUP}-none"]}
+        assert arm("PUT", path, {"location": "global", "properties": nowhere}).status == 404
+
     def test_an_address_that_is_a_bare_number(self, arm: Arm) -> None:
         """test_network_nsg, 2020; .NET's IPAddress.Parse."""
         rule = {"priority": 100, "direction": "Inbound", "access": "Allow", "protocol": "Tcp"}

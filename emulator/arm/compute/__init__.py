@@ -1,6 +1,6 @@
 """Microsoft.Compute: disks and their encryption, virtual machines, their extensions, sizes and quotas."""
 
-from emulator.arm.compute import capacity, disks, encryption_sets, extensions, image_versions, machines
+from emulator.arm.compute import capacity, disks, encryption_sets, extensions, images, machines
 
 TYPES = (
     *disks.TYPES,
@@ -8,5 +8,5 @@ TYPES = (
     *machines.TYPES,
     *extensions.TYPES,
     *capacity.TYPES,
-    *image_versions.TYPES,
+    *images.TYPES,
 )

@@ -12,12 +12,13 @@ from emulator.arm.catalogue import listed
 from emulator.arm.compute.common import MACHINE
 from emulator.arm.context import Context
 from emulator.arm.ids import ResourceId
-from emulator.arm.messages import Json, Request
+from emulator.arm.messages import Json, Request, Response
 from emulator.arm.regions import REGIONS, normalise
 from emulator.arm.store import Row
 from federation.azure_facts import VM_SIZES, VmSize
 
 SKUS = "Microsoft.Compute/skus"
+SIZES = "Microsoft.Compute/locations/vmSizes"
 USAGES = "Microsoft.Compute/locations/usages"
 SKU_VERSIONS = ("2021-07-01", "2019-04-01")
 USAGE_VERSIONS = ("2024-07-01", "2024-11-01", "2025-04-01")
@@ -93,4 +94,31 @@ def usage(path: ResourceId, type_: str, *, quota: str, title: str, used: int, li
     return Row(id=f"{path.path}/{quota}", type=type_, body=body, parent=path.scope)
 
 
-TYPES = (listed(SKUS, SKU_VERSIONS, _skus), listed(USAGES, USAGE_VERSIONS, _usages))
+def _sizes(_: Context, path: ResourceId, __: Request) -> list[Row]:
+    return [
+        Row(id=f"{path.path}/{name}", type=SIZES, body=_size(name, size), parent=path.scope)
+        for name, size in VM_SIZES.items()
+    ]
+
+
+def sizes(_: Context, __: Row, ___: Request) -> Response:
+    """Answer the sizes that a machine can be given: any."""
+    return Response(status=200, body={"value": [_size(name, size) for name, size in VM_SIZES.items()]})
+
+
+def _size(name: str, size: VmSize) -> Json:
+    """https://learn.microsoft.com/rest/api/compute/virtual-machine-sizes/list."""
+    return {
+        "name": name,
+        "numberOfCores": size.vcpus,
+        "memoryInMB": int(size.memory_gib * 1024),
+        "osDiskSizeInMB": 1047552,
+        "maxDataDiskCount": 2 * size.vcpus,
+    }
+
+
+TYPES = (
+    listed(SKUS, SKU_VERSIONS, _skus),
+    listed(USAGES, USAGE_VERSIONS, _usages),
+    listed(SIZES, USAGE_VERSIONS, _sizes),
+)

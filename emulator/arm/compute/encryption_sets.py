@@ -1,5 +1,7 @@
 """Disk encryption sets: which key encrypts a party's disks.
 
+Microsoft's page demands a vault with purge protection; Azure takes one without it (recorded 2025-03-31,
+Test_Compute_DiskEncryptionSet_20220702_CRUD and ..._20240302_CRUD), and the policy pack asks for it.
 A set is made before its own identity can have a role, so the key is asked for when a disk is made, and when
 the set is written again: https://learn.microsoft.com/azure/virtual-machines/disk-encryption#customer-managed-keys,
 https://github.com/hashicorp/terraform-provider-azurerm/issues/17573
@@ -13,7 +15,7 @@ from emulator.arm.compute.common import DISK_NAMES, DISK_VERSIONS, ENCRYPTION_SE
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.ids import ResourceId
-from emulator.arm.key_vault import VAULT, closed_to, key_at, may_wrap, protects
+from emulator.arm.key_vault import VAULT, closed_to, key_at, may_wrap
 from emulator.arm.messages import Json
 from emulator.arm.store import Row, Transaction
 
@@ -26,11 +28,6 @@ def _check_key(write: Write) -> None:
     if len(url.rstrip("/").split("/")) < 6:
         raise invalid(
             f"The keyUrl '{url}' has no version: a disk encryption set needs one.", "activeKey.keyUrl"
-        )
-    if not protects(write.tx, key):
-        raise bad_request(
-            "KeyVaultPolicyError",
-            f"Key vault {key.parent} must have purge protection and soft delete for disk encryption.",
         )
     identity = write.body["identity"]
     is_new = identity.get("principalId") and not write.before("identity.principalId")

@@ -11,6 +11,7 @@ import uuid
 
 from emulator.arm import answers, ids
 from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType
+from emulator.arm.compute.capacity import sizes
 from emulator.arm.compute.common import (
     DISK,
     ENCRYPTION_SET,
@@ -23,14 +24,14 @@ from emulator.arm.compute.common import (
 )
 from emulator.arm.compute.disks import machine_with, os_disk
 from emulator.arm.compute.encryption_sets import refuse_without_key
-from emulator.arm.compute.image_versions import is_published
+from emulator.arm.compute.images import IMAGES, LATEST, is_published
 from emulator.arm.compute.logins import CUSTOM_DATA, USER_DATA, check_data, check_login, check_patching
 from emulator.arm.compute.power import run_command, turn, view
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import bad_request, conflict, not_found
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.common import network_key
-from emulator.arm.network.interfaces import OF_MACHINE, endpoint_of, machine_of, subnets_of
+from emulator.arm.network.interface_links import OF_MACHINE, endpoint_of, machine_of, subnets_of
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
 from emulator.arm.writes import remove
@@ -45,24 +46,6 @@ SIZES = re.compile(r"Standard_(B\d+[a-z]*s_v2|[DE]\d+[a-z]*_v[2-6]|A\d+m?_v2|F\d
 NO_TRUSTED_LAUNCH = re.compile(r"Standard_(A\d+m?_v2|[DE]\d+s?_v[23]|D\d+pl?s_v5)")
 ARM_SIZE = re.compile(r"Standard_[A-Z]+\d+p[a-z]*_v\d")
 """Sizes with Arm processors."""
-IMAGES = {
-    "canonical": {
-        "ubuntu-24_04-lts": {
-            "server": ("x64", "V2"),
-            "server-gen1": ("x64", "V1"),
-            "server-arm64": ("Arm64", "V2"),
-            "minimal": ("x64", "V2"),
-            "ubuntu-pro": ("x64", "V2"),
-            "cvm": ("x64", "V2"),
-        },
-        "0001-com-ubuntu-server-jammy": {"22_04-lts": ("x64", "V1"), "22_04-lts-gen2": ("x64", "V2")},
-        "0001-com-ubuntu-server-focal": {"20_04-lts": ("x64", "V1"), "20_04-lts-gen2": ("x64", "V2")},
-        "ubuntuserver": {"18.04-lts": ("x64", "V1"), "18_04-lts-gen2": ("x64", "V2")},
-    }
-}
-"""Publisher -> offer -> sku -> (architecture, generation) of the images known here."""
-LATEST = "24.04.202610010"
-"""What the version `latest` means here."""
 
 
 def _check_size(write: Write) -> None:
@@ -330,7 +313,7 @@ TYPES = (
         gone=(_take_along,),
         render=_render,
         expand=_expand,
-        views={"instanceView": _answer_view},
+        views={"instanceView": _answer_view, "vmSizes": sizes},
         actions={
             "start": turn("running", boots=True),
             "restart": turn("running", boots=True),

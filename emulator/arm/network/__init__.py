@@ -7,6 +7,7 @@ from emulator.arm.network import (
     private_dns,
     private_endpoints,
     quotas,
+    record_sets,
     security_groups,
     virtual_networks,
     watchers,
@@ -22,6 +23,7 @@ TYPES = (
     *private_endpoints.TYPES,
     *zone_groups.TYPES,
     *private_dns.TYPES,
+    *record_sets.TYPES,
     *watchers.TYPES,
     *quotas.TYPES,
 )

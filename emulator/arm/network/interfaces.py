@@ -13,6 +13,8 @@ from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
 from emulator.arm.network.common import VERSIONS, names, network_key
+from emulator.arm.network.effective import effective_groups, effective_routes
+from emulator.arm.network.interface_links import endpoint_of, machine_of
 from emulator.arm.network.security_groups import GROUP
 from emulator.arm.network.virtual_networks import SUBNET, prefixes_of
 from emulator.arm.store import Row, Transaction
@@ -21,9 +23,6 @@ INTERFACE = "Microsoft.Network/networkInterfaces"
 PUBLIC_ADDRESS = "Microsoft.Network/publicIPAddresses"
 OF_SUBNET = "properties.ipConfigurations[].properties.subnet.id"
 OF_PUBLIC_ADDRESS = "properties.ipConfigurations[].properties.publicIPAddress.id"
-OF_MACHINE = "properties.networkProfile.networkInterfaces[].id"
-OF_ENDPOINT = "interface"
-"""The link from a private endpoint to the interface that it made."""
 
 
 def take_address(
@@ -205,21 +204,6 @@ def describe_configurations(row: Row, answer: Json) -> None:
     ]
 
 
-def endpoint_of(tx: Transaction, interface: str) -> Row | None:
-    """Return the private endpoint that an interface belongs to."""
-    return next((tx.get(source) for source, _, _ in tx.links_to(interface, OF_ENDPOINT)), None)
-
-
-def subnets_of(interface: Row) -> list[str]:
-    """Return the ids of the subnets that an interface has addresses in."""
-    return [one["properties"]["subnet"]["id"] for one in interface.properties["ipConfigurations"]]
-
-
-def machine_of(tx: Transaction, interface: str) -> Row | None:
-    """Return the virtual machine that an interface is attached to."""
-    return next((tx.get(source) for source, _, _ in tx.links_to(interface, OF_MACHINE)), None)
-
-
 def _render(tx: Transaction, row: Row, answer: Json) -> None:
     describe_configurations(row, answer)
     machine, endpoint = machine_of(tx, row.key), endpoint_of(tx, row.key)
@@ -318,6 +302,10 @@ TYPES = (
         after=(_allocate,),
         keep=(_keep_used,),
         render=_render,
+        actions={
+            "effectiveRouteTable": effective_routes,
+            "effectiveNetworkSecurityGroups": effective_groups,
+        },
         holds=_networks,
         etag=WEAK_ETAG,
         seconds=(7, 12),

@@ -1,11 +1,10 @@
-"""Private DNS: zones, their A records, and the networks that they are linked to."""
+"""Private DNS: zones, the records that endpoints make in them, the networks that they are linked to."""
 
 from __future__ import annotations
 
 import base64
 import re
 import uuid
-from ipaddress import IPv4Address
 
 from emulator.arm import answers
 from emulator.arm.catalogue import PLAIN_ETAG, Fixed, Level, Names, Place, Reference, ResourceType
@@ -13,6 +12,7 @@ from emulator.arm.context import Context, Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.common import names
+from emulator.arm.network.record_sets import AUTHORITY, RECORD, VERSIONS, ZONE, fqdn_of
 from emulator.arm.network.virtual_networks import VIRTUAL_NETWORK, ZONE_LINK
 from emulator.arm.store import Row, Transaction
 from emulator.arm.writes import render
@@ -20,17 +20,11 @@ from federation.azure_facts import TAGS_OF_A_ZONE
 
 _ZONE_TAG = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
-ZONE = "Microsoft.Network/privateDnsZones"
-RECORD = "Microsoft.Network/privateDnsZones/A"
-AUTHORITY = "Microsoft.Network/privateDnsZones/SOA"
 LINK = ZONE_LINK
 TO_NETWORK = "properties.virtualNetwork.id"
 
-VERSIONS = ("2024-06-01", "2020-06-01", "2020-01-01", "2018-09-01")
 ENDPOINT_TTL = 10
 """Seconds that the records of private endpoints live."""
-LARGEST_TTL = 2**31 - 1
-MOST_ADDRESSES = 20
 
 MAXIMA = {
     "maxNumberOfRecordSets": 25000,
@@ -116,7 +110,7 @@ def _all_records(context: Context, row: Row, _: Request) -> Response:
     return Response(status=200, body={"value": [render(context, child) for child in records]})
 
 
-# Records
+# Records of private endpoints
 
 
 def record_id(zone: Row, name: str) -> str:
@@ -145,7 +139,7 @@ def _put_record(tx: Transaction, identifier: str, address: str, creator: str) ->
         return
     properties = {
         "metadata": {"creator": creator},
-        "fqdn": _fqdn(name, zone),
+        "fqdn": fqdn_of(name, zone),
         "isAutoRegistered": False,
         "ttl": ENDPOINT_TTL,
         "aRecords": [{"ipv4Address": address}],
@@ -158,43 +152,6 @@ def _put_record(tx: Transaction, identifier: str, address: str, creator: str) ->
     tx.put(row)
     tx.link(row.key, [("creator", creator, row.id)])
     tx.touch(zone.key)
-
-
-def _fqdn(name: str, zone: Row) -> str:
-    return f"{zone.name}." if name == "@" else f"{name}.{zone.name}."
-
-
-def _check_record(write: Write) -> None:
-    ttl, records = write.get("properties.ttl"), write.get("properties.aRecords") or []
-    if not isinstance(ttl, int) or not 0 <= ttl <= LARGEST_TTL:
-        raise bad_request(
-            "BadRequest", f"The TTL '{ttl}' of record set '{write.id.name}' must be 0 to {LARGEST_TTL}."
-        )
-    if len(records) > MOST_ADDRESSES:
-        raise bad_request(
-            "BadRequest",
-            f"The record set '{write.id.name}' of type A takes up to {MOST_ADDRESSES} records, not "
-            f"{len(records)}.",
-        )
-    for record in records:
-        text = record.get("ipv4Address")
-        try:
-            IPv4Address(text)
-        except ValueError as wrong:
-            raise bad_request("BadRequest", f"The IPv4 address '{text}' is not valid.") from wrong
-    write.properties["fqdn"] = _fqdn(write.id.name, write.parent())
-    write.properties["isAutoRegistered"] = False
-
-
-def _keep_authority(write: Write) -> None:
-    """The record that every zone has may be changed (18 of 18 recorded), host and fqdn aside."""
-    if write.old is not None:
-        fixed = {"fqdn": write.old.properties["fqdn"], "isAutoRegistered": False}
-        given = write.properties.get("soaRecord") or {}
-        if not isinstance(given, dict):
-            raise bad_request("BadRequest", "The soaRecord of a zone is an object.")
-        record = write.old.properties["soaRecord"] | given
-        write.body["properties"] = write.old.properties | write.properties | fixed | {"soaRecord": record}
 
 
 def _touch_zone(write: Write) -> None:
@@ -278,38 +235,6 @@ TYPES = (
         views={"ALL": _all_records, "recordsets": _all_records},
         etag=PLAIN_ETAG,
         seconds=(30, 30),
-    ),
-    ResourceType(
-        name=RECORD,
-        versions=VERSIONS,
-        names=Names(pattern=r"@|\*|(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", maximum=253),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
-        required=("properties.ttl",),
-        check=(_check_record,),
-        after=(_touch_zone,),
-        gone=(_touch_zone_on_delete,),
-        provisioning=False,
-        parent_first=True,
-        etag=PLAIN_ETAG,
-        patch=("properties", "etag"),
-        seconds=(2, 2),
-    ),
-    ResourceType(
-        name=AUTHORITY,
-        versions=VERSIONS,
-        names=Names(pattern="@", maximum=1),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
-        schema=False,
-        provisioning=False,
-        etag=PLAIN_ETAG,
-        creatable=False,
-        patch=("properties", "etag"),
-        check=(_keep_authority,),
-        methods=frozenset({"GET", "HEAD", "PUT", "PATCH"}),
     ),
     ResourceType(
         name=LINK,

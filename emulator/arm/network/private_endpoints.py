@@ -18,7 +18,8 @@ from emulator.arm.network.endpoint_records import (
     refresh_records,
     target_of,
 )
-from emulator.arm.network.interfaces import OF_ENDPOINT, interface_for_endpoint, take_address
+from emulator.arm.network.interface_links import OF_ENDPOINT
+from emulator.arm.network.interfaces import interface_for_endpoint, take_address
 from emulator.arm.network.private_links import (
     OF_CONNECTION,
     TO_SERVICE,

@@ -5,14 +5,13 @@ https://learn.microsoft.com/azure/private-link/private-endpoint-dns
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emulator.arm.answers import Answers
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
-from emulator.arm.context import Deletion, Write
+from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import bad_request
-from emulator.arm.messages import Json
+from emulator.arm.messages import Json, Request, Response
 from emulator.arm.store import Row, Transaction
 
 ACCOUNT = "Microsoft.Storage/storageAccounts"
@@ -157,8 +156,8 @@ def connections(service: str, versions: tuple[str, ...], answers: Answers) -> Re
     )
 
 
-def link_resources(_: Mapping[str, str], row: Row) -> list[Json]:
-    """Return the private link resources of a service: its group ids with their members and zones."""
+def answer_link_resources(_: Context, row: Row, __: Request) -> Response:
+    """Answer the private link resources of a service: its group ids with their members and zones."""
     found = []
     for group in group_ids(row):
         parts = members(row, group) or []
@@ -174,4 +173,4 @@ def link_resources(_: Mapping[str, str], row: Row) -> list[Json]:
                 },
             }
         )
-    return found
+    return Response(status=200, body={"value": found})

@@ -11,12 +11,14 @@ Both carry the network's etag.
 from __future__ import annotations
 
 import uuid
+from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
 
 from emulator.arm import answers
 from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType, same_value
-from emulator.arm.context import Deletion, Write, new_etag
+from emulator.arm.context import Context, Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
-from emulator.arm.messages import Json
+from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network import addresses
 from emulator.arm.network.common import VERSIONS, names, network_key
 from emulator.arm.network.watchers import ensure_watcher
@@ -149,6 +151,36 @@ def _render_network(tx: Transaction, row: Row, answer: Json) -> None:
     logs = [tx.get(source) for source, _, _ in tx.links_to(row.key, "properties.targetResourceId")]
     if logs:
         answer["properties"]["flowLogs"] = [{"id": log.id} for log in logs if log is not None]
+
+
+def _check_address(context: Context, row: Row, request: Request) -> Response:
+    """Say whether an address of a network is free, and which else are.
+
+    https://learn.microsoft.com/rest/api/virtualnetwork/virtual-networks/check-ip-address-availability
+    """
+    text = request.query.get("ipAddress", "")
+    try:
+        wanted = IPv4Address(text)
+    except ValueError as wrong:
+        raise bad_request(
+            "InvalidIPAddressFormat", f"IP address {text} is not formatted correctly."
+        ) from wrong
+    for subnet in context.tx.children(row.key, SUBNET):
+        taken = {address for address, _, _ in context.tx.addresses(subnet.key)}
+        for prefix in prefixes_of(subnet):
+            if isinstance(prefix, IPv4Network) and wanted in prefix:
+                free = (one for one in addresses.usable(prefix) if one not in taken)
+                others = [str(IPv4Address(one)) for one in islice(free, 5)]
+                available = int(wanted) in addresses.usable(prefix) and int(wanted) not in taken
+                found: Json = {"available": available, "isPlatformReserved": False}
+                return Response(
+                    status=200, body=found | ({} if available else {"availableIPAddresses": others})
+                )
+    raise bad_request(
+        "PrivateIPAddressNotInAnySubnet",
+        f"Private static IP address {text} does not belong to the range of any subnet in the virtual network "
+        f"{row.id}.",
+    )
 
 
 # Subnets
@@ -289,6 +321,7 @@ TYPES = (
         keep=(_keep_used_subnets,),
         gone=(_unlink_zones,),
         render=_render_network,
+        views={"CheckIPAddressAvailability": _check_address},
         etag=WEAK_ETAG,
         seconds=(5, 11),
     ),

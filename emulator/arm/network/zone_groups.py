@@ -12,6 +12,7 @@ from emulator.arm.messages import Json
 from emulator.arm.network import private_dns
 from emulator.arm.network.common import VERSIONS, names
 from emulator.arm.network.endpoint_records import ZONE_GROUP, creator, endpoint_addresses, refresh_records
+from emulator.arm.network.record_sets import ZONE
 from emulator.arm.store import Row, Transaction
 
 MOST_ZONES = 5
@@ -91,7 +92,7 @@ TYPES = (
         references=(
             Reference(
                 path="properties.privateDnsZoneConfigs[].properties.privateDnsZoneId",
-                types=(private_dns.ZONE,),
+                types=(ZONE,),
                 action="join/action",
             ),
         ),

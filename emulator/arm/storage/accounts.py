@@ -12,9 +12,9 @@ from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network.private_links import (
     STORAGE_GROUPS,
+    answer_link_resources,
     connections,
     disconnect_endpoints,
-    link_resources,
     render_connections,
 )
 from emulator.arm.storage.blobs import BLOB_DEFAULTS
@@ -192,10 +192,6 @@ def account_key(row: Row, name: str) -> str:
     return base64.b64encode(hashlib.sha512(seed).digest()).decode()
 
 
-def _private_link_resources(context: Context, row: Row, _: Request) -> Response:
-    return Response(status=200, body={"value": link_resources(context.query, row)})
-
-
 _ACCOUNT_NAMES = Names(
     pattern=r"[a-z0-9]+",
     minimum=3,
@@ -250,7 +246,7 @@ TYPES = (
         gone=(disconnect_endpoints,),
         render=render_connections,
         actions={"listKeys": _list_keys},
-        views={"privateLinkResources": _private_link_resources},
+        views={"privateLinkResources": answer_link_resources},
         patch=("tags", "sku", "kind", "identity", "properties"),
         seconds=(26, 15),
     ),

@@ -112,7 +112,10 @@ ROOTS: dict[str, tuple[str, str, frozenset[str]]] = {
         frozenset({"name"}),
     ),
     "Microsoft.Network/privateDnsZones": ("privatedns", "PrivateZone", TRACKED | {"etag"}),
-    "Microsoft.Network/privateDnsZones/A": ("privatedns", "PrivateRecordSet", frozenset({"etag"})),
+    **{
+        f"Microsoft.Network/privateDnsZones/{kind}": ("privatedns", "PrivateRecordSet", frozenset({"etag"}))
+        for kind in ("A", "AAAA", "CNAME", "MX", "PTR", "SRV", "TXT")
+    },
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks": (
         "privatedns",
         "VirtualNetworkLink",
@@ -185,6 +188,18 @@ OPAQUE = frozenset(
 
 ANSWERED: dict[str, tuple[str, ...]] = {"keyvault.KeyProperties": ("keyUri", "keyUriWithVersion")}
 """Nested class -> what ARM answers in it and the SDK shows elsewhere."""
+
+OTHER_VERSIONS: dict[str, Spec] = {
+    "consumption.@Budget": {"filters": {"t": "any", "p": 1}},
+    "network.@PrivateEndpoint": {
+        "ipVersionType": {"t": "s", "e": ["IPv4", "IPv6", "DualStack"], "p": 1},
+    },
+}
+"""Object -> members that api-versions other than the SDK's have and azure-cli of today sends.
+
+https://learn.microsoft.com/rest/api/virtualnetwork/private-endpoints/create-or-update (2025-07-01),
+https://learn.microsoft.com/rest/api/consumption/budgets (2018-01-31)
+"""
 
 COMMON = "MicrosoftCommon"
 """What the SDK puts before the name of some inputs and not before that of their answers."""
@@ -387,7 +402,10 @@ def main() -> None:
     types = {
         name: derivation.root(module, class_, top) for name, (module, class_, top) in sorted(ROOTS.items())
     }
-    objects = dict(sorted(derivation.objects.items()))
+    objects = {
+        name: properties | OTHER_VERSIONS.get(name, {})
+        for name, properties in sorted(derivation.objects.items())
+    }
     content = {
         "about": "Derived from pulumi_azure_native (Apache-2.0) by emulator/arm/tools/derive_schema.py",
         "types": types,
