@@ -4,19 +4,31 @@ NVFlare's kinds of data are those of the installed NVFlare 2.9.0 (`nvflare.apis.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from container_server import local_config
+from container_server.hospital.airlock_policy import AirlockPolicy
 from fed_site import door
-from fed_site.airlock import Limits, Refusal, difference, length, metrics, rounded
-from fed_site.filters import DATA_SHA256, HISTOGRAMS_KEY, REFUSAL_HEADER, Airlock, SentModel
+from fed_site.airlock import Limits, Refusal, RefusedError, difference, length, metrics, rounded
+from fed_site.filters import (
+    DATA_SHA256,
+    HISTOGRAMS_KEY,
+    PATIENT_CHANGE,
+    REFUSAL_HEADER,
+    Airlock,
+    SentModel,
+)
 from fed_site.manifest import Manifest
 from fed_site.notes import MOST_BYTES, Notes
+from fed_site.own_policy import OwnPolicy
 from fed_site.patients import OwnFiles
+from fed_site.privacy import LARGEST_EPSILON, Budget, epsilon
 from hypothesis import given
 from hypothesis import strategies as st
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
@@ -29,6 +41,7 @@ from nvflare.app_common.app_constant import AppConstants, StatisticsConstants
 from nvflare.fuel.utils import fobs
 
 from tests.unit.job_archives import manifest_content
+from tests.unit.workloads_fakes import FolderStore
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 
@@ -64,7 +77,18 @@ def files(tmp_path: Path) -> OwnFiles:
 
 @pytest.fixture
 def airlock(files: OwnFiles, tmp_path: Path) -> Airlock:
-    return Airlock(files, Notes(tmp_path / "releases"), str(tmp_path / "released"), MANIFEST)
+    return made(files, tmp_path)
+
+
+def made(files: OwnFiles, folder: Path, **policy: Any) -> Airlock:
+    """An airlock whose hospital has that policy."""
+    (folder / "airlock.json").write_text(json.dumps(policy))
+    return Airlock(files, Notes(folder / "releases"), folder, folder / "airlock.json", MANIFEST)
+
+
+def norm(model: Mapping[str, Any]) -> float:
+    """The L2 norm over all numbers."""
+    return length(np.concatenate([np.ravel(value) for value in model.values()]).astype(float))
 
 
 def answered(
@@ -158,7 +182,7 @@ class TestWholeWeights:
         whole = answered(airlock, self.answer({"w": np.array([5.0, 2.0, 3.0]), "n": [7]}), sent=self.SENT)
         assert refusal_of(whole) == Refusal.NOT_NUMBERS.value
         far = self.answer({"w": self.SENT["w"] + 1e6, "n": np.array([7])})
-        assert length(from_shareable(answered(airlock, far, sent=self.SENT)).data) <= 1.005
+        assert norm(from_shareable(answered(airlock, far, sent=self.SENT)).data) <= 1.005
         assert refusal_of(answered(airlock, self.answer(CHANGE), sent={"v": np.zeros(3)})) == (
             Refusal.OTHER_MODEL.value
         )
@@ -213,14 +237,7 @@ class TestAroundAnUpdate:
         assert refusal_of(left) == Refusal.STATED_PATIENTS.value
 
     def test_without_rows_to_count_no_difference_leaves(self, tmp_path: Path) -> None:
-        assert (
-            refusal_of(
-                answered(
-                    Airlock(OwnFiles(tmp_path), Notes(tmp_path / "releases"), manifest=MANIFEST), update()
-                )
-            )
-            == Refusal.NO_PATIENTS.value
-        )
+        assert refusal_of(answered(made(OwnFiles(tmp_path), tmp_path), update())) == Refusal.NO_PATIENTS.value
 
 
 class TestDifference:
@@ -255,7 +272,7 @@ class TestDifference:
     def test_no_longer_than_the_hospital_allows(self, airlock: Airlock, array: Any, stated: int) -> None:
         answer = update({"w": array}, {MetaKey.NUM_STEPS_CURRENT_ROUND: stated})
         left = from_shareable(answered(airlock, answer, sent={"w": np.zeros(np.shape(array))})).data
-        assert length(left) == pytest.approx(Limits().longest, rel=0.005)
+        assert norm(left) == pytest.approx(Limits().longest, rel=0.005)
 
     def test_its_direction_stays(self) -> None:
         left = difference({"a": np.array([30.0, 0.0]), "b": np.array([[-40.0]])}, None, Limits())
@@ -300,9 +317,167 @@ class TestDifference:
         sent = {"w": np.zeros(len(numbers))}
         once = difference({"w": np.array(numbers)}, sent, Limits())
         assert np.isfinite(once["w"]).all()
-        assert length(once) <= 1.005 * Limits().longest
+        assert norm(once) <= 1.005 * Limits().longest
         again = difference(once, sent, Limits(smallest_share=0))["w"]
         assert again == pytest.approx(once["w"], rel=0.01)
+
+
+class TestOwnPolicy:
+    """What the hospital's officers decide about their airlock."""
+
+    BUDGET: ClassVar = {"epsilon": 8.0, "delta": 1e-5, "answers": 3}
+
+    def test_the_bound_on_the_length(self, files: OwnFiles, tmp_path: Path) -> None:
+        airlock = made(files, tmp_path, longest=0.5)
+        left = from_shareable(answered(airlock, update({"w": np.array([30.0, 40.0, 0.0])})))
+        assert left.data["w"] == pytest.approx([0.3, 0.4, 0.0])
+
+    @pytest.mark.parametrize("content", [None, "", "[]", '{"longest": "x"}', '{"privacy": {"epsilon": 1}}'])
+    def test_without_one_that_can_be_read_nothing_leaves(
+        self, files: OwnFiles, tmp_path: Path, content: str | None
+    ) -> None:
+        airlock = made(files, tmp_path)
+        (tmp_path / "airlock.json").unlink()
+        if content is not None:
+            (tmp_path / "airlock.json").write_text(content)
+        for answer in (update(), DXO(DataKind.METRICS, {"auc": 0.5}).to_shareable()):
+            assert airlock.process(answer, FLContext()).get_header(REFUSAL_HEADER) == Refusal.POLICY.value
+
+    def test_noise_until_the_budget_is_spent_whatever_job_asks(self, files: OwnFiles, tmp_path: Path) -> None:
+        airlock = made(files, tmp_path, longest=0.5, privacy=self.BUDGET)
+        sent = {"w": np.zeros(4000)}
+        for _ in range(3):
+            left = from_shareable(answered(airlock, update(sent), sent))
+            assert np.std(left.data["w"]) == pytest.approx(Budget(**self.BUDGET).deviation(0.5), rel=0.1)
+        again = made(files, tmp_path, longest=0.5, privacy=self.BUDGET)  # another job, another process
+        assert refusal_of(answered(again, update(sent), sent)) == Refusal.SPENT.value
+        more = made(files, tmp_path, longest=0.5, privacy={**self.BUDGET, "epsilon": 20.0})
+        assert from_shareable(answered(more, update(sent), sent))
+
+    @pytest.mark.parametrize(
+        ("unit", "stated", "change"),
+        [
+            ("patient", 0.07, 0.07),
+            ("hospital", 0.07, 1.0),
+            ("patient", 5.0, 1.0),
+            *[("patient", stated, 1.0) for stated in (None, 0, -1.0, float("nan"), "little", True)],
+        ],
+    )
+    def test_a_patients_change_counts_where_the_hospital_says_so_and_the_job_states_one(
+        self, files: OwnFiles, tmp_path: Path, unit: str, stated: Any, change: float
+    ) -> None:
+        budget = {**self.BUDGET, "unit": unit}
+        airlock = made(files, tmp_path, longest=0.5, privacy=budget)
+        sent = {"w": np.zeros(4000)}
+        left = from_shareable(answered(airlock, update(sent, {PATIENT_CHANGE: stated}), sent))
+        deviation = change / math.sqrt(Budget(**budget).share)
+        assert np.std(left.data["w"]) == pytest.approx(deviation, rel=0.1)
+        assert PATIENT_CHANGE not in left.meta
+
+    def test_neither_the_bound_nor_what_comes_before_the_noise_pulls_two_patients_apart(self) -> None:
+        """Else a stated change would not hold after them: a projection does not, leaving out the smallest
+        would, so that comes after the noise.
+        """
+        random = np.random.default_rng(7)
+        limits = Limits(longest=0.5, floor=0.0, digits=15)
+        for _ in range(200):
+            one = random.normal(0, 1, 20)
+            other = one + random.normal(0, 0.1, 20)
+            seen: list[Any] = []
+            for update in (one, other):
+                left = difference({"w": update}, None, replace(limits, smallest_share=0.0))["w"]
+                noisy = difference({"w": update}, None, limits, noise=lambda size: np.full(size, 10.0))["w"]
+                assert noisy[noisy != 0] - 10 == pytest.approx(left[noisy != 0], abs=1e-9)
+                seen.append(left)
+            assert length(seen[0] - seen[1]) <= length(one - other) + 1e-9
+
+    def test_an_answer_that_stays_costs_nothing(self, files: OwnFiles, tmp_path: Path) -> None:
+        airlock = made(files, tmp_path, privacy=self.BUDGET)
+        for _ in range(5):
+            assert refusal_of(answered(airlock, update({"v": np.zeros(3)}))) == Refusal.OTHER_MODEL.value
+        assert from_shareable(answered(airlock, update()))
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"spent": -1, "answers": 0}', '{"spent": NaN}'])
+    def test_with_a_damaged_ledger_no_difference_leaves(
+        self, files: OwnFiles, tmp_path: Path, content: str
+    ) -> None:
+        airlock = made(files, tmp_path, privacy=self.BUDGET)
+        (tmp_path / "budget.json").write_text(content)
+        left = answered(airlock, update())
+        assert left.get_header(REFUSAL_HEADER) == Refusal.LEDGER.value
+
+    def test_what_is_spent_is_noted_with_each_answer(self, files: OwnFiles, tmp_path: Path) -> None:
+        airlock = made(files, tmp_path, privacy=self.BUDGET)
+        for answers in (1, 2, 3):
+            answered(airlock, update())
+            whole = math.sqrt(Budget(**self.BUDGET).whole * answers / 3)
+            assert airlock.spent() == {"epsilon": round(epsilon(whole, 1e-5), 3), "delta": 1e-5}
+        assert airlock.spent()["epsilon"] == 8.0
+
+
+class House:
+    """The officers' container, the folder that the client reads, and the record."""
+
+    def __init__(self, folder: Path):
+        self.officers = FolderStore(folder / "policy")
+        self.answers = folder / "answers"
+        self.noted: list[Any] = []
+        self.bringing = AirlockPolicy(self.officers, self.answers, lambda *event: self.noted.append(event))
+
+    def write(self, **content: Any) -> None:
+        self.officers.write("airlock.json", json.dumps({"schema": "fed/airlock/1", **content}).encode())
+        self.bringing.step()
+
+    def policy(self) -> OwnPolicy:
+        """As the client reads it."""
+        return OwnPolicy.read(self.answers / "airlock.json")
+
+
+class TestOfficersFile:
+    def test_without_one_the_defaults_hold(self, tmp_path: Path) -> None:
+        house = House(tmp_path)
+        with pytest.raises(RefusedError):
+            house.policy()
+        house.bringing.step()
+        assert house.policy() == OwnPolicy()
+        assert not house.noted
+
+    def test_reaches_the_client_and_the_record(self, tmp_path: Path) -> None:
+        house = House(tmp_path)
+        privacy = {"epsilon": 10.0, "delta": 1e-5, "answers": 11, "unit": "patient"}
+        house.write(longest=0.5, privacy=privacy)
+        house.bringing.step()
+        assert house.policy() == OwnPolicy(longest=0.5, budget=Budget(**privacy))
+        assert [content["policy"]["longest"] for _, content in house.noted] == [0.5]
+        house.officers.delete("airlock.json")
+        house.bringing.step()
+        assert (house.policy(), len(house.noted)) == (OwnPolicy(), 2)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"longest": 0},
+            {"longest": "1"},
+            {"schema": "fed/airlock/2"},
+            {"more": 1},
+            {"privacy": {"epsilon": 8}},
+            {"privacy": {"epsilon": 2 * LARGEST_EPSILON, "delta": 1e-5, "answers": 1}},
+            {"privacy": {"epsilon": 1, "delta": 0.5, "answers": 1}},
+            {"privacy": {"epsilon": 1, "delta": 1e-5, "answers": 0}},
+            {"privacy": {"epsilon": 1, "delta": 1e-5, "answers": 1, "unit": "row"}},
+        ],
+    )
+    def test_that_is_wrong_closes_the_airlock_and_is_named(
+        self, tmp_path: Path, content: dict[str, Any]
+    ) -> None:
+        house = House(tmp_path)
+        house.write()
+        house.write(**content)
+        with pytest.raises(RefusedError):
+            house.policy()
+        assert "nothing leaves until policy/airlock.json is right" in house.bringing.fault
+        house.write(longest=2)
+        assert (house.policy().longest, house.bringing.fault) == (2, "")
 
 
 class TestHeart:
@@ -567,7 +742,8 @@ class TestNotes:
         workspace = type("Workspace", (), {"get_app_dir": lambda _, job: str(app)})()
         engine = type("Engine", (), {"get_workspace": lambda _: workspace})()
         context = FLContextManager(engine=engine, job_id=self.JOB).new_context()
-        airlock = Airlock(files, Notes(tmp_path / "releases"), str(tmp_path / "released"))
+        (tmp_path / "airlock.json").write_text("{}")
+        airlock = Airlock(files, Notes(tmp_path / "releases"), tmp_path, tmp_path / "airlock.json")
         answer = DXO(DataKind.METRICS, {"auc": 0.5, "brier": 0.1}).to_shareable()
         assert from_shareable(airlock.process(answer, context)).data == {"brier": 0.1}
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,29 @@ class TestModel:
         solved = model.solve(features, patients.labels)
         walked = model.descend(features, patients.labels, np.zeros(features.shape[1]), 4000)
         assert np.abs(solved - walked).max() < 1e-3
+
+    def test_no_patient_changes_an_update_by_more_than_is_stated(self) -> None:
+        """What noise by patient rests on: tried with the patients that pull most, from many models."""
+        assert model.LEARNING_RATE < 2 / (model.LONGEST_PATIENT**2 / 4 + model.L2)
+        patients, random = self.patients(), np.random.default_rng(3)
+        features = model.design(patients, model.Scaling.of(patients))[:20]
+        assert np.linalg.norm(features, axis=1).max() <= model.LONGEST_PATIENT + 1e-9
+        most = 0.0
+        for _ in range(200):
+            weights = random.normal(0, random.choice([0.1, 1.0, 10.0]), features.shape[1])
+            along = weights / np.linalg.norm(weights)
+            across = np.cross(np.r_[along[:2], 0], np.r_[0, 0, 1])[:2] / np.linalg.norm(along[:2])
+            side = np.r_[across, np.zeros(len(along) - 2)] * math.sqrt(model.LONGEST_PATIENT**2 - 1)
+            ends = [
+                # Both are ill, seem healthy to the model, and pull in opposite directions.
+                model.descend(
+                    np.vstack([pull - along, features[1:]]), np.r_[1.0, patients.labels[1:20]], weights, 5
+                )
+                for pull in (side, -side)
+            ]
+            most = max(most, float(np.linalg.norm(ends[0] - ends[1])))
+        assert most <= model.patient_change(20, 5)
+        assert most > model.patient_change(20, 5) / 2  # the bound is not idle
 
     def test_auc_counts_pairs_and_halves_ties(self) -> None:
         labels = np.array([0.0, 0.0, 1.0, 1.0])

@@ -8,7 +8,7 @@ a reason.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
@@ -21,6 +21,8 @@ from fed_site.small_cells import spread
 
 Model = Mapping[str, NDArray[Any]]
 """Name of a parameter -> its numbers."""
+Noise = Callable[[int], NDArray[np.float64]]
+"""Draws so many numbers, once an answer is sure to leave."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _./@=-]{0,39}")
 
@@ -48,6 +50,10 @@ class Refusal(Enum):
         "score_histograms has to be a few lists of whole numbers that count no more than all patients"
     )
     STATISTICS = "the statistics are not in the form in which NVFlare's statistics executor sends them"
+    POLICY = (
+        "this hospital's own policy for its airlock is missing or cannot be read: nothing leaves until it can"
+    )
+    SPENT = "this hospital's privacy budget is spent: no difference leaves until its officers allow more"
     LEDGER = "the hospital's ledger of what left before cannot be used: somebody has to look at its log"
     RETURN_CODE = "the job's code at the hospital ended with an error: its log is at the hospital"
 
@@ -93,9 +99,14 @@ class Limits:
 
 
 def difference(
-    data: Mapping[Any, Any], sent: Model | None, limits: Limits, *, whole: bool = False
+    data: Mapping[Any, Any],
+    sent: Model | None,
+    limits: Limits,
+    *,
+    whole: bool = False,
+    noise: Noise | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The difference as it may leave: no longer than allowed, its smallest tenth 0, rounded.
+    """The difference as it may leave: no longer than allowed, with noise, its smallest tenth 0, rounded.
 
     `sent` is the model that was sent this round, None where that was not seen; where `data` are the `whole`
     weights, it is subtracted. Raises RefusedError for anything but finite numbers of its names and shapes.
@@ -105,15 +116,29 @@ def difference(
         raise RefusedError(Refusal.NOT_NUMBERS)
     if sent is None:
         _check_unknown(arrays, limits, whole=whole)
-    elif {name: array.shape for name, array in arrays.items()} != {
-        name: array.shape for name, array in sent.items()
-    }:
+    elif _shapes(arrays) != _shapes(sent):
         raise RefusedError(Refusal.OTHER_MODEL)
     elif whole:
         arrays = {name: _subtracted(array, sent[name]) for name, array in arrays.items()}
-    shorter = min(1.0, limits.longest / (length(arrays) or 1.0))
-    cutoff = shorter * np.quantile(_sizes(arrays), limits.smallest_share)
-    return {str(name): _reduced(array, shorter, cutoff, limits) for name, array in arrays.items()}
+    numbers = np.concatenate([array.ravel().astype(np.float64) for array in arrays.values()])
+    numbers *= min(1.0, limits.longest / (length(numbers) or 1.0))
+    if noise:
+        numbers += noise(numbers.size)
+    smallest = np.quantile(np.abs(numbers), limits.smallest_share)
+    numbers[np.abs(numbers) < max(smallest, limits.floor)] = 0.0
+    return _in_shape(rounded(numbers, limits.digits), arrays)
+
+
+def length(numbers: NDArray[np.float64]) -> float:
+    """The L2 norm; also where the squares are larger than numbers can be."""
+    largest = float(np.abs(numbers).max()) or 1.0
+    return largest * float(np.linalg.norm(numbers / largest))
+
+
+def _in_shape(numbers: NDArray[np.float64], like: Model) -> dict[str, NDArray[Any]]:
+    ends = np.cumsum([array.size for array in like.values()])[:-1]
+    parts = zip(like.items(), np.split(numbers, ends), strict=True)
+    return {str(name): part.reshape(array.shape).astype(array.dtype) for (name, array), part in parts}
 
 
 def _subtracted(array: NDArray[Any], sent: NDArray[Any]) -> NDArray[Any]:
@@ -121,15 +146,8 @@ def _subtracted(array: NDArray[Any], sent: NDArray[Any]) -> NDArray[Any]:
         return _array(array - sent)
 
 
-def length(arrays: Model) -> float:
-    """The L2 norm over all numbers; also where their squares are larger than numbers can be."""
-    sizes = _sizes(arrays)
-    largest = float(sizes.max()) or 1.0
-    return largest * float(np.linalg.norm(sizes / largest))
-
-
-def _sizes(arrays: Model) -> NDArray[np.float64]:
-    return np.concatenate([np.abs(array, dtype=np.float64).ravel() for array in arrays.values()])
+def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in model.items()}
 
 
 def _check_unknown(arrays: Mapping[Any, NDArray[Any]], limits: Limits, *, whole: bool) -> None:
@@ -153,12 +171,6 @@ def _array(value: Any) -> NDArray[Any]:
     if not np.isfinite(array).all():
         raise RefusedError(Refusal.NOT_FINITE)
     return array
-
-
-def _reduced(array: NDArray[Any], shorter: float, cutoff: float, limits: Limits) -> NDArray[Any]:
-    scaled = shorter * array.astype(np.float64)
-    kept = np.where(np.abs(scaled) < max(cutoff, limits.floor), 0.0, scaled)
-    return rounded(kept, limits.digits).astype(array.dtype)
 
 
 def rounded(values: NDArray[Any], digits: int) -> NDArray[np.float64]:

@@ -5,10 +5,12 @@ NVFlare skips a DXOFilter for kinds that it does not name, so both are plain fil
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
@@ -22,24 +24,32 @@ from nvflare.fuel.utils import fobs
 from fed_site.airlock import (
     Limits,
     Model,
+    Noise,
     Refusal,
     RefusedError,
     difference,
     histograms,
+    is_number,
     metrics,
     patients_of,
 )
 from fed_site.announced import among, manifest_of, others
 from fed_site.manifest import Manifest
 from fed_site.notes import Notes, summary
+from fed_site.own_policy import OWN_POLICY, OwnPolicy
 from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
 from fed_site.patients import OwnFiles, own_files
-from fed_site.start import RELEASED_FILE, WORK
+from fed_site.privacy import Budget, Ledger, gaussian
+from fed_site.start import BUDGET_FILE, RELEASED_FILE, WORK
 
 HISTOGRAMS_KEY = "score_histograms"
 """Meta key under which a job may send `{name: [counts]}` next to its weights."""
 DATA_SHA256 = "data_sha256"
 """Meta key of the checksum of the hospital's files, which the airlock states itself."""
+PATIENT_CHANGE = "patient_change"
+"""Meta key under which a job's code may state by how much one patient, replaced by another, changes its
+update at most (L2 norm): for hospitals whose privacy budget protects single patients.
+"""
 REFUSAL_HEADER = "fed_refusal"
 """Header of a refused answer: the sentence of `Refusal`."""
 UNANNOUNCED = "not announced"
@@ -75,7 +85,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self,
         files: OwnFiles | None = None,
         notes: Notes | None = None,
-        ledger: str = str(WORK / RELEASED_FILE),
+        folder: Path = WORK,
+        policy: Path = OWN_POLICY,
         manifest: Manifest | None = None,
     ):
         super().__init__()
@@ -85,7 +96,10 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         fobs_registration()
         self._files = files or own_files()
         self._limits = Limits()
-        self._statistics = OwnStatistics(self._files, StatisticsLimits(), Path(ledger))
+        self._statistics = OwnStatistics(self._files, StatisticsLimits(), folder / RELEASED_FILE)
+        self._ledger = Ledger(folder / BUDGET_FILE)
+        self._policy_file = policy
+        self._policy = OwnPolicy()
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
@@ -97,10 +111,12 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             self._notes.note(job, task, {"refused": error.refusal.value})
             return _refused(error.refusal)
         strange = released.meta.pop(UNANNOUNCED, [])
-        self._notes.note(job, task, summary(released) | ({UNANNOUNCED: strange} if strange else {}))
+        more = {UNANNOUNCED: strange} if strange else {}
+        self._notes.note(job, task, {**summary(released), **more, **self.spent()})
         return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
+        self._policy = OwnPolicy.read(self._policy_file)  # at each answer: the officers may change it
         if shareable.get_return_code() != ReturnCode.OK:
             raise RefusedError(Refusal.RETURN_CODE)
         try:
@@ -126,7 +142,9 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         if own < 1:
             raise RefusedError(Refusal.NO_PATIENTS)
         whole = answer.data_kind == DataKind.WEIGHTS
-        data = difference(answer.data, sent, self._limits, whole=whole)
+        limits = replace(self._limits, longest=self._policy.longest)
+        noise = self._noise(answer.get_meta_prop(PATIENT_CHANGE))
+        data = difference(answer.data, sent, limits, whole=whole, noise=noise)
         meta: dict[str, Any] = {DATA_SHA256: self._files.sha256}
         patients = patients_of(answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND), own)
         if patients is not None:
@@ -137,6 +155,28 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             meta[HISTOGRAMS_KEY] = histograms(among(counted, announced.histograms), own, self._limits)
         meta[UNANNOUNCED] = others(measured, announced.metrics) + others(counted, announced.histograms)
         return DXO(DataKind.WEIGHT_DIFF, data, meta)
+
+    def _noise(self, stated: Any) -> Noise | None:
+        budget = self._policy.budget
+        change = float(stated) if is_number(stated) and stated > 0 else None
+        return (lambda size: self._paid(size, budget, change)) if budget else None
+
+    def _paid(self, size: int, budget: Budget, change: float | None) -> NDArray[np.float64]:
+        try:
+            taken = self._ledger.take(budget)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.logger.error(f"the ledger of the privacy budget cannot be used: {error}")
+            raise RefusedError(Refusal.LEDGER) from error
+        if not taken:
+            raise RefusedError(Refusal.SPENT)
+        return gaussian(size, budget.deviation(self._policy.longest, change))
+
+    def spent(self) -> dict[str, float]:
+        """What of its privacy budget the hospital has spent so far; nothing where it has none."""
+        budget = self._policy.budget
+        return (
+            {"epsilon": round(self._ledger.epsilon(budget.delta), 3), "delta": budget.delta} if budget else {}
+        )
 
     def _described(self, data: Mapping[str, Any], fl_ctx: FLContext) -> DXO:
         if fl_ctx.get_prop(FLContextKey.TASK_NAME) == StatisticsConstants.FED_STATS_PRE_RUN:
@@ -196,7 +236,7 @@ def _middles(shareable: Shareable) -> Middles:
 def _refused(refusal: Refusal) -> Shareable:
     answer = Shareable()
     # The statistics controller knows NVFlare's return codes alone; the others show what they get.
-    known = refusal in (Refusal.STATISTICS, Refusal.LEDGER, Refusal.RETURN_CODE)
+    known = refusal in (Refusal.STATISTICS, Refusal.LEDGER, Refusal.POLICY, Refusal.RETURN_CODE)
     answer.set_return_code(ReturnCode.TASK_RESULT_FILTER_ERROR if known else refusal.value)
     answer.set_header(REFUSAL_HEADER, refusal.value)
     return answer

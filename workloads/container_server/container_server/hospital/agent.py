@@ -13,6 +13,7 @@ from container_server.control import Handler
 from container_server.engine import ContainerState, Engine, EngineUnreachableError, Running
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
+from container_server.hospital.airlock_policy import AirlockPolicy
 from container_server.hospital.consent import Consent
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.staging import Staging
@@ -72,6 +73,8 @@ class HospitalAgent:
             platform_is_approved=config.environment == "dev",
             clock=clock,
         )
+        self._airlock = AirlockPolicy(policy, config.answers, self._consent.note)
+        self._airlock_look = Chore("airlock", Cadence(clock, 20.0), self._airlock.step)
         self._consent_look = Chore("jobs", Cadence(clock, 20.0), self._consent.step)
         self._orders = Chore("desired state", Cadence(clock, 10.0), self._look_at_desired)
         self._kit_look = Chore("kit", Cadence(clock, 30.0), self._check_kit)
@@ -110,6 +113,7 @@ class HospitalAgent:
         """One turn. Raises EngineLostError when only a restart can help."""
         self._orders.run()
         self._consent_look.run()
+        self._airlock_look.run()
         self._kit_look.run()
         if self._manifest:
             self._data_look.run()
@@ -317,6 +321,7 @@ class HospitalAgent:
         chores = (
             self._orders,
             self._consent_look,
+            self._airlock_look,
             self._kit_look,
             self._data_look,
             self._engine_look,
@@ -324,7 +329,12 @@ class HospitalAgent:
             self._enrolling,
             self._doing,
         )
-        told = [self._refused_order, self._consent.fault, *(chore.trouble for chore in chores)]
+        told = [
+            self._refused_order,
+            self._consent.fault,
+            self._airlock.fault,
+            *(chore.trouble for chore in chores),
+        ]
         return [trouble for trouble in told if trouble]
 
     # Small facts.

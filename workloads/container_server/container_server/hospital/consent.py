@@ -115,7 +115,7 @@ class Consent:
         if answers == self._said and self._answers.is_file():
             return
         write_bytes(self._answers, json.dumps(answers).encode(), 0o644)
-        self._note("answers", {**answers, "by": policy["approved"]})
+        self.note("answers", {**answers, "by": policy["approved"]})
         self._said = answers
         self._remember()
         say("answers to jobs", approved=len(approved), refused=len(refused))
@@ -134,7 +134,7 @@ class Consent:
             if archive is None:
                 return
             self._record.write(f"requests/{code}.zip", archive)
-        self._note(f"asked-{code[:12]}", {"code": code, **asked, "answer": self._answer_to(code)})
+        self.note(f"asked-{code[:12]}", {"code": code, **asked, "answer": self._answer_to(code)})
         self._known[code] = asked
         self._remember()
         say("a job asks to run", code=code, name=asked["name"], answer=self._answer_to(code))
@@ -147,7 +147,7 @@ class Consent:
                 self._record.write(name, notes)
                 self._brought[name] = len(notes)
 
-    def _note(self, event: str, content: Mapping[str, Any]) -> None:
+    def note(self, event: str, content: Mapping[str, Any]) -> None:
         """Add an entry to the hospital's record; none is ever replaced, as its name holds the time."""
         now = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         text = json.dumps({"time": now, "event": event, **content}, indent=1, sort_keys=True)

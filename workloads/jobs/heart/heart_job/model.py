@@ -40,6 +40,8 @@ FEATURES = (
 
 LEARNING_RATE = 0.3
 L2 = 0.01
+LONGEST_PATIENT = 5.0
+"""A patient's features are no longer than this (L2 norm), so that nobody alone can pull a model far."""
 SCORE_BINS = 20
 """Bins of the score histograms, equally wide over 0..1."""
 
@@ -119,13 +121,15 @@ def raw_features(patients: Patients) -> dict[str, Array]:
 
 def design(patients: Patients, scaling: Scaling) -> Array:
     """The design matrix, shape (rows, 1 + len(FEATURES)): intercept, then scaled features; missing = the
-    mean.
+    mean. A row longer than LONGEST_PATIENT is scaled down to it.
     """
     scaled = [
         np.nan_to_num((values - scaling.mean[name]) / scaling.std[name])
         for name, values in raw_features(patients).items()
     ]
-    return np.column_stack([np.ones(len(patients)), *scaled])
+    rows = np.column_stack([np.ones(len(patients)), *scaled])
+    bounded: Array = rows * np.minimum(1.0, LONGEST_PATIENT / np.linalg.norm(rows, axis=1, keepdims=True))
+    return bounded
 
 
 def predict(features: Array, weights: Array) -> Array:
@@ -140,6 +144,16 @@ def descend(features: Array, labels: Array, weights: Array, steps: int) -> Array
         gradient = features.T @ (predict(features, weights) - labels) / len(labels) + penalty * weights
         weights = weights - LEARNING_RATE * gradient
     return weights
+
+
+def patient_change(patients: int, steps: int) -> float:
+    """By how much `descend` answers differently, at most (L2 norm), if one patient is replaced by another.
+
+    The patient changes each gradient by at most 2 * LONGEST_PATIENT / patients, and a step brings two models
+    no further apart, as LEARNING_RATE is below 2 over the loss's smoothness (LONGEST_PATIENT**2 / 4 + L2):
+    Hardt, Recht and Singer 2016, "Train faster, generalize better", lemma 3.7.
+    """
+    return steps * LEARNING_RATE * 2 * LONGEST_PATIENT / patients
 
 
 def solve(features: Array, labels: Array, iterations: int = 50) -> Array:

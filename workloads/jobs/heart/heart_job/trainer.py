@@ -57,7 +57,11 @@ class HeartTrainer(Executor):  # type: ignore[misc]  # nvflare has no types
         trained = weights
         if int(shareable.get_header(AppConstants.CURRENT_ROUND)) < self.rounds:
             trained = model.descend(self._features[train], self._patients.labels[train], weights, self.steps)
-        meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: int(train.sum()), **self._measured(weights)}
+        meta = {
+            MetaKey.NUM_STEPS_CURRENT_ROUND: int(train.sum()),
+            "patient_change": model.patient_change(int(train.sum()), self.steps),
+            **self._measured(weights),
+        }
         result: Shareable = DXO(DataKind.WEIGHT_DIFF, {WEIGHTS: trained - weights}, meta).to_shareable()
         return result
 

@@ -1,0 +1,77 @@
+"""The privacy budget of a hospital: what answers with noise amount to, and that it is never spent twice."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fed_site.privacy import LARGEST_EPSILON, Budget, Ledger, delta, epsilon, gaussian, strength
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("noise", "answers", "at", "known"),
+    [
+        (1.0, 1, 1e-5, 4.3771780957),
+        (2.0, 10, 1e-5, 7.5112759007),
+        (5.0, 100, 1e-6, 10.9971512142),
+        (0.5, 4, 1e-5, 24.3816108831),
+    ],
+)
+def test_epsilon_is_that_of_googles_accountant(noise: float, answers: int, at: float, known: float) -> None:
+    """dp-accounting 0.6.0: `gaussian_mechanism.get_epsilon_gaussian(noise / sqrt(answers), at)`.
+
+    Its PLDAccountant gives the same to seven digits (GaussianDpEvent(noise), composed `answers` times), its
+    RdpAccountant up to eight per cent more. `noise` is in units of the sensitivity.
+    """
+    assert epsilon(math.sqrt(answers) / noise, at) == pytest.approx(known, rel=1e-9)
+
+
+@given(st.floats(0.05, LARGEST_EPSILON), st.floats(1e-8, 0.01))
+def test_a_strength_has_the_epsilon_that_it_was_made_for(wanted: float, at: float) -> None:
+    found = strength(wanted, at)
+    assert epsilon(found, at) == pytest.approx(wanted, rel=1e-4)
+    assert delta(found, wanted) <= at
+
+
+def test_two_data_sets_as_far_apart_as_can_be_are_told_apart_no_better_than_promised() -> None:
+    """The best test of all, with the noise that is really drawn: right answers minus wrong ones."""
+    budget = Budget(1.0, 1e-3, 4)
+    drawn = (
+        gaussian(200_000, budget.deviation(0.5)).reshape(4, -1).sum(axis=0)
+    )  # four answers about one number
+    half = 4 * 0.5  # either all answers are +0.5 or all are -0.5
+    advantage = np.mean(drawn + half > 0) - np.mean(drawn - half > 0)
+    exact = math.erf(math.sqrt(budget.whole) / 2 / math.sqrt(2))
+    assert advantage == pytest.approx(exact, abs=0.02)
+    assert advantage <= (math.e**1.0 - 1 + 2e-3) / (math.e**1.0 + 1)
+
+
+def test_noise_is_normal_and_never_the_same() -> None:
+    drawn = gaussian(100_000, 2.0)
+    assert np.std(drawn) == pytest.approx(2.0, rel=0.02)
+    assert np.mean(np.abs(drawn) < 2.0) == pytest.approx(0.6827, abs=0.01)
+    assert np.isfinite(drawn).all()
+    assert not set(gaussian(10, 1.0)) & set(gaussian(10, 1.0))
+
+
+class TestLedger:
+    budget = Budget(4.0, 1e-5, 2)
+
+    def test_an_answer_is_noted_before_it_leaves_and_survives_a_restart(self, tmp_path: Path) -> None:
+        assert Ledger(tmp_path / "budget.json").take(self.budget)
+        assert json.loads((tmp_path / "budget.json").read_text())["answers"] == 1
+        assert Ledger(tmp_path / "budget.json").take(self.budget)
+        assert not Ledger(tmp_path / "budget.json").take(self.budget)
+
+    def test_another_policy_goes_on_from_what_was_spent(self, tmp_path: Path) -> None:
+        ledger = Ledger(tmp_path / "budget.json")
+        assert ledger.take(Budget(8.0, 1e-5, 1))
+        assert not ledger.take(self.budget)
+        assert ledger.epsilon(1e-5) == pytest.approx(8.0)
+
+    def test_a_ledger_that_cannot_be_written_lets_nothing_out(self, tmp_path: Path) -> None:
+        with pytest.raises(OSError, match="budget"):
+            Ledger(tmp_path / "missing" / "budget.json").take(self.budget)

@@ -1,0 +1,50 @@
+"""The hospital's policy for its airlock: from its officers' file to the client, which only reads it."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+from container_server.files import write_bytes
+from container_server.log import say
+from container_server.messages import InvalidMessageError, decode
+from container_server.storage import Blob, BlobStore, BlobTooLargeError, Unread
+
+NAME: Final = "airlock.json"
+"""The officers' file in the container `policy`, and the client's copy in the folder of the answers."""
+
+
+@final
+class AirlockPolicy:
+    """Without a file the platform's defaults hold; with one that is wrong nothing leaves."""
+
+    def __init__(self, policy: BlobStore, answers: Path, note: Callable[[str, Mapping[str, Any]], None]):
+        self._policy = policy
+        self._copy = answers / NAME
+        self._note = note
+        self._etag: str | None = None
+        self.fault = ""
+        """What is wrong with the officers' file."""
+
+    def step(self) -> None:
+        """Bring it. May raise TransientError."""
+        try:
+            found = self._policy.read(NAME, self._etag)
+            if found is not Unread.UNCHANGED:
+                self._bring(decode("airlock", found.content) if isinstance(found, Blob) else {})
+                self._etag = found.etag if isinstance(found, Blob) else None
+            self.fault = ""
+        except (InvalidMessageError, BlobTooLargeError) as error:
+            self._etag = None  # read again at each look, and named each time
+            self._copy.unlink(missing_ok=True)
+            self.fault = f"nothing leaves until policy/{NAME} is right: {error}"
+
+    def _bring(self, policy: Mapping[str, Any]) -> None:
+        content = json.dumps({key: value for key, value in policy.items() if key != "schema"}).encode()
+        before = self._copy.read_bytes() if self._copy.is_file() else None
+        if before == content:
+            return
+        if policy or before:
+            self._note("airlock", {"policy": policy})
+        write_bytes(self._copy, content, 0o644)
+        say("policy of the airlock", content=policy)
