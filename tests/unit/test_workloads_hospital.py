@@ -71,7 +71,7 @@ class TestEnrolment:
         world.hospital = world.new_hospital(root_fingerprint=Root.new().fingerprint)
         world.turn(10)
         assert world.state() is State.UNENROLLED
-        assert "ROOTCA_FINGERPRINT_MISMATCH" in world.reason
+        assert "did not hand over to it" in world.reason
 
     def test_the_first_root_stays_pinned(self, world: World) -> None:
         world.turn(10)

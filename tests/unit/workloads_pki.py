@@ -48,7 +48,7 @@ class Root:
     @classmethod
     def new(cls) -> "Root":
         key = new_key()
-        return cls(key, _certificate("fed-dev", key, "fed-dev", key, 3650))
+        return cls(key, _certificate("fed-dev", key, "fed-dev", key, 3650, ca=True))
 
     @property
     def pem(self) -> bytes:
@@ -77,6 +77,8 @@ def _certificate(
     signer: ec.EllipticCurvePrivateKey,
     days: int,
     start: datetime.datetime = START,
+    *,
+    ca: bool = False,
 ) -> x509.Certificate:
     return (
         x509.CertificateBuilder()
@@ -86,6 +88,7 @@ def _certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .sign(signer, hashes.SHA256())
     )
 

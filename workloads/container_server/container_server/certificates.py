@@ -20,6 +20,11 @@ class Certificate:
         """Raises ValueError for anything but a PEM certificate."""
         return cls(x509.load_pem_x509_certificate(pem))
 
+    @classmethod
+    def read_chain(cls, pem: bytes) -> "list[Certificate]":
+        """The certificate, and those that lead from it to a root. Raises ValueError as `read` does."""
+        return [cls(one) for one in x509.load_pem_x509_certificates(pem)]
+
     @property
     def serial(self) -> str:
         """Serial number in hex."""

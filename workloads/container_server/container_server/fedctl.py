@@ -53,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
     revoke.add_argument("--reason", default="revoked by an operator")
     renew = commands.add_parser("renew", help="have a hospital ask for a new certificate")
     renew.add_argument("hospital")
+    rotate = commands.add_parser("rotate", help="a new key and certificate; without --yes what it interrupts")
+    rotate.add_argument("what", choices=("root", "lead", "server"))
+    rotate.add_argument("--now", action="store_true", help="restart the server though a job runs")
+    rotate.add_argument("--finish", action="store_true", help="withdraw the old root, whoever has not moved")
+    rotate.add_argument("--yes", action="store_true", help="do it")
     return top
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from container_server.certificates import Certificate
 from container_server.files import read_json, write_json
+from container_server.handover import leads_to
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,14 @@ def _content_faults(kit: Path, manifest: Manifest, shape: KitShape, now: float) 
     except ValueError:
         return [f"{ROOT_CERTIFICATE}: not a certificate"]
     try:
-        own = Certificate.read((kit / shape.certificate).read_bytes())
+        chain = Certificate.read_chain((kit / shape.certificate).read_bytes())
     except ValueError:
         return [f"{shape.certificate}: not a certificate"]
+    own = chain[0]
     found = []
     if root.fingerprint != manifest.fingerprint:
         found.append(f"{ROOT_CERTIFICATE}: is {root.fingerprint}, pinned is {manifest.fingerprint}")
-    if not own.issued_by(root):
+    if not leads_to(chain, root):
         found.append(f"{shape.certificate}: not issued by {ROOT_CERTIFICATE}")
     if own.name != manifest.name:
         found.append(f"{shape.certificate}: is for {own.name!r}, expected {manifest.name!r}")

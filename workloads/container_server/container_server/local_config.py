@@ -25,8 +25,13 @@ _OURS = (
 """What the client runs of ours; launcher and deployer are in place of NVFlare's."""
 
 
-def install_hospital_kit(assembled: Path, kit: Path) -> None:
-    """Put an assembled kit of NVFlare's into place, with the hospital's policy as its local configuration."""
+def install_hospital_kit(assembled: Path, kit: Path, proof: bytes = b"") -> None:
+    """Put an assembled kit of NVFlare's into place, with the hospital's policy as its local configuration.
+
+    `proof` goes with its certificate, for a server that trusts the root before (handover.py).
+    """
+    certificate = assembled / "startup" / "client.crt"
+    certificate.write_bytes(certificate.read_bytes() + proof)
     local = assembled / "local"
     startup = ("fed_client.json", "client.crt", "client.key", "rootCA.pem")
     files = {

@@ -20,6 +20,7 @@ REQUEST = "enrol/request.zip"
 DECISION = "enrol/decision.json"
 SIGNED = "enrol/signed.zip"
 ROOT = "enrol/root.json"
+ROOTS = "enrol/roots.json"
 
 _SCHEMAS = Path(__file__).with_name("schemas")
 
@@ -29,7 +30,7 @@ class InvalidMessageError(RefusedInputError):
 
 
 def encode(kind: str, content: dict[str, Any]) -> bytes:
-    """A message of `kind` (desired, root, decision, report) as bytes; `schema` is added.
+    """A message of `kind` (desired, root, roots, decision, report) as bytes; `schema` is added.
 
     Raises InvalidMessageError for content this service must not send.
     """

@@ -22,7 +22,10 @@ from fed_site.start import HEALTH_FILE, WORK
 
 
 class HealthFile(FLComponent):  # type: ignore[misc]  # nvflare has no types
-    """Site component: writes `{"registered": seconds, "heard": seconds}` (Unix time) to `path`."""
+    """Site component: writes `{"registered": seconds, "heard": seconds, "jobs": number}` to `path`.
+
+    The seconds are Unix time, the jobs those that run here.
+    """
 
     def __init__(self, path: str = str(WORK / HEALTH_FILE)):
         super().__init__()
@@ -33,10 +36,11 @@ class HealthFile(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """Once registered, watch the answers to heartbeats."""
         if event_type == EventType.AFTER_CLIENT_REGISTER and fl_ctx.get_prop(FLContextKey.CLIENT_TOKEN):
             self._registered = time.time()
-            self._heard()
-            self._watch(fl_ctx.get_prop(FLContextKey.SITE_OBJ).communicator.cell)
+            client = fl_ctx.get_prop(FLContextKey.SITE_OBJ)
+            self._heard(client)
+            self._watch(client, client.communicator.cell)
 
-    def _watch(self, cell: Any) -> None:
+    def _watch(self, client: Any, cell: Any) -> None:
         send = cell.send_request
 
         def watched(*args: Any, **kwargs: Any) -> Any:
@@ -45,12 +49,13 @@ class HealthFile(FLComponent):  # type: ignore[misc]  # nvflare has no types
                 kwargs.get("topic") == CellChannelTopic.HEART_BEAT
                 and answer.get_header(MessageHeaderKey.RETURN_CODE) == ReturnCode.OK
             ):
-                self._heard()
+                self._heard(client)
             return answer
 
         cell.send_request = watched
 
-    def _heard(self) -> None:
+    def _heard(self, client: Any) -> None:
         new = Path(self.path + ".new")
-        new.write_text(json.dumps({"registered": self._registered, "heard": time.time()}))
+        jobs = len(client.engine.get_all_job_ids()) if client.engine else 0
+        new.write_text(json.dumps({"registered": self._registered, "heard": time.time(), "jobs": jobs}))
         os.replace(new, self.path)  # noqa: PTH105 - atomic: the container server reads while this writes

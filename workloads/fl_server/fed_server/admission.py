@@ -1,9 +1,11 @@
-"""Server component: only the certificate last approved for a hospital may register.
+"""Server component: only the certificate last approved for a hospital, or last made for the administrator,
+may register.
 
 NVFlare accepts every unexpired certificate of its root: a re-issued one does not retire the old, and there
 is no revocation list. The container server writes the serials it approved to `allowed.json`; this component
 compares them at each registration and cuts off, within a second, a client whose hospital is no longer
-listed. It also writes who is registered to `clients.json`.
+listed. An administrator's certificate is compared wherever NVFlare checks one: at registration and at login.
+It also writes who is registered to `clients.json`.
 """
 
 import threading
@@ -11,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey
@@ -18,11 +21,15 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.fuel.f3.cellnet.defs import IdentityChallengeKey
 from nvflare.lighter.utils import load_crt_chain_bytes
 from nvflare.private.defs import CellMessageHeaderKeys, ClientType
+from nvflare.private.fed.utils.identity_utils import IdentityVerifier, InvalidAsserterCert
 
 from fed_server.files import read_json, write_json
 from fed_server.paths import ALLOWED, CLIENTS
 
 CHECK_SECONDS = 1.0
+HOSPITALS_ROLE = "client"
+"""What `nvflare cert approve` writes into a site's certificate (subject, unstructuredName); into an
+administrator's it writes `lead`."""
 
 
 def refusal(allowed: Any, name: str, serial: str) -> str | None:
@@ -33,6 +40,20 @@ def refusal(allowed: Any, name: str, serial: str) -> str | None:
     if sites[name] != serial:
         return f"certificate {serial} is not the one last approved for {name}"
     return None
+
+
+def administrators_refusal(allowed: Any, certificate: x509.Certificate) -> str | None:
+    """Why whoever has this certificate, and is no hospital, may not sign in; or None.
+
+    A list of a container server of version 0.1 names no administrator: any of the root's may.
+    """
+    serial = format(certificate.serial_number, "x")
+    roles = certificate.subject.get_attributes_for_oid(x509.NameOID.UNSTRUCTURED_NAME)
+    if [role.value for role in roles] == [HOSPITALS_ROLE]:
+        return None
+    if allowed is not None and allowed.get("administrator", serial) == serial:
+        return None
+    return f"certificate {serial} is not the administrator's last one"
 
 
 class Admission(FLComponent):  # type: ignore[misc]  # nvflare has no types
@@ -49,6 +70,7 @@ class Admission(FLComponent):  # type: ignore[misc]  # nvflare has no types
         if event_type == EventType.SYSTEM_BOOTSTRAP:
             self._engine = fl_ctx.get_engine()
             self._guard(self._engine.server.client_manager)
+            self._guard_administrator()
         elif event_type == EventType.SYSTEM_START:
             threading.Thread(target=self._watch, name="admission", daemon=True).start()
 
@@ -68,6 +90,18 @@ class Admission(FLComponent):  # type: ignore[misc]  # nvflare has no types
             return None
 
         manager.authenticated_client = guarded
+
+    def _guard_administrator(self) -> None:
+        # Registration and login both end here; each has a verifier of its own (NVFlare 2.9).
+        verify = IdentityVerifier.verify_common_name
+
+        def guarded(verifier: Any, *args: Any, **kwargs: Any) -> Any:
+            if reason := administrators_refusal(self._allowed(), kwargs["asserter_cert"]):
+                self.logger.warning(f"refused administrator: {reason}")
+                raise InvalidAsserterCert(reason)
+            return verify(verifier, *args, **kwargs)
+
+        IdentityVerifier.verify_common_name = guarded
 
     def _refusal(self, name: str, request: Any) -> str | None:
         try:

@@ -13,6 +13,7 @@ from container_server.centre.inbox import Inbox
 from container_server.centre.jobs import SERVER, Jobs
 from container_server.centre.members import Members
 from container_server.centre.metadata import members
+from container_server.centre.rotation import Rotation
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
@@ -47,8 +48,9 @@ class CentreAgent:
         self._user_data = user_data
         self._engine = engine
         self._keeper = Keeper(engine, clock, SERVER)
-        self._authority = Authority(config, nvflare, clock)
         self._members = Members(config.agent / "members.json", config.work / "allowed.json")
+        self._authority = Authority(config, nvflare, clock, self._members.admit_administrator)
+        self._rotation = Rotation(self._authority, self._members, config.agent / "rotation.json")
         self._enrolments = Enrolments(
             config, clock, self._members, self._authority, lambda name: open_container(f"client-{name}")
         )
@@ -75,6 +77,7 @@ class CentreAgent:
             clock=clock,
         )
         self._root = Chore("root", Cadence(clock, 3600.0), self._ensure_root)
+        self._rotating = Chore("rotation", Cadence(clock, 5.0), self._rotate)
         self._server = Chore("server", Cadence(clock, 2.0), self._ensure_server)
         self._listed = Chore("members", Cadence(clock, 5.0), self._follow_members)
         self._lead = Chore("administrator", Cadence(clock, 3600.0), self._authority.ensure_lead_kit)
@@ -91,20 +94,22 @@ class CentreAgent:
             engine=engine,
             clock=clock,
             wake=self._woken.set,
+            authority=self._authority,
+            rotation=self._rotation,
             chores=self._chores,
         )
 
     def _reported_data(self) -> dict[str, dict[str, str]]:
-        admitted = [name for name, member in self._members.all().items() if member.admitted]
-        reports = {name: self._enrolments.channel(name).report for name in admitted}
         return {
             name: {file: known["sha256"] for file, known in report.get("data", {}).items()}
-            for name, report in reports.items()
+            for name, report in self._enrolments.reports().items()
         }
 
     def tick(self) -> float:
         """One turn of what must not wait."""
         self._root.run()
+        if self._has_root:
+            self._rotating.run()
         if not self._root.trouble:
             self._server.run()
         self._listed.run()
@@ -127,14 +132,29 @@ class CentreAgent:
 
     def _chores(self) -> list[Chore]:
         """Those that are the centre's own; a hospital's are in its channel."""
-        own = [self._root, self._server, self._listed, self._lead, self._jobs_in, self._results, self._tables]
+        own = [self._root, self._rotating, self._server, self._listed, self._lead]
+        own += [self._jobs_in, self._results, self._tables]
         return [*own, *self._inbox.chores, *self._distribution.chores, *self._curation.chores]
 
     def _ensure_root(self) -> None:
-        renewed = self._authority.ensure(spare=any(not job.over for job in self._jobs.all()))
-        if renewed and self._has_root:
-            self._keeper.restart()
+        self._authority.ensure_root()
+        self._renew_server()
         self._has_root = True
+
+    def _rotate(self) -> None:
+        self._rotation.step(self._enrolments.reports())
+        self._renew_server()
+
+    def _renew_server(self) -> None:
+        """A new kit for the server, where it is due, and one restart; whoever is killed restarts it later."""
+        with self._jobs.idle() as idle:
+            spare, asked = not (idle or self._rotation.now), self._rotation.server_is_asked
+            if self._authority.ensure_server_kit(spare=spare, asked=asked):
+                self._rotation.server_is_new()
+            if self._authority.restart_due:
+                if self._engine.state(SERVER).running is Running.RUNNING:
+                    self._keeper.restart()
+                self._authority.restarted()
 
     def _ensure_server(self) -> None:
         if self._engine.state(SERVER).running is Running.RUNNING:

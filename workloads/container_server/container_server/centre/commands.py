@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from container_server.centre.authority import Authority
 from container_server.centre.curation import MLFLOW
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import SERVER, Job, Jobs
 from container_server.centre.members import Member, Members, UnknownHospitalError
+from container_server.centre.rotation import Rotation, RotationRefusedError
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
@@ -22,6 +24,7 @@ HEARD_WITHIN_SECONDS = 30.0
 TROUBLE_LENGTH = 160
 """Characters of a reason in `fedctl status`, whose answer must fit into Azure's 4 KB."""
 MOST_TROUBLES = 5
+ROTATION_LENGTH = 400
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
 """Metrics of a hospital shown in `fedctl job`, where the job has them."""
 
@@ -46,6 +49,8 @@ class Commands:
         engine: Engine,
         clock: Clock,
         wake: Wake,
+        authority: Authority,
+        rotation: Rotation,
         chores: Callable[[], Iterable[Chore]],
     ):
         self._config = config
@@ -55,6 +60,8 @@ class Commands:
         self._jobs = jobs
         self._engine = engine
         self._wake = wake
+        self._authority = authority
+        self._rotation = rotation
         self._chores = chores
 
     def handlers(self) -> dict[str, Handler]:
@@ -71,6 +78,7 @@ class Commands:
             "approve": self.approve,
             "revoke": self.revoke,
             "renew": self.renew,
+            "rotate": self.rotate,
         }
 
     def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,6 +97,8 @@ class Commands:
             },
             "registered": sum(name in heard for name in present),
             "last_job": self._row(jobs[0]) if jobs else None,
+            "certificates": {what: int(ends) for what, ends in self._authority.ends().items()},
+            "rotation": self._rotation.words(self._enrolments.reports())[:ROTATION_LENGTH],
             "troubles": [
                 {"what": chore.what, "owner": chore.owner, "reason": chore.trouble[:TROUBLE_LENGTH]}
                 for chore in self._chores()
@@ -185,6 +195,29 @@ class Commands:
         self._members.change(name, renew=renew, owed=True)
         return self._told(name, {"renew": renew})
 
+    def rotate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what rotating the key of lead, server or root interrupts; with `yes` do it."""
+        what, now, finish = arguments["what"], bool(arguments.get("now")), bool(arguments.get("finish"))
+        if finish and what != "root":
+            raise RotationRefusedError("--finish withdraws an old root: it goes with root alone")
+        running = [job.name for job in self._jobs.all() if not job.over]
+        answer = {"what": what, "interrupts": _interrupts(what, running, now=now, finish=finish)}
+        if finish:
+            answer["left_behind"] = self._rotation.left_behind(self._enrolments.reports())
+        if not arguments.get("yes"):
+            return {**answer, "done": False}
+        if what == "lead":
+            self._authority.rotate_lead()
+        elif what == "server":
+            self._rotation.ask_for_server(now=now)
+        elif finish:
+            self._rotation.finish(now=now)
+        else:
+            self._rotation.ask_for_root(now=now)
+        say("rotation asked for", what=what, now=now, finish=finish)
+        self._wake()
+        return {**answer, "done": True}
+
     def _told(self, name: str, answer: dict[str, Any]) -> dict[str, Any]:
         """Tell the hospital what was decided. One that cannot be told now is told by the loop: it counts."""
         self._enrolments.expect(name)
@@ -261,6 +294,25 @@ class Commands:
         if report:
             row |= {"client": report["client"]["running"], "reported": int(report["written"])}
         return row
+
+
+def _interrupts(what: str, running: list[str], *, now: bool, finish: bool) -> str:
+    if what == "lead":
+        return "nothing: the next job is submitted with the new certificate, and the old one is refused"
+    jobs = f"now: {', '.join(running)}" if running else "none now"
+    restart = (
+        f"the server restarts at once; jobs that run fail and can be resumed ({jobs})"
+        if now
+        else f"the server restarts once no job is queued or runs ({jobs}); hospitals reconnect by themselves"
+    )
+    if what == "server":
+        return restart
+    if finish:
+        return f"{restart}; hospitals that have not moved are cut off until they renew"
+    return (
+        f"{restart}. Each hospital is then asked to renew, which waits for a person where one approves, and"
+        " restarts its client between jobs; when all have, the server restarts once more"
+    )
 
 
 def _paper(member: Member, length: int) -> dict[str, Any]:

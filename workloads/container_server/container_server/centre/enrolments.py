@@ -29,6 +29,7 @@ from container_server.messages import (
     REPORT,
     REQUEST,
     ROOT,
+    ROOTS,
     SIGNED,
     InvalidMessageError,
     decode,
@@ -61,7 +62,8 @@ class Channel:
     """The request that another is expected to replace."""
     request_etag: str | None = None
     report_etag: str | None = None
-    root_written: bool = False
+    root_written: str = ""
+    """Fingerprint of the root that was stated in it."""
     report: dict[str, Any] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
     """Why the present report or request cannot be read."""
@@ -112,6 +114,11 @@ class Enrolments:
             )
         return self._channels[hospital]
 
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What each hospital whose client may register reported last; empty where it has not."""
+        admitted = [name for name, member in self._members.all().items() if member.admitted]
+        return {name: self.channel(name).report for name in admitted}
+
     def reopen(self, hospital: str) -> None:
         """Start again with a hospital that came, or came back: its container went with it and is empty."""
         self._channels.pop(hospital, None)
@@ -124,7 +131,8 @@ class Enrolments:
             channel = self.channel(name)
             awaited = self._is_awaited(member, channel)
             waiting = waiting or awaited
-            if awaited or not channel.root_written or member.owed or _untold(member):
+            unstated = channel.root_written != self._authority.fingerprint
+            if awaited or unstated or member.owed or _untold(member):
                 channel.greeting.run()
             if channel.report.get("state") != "running":
                 channel.reading.run()
@@ -160,16 +168,22 @@ class Enrolments:
     def _greet(self, name: str) -> None:
         """Root and desired state to a newcomer, and an answer to its request."""
         channel = self.channel(name)
-        if not channel.root_written:
-            root = {"project": self._config.project, "fingerprint": self._authority.fingerprint}
-            channel.store.write(ROOT, encode("root", root))
-            channel.root_written = True
+        self._state_root(channel)
         member = self._members.get(name)
         if member.owed:
             self.tell(name)
         if member.request and not member.request.told:
             self._say(name, member.request)
         self._look_at_request(name, channel)
+
+    def _state_root(self, channel: Channel) -> None:
+        """The root that signs, once what proves it is there: before anybody is asked to renew under it."""
+        fingerprint = self._authority.fingerprint
+        if channel.root_written != fingerprint:
+            project = {"project": self._config.project}
+            channel.store.write(ROOTS, encode("roots", {**project, **self._authority.roots.history}))
+            channel.store.write(ROOT, encode("root", {**project, "fingerprint": fingerprint}))
+            channel.root_written = fingerprint
 
     def _next_of_slow_round(self, names: list[str]) -> None:
         self._slow_round = [look for look in self._slow_round if look[0] in names]
@@ -238,7 +252,7 @@ class Enrolments:
         signed = self._authority.sign(request)
         channel.store.write(SIGNED, signed.archive)
         # Allowed before the hospital can know: its client must not be refused on its first try.
-        certificate = {"serial": signed.serial, "valid_until": signed.valid_until}
+        certificate = {"serial": signed.serial, "valid_until": signed.valid_until, "root": signed.root}
         self._decide(asked, "approved", status="approved", granted=False, **certificate)
 
     def _decide(self, asked: "_Asked", answer: Verdict, reason: str = "", **changes: object) -> None:

@@ -10,7 +10,8 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -149,6 +150,16 @@ class Jobs:
         """All jobs, newest first."""
         return sorted((self._read(job_id) for job_id in self._ids()), key=lambda job: -job.submitted)
 
+    @contextmanager
+    def idle(self) -> Iterator[bool]:
+        """Whether no job is queued or runs; while that is so, none is submitted."""
+        free = self._one_at_a_time.acquire(blocking=False)
+        try:
+            yield free and all(job.over for job in self.all())
+        finally:
+            if free:
+                self._one_at_a_time.release()
+
     def withhold(self, job: Job, reason: str) -> None:
         """Take note that a job's results are handed to nobody: it has failed, whatever it says of itself."""
         self._note(job, withheld=reason)
@@ -248,8 +259,8 @@ class Jobs:
         return self._outbox / name
 
     def _as_lead(self, action: str, argument: str) -> dict[str, Any]:
-        self._authority.ensure_lead_kit()
-        return self._nvflare.as_administrator(self._authority.lead_kit, LEAD, action, argument)
+        with self._authority.lead_kit() as kit:
+            return self._nvflare.as_administrator(kit, LEAD, action, argument)
 
     def _build(self, arguments: list[str]) -> dict[str, Any]:
         command = ["python3", "-m", "fed_server.build", *arguments]

@@ -62,6 +62,10 @@ class Member:
     request: Request | None = None
     serial: str = ""
     valid_until: str = ""
+    root: str = ""
+    """Fingerprint of the root that signed its certificate; empty for the federation's first."""
+    asked_under: str = ""
+    """Fingerprint of the root under which it was asked to renew."""
     granted: bool = False
     left: bool = False
     """No longer in the list of members."""
@@ -113,6 +117,7 @@ class Members:
         self._file = file
         self._allowed = allowed
         self._lock = threading.RLock()
+        self._administrator = ""
         stored = read_json(file) or {}
         self._members = {name: Member.read(content) for name, content in stored.items()}
         self._save()
@@ -195,11 +200,19 @@ class Members:
             self.get(hospital)
             return self.change(hospital, status="revoked", granted=False, reason=reason, since=now, owed=True)
 
+    def admit_administrator(self, serial: str) -> None:
+        """Have the server take the administrator's certificate with this serial, and no other."""
+        with self._lock:
+            if serial != self._administrator:
+                self._administrator = serial
+                self._save()
+
     def _save(self) -> None:
         write_json(self._file, {name: asdict(member) for name, member in self._members.items()})
         sites = {name: member.serial for name, member in self._members.items() if member.admitted}
         rows = {name: member.rows for name, member in self._members.items() if member.rows is not None}
-        write_json(self._allowed, {"sites": sites, "rows": rows})
+        administrator = {"administrator": self._administrator}
+        write_json(self._allowed, {"sites": sites, "rows": rows, **administrator})
 
 
 def _unix(text: str) -> float | None:

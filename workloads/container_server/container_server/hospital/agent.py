@@ -33,6 +33,8 @@ QUIET_SECONDS = 2.0
 """Pause of the loop while all is well."""
 RENEW_BEFORE = timedelta(days=30)
 """A certificate is renewed this long before it ends (leaves are valid for 90 days)."""
+RESTART_WITHIN = timedelta(days=7)
+"""How long a client that has a new certificate is not restarted because a job runs."""
 ENGINE_PATIENCE_SECONDS = 120.0
 CLOCK_SECONDS = 60.0
 """How far two clocks of one VM may be apart."""
@@ -91,8 +93,8 @@ class HospitalAgent:
         remembered = read_json(self._memory) or {}
         self._generation = int(remembered.get("generation", 0))
         self._renewed = int(remembered.get("renewed", 0))
-        self._restart_due = bool(remembered.get("restart_due", False))
-        """Whether the client still runs with the kit before this one."""
+        self._restart_due = float(remembered.get("restart_due", 0.0))
+        """Since when (Unix time) the client may still run with the kit before this one; 0: it does not."""
         self._desired: dict[str, Any] = remembered.get("desired") or {"client": "running", "reason": ""}
         self._desired_etag: str | None = None
         self._refused_order = ""
@@ -250,7 +252,7 @@ class HospitalAgent:
             say("client stopped", reason=self.decision.reason)
         elif self.decision.action is Action.START:
             self._start()
-        elif self._restart_due and alive and not self._kit_faults:
+        elif self._restart_due and alive and not self._kit_faults and not self._waits_for_a_job():
             self._keeper.restart()
             say("client restarted with its new certificate")
             self._restarted()
@@ -258,7 +260,7 @@ class HospitalAgent:
     def _enrol(self) -> float:
         manifest = self._enrolment.step()
         if manifest is not None:
-            self._manifest, self._renewing, self._restart_due = manifest, False, True
+            self._manifest, self._renewing, self._restart_due = manifest, False, self._clock.now()
             self._renewed = int(self._desired.get("renew", 0))
             self._remember()
             self._enrolment.done()
@@ -274,8 +276,16 @@ class HospitalAgent:
 
     def _restarted(self) -> None:
         if self._restart_due:
-            self._restart_due = False
+            self._restart_due = 0.0
             self._remember()
+
+    def _waits_for_a_job(self) -> bool:
+        """NVFlare 2.9 gives a running job to no client that registers anew: the restart waits for its end.
+
+        Not for longer than some days: a job can write the file that says that it runs.
+        """
+        lately = self._clock.now() - self._restart_due < RESTART_WITHIN.total_seconds()
+        return lately and self._health().get("jobs", 0) != 0
 
     def _renew_if_asked(self) -> None:
         asked = int(self._desired.get("renew", 0)) > self._renewed
@@ -339,11 +349,16 @@ class HospitalAgent:
 
     # Small facts.
 
-    def _heard_at(self) -> float | None:
+    def _health(self) -> dict[str, Any]:
+        """What the client wrote of itself, or a job in its place; empty when that cannot be read."""
         try:
-            heard = ForeignFolder(self._config.work).json("health.json")["heard"]
-        except (ForeignFileError, OSError, KeyError, TypeError):
-            return None
+            content = ForeignFolder(self._config.work).json("health.json")
+        except (ForeignFileError, OSError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _heard_at(self) -> float | None:
+        heard: Any = self._health().get("heard")
         started = self._keeper.started_at
         # A job can write there, too: a moment to come is none.
         latest = self._clock.now() + CLOCK_SECONDS

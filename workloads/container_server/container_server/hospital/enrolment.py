@@ -10,16 +10,18 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from container_server.certificates import Certificate
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.errors import RefusedInputError
 from container_server.files import read_json, write_bytes, write_json
+from container_server.handover import last_proof, proven
 from container_server.kit import Manifest
 from container_server.local_config import install_hospital_kit
 from container_server.log import say
-from container_server.messages import DECISION, REQUEST, ROOT, SIGNED, decode
+from container_server.messages import DECISION, REQUEST, ROOT, ROOTS, SIGNED, decode
 from container_server.nvflare_cli import Nvflare
 from container_server.storage import Blob, BlobStore, Unread
 
@@ -141,39 +143,83 @@ class Enrolment:
             raise RefusedInputError("the centre approved, but there is no signed.zip")
         if (answered := _request_id(signed.content)) != request_id:
             raise RefusedInputError(f"signed.zip answers request {answered}, not {request_id}")
-        pin = self._pin()
+        root, proof = self._root_of(signed.content)
         archive = self._folder / f"{self._config.party}.signed.zip"
         write_bytes(archive, signed.content)
         workspace = self._folder / "workspace"
         shutil.rmtree(workspace, ignore_errors=True)
         made = self._nvflare.run(
             *("package", str(archive), "-w", str(workspace)),
-            *("--request-dir", str(self._folder / "request"), "--fingerprint", pin, "--force"),
+            *("--request-dir", str(self._folder / "request"), "--fingerprint", root, "--force"),
         )
         self.manifest_path.unlink(missing_ok=True)
-        install_hospital_kit(Path(made["output_dir"]), self._config.kit)
-        manifest = Manifest.of(self._config.kit, pin, self._config.party, self._config.fl_target)
+        install_hospital_kit(Path(made["output_dir"]), self._config.kit, proof)
+        manifest = Manifest.of(self._config.kit, root, self._config.party, self._config.fl_target)
         manifest.save(self.manifest_path)
+        self._keep(root)
         serial = Certificate.read((self._config.kit / "startup/client.crt").read_bytes()).serial
-        say("kit assembled", serial=serial, root=pin)
+        say("kit assembled", serial=serial, root=root)
         return manifest
 
-    def _pin(self) -> str:
-        """The root this hospital trusts: its officer's, else the first one the centre stated."""
-        if self._config.root_fingerprint:
-            return self._config.root_fingerprint
-        kept = self._config.agent / "root.json"
-        if content := read_json(kept):
-            return str(content["fingerprint"])
+    def _root_of(self, archive: bytes) -> tuple[str, bytes]:
+        """The root of a signed archive, if this hospital trusts it, and what goes with its certificates.
+
+        That is the root trusted so far, or one that it handed over to; then also the proof of that, for a
+        server that still trusts the old one. Raises UnprovenRootError.
+        """
+        root, trusted = _root_in(archive), self._trusted()
+        history = self._history()
+        if root != trusted:
+            proof = proven(trusted, root, history, self._clock.now())
+            say("root handed over", before=trusted, now=root)
+            return root, proof
+        return root, last_proof(root, history)
+
+    def _history(self) -> dict[str, Any]:
+        """The roots that the centre states; a centre of version 0.1 states none."""
+        stated = self._store.read(ROOTS)
+        return decode("roots", stated.content) if isinstance(stated, Blob) else {"roots": [], "proofs": []}
+
+    def _trusted(self) -> str:
+        """The root that this hospital trusts: its last kit's, else its officer's, else the first one stated.
+
+        An officer's pin is where the way begins: what it handed over to is trusted, another pin begins anew.
+        """
+        kept = read_json(self._kept) or {}
+        officers = self._config.root_fingerprint
+        if kept and (officers is None or officers in (kept["fingerprint"], kept.get("officers"))):
+            return str(kept["fingerprint"])
+        return officers or self._first_stated()
+
+    def _keep(self, root: str) -> None:
+        write_json(self._kept, {"fingerprint": root, "officers": self._config.root_fingerprint})
+
+    @property
+    def _kept(self) -> Path:
+        return self._config.agent / "root.json"
+
+    def _first_stated(self) -> str:
         stated = self._store.read(ROOT)
         if not isinstance(stated, Blob):
             raise RefusedInputError("the centre has not stated its root yet")
         root = decode("root", stated.content)
         if root["project"] != self._config.project:
             raise RefusedInputError(f"the root is for {root['project']}, expected {self._config.project}")
-        write_json(kept, {"fingerprint": root["fingerprint"]})
+        self._keep(str(root["fingerprint"]))
         say("root pinned, first one stated", fingerprint=root["fingerprint"])
         return str(root["fingerprint"])
+
+
+def _root_in(archive: bytes) -> str:
+    """The fingerprint of the root in a signed archive, whose signature NVFlare checks under it."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            entry = opened.getinfo("rootCA.pem")
+            if entry.file_size > 64 * 1024:
+                raise RefusedInputError("signed.zip: rootCA.pem is too large")
+            return Certificate.read(opened.read(entry)).fingerprint
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise RefusedInputError(f"signed.zip cannot be read: {error}") from error
 
 
 def _request_id(archive: bytes) -> str:
