@@ -25,9 +25,10 @@ from federation.parties import CENTRE
 Health = Mapping[str, Any]
 """``{containers: {party: {container: words}}, hospitals: {name: {enrolment, state, registered, client?,
 reason?, trouble?, reported?, ends?, waits?: {what, since}, refused?}}, registered, last_job?, troubles:
-[{what, owner, reason}]}``.
+[{what, owner, reason}], certificates: {server?, lead?, root?}, rotation}``.
 
-`reported`, `since` and `ends` (of the certificate) are Unix times. `waits` is what waits for a person,
+`reported`, `since`, `ends` (of the certificate) and `certificates` (their ends) are Unix times; `rotation`
+says what is under way. `waits` is what waits for a person,
 `refused` why its last request was; `trouble` is what the centre meets in a hospital's container, `troubles`
 elsewhere.
 """
@@ -63,6 +64,8 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
         "registered": answer["registered"],
         "last_job": answer["last_job"],
         "troubles": answer.get("troubles", []),
+        "certificates": answer.get("certificates", {}),
+        "rotation": answer.get("rotation", ""),
     }
 
 
@@ -86,7 +89,7 @@ def table(health: Health) -> Table:
         result.add_row(
             party,
             Text("\n").join(_container(name, words) for name, words in containers.items()),
-            _enrolment(party, row, now) if row else "",
+            _enrolment(party, row, now) if row else _certificates(health, now),
             state,
             _ago(now - row["reported"]) if row and "reported" in row else "",
         )
@@ -130,15 +133,21 @@ def _container(name: str, words: str) -> Text:
 
 def _enrolment(party: str, row: Mapping[str, Any], now: float) -> Text:
     """Return what the hospital is to the centre, the days left of its certificate, and what waits."""
-    ends = row.get("ends")
-    days = None if ends is None else (ends - now) / DAY
-    certificate = "" if days is None else f"\ncertificate: {_days(days)}"
-    soon = days is not None and days < WARN_DAYS
+    certificate = _certificate("\ncertificate", row["ends"], now) if "ends" in row else Text()
     waits = f"\n{_waits(party, row)}" if "waits" in row else ""
     refused = f"\nits last request was refused: {row['refused']}" if "refused" in row else ""
-    return Text.assemble(
-        row["enrolment"], (certificate, "red" if soon else ""), (waits, "red"), (refused, "red")
-    )
+    return Text.assemble(row["enrolment"], certificate, (waits, "red"), (refused, "red"))
+
+
+def _certificates(health: Health, now: float) -> Text:
+    """Return the days left of the centre's own certificates."""
+    ends = health.get("certificates", {})
+    return Text("\n").join(_certificate(f"{what}'s certificate", ends[what], now) for what in ends)
+
+
+def _certificate(what: str, ends: float, now: float) -> Text:
+    days = (ends - now) / DAY
+    return Text(f"{what}: {_days(days)}", style="" if days >= WARN_DAYS else "red")
 
 
 def _days(days: float) -> str:
@@ -167,7 +176,8 @@ def _of_centre(health: Health) -> Text:
         f"\n{' '.join(filter(None, (one['what'], one['owner'])))}: {one['reason']}"
         for one in health["troubles"]
     ]
-    return Text.assemble(registered, *((trouble, "red") for trouble in troubles))
+    rotation = f"\nrotation: {health['rotation']}" if health.get("rotation") else ""
+    return Text.assemble(registered, rotation, *((trouble, "red") for trouble in troubles))
 
 
 def _state(row: Mapping[str, Any]) -> Text:

@@ -292,6 +292,21 @@ class TestHealth:
         assert text.plain == shown
         assert "".join(text.plain[span.start : span.end] for span in text.spans if span.style).strip() == red
 
+    def test_days_left_of_the_centres_own_certificates_are_shown_red_below_a_month(self) -> None:
+        own = {"server": 200 * DAY, "lead": 12 * DAY, "root": 3000 * DAY}
+        text = health._certificates({**self.HEALTH, "certificates": own}, now=0.0)
+        assert text.plain.splitlines() == [
+            "server's certificate: 200 days left",
+            "lead's certificate: 12 days left",
+            "root's certificate: 3000 days left",
+        ]
+        red = "".join(text.plain[span.start : span.end] for span in text.spans if span.style)
+        assert red == "lead's certificate: 12 days left"
+
+    def test_a_rotation_under_way_is_shown(self) -> None:
+        shown = rendered(health.table({**self.HEALTH, "rotation": "a new certificate for the server"}))
+        assert "rotation: a new certificate for the server" in shown
+
     def test_the_last_job_is_told_with_its_reason(self) -> None:
         told = rendered(health.last_job(self.HEALTH))
         assert told.strip() == "last job: heart 01234567 failed, round 4 of 10: the server stopped"

@@ -280,7 +280,7 @@ class HospitalAgent:
             self._remember()
 
     def _waits_for_a_job(self) -> bool:
-        """NVFlare 2.9 gives a running job to no client that registers anew: the restart waits for its end.
+        """NVFlare 2.9 gives a running job to no client that registers again: the restart waits for its end.
 
         Not for longer than some days: a job can write the file that says that it runs.
         """
