@@ -95,6 +95,7 @@ class Campaign:
             "enrol/decision.json": (own, self._decision(vm.agent)),
             "enrol/signed.zip": (own, zipped({"signed.json": '{"request_id": "a", "certificate": {}}'})),
             "enrol/root.json": (own, encode("root", {"project": "fed-dev", "fingerprint": "SHA256:" + _HEX})),
+            "enrol/roots.json": (own, (own.folder / "enrol/roots.json").read_bytes()),
             "desired.json": (own, self._order()),
             "inbox/pulse.zip": (server, zipped({"job.yaml": "name: pulse" * 9}, zipfile.ZIP_DEFLATED)),
             "heart.csv": (self.world.data, heart_data.seed("cleveland")[:900]),

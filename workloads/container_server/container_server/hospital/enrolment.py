@@ -183,7 +183,7 @@ class Enrolment:
     def _trusted(self) -> str:
         """The root that this hospital trusts: its last kit's, else its officer's, else the first one stated.
 
-        An officer's pin is where the way begins: what it handed over to is trusted, with another pin it begins again.
+        An officer's pin is where the way begins: what it handed over to is trusted; another pin begins there.
         """
         kept = read_json(self._kept) or {}
         officers = self._config.root_fingerprint
