@@ -26,7 +26,7 @@ def command(
     """Say what each party's subscription lacks before the first `fed up`, with the command that fixes it.
 
     Resource providers, features, sizes and quotas, image, storage redundancy, names that a deletion keeps,
-    your permissions, Network Watcher. Nothing is changed.
+    your permissions, Network Watcher, policies that would deny something, who pays. Nothing is changed.
     Exit code 1 when something is missing.
     """
     name = stack_name(stack, stack_option)

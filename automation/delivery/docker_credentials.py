@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,11 @@ NAME = "fed-entra"
 SCOPE = "https://containerregistry.azure.net/.default"
 #: What Azure expects as the user name of a token.
 NO_NAME = "00000000-0000-0000-0000-000000000000"
+#: A registry knows who may push minutes after it was made, and refuses until then:
+#: https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
+PATIENCE_SECONDS = 300.0
+PAUSE_SECONDS = 10.0
+NOT_YET = frozenset({401, 403})
 #: Docker knows by this text that it should go on without a credential.
 NOT_FOUND = "credentials not found in native keychain"
 
@@ -69,7 +75,13 @@ def _exchange(server: str, credential: TokenCredential) -> str:
         "service": server,
         "access_token": credential.get_token(SCOPE).token,
     }
-    answer = httpx.post(f"https://{server}/oauth2/exchange", data=form, timeout=30)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        answer = httpx.post(f"https://{server}/oauth2/exchange", data=form, timeout=30)
+        if answer.status_code not in NOT_YET or time.monotonic() > until:
+            break
+        print(f"{server} refuses the token ({answer.status_code}); asking again", file=sys.stderr)
+        time.sleep(PAUSE_SECONDS)
     answer.raise_for_status()
     return str(answer.json()["refresh_token"])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from automation.hospitals.lack import Lack, unreadable
 from automation.stacks.arm import Answer, Arm
 from components.virtual_machine import UBUNTU
 from federation.parties import Party
@@ -22,15 +23,6 @@ class Offers:
     image: Answer | None
     redundancy: Answer
     deleted_workspaces: Answer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lack:
-    """What is not there, why that matters, and the command that helps."""
-
-    what: str
-    why: str
-    fix: str
 
 
 def ask(arm: Arm, settings: Settings, party: Party) -> Offers:
@@ -62,7 +54,7 @@ def lacking(settings: Settings, party: Party, offers: Offers) -> Iterator[Lack]:
         (offers.deleted_workspaces, "the list of deleted workspaces", _workspace),
     ):
         if answer.is_error:
-            yield _unreadable(answer, what)
+            yield unreadable(answer, what)
         else:
             yield from judge(party, answer.body.get("value", []))
 
@@ -73,7 +65,7 @@ def _images(settings: Settings, party: Party, answer: Answer | None) -> Iterator
         return
     named = ":".join((*UBUNTU.values(), settings.machine.image.version))
     if answer.status != 404:
-        yield _unreadable(answer, f"the image {named}")
+        yield unreadable(answer, f"the image {named}")
         return
     yield Lack(
         what=f"the image {named} in {party.location}",
@@ -121,11 +113,3 @@ def _workspace(party: Party, deleted: list[Mapping[str, Any]]) -> Iterator[Lack]
                 fix=f"az monitor log-analytics workspace delete --force --resource-group {group} "
                 f"--workspace-name {name} --subscription {party.subscription_id}, or the old region",
             )
-
-
-def _unreadable(answer: Answer, what: str) -> Lack:
-    return Lack(
-        what=what,
-        why=f"Azure says {answer.error}",
-        fix="let an owner of the subscription grant at least Reader, or try again when Azure answers",
-    )

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from automation.hospitals import offers
+from automation.hospitals import lack, landing_zone, offers
+from automation.hospitals.lack import Lack
+from automation.hospitals.landing_zone import Content
 from automation.hospitals.offers import Offers
 from automation.stacks.arm import Answer, Arm
 from components.flow_logs import WATCHER_GROUP, watcher_name
@@ -29,6 +31,11 @@ EVERY_PARTY: Final = (
     "Microsoft.Network",
     "Microsoft.OperationalInsights",
     "Microsoft.Storage",
+)
+#: Offers of which Cost Management shows nothing, and so has no budgets. Those of CSP share their ids with
+#: ones that it supports: https://learn.microsoft.com/azure/cost-management-billing/costs/understand-cost-mgt-data
+WITHOUT_BUDGETS: Final = frozenset(
+    {"AzureForStudents_2018-01-01", "DreamSpark_2015-02-01", "Sponsored_2016-01-01"}
 )
 ENCRYPTION_AT_HOST: Final = "Microsoft.Compute/EncryptionAtHost"
 
@@ -59,6 +66,7 @@ class Answers:
     network_usages: Answer
     sizes: Answer
     offers: Offers
+    policies: tuple[tuple[Content, Answer], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,7 @@ def ask(arm: Arm, settings: Settings, party: Party) -> Answers:
             **{"$filter": f"location eq '{party.location}'"},
         ),
         offers=offers.ask(arm, settings, party),
+        policies=landing_zone.ask(arm, settings, party),
     )
 
 
@@ -98,6 +107,7 @@ def missing(federation: Federation, party: Party, answers: Answers) -> list[Miss
     found = list(check.access())
     if found:
         return found
+    found.extend(check.billing())
     for answer, what, judge in (
         (answers.providers, "the list of resource providers", check.providers),
         (answers.feature, "the state of a feature", check.features),
@@ -107,8 +117,8 @@ def missing(federation: Federation, party: Party, answers: Answers) -> list[Miss
         (answers.network_usages, "the quotas of networks", check.addresses),
         (answers.watchers, "the list of network watchers", check.watcher),
     ):
-        found.extend(check.unreadable(answer, what) if answer.is_error else judge())
-    return [*found, *check.offers()]
+        found.extend([check.named(lack.unreadable(answer, what))] if answer.is_error else judge())
+    return [*found, *check.offers(), *check.policies()]
 
 
 def namespaces(settings: Settings, party: Party) -> list[str]:
@@ -157,12 +167,22 @@ class _Check:
                 "use a subscription of the federation's tenant",
             )
 
-    def unreadable(self, answer: Answer, what: str) -> Iterator[Missing]:
-        yield self._lacks(
-            what,
-            f"Azure says {answer.error}",
-            "let an owner of the subscription grant at least Reader, or try again when Azure answers",
-        )
+    def billing(self) -> Iterator[Missing]:
+        """Who pays, and how: https://learn.microsoft.com/azure/cost-management-billing/manage/spending-limit."""
+        paid = self.answers.subscription.body.get("subscriptionPolicies") or {}
+        if paid.get("spendingLimit") == "On":
+            yield self._lacks(
+                "a subscription without a spending limit",
+                "Azure stops every VM of it when this month's credit is used up, and deletes them later",
+                "let its owner remove the limit: Azure portal, Subscriptions, Remove spending limit",
+            )
+        if paid.get("quotaId") in WITHOUT_BUDGETS:
+            yield self._lacks(
+                "an offer with budgets",
+                f"its offer is {paid['quotaId']}, which Cost Management does not support: Azure would refuse "
+                "the budget",
+                "use a subscription that is paid by invoice or card, not by credit",
+            )
 
     def providers(self) -> Iterator[Missing]:
         states = {
@@ -279,8 +299,13 @@ class _Check:
         )
 
     def offers(self) -> Iterator[Missing]:
-        for lack in offers.lacking(self.settings, self.party, self.answers.offers):
-            yield self._lacks(lack.what, lack.why, lack.fix)
+        yield from map(self.named, offers.lacking(self.settings, self.party, self.answers.offers))
+
+    def policies(self) -> Iterator[Missing]:
+        yield from map(self.named, landing_zone.lacking(self.party, self.answers.policies))
+
+    def named(self, found: Lack) -> Missing:
+        return self._lacks(found.what, found.why, found.fix)
 
     def _size(self) -> Mapping[str, Any] | None:
         for entry in self.answers.sizes.body.get("value", []):

@@ -13,6 +13,7 @@ from emulator.arm import (
     metrics,
     network,
     operational_insights,
+    policy_insights,
     resources,
     storage,
 )
@@ -52,6 +53,6 @@ CATALOGUE = Catalogue(
         *data_protection.TYPES,
     ),
     SOURCES,
-    storage.ACTIONS | key_vault.ACTIONS | container_registry.ACTIONS,
+    {**storage.ACTIONS, **key_vault.ACTIONS, **container_registry.ACTIONS, **policy_insights.ACTIONS},
 )
 """Every type."""

@@ -88,3 +88,11 @@ class TestLocks:
         assert said(arm("DELETE", IDENTITY)).startswith("ScopeLocked: ")
         arm.delete(lock)
         arm.delete(IDENTITY)
+
+
+def test_no_policy_is_assigned_and_a_question_without_a_resource_is_refused(arm: Arm) -> None:
+    """https://learn.microsoft.com/rest/api/policy/policy-restrictions/check-at-subscription-scope"""
+    path = f"{GROUP.rsplit('/', 2)[0]}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions"
+    answer = arm("POST", path, {"resourceDetails": {"resourceContent": {"type": "Microsoft.Network/x"}}})
+    assert answer.body == {"fieldRestrictions": [], "contentEvaluationResult": {"policyEvaluations": []}}
+    assert arm("POST", path, {"resourceDetails": {}}).status == 400

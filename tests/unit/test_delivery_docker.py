@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,28 @@ def test_no_other_server_ever_sees_the_token(
     assert capsys.readouterr().out.strip() == helper.NOT_FOUND
 
 
-def test_a_refusal_of_the_registry_is_shown(
+def test_a_registry_that_does_not_know_who_pushes_yet_is_asked_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    answers = [401, 403, 200]
+    pauses: list[float] = []
+
+    def post(url: str, **_: Any) -> httpx.Response:
+        token = {"refresh_token": "three hours"}
+        return httpx.Response(answers.pop(0), json=token, request=httpx.Request("POST", url))
+
+    monkeypatch.setattr(httpx, "post", post)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    assert helper.main(["get"], io.StringIO("cr.azurecr.io"), Credential()) == 0
+    assert pauses == [helper.PAUSE_SECONDS] * 2
+    assert '"three hours"' in capsys.readouterr().out
+
+
+def test_a_refusal_of_the_registry_that_lasts_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(helper, "PATIENCE_SECONDS", -1.0)
+
     def post(url: str, **_: Any) -> httpx.Response:
         return httpx.Response(401, request=httpx.Request("POST", url))
 

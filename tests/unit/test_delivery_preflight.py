@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from automation.hospitals.landing_zone import planned
 from automation.hospitals.offers import Offers
 from automation.hospitals.preflight import ACTIONS, Answers, Missing, allows, missing, namespaces
 from automation.hospitals.stack_file import StackFile
@@ -82,6 +83,10 @@ def fit(whole: Federation, party: Party) -> Answers:
             image=ok(location=party.location) if whole.settings.machine.image.version != "latest" else None,
             redundancy=ok(sku(party.storage_sku)),
             deleted_workspaces=ok(),
+        ),
+        policies=tuple(
+            (content, ok(contentEvaluationResult={"policyEvaluations": []}))
+            for content in planned(whole.settings, party)
         ),
     )
 
@@ -228,6 +233,86 @@ def test_a_deleted_workspace_is_in_the_way_only_from_another_region() -> None:
     (found,) = offered("dev", deleted_workspaces=ok(deleted | {"location": "northeurope"}))
     assert found.what == "the name log-fed-dev-centre"
     assert "delete --force --resource-group rg-old --workspace-name log-fed-dev-centre" in found.fix
+
+
+ASSIGNMENT = (
+    "/providers/Microsoft.Management/managementGroups/corp/providers/x/policyAssignments/Deny-Public-IP"
+)
+
+
+def judged(name: str, type_: str, **body: Any) -> list[Missing]:
+    """What is missing where Azure Policy answers this about one type, and nothing about the others."""
+    whole = stack(name)
+    answers = fit(whole, whole.centre).policies
+    assert any(content["type"] == type_ for content, _ in answers)
+    changed = [(content, ok(**body) if content["type"] == type_ else answer) for content, answer in answers]
+    return look(name, policies=tuple(changed))
+
+
+def evaluation(effect: str, result: str = "NonCompliant") -> dict[str, Any]:
+    """In the shape of azure-rest-api-specs, PolicyRestrictions_CheckAtSubscriptionScope.json, 2023-03-01."""
+    one = {
+        "policyInfo": {"policyDefinitionId": "d", "policyAssignmentId": ASSIGNMENT},
+        "evaluationResult": result,
+        "evaluationDetails": {"evaluatedExpressions": [], "reason": "no public addresses here"},
+        "effectDetails": {"policyEffect": effect},
+    }
+    return {"policyEvaluations": [one]}
+
+
+class TestAPolicyOfTheLandingZone:
+    def test_that_denies_a_planned_resource_is_named_with_its_exemption(self) -> None:
+        address = "Microsoft.Network/publicIPAddresses"
+        (found,) = judged("dev", address, contentEvaluationResult=evaluation("Deny"))
+        assert found.what == f"leave to make {address}"
+        assert "Deny-Public-IP denies it: no public addresses here" in found.why
+        assert f"--policy-assignment {ASSIGNMENT} --scope /subscriptions/2000" in found.fix
+
+    def test_that_wants_a_tag_is_named_with_the_tag(self) -> None:
+        restriction = {
+            "result": "Required",
+            "policy": {"policyDefinitionId": "d", "policyAssignmentId": ASSIGNMENT},
+            "policyEffect": "Deny",
+            "reason": "tags.costCentre is required",
+        }
+        fields = [{"field": "tags.costCentre", "restrictions": [restriction]}]
+        group = "Microsoft.Resources/subscriptions/resourceGroups"
+        (found,) = judged("dev", group, fieldRestrictions=fields)
+        assert "tags.costCentre is required" in found.why
+
+    @pytest.mark.parametrize(("effect", "result"), [("Audit", "NonCompliant"), ("Deny", "Compliant")])
+    def test_that_does_not_deny_is_not_in_the_way(self, effect: str, result: str) -> None:
+        evaluated = evaluation(effect, result)
+        assert judged("dev", "Microsoft.Network/virtualNetworks", contentEvaluationResult=evaluated) == []
+
+    def test_is_asked_about_what_the_party_would_make(self) -> None:
+        dev, prod = stack("dev"), stack("prod")
+        types = {content["type"] for content in planned(dev.settings, dev.hospitals[0])}
+        assert "Microsoft.ContainerRegistry/registries" not in types
+        (zone,) = [one for one in planned(prod.settings, prod.centre) if one["type"].endswith("DnsZones")]
+        assert zone["name"] == "privatelink.blob.core.windows.net" and zone["location"] == "global"
+        assert zone["tags"] == dict(prod.centre.tags)
+
+    def test_that_cannot_be_asked_about_is_not_taken_for_none(self) -> None:
+        closed = refused(403, "AuthorizationFailed", "no such right")
+        whole = stack("dev")
+        asked = tuple((content, closed) for content in planned(whole.settings, whole.centre))
+        (found,) = look("dev", policies=asked)
+        assert "AuthorizationFailed: no such right" in found.why
+
+
+@pytest.mark.parametrize(
+    ("policies", "what"),
+    [
+        ({"spendingLimit": "On", "quotaId": "MSDN_2014-09-01"}, "a subscription without a spending limit"),
+        ({"spendingLimit": "Off", "quotaId": "Sponsored_2016-01-01"}, "an offer with budgets"),
+    ],
+)
+def test_a_subscription_that_stops_or_has_no_budgets_is_found(policies: dict[str, str], what: str) -> None:
+    """https://learn.microsoft.com/azure/cost-management-billing/costs/understand-cost-mgt-data"""
+    answer = ok(state="Enabled", tenantId=TENANT, subscriptionPolicies=policies)
+    (found,) = look("dev", subscription=answer)
+    assert found.what == what
 
 
 @pytest.mark.parametrize("answer", ["redundancy", "deleted_workspaces"])
