@@ -1,16 +1,17 @@
 """Bodies against property lists: unknown members, missing ones, wrong kinds of value, unknown enum values.
 
-The lists are schema.json, made by tools/derive_schema.py. Names and enum values are taken in any case and
+The lists are those of azure_types/types.json. Names and enum values are taken in any case and
 answered in Azure's; members that only answers carry are dropped, as Azure ignores them.
 """
 
 from __future__ import annotations
 
 import json
-from functools import cached_property
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from azure_types.layout import derived
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 
@@ -30,39 +31,28 @@ _BAD_VALUE = {
 }
 
 
-class Schema:
-    """The property lists of schema.json."""
+def check(type_: ResourceType, body: Json) -> Json:
+    """Return a body in Azure's names and cases, without what only answers carry; raise ArmError (400)."""
+    return _Check(_objects(), type_).object(BY_ARM_TYPE[type_.name].object, body, "")
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
 
-    @cached_property
-    def _content(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self._file.read_text())
-        return content
-
-    @cached_property
-    def _objects(self) -> dict[str, dict[str, tuple[str, Spec]]]:
-        """Object -> lower-case name -> (name, spec); what ARM keeps under `properties` is an object of its
-        own."""
-        objects: dict[str, dict[str, tuple[str, Spec]]] = {}
-        for name, members in self._content["objects"].items():
-            answered = {member: spec for member, spec in members.items() if spec.get("ro")}
-            outer = {member: spec for member, spec in members.items() if not spec.get("p")} | answered
-            below = {member: spec for member, spec in members.items() if spec.get("p")}
-            if below:
-                below |= answered
-                required = any(spec.get("r") for spec in below.values())
-                outer["properties"] = {"t": "o", "o": f"{name}.properties"} | ({"r": 1} if required else {})
-                objects[f"{name}.properties"] = {
-                    member.lower(): (member, spec) for member, spec in below.items()
-                }
-            objects[name] = {member.lower(): (member, spec) for member, spec in outer.items()}
-        return objects
-
-    def check(self, type_: ResourceType, body: Json) -> Json:
-        """Return a body in Azure's names and cases, without what only answers carry; raise ArmError (400)."""
-        return _Check(self._objects, type_).object(self._content["types"][type_.name], body, "")
+@cache
+def _objects() -> dict[str, dict[str, tuple[str, Spec]]]:
+    """Object -> lower-case name -> (name, spec); `properties` is an object of its own."""
+    objects: dict[str, dict[str, tuple[str, Spec]]] = {}
+    for name, members in derived()["objects"].items():
+        answered = {member: spec for member, spec in members.items() if spec.get("ro")}
+        outer = {member: spec for member, spec in members.items() if not spec.get("p")} | answered
+        if "@" in name:  # the path says what a resource is
+            outer = {member: spec for member, spec in outer.items() if member not in {"id", "type"}}
+        below = {member: spec for member, spec in members.items() if spec.get("p")}
+        if below:
+            below |= answered
+            required = any(spec.get("r") for spec in below.values())
+            outer["properties"] = {"t": "o", "o": f"{name}.properties"} | ({"r": 1} if required else {})
+            objects[f"{name}.properties"] = {member.lower(): (member, spec) for member, spec in below.items()}
+        objects[name] = {member.lower(): (member, spec) for member, spec in outer.items()}
+    return objects
 
 
 class _Check:
@@ -174,6 +164,3 @@ def _not_deserialised(reason: str) -> ArmError:
         "InvalidRequestContent",
         f"The request content was invalid and could not be deserialized: '{reason}'.",
     )
-
-
-SCHEMA = Schema(Path(__file__).with_name("schema.json"))

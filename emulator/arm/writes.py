@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
-from emulator.arm import ids
+from emulator.arm import ids, schema
 from emulator.arm.bodies import check_tags, drop_answers, hide, keep_fixed, place, require
 from emulator.arm.catalogue import ResourceType, complete
 from emulator.arm.context import Context, Deletion, Write, canonical_id, new_etag
@@ -19,7 +19,6 @@ from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Json
 from emulator.arm.references import follow_references
 from emulator.arm.refusals import missing_resource
-from emulator.arm.schema import SCHEMA
 from emulator.arm.store import Row, Transaction
 
 
@@ -30,7 +29,7 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
         raise missing_resource(id_.path)
     if old is None and not type_.names.fits(id_.name):
         raise _bad_name(type_, id_.name)
-    checked = SCHEMA.check(type_, body) if type_.schema else copy.deepcopy(body)
+    checked = schema.check(type_, body) if type_.schema else copy.deepcopy(body)
     write = Write(context=context, type=type_, id=id_, old=old, body=checked, inline=inline)
     drop_answers(write)
     place(write)

@@ -21,11 +21,11 @@ from automation.stacks.arm import Arm, Endpoint
 from automation.ui.outcome import FedError
 from automation.verify.observed import probes
 from automation.verify.run import Outcome, Sources, run
+from azure_types.types import find
 from emulator.arm.messages import Json
 from emulator.control import Emulator
 from emulator.credential import EmulatorCredential
 from emulator.datacentre.control import Fabric
-from emulator.plugins.azure_native import shapes
 from federation.parties import Federation, federation
 from federation.stack_file import load_stack
 from policies.compute import SECRET
@@ -89,13 +89,13 @@ class Deployed:
     def edit(self, kind: str, word: str, change: Callable[[Json], None]) -> Callable[[], None]:
         """Change the body of a resource and return what undoes it."""
         found = self.find(kind, word)
-        shape = shapes.find(found["type"])
-        assert shape is not None
-        before = self.get(found["id"], shape.version)
+        type_ = find(found["type"])
+        assert type_ is not None
+        before = self.get(found["id"], type_.version)
         after = copy.deepcopy(before)
         change(after)
-        self.put(found["id"], shape.version, after)
-        return lambda: self.put(found["id"], shape.version, before)
+        self.put(found["id"], type_.version, after)
+        return lambda: self.put(found["id"], type_.version, before)
 
     def add(self, arm_id: str, version: str, body: Json) -> Callable[[], None]:
         self.put(arm_id, version, body)
@@ -285,11 +285,11 @@ def _takes_commands(deployed: Deployed, party: str) -> bool:
 
 def _no_log(deployed: Deployed) -> Callable[[], None]:
     found = deployed.find("DiagnosticSetting", "cleveland-data")
-    shape = shapes.find(found["type"])
-    assert shape is not None
-    before = deployed.get(found["id"], shape.version)
-    deployed.delete(found["id"], shape.version)
-    return lambda: deployed.put(found["id"], shape.version, before)
+    type_ = find(found["type"])
+    assert type_ is not None
+    before = deployed.get(found["id"], type_.version)
+    deployed.delete(found["id"], type_.version)
+    return lambda: deployed.put(found["id"], type_.version, before)
 
 
 BREAKS: list[tuple[str, Break, str, str]] = [

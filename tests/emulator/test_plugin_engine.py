@@ -127,7 +127,7 @@ def test_a_type_outside_the_table_is_refused_before_anything_is_made(pair: Stack
     refused = pair.run("preview", EXTRA="1")
     assert refused.code != 0
     assert "azure-native:network:RouteTable is not emulated" in refused.text
-    assert "emulator/plugins/azure_native/shapes/network.py" in refused.text
+    assert "azure_types/overrides.py" in refused.text
 
 
 def test_another_backend_gets_no_emulated_provider(pair: Stack, tmp_path: Path) -> None:

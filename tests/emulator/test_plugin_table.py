@@ -1,20 +1,17 @@
 """The table of types against what it stands between: the SDK's classes and the control plane's catalogue."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pulumi_azure_native
 import pytest
 
-from emulator.arm import ids, schema
+from azure_types.azure_type import AzureType
+from azure_types.derive import classes, members
+from azure_types.layout import derived, layout
+from azure_types.overrides import FILLED, TYPES
 from emulator.arm.catalogue import ResourceType
 from emulator.arm.types import CATALOGUE
-from emulator.plugins.azure_native.layout import Layout
-from emulator.plugins.azure_native.shape import Shape
-from emulator.plugins.azure_native.shapes import SHAPES
 
 SDK = Path(pulumi_azure_native.__file__).parent
 NOT_IN_THE_ANSWER = {
@@ -25,20 +22,22 @@ NOT_IN_THE_ANSWER = {
     "NatGateway": {"id"},
     "NetworkInterface": {"id"},
     "NetworkSecurityGroup": {"id"},
+    "NetworkWatcher": {"id"},
     "PrivateDnsZoneGroup": {"id"},
     "PrivateEndpoint": {"id"},
     "PublicIPAddress": {"id"},
+    "SecurityRule": {"id"},
     "Subnet": {"id"},
     "VirtualNetwork": {"id"},
     "VirtualNetworkPeering": {"id", "syncRemoteAddressSpace"},
 }
 DEFAULTED_BY_THE_SDK = {"ActionGroup": {"enabled"}}
 
-every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=lambda shape: shape.pulumi_type)
+every_type = pytest.mark.parametrize("type_", TYPES, ids=lambda type_: type_.pulumi_type)
 
 
-def source(shape: Shape) -> str:
-    _, module, kind = shape.pulumi_type.split(":")
+def source(type_: AzureType) -> str:
+    _, module, kind = type_.pulumi_type.split(":")
     (text,) = (
         text
         for file in (SDK / module).glob("*.py")
@@ -47,90 +46,79 @@ def source(shape: Shape) -> str:
     return text
 
 
-def arguments(shape: Shape) -> str:
-    kind = shape.pulumi_type.rpartition(":")[2]
-    found = re.search(rf"class {kind}(?:Init)?Args:(.*?)@pulumi\.type_token", source(shape), re.DOTALL)
+def arguments(type_: AzureType) -> str:
+    kind = type_.pulumi_type.rpartition(":")[2]
+    found = re.search(rf"class {kind}(?:Init)?Args:(.*?)@pulumi\.type_token", source(type_), re.DOTALL)
     assert found
     return found[1]
 
 
-def arm_type(shape: Shape) -> ResourceType:
-    path = re.sub(r"^/\{\w+\}", "/subscriptions/x", shape.path.replace("{recordType}", "A"))
-    parsed = ids.parse(re.sub(r"\{(\w+)\}", r"\1", path))
-    assert parsed
-    found = CATALOGUE.find(parsed.type)
-    assert found, f"emulator/arm does not know {parsed.type}"
+def arm_type(type_: AzureType) -> ResourceType:
+    found = CATALOGUE.find(type_.arm_type)
+    assert found, f"emulator/arm does not know {type_.arm_type}"
     return found
 
 
-@every_shape
-def test_a_row_knows_every_input_of_the_sdk(shape: Shape) -> None:
-    getters = re.finditer(r'@pulumi\.getter(?:\(name="(\w+)"\))?\s+def (\w+)\(self\) ->', arguments(shape))
+@every_type
+def test_a_row_knows_every_input_of_the_sdk(type_: AzureType) -> None:
+    getters = re.finditer(r'@pulumi\.getter(?:\(name="(\w+)"\))?\s+def (\w+)\(self\) ->', arguments(type_))
     of_the_sdk = {getter[1] or getter[2] for getter in getters}
-    known = shape.body_inputs | set(shape.parameters)
+    known = type_.body_inputs | set(type_.parameters)
     assert known <= of_the_sdk
-    assert of_the_sdk - known == NOT_IN_THE_ANSWER.get(shape.pulumi_type.rpartition(":")[2], set())
+    assert of_the_sdk - known == NOT_IN_THE_ANSWER.get(type_.pulumi_type.rpartition(":")[2], set())
 
 
-@every_shape
-def test_a_refresh_compares_every_nested_input_of_the_sdk(shape: Shape) -> None:
+@pytest.mark.parametrize("name", [name for name in derived()["objects"] if "@" not in name])
+def test_a_refresh_compares_every_nested_input_of_the_sdk(name: str) -> None:
     """The real provider projects answers to inputs by the same lists: sdkOutputsToSDKInputs in
     https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/convert/sdkOutputsToSdkInputs.go
     """
-    content = json.loads(Path(schema.__file__).with_name("schema.json").read_text())
-    root = content["types"][arm_type(shape).name]
-    assert not list(inputs_left_out(shape.layout, root, content["objects"]))
+    module, _, kind = name.partition(".")
+    inputs = members(classes(SDK / module / "_inputs.py")[f"{kind}Args"])
+    known = layout(name)
+    assert known.specs.keys() - known.computed == {member.wire for member in inputs.values()}
 
 
-def inputs_left_out(
-    layout: Layout, name: str, objects: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, str]]:
-    members = objects[name]
-    for computed in layout.computed:
-        if not members.get(layout.renamed.get(computed, computed), {"ro": 1}).get("ro"):
-            yield name, computed
-    for member, below in layout.members.items():
-        spec = members.get(layout.renamed.get(member, member), {})
-        while "i" in spec:
-            spec = spec["i"]
-        if "o" in spec:
-            yield from inputs_left_out(below, spec["o"], objects)
+@pytest.mark.parametrize("name", FILLED)
+def test_what_azure_fills_in_are_inputs(name: str) -> None:
+    known = layout(name)
+    assert set(FILLED[name].split()) <= known.specs.keys() - known.computed
 
 
-@every_shape
-def test_a_row_demands_what_the_sdk_demands(shape: Shape) -> None:
-    text = arguments(shape)
+@every_type
+def test_a_row_demands_what_the_sdk_demands(type_: AzureType) -> None:
+    text = arguments(type_)
     signature = re.search(r"def __init__\(__self__, \*,(.*?)\):", text, re.DOTALL)
     assert signature
     demanded = set()
     for name in re.findall(r"(\w+): pulumi\.Input\[(?!Optional)", signature[1]):
         renamed = re.search(rf'getter\(name="(\w+)"\)\s+def {name}\(self\)', text)
         demanded.add(renamed[1] if renamed else name)
-    more = DEFAULTED_BY_THE_SDK.get(shape.pulumi_type.rpartition(":")[2], set())
-    assert set(shape.required_inputs) == demanded | more
+    more = DEFAULTED_BY_THE_SDK.get(type_.pulumi_type.rpartition(":")[2], set())
+    assert set(type_.required_inputs) == demanded | more
 
 
-@every_shape
-def test_a_row_speaks_the_api_version_of_the_sdk(shape: Shape) -> None:
-    used = re.search(r"Uses Azure REST API version (\S+?)\.", source(shape))
+@every_type
+def test_a_row_speaks_the_api_version_of_the_sdk(type_: AzureType) -> None:
+    used = re.search(r"Uses Azure REST API version (\S+?)\.", source(type_))
     assert used
-    assert shape.version == used[1]
-    assert shape.version in arm_type(shape).versions
+    assert type_.version == used[1]
+    assert type_.version in arm_type(type_).versions
 
 
-@every_shape
-def test_a_preview_and_azure_agree_on_names(shape: Shape) -> None:
-    names = arm_type(shape).names
-    mine = (shape.name.pattern, shape.name.minimum, shape.name.maximum)
+@every_type
+def test_a_preview_and_azure_agree_on_names(type_: AzureType) -> None:
+    names = arm_type(type_).names
+    mine = (type_.name.pattern, type_.name.minimum, type_.name.maximum)
     assert mine == (names.pattern, names.minimum, names.maximum)
 
 
-@every_shape
-def test_an_id_is_read_back_whatever_its_case(shape: Shape) -> None:
+@every_type
+def test_an_id_is_read_back_whatever_its_case(type_: AzureType) -> None:
     values = {
         name: "/subscriptions/s/resourceGroups/g" if name in {"scope", "resourceUri"} else f"{name}-x"
-        for name in shape.parameters
+        for name in type_.parameters
     }
-    found = shape.parse(shape.resource_id("s", values).replace("/providers/", "/PROVIDERS/"))
+    found = type_.parse(type_.resource_id("s", values).replace("/providers/", "/PROVIDERS/"))
     assert found is not None
     assert {name: found[name] for name in values} == values

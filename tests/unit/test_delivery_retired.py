@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from automation.hospitals.preflight import namespaces
-from emulator.plugins.azure_native import shapes
+from azure_types.types import find
 from federation.parties import federation
 from federation.stack_file import load_stack
 from tests.unit.program_graph import ROOT, Graph, Recorded, record, stack_config
@@ -152,9 +152,9 @@ def test_preflight_looks_at_every_resource_provider_that_the_program_uses(
     for party in whole.parties:
         used = set()
         for one in graphs[0].azure():
-            shape = shapes.find(one.typ)
-            if shape and one.provider.endswith(f"-{party.name}"):
-                used.update(re.findall(r"/providers/(Microsoft\.\w+)/", shape.path))
+            type_ = find(one.typ)
+            if type_ and one.provider.endswith(f"-{party.name}"):
+                used.update(re.findall(r"/providers/(Microsoft\.\w+)/", type_.path))
                 for subnet in one.inputs.get("subnets", ()):
                     used.update(each["serviceName"].split("/")[0] for each in subnet.get("delegations") or ())
         assert used == set(namespaces(whole.settings, party)), party.name

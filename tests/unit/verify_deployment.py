@@ -1,6 +1,6 @@
 """A deployment as Azure would answer it, made by running the program under mocks: ids, outputs, states.
 
-What the program asks for becomes ARM ids and outputs by the provider's own table of shapes; the few values
+What the program asks for becomes ARM ids and outputs by the table of types; the few values
 that Azure computes and verification reads are added here.
 """
 
@@ -17,7 +17,7 @@ from program_graph import ROOT, provider_name
 from pulumi.runtime import mocks, rpc
 
 from automation.verify.facts.resources import Deployment, read_export
-from emulator.plugins.azure_native import shapes
+from azure_types.types import find
 from federation.intent import Intent, intent
 from federation.parties import Federation, federation
 from federation.settings import load
@@ -30,13 +30,13 @@ class _Azure(program_graph._Answers):
     """Answers with Azure's ids and with what Azure adds."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        shape = shapes.find(args.typ) if args.custom and args.typ.startswith("azure-native:") else None
-        if shape is None:
+        type_ = find(args.typ) if args.custom and args.typ.startswith("azure-native:") else None
+        if type_ is None:
             return super().new_resource(args)
         subscription = self.subscriptions[provider_name(args.provider)]
-        arm_id = shape.resource_id(subscription, args.inputs)
-        body = {"id": arm_id, "name": arm_id.rsplit("/", 1)[-1], **shape.to_arm(args.inputs)}
-        outputs = shape.to_outputs(copy.deepcopy(body)) | _computed(args.typ, arm_id, args.inputs)
+        arm_id = type_.resource_id(subscription, args.inputs)
+        body = {"id": arm_id, "name": arm_id.rsplit("/", 1)[-1], **type_.to_arm(args.inputs)}
+        outputs = type_.to_outputs(copy.deepcopy(body)) | _computed(args.typ, arm_id, args.inputs)
         return arm_id, outputs | {"name": body["name"]}
 
 

@@ -17,9 +17,9 @@ from pulumi.automation import Stack
 from automation.stacks.arm import Arm, of_emulator
 from automation.stacks.urns import type_of
 from automation.ui.outcome import FedError
+from azure_types.types import find
 from emulator import paths
 from emulator.control import Emulator
-from emulator.plugins.azure_native import shapes
 from federation.naming import PROJECT
 
 
@@ -62,9 +62,9 @@ def half_made(emulator: Emulator, stack: Stack) -> list[HalfMade]:
     prefix = f"urn:pulumi:{stack.name}::{PROJECT}::"
     found = []
     for id_, urn in made:
-        shape = shapes.find(type_of(urn))
-        if urn.startswith(prefix) and id_ not in known and shape and not shape.singleton:
-            found.append(HalfMade(urn, id_, shape.version))
+        type_ = find(type_of(urn))
+        if urn.startswith(prefix) and id_ not in known and type_ and not type_.singleton:
+            found.append(HalfMade(urn, id_, type_.version))
     return found
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 from automation.verify.access import operators
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import AZURE, Deployment, Resource, VerifyError, checksum, key_of
-from emulator.plugins.azure_native import shapes
-from emulator.plugins.azure_native.shape import Shape
+from azure_types.azure_type import AzureType
+from azure_types.types import find
 from federation.parties import Federation
 from infra.rights import Right
 
@@ -147,24 +147,24 @@ class _Reader:
 
     def listed(self, subscription: str, token: str) -> Iterator[Resource]:
         """Yield the resources of a type in a subscription."""
-        shape = _shape(token)
-        kind = shape.path.split("/providers/")[1].rsplit("/", 1)[0]
+        type_ = _type(token)
+        kind = type_.path.split("/providers/")[1].rsplit("/", 1)[0]
         path = f"/subscriptions/{subscription}/providers/{kind}"
-        yield from self._members(path, shape)
+        yield from self._members(path, type_)
 
     def children(self, parent: Resource, token: str, path: str) -> Iterator[Resource]:
         """Yield the resources of a type below another."""
-        yield from self._members(f"{parent.id}/{path}", _shape(token))
+        yield from self._members(f"{parent.id}/{path}", _type(token))
 
     def known(self, resource: Resource) -> Iterator[Resource]:
         """Yield a resource of the state if it still exists."""
-        shape = shapes.find(resource.type)
-        if shape is None:
+        type_ = find(resource.type)
+        if type_ is None:
             yield resource  # nothing here reads its properties: it stays as the state has it
             return
-        body = self._get(resource.id, shape.version)
+        body = self._get(resource.id, type_.version)
         if body is not None:
-            yield self._resource(shape, body, resource.id)
+            yield self._resource(type_, body, resource.id)
 
     def others(self, subscription: str, seen: set[str]) -> Iterator[Resource]:
         """Yield what the subscription's own index has beyond the types that are listed."""
@@ -175,23 +175,23 @@ class _Reader:
 
     def principal(self, identity_id: str) -> str | None:
         """Return the principal id of a managed identity, None where there is none."""
-        body = self._get(identity_id, _shape("managedidentity:UserAssignedIdentity").version)
+        body = self._get(identity_id, _type("managedidentity:UserAssignedIdentity").version)
         return str(body["properties"]["principalId"]) if body else None
 
-    def _members(self, path: str, shape: Shape) -> Iterator[Resource]:
-        for body in self._list(path, shape.version):
+    def _members(self, path: str, type_: AzureType) -> Iterator[Resource]:
+        for body in self._list(path, type_.version):
             if (body.get("properties") or {}).get("privateEndpoint"):
                 self.interfaces.add(key_of(body["id"]))  # goes with its endpoint, which is read instead
             else:
-                yield self._resource(shape, body, body["id"])
+                yield self._resource(type_, body, body["id"])
 
-    def _resource(self, shape: Shape, body: Mapping[str, Any], arm_id: str) -> Resource:
+    def _resource(self, type_: AzureType, body: Mapping[str, Any], arm_id: str) -> Resource:
         known = self._state.find(arm_id)
         return Resource(
-            type=shape.pulumi_type,
+            type=type_.pulumi_type,
             id=arm_id,
             urn=known.urn if known else "",
-            props={**(shape.parse(arm_id) or {}), **shape.to_outputs(dict(body))},
+            props={**(type_.parse(arm_id) or {}), **type_.to_outputs(dict(body))},
             inputs=known.inputs if known else {},
             protect=known.protect if known else False,
         )
@@ -223,10 +223,10 @@ def _all(
         yield from found
 
 
-def _shape(token: str) -> Shape:
-    found = shapes.find(AZURE + token)
+def _type(token: str) -> AzureType:
+    found = find(AZURE + token)
     if found is None:
-        raise VerifyError(f"{token} has no row in emulator/plugins/azure_native/shapes: it cannot be read")
+        raise VerifyError(f"{token} has no row in azure_types/overrides.py: it cannot be read")
     return found
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from automation.verify.facts.resources import AZURE, VerifyError
-from emulator.plugins.azure_native import shapes
-from emulator.plugins.azure_native.shape import Shape
+from azure_types.azure_type import AzureType
+from azure_types.types import find
 from pulumi_wire.values import SIGNATURE, UNKNOWN_STRINGS
 
 Template = dict[str, Any]
@@ -57,26 +57,26 @@ def _templates(resources: list[Mapping[str, Any]]) -> dict[str, Template]:
 
 
 def _resource(resource: Mapping[str, Any], subscription: str) -> Template:
-    shape = shapes.find(resource["type"])
-    if shape is None:
-        raise VerifyError(f"{resource['type']} has no row in emulator/plugins/azure_native/shapes")
+    type_ = find(resource["type"])
+    if type_ is None:
+        raise VerifyError(f"{resource['type']} has no row in azure_types/overrides.py")
     inputs = _plain(resource.get("inputs") or {})
-    parameters = {name: inputs.get(name, UNKNOWN) for name in shape.parameters}
-    arm_id = shape.resource_id(subscription, parameters)
-    kind, names = _kind_and_names(arm_id, shape)
+    parameters = {name: inputs.get(name, UNKNOWN) for name in type_.parameters}
+    arm_id = type_.resource_id(subscription, parameters)
+    kind, names = _kind_and_names(arm_id, type_)
     return {
         "type": kind,
-        "apiVersion": shape.version,
+        "apiVersion": type_.version,
         "name": names,
         "metadata": {"pulumi": resource["urn"].rsplit("::", 1)[-1]},
-        **_redacted(shape.to_arm({k: v for k, v in inputs.items() if not k.startswith("__")})),
+        **_redacted(type_.to_arm({k: v for k, v in inputs.items() if not k.startswith("__")})),
     }
 
 
-def _kind_and_names(arm_id: str, shape: Shape) -> tuple[str, str]:
+def _kind_and_names(arm_id: str, type_: AzureType) -> tuple[str, str]:
     """Return a resource's full type and its names, parents first, as templates write them."""
     namespace, *pairs = arm_id.rsplit("/providers/", 1)[-1].split("/")
-    if "/providers/" not in shape.path:
+    if "/providers/" not in type_.path:
         return "Microsoft.Resources/resourceGroups", arm_id.rsplit("/", 1)[-1]
     return "/".join((namespace, *pairs[::2])), "/".join(pairs[1::2])
 

@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from emulator.plugins.azure_native.shape import Shape
+from azure_types.azure_type import AzureType
+from azure_types.types import BY_TOKEN
 from emulator.plugins.package import Checked, Failure, Resource
 from pulumi_wire.values import UNKNOWN, Properties
 
@@ -25,7 +26,7 @@ CREATE_FIRST = "__createBeforeDelete"
 
 
 def check(
-    shape: Shape,
+    type_: AzureType,
     resource: Resource,
     old: Properties,
     new: Properties,
@@ -39,15 +40,15 @@ def check(
     `location` is that of the provider's configuration; `seed` makes a preview and its deployment choose the
     same name.
     """
-    inputs = named(shape, resource, old, new, seed)
-    if shape.located and "location" not in inputs:
-        inputs |= _default_location(shape, old, inputs, location, group_location)
+    inputs = named(type_, resource, old, new, seed)
+    if type_.located and "location" not in inputs:
+        inputs |= _default_location(type_, old, inputs, location, group_location)
     failures = [
         Failure(name, f"missing required property '{name}'")
-        for name in shape.required_inputs
+        for name in type_.required_inputs
         if inputs.get(name) is None
     ]
-    if shape.located and "location" not in inputs:
+    if type_.located and "location" not in inputs:
         failures.append(
             Failure(
                 "location",
@@ -55,22 +56,22 @@ def check(
                 "'pulumi config set azure-native:location <value>'.",
             )
         )
-    failures += _judge_name(shape, inputs[shape.name_input])
+    failures += _judge_name(type_, inputs[type_.name_input])
     return Checked(inputs=inputs, failures=failures)
 
 
-def named(shape: Shape, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Properties:
+def named(type_: AzureType, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Properties:
     """Return inputs with a name: the program's, the one that the resource has already, or a made one."""
-    key = shape.name_input
+    key = type_.name_input
     if key in new:
         return dict(new)
     if key in old:
         return dict(new) | {name: old[name] for name in (key, CREATE_FIRST) if name in old}
-    if shape.autoname == "random":
+    if type_.autoname == "random":
         return dict(new) | {key: f"{resource.name}{_digits(resource, seed)[:8]}", CREATE_FIRST: True}
-    if shape.autoname == "guid":
+    if type_.autoname == "guid":
         return dict(new) | {key: str(uuid.UUID(_digits(resource, seed)[:32]))}
-    return dict(new) | {key: resource.name if shape.autoname == "same" else shape.autoname}
+    return dict(new) | {key: resource.name if type_.autoname == "same" else type_.autoname}
 
 
 def same_place(one: Any, other: Any) -> bool:
@@ -87,14 +88,18 @@ def _digits(resource: Resource, seed: bytes) -> str:
 
 
 def _default_location(
-    shape: Shape, old: Properties, inputs: Properties, configured: str | None, group_location: GroupLocation
+    type_: AzureType,
+    old: Properties,
+    inputs: Properties,
+    configured: str | None,
+    group_location: GroupLocation,
 ) -> Properties:
     group = inputs.get("resourceGroupName")
     if "location" in old:
         return {"location": old["location"]}
     if configured:
         return {"location": configured}
-    if shape.name_input == "resourceGroupName" or group is None:
+    if type_.name_input == "resourceGroupName" or group is None:
         return {}
     if group is UNKNOWN:
         return {"location": UNKNOWN}
@@ -102,8 +107,8 @@ def _default_location(
     return {"location": found} if found else {}
 
 
-def _judge_name(shape: Shape, name: Any) -> list[Failure]:
-    rule, key = shape.name, shape.name_input
+def _judge_name(type_: AzureType, name: Any) -> list[Failure]:
+    rule, key = type_.name, type_.name_input
     if name is UNKNOWN:
         return []
     if not isinstance(name, str):
@@ -116,3 +121,17 @@ def _judge_name(shape: Shape, name: Any) -> list[Failure]:
     if re.fullmatch(rule.pattern, name) is None:
         failures.append(f"'{key}' does not match expression '^{rule.pattern}$'")
     return [Failure(key, f"{reason}. The name is {name!r}.") for reason in failures]
+
+
+def refusal(token: str) -> str:
+    """Return why a type without a row is refused, and where a row for it belongs."""
+    known = BY_TOKEN.get(re.sub(r"/v\w+:", ":", token))
+    if known is not None:
+        return (
+            f"{token} names an API version that the emulator does not speak: for {known.pulumi_type} it "
+            f"speaks {known.version}. Use the token without a version."
+        )
+    return (
+        f"{token} is not emulated: the emulator would not know what Azure does with it. Add its row to "
+        "azure_types/overrides.py and its rules to emulator/arm, or deploy it on Azure only."
+    )

@@ -13,14 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from azure_types.azure_type import AzureType
+from azure_types.types import BY_TOKEN, find
 from emulator.arm import tokens
 from emulator.arm.messages import Json, Response
-from emulator.plugins.azure_native import shapes
-from emulator.plugins.azure_native.check import CREATE_FIRST, check, same_place
+from emulator.plugins.azure_native.check import CREATE_FIRST, check, refusal, same_place
 from emulator.plugins.azure_native.client import ArmClient, Bearer, Handle, OperationFailedError, describe
+from emulator.plugins.azure_native.foretold import foretold
 from emulator.plugins.azure_native.interrupted import Creations
 from emulator.plugins.azure_native.refresh import drifted_inputs, imported_inputs
-from emulator.plugins.azure_native.shape import Shape
 from emulator.plugins.diff import changes
 from emulator.plugins.package import (
     Checked,
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _INDEX = re.compile(r"\[\d+\]")
-_GROUP_VERSION = shapes.SHAPES["azure-native:resources:ResourceGroup"].version
+_GROUP_VERSION = BY_TOKEN["azure-native:resources:ResourceGroup"].version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +98,11 @@ class AzureNative(Package):
 
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
         """Complete and judge inputs; a type without a row in the table ends here."""
-        shape = shapes.find(resource.token)
-        if shape is None:
-            return Checked(inputs=new, failures=[Failure("", shapes.refusal(resource.token))])
+        type_ = find(resource.token)
+        if type_ is None:
+            return Checked(inputs=new, failures=[Failure("", refusal(resource.token))])
         return check(
-            shape,
+            type_,
             resource,
             old,
             new,
@@ -114,39 +115,39 @@ class AzureNative(Package):
         self, resource: Resource, old_inputs: Properties, old_outputs: Properties, new: Properties
     ) -> Difference:
         """Compare inputs; whatever replaces deletes first, unless the name was made up (provider/diff.go)."""
-        shape = _shape(resource)
+        type_ = _type(resource)
 
         def same(path: str, before: Any, after: Any) -> bool:
             if path == "location" or path.endswith(".location"):
                 return same_place(before if before is not None else old_outputs.get(path), after)
             if _is_id(before) and _is_id(after):
                 return str(before).lower() == str(after).lower()
-            if before is None and path in shape.replacing and old_outputs.get(path) == after:
+            if before is None and path in type_.replacing and old_outputs.get(path) == after:
                 return True
             if before is None or after is None:
-                default = shape.defaults.get(_INDEX.sub("[]", path))
+                default = type_.layout.default_at(_INDEX.sub("[]", path))
                 return default is not None and default == (after if before is None else before)
             return False
 
         found = [change for change in changes(old_inputs, new, same) if not change.path.startswith("__")]
         return Difference(
             changes=found,
-            replaces=frozenset(change.top for change in found) & shape.replacing,
+            replaces=frozenset(change.top for change in found) & type_.replacing,
             delete_first=not new.get(CREATE_FIRST, False),
         )
 
     def create(self, resource: Resource, inputs: Properties, *, preview: bool) -> tuple[str, Properties]:
         """Make the resource; never adopt one that exists already."""
-        shape = _shape(resource)
+        type_ = _type(resource)
         if preview:
-            return "", _foretold(shape, inputs)
-        resource_id = shape.resource_id(self._subscription, inputs)
-        self._refuse_existing(shape, resource, resource_id)
+            return "", foretold(type_, inputs)
+        resource_id = type_.resource_id(self._subscription, inputs)
+        self._refuse_existing(type_, resource, resource_id)
         self._creations.begin(resource_id, resource.urn)
-        body = shape.to_arm(inputs)
-        for path in shape.kept:
+        body = type_.to_arm(inputs)
+        for path in type_.kept:
             _set_default(body, path, [])
-        return self._put(shape, resource_id, body, inputs)
+        return self._put(type_, resource_id, body, inputs)
 
     def update(
         self,
@@ -158,47 +159,47 @@ class AzureNative(Package):
         preview: bool,
     ) -> Properties:
         """Put the whole resource again; lists that the program leaves to Azure are fetched and sent along."""
-        shape = _shape(resource)
+        type_ = _type(resource)
         if preview:
-            return _foretold(shape, new) | {
+            return foretold(type_, new) | {
                 name: old_outputs[name] for name in ("name", "location") if name in old_outputs
             }
-        restored = {name: value for name, value in shape.restored.items() if name in old_inputs}
-        body = shape.to_arm(restored | new)
-        missing = [path for path in shape.kept if _at(body, path) is None]
+        restored = {name: value for name, value in type_.restored.items() if name in old_inputs}
+        body = type_.to_arm(restored | new)
+        missing = [path for path in type_.kept if _at(body, path) is None]
         if missing:
-            live = self._expect(self._client.get(resource.id, shape.version)).body or {}
+            live = self._expect(self._client.get(resource.id, type_.version)).body or {}
             for path in missing:
                 _set_default(body, path, _at(live, path) or [])
-        return self._put(shape, resource.id, body, new)[1]
+        return self._put(type_, resource.id, body, new)[1]
 
     def delete(self, resource: Resource, inputs: Properties, outputs: Properties) -> None:
         """Remove the resource, or put back the defaults of one that lives and dies with its parent."""
-        shape = _shape(resource)
-        if shape.singleton:
-            answer = self._client.write("PUT", resource.id, shape.version, {"properties": {}})
+        type_ = _type(resource)
+        if type_.singleton:
+            answer = self._client.write("PUT", resource.id, type_.version, {"properties": {}})
         else:
-            answer = self._client.write("DELETE", resource.id, shape.version)
+            answer = self._client.write("DELETE", resource.id, type_.version)
         if answer.status != 404:
             self._expect(answer)
         self._creations.forget(resource.id)
 
     def read(self, resource: Resource, inputs: Properties, outputs: Properties) -> Found:
         """Look at the resource, for a refresh (there are inputs) or an import (there are none)."""
-        shape = _shape(resource)
-        if shape.parse(resource.id) is None:
+        type_ = _type(resource)
+        if type_.parse(resource.id) is None:
             raise ProviderError(
-                f"'{resource.id}' is no id of {resource.token}; it should look like {shape.path}"
+                f"'{resource.id}' is no id of {resource.token}; it should look like {type_.path}"
             )
-        answer = self._client.get(resource.id, shape.version)
+        answer = self._client.get(resource.id, type_.version)
         if answer.status == 404:
             return Found()
         body = self._expect(answer).body or {}
-        seen, canonical = shape.to_outputs(body), body.get("id", resource.id)
+        seen, canonical = type_.to_outputs(body), body.get("id", resource.id)
         if inputs:
-            inputs = drifted_inputs(shape, inputs, outputs, seen)
+            inputs = drifted_inputs(type_, inputs, outputs, seen)
         else:
-            inputs = imported_inputs(shape, shape.parse(canonical) or {}, seen)
+            inputs = imported_inputs(type_, type_.parse(canonical) or {}, seen)
         return Found(id=canonical, outputs=seen, inputs=inputs)
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
@@ -219,9 +220,9 @@ class AzureNative(Package):
         answer = self._client.get(path, _GROUP_VERSION)
         return answer.body["location"] if answer.status == 200 and answer.body else None
 
-    def _refuse_existing(self, shape: Shape, resource: Resource, resource_id: str) -> None:
-        live = self._client.get(resource_id, shape.version)
-        if live.status in {404, 204} or shape.singleton:
+    def _refuse_existing(self, type_: AzureType, resource: Resource, resource_id: str) -> None:
+        live = self._client.get(resource_id, type_.version)
+        if live.status in {404, 204} or type_.singleton:
             return
         if live.status != 200:
             raise ProviderError(f"cannot check existence of resource '{resource_id}': {describe(live)}")
@@ -229,27 +230,29 @@ class AzureNative(Package):
             raise ProviderError(f"cannot create already existing resource '{resource_id}'")
         log.warning("resuming the interrupted create of %s", resource_id)
 
-    def _put(self, shape: Shape, resource_id: str, body: Json, inputs: Properties) -> tuple[str, Properties]:
+    def _put(
+        self, type_: AzureType, resource_id: str, body: Json, inputs: Properties
+    ) -> tuple[str, Properties]:
         """PUT, wait, and read once more: the last answer becomes the outputs."""
         try:
-            answer = self._expect(self._client.write("PUT", resource_id, shape.version, body))
+            answer = self._expect(self._client.write("PUT", resource_id, type_.version, body))
         except OperationFailedError as failure:
-            live = self._client.get(resource_id, shape.version)
+            live = self._client.get(resource_id, type_.version)
             if live.status != 200 or live.body is None:
                 raise
             raise InitError(
                 str(failure),
                 resource_id=live.body["id"],
-                outputs=shape.to_outputs(live.body),
+                outputs=type_.to_outputs(live.body),
                 inputs=inputs,
             ) from failure
         made = (answer.body or {}).get("id", resource_id)
-        live = self._client.get(made, shape.version)
+        live = self._client.get(made, type_.version)
         if live.status != 200:
             log.warning("reading %s after its PUT: %s", made, describe(live))
             live = answer
         body = live.body or {}
-        return str(body.get("id", made)), shape.to_outputs(body)
+        return str(body.get("id", made)), type_.to_outputs(body)
 
     @staticmethod
     def _expect(answer: Response) -> Response:
@@ -258,22 +261,11 @@ class AzureNative(Package):
         return answer
 
 
-def _shape(resource: Resource) -> Shape:
-    shape = shapes.find(resource.token)
-    if shape is None:
-        raise ProviderError(shapes.refusal(resource.token))
-    return shape
-
-
-def _foretold(shape: Shape, inputs: Properties) -> Properties:
-    body_inputs = {
-        name: value
-        for name, value in inputs.items()
-        if name not in shape.parameters and not name.startswith("__")
-    }
-    foretold: Properties = shape.layout.foretell(body_inputs)
-    foretold.pop("id", None)
-    return foretold
+def _type(resource: Resource) -> AzureType:
+    type_ = find(resource.token)
+    if type_ is None:
+        raise ProviderError(refusal(resource.token))
+    return type_
 
 
 def _is_guid(value: Any) -> bool:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator.plugins.azure_native.shape import Shape
+from azure_types.azure_type import AzureType
 from pulumi_wire.values import Properties, without
 
 
 def drifted_inputs(
-    shape: Shape, inputs: Properties, old_outputs: Properties, new_outputs: Properties
+    type_: AzureType, inputs: Properties, old_outputs: Properties, new_outputs: Properties
 ) -> Properties:
     """Return the inputs with every difference between two sets of outputs applied to them, removals included.
 
     What Azure fills in is in both, hence no difference; lists that the program leaves to Azure are ignored.
     """
-    ignored = {path.removeprefix("properties.") for path in shape.kept} - inputs.keys()
-    before = without(shape.to_inputs(old_outputs), ignored)
-    after = without(shape.to_inputs(new_outputs), ignored)
-    return _merge(inputs, before, after, shape)
+    ignored = {path.removeprefix("properties.") for path in type_.kept} - inputs.keys()
+    before = without(type_.to_inputs(old_outputs), ignored)
+    after = without(type_.to_inputs(new_outputs), ignored)
+    return _merge(inputs, before, after, type_)
 
 
-def _merge(inputs: Properties, before: Properties, after: Properties, shape: Shape) -> Properties:
+def _merge(inputs: Properties, before: Properties, after: Properties, type_: AzureType) -> Properties:
     merged: Properties = _apply(inputs, before, after)
-    return merged | {name: inputs[name] for name in shape.parameters if name in inputs}
+    return merged | {name: inputs[name] for name in type_.parameters if name in inputs}
 
 
 def _apply(inputs: Any, before: Any, after: Any) -> Any:
@@ -45,20 +45,20 @@ def _apply(inputs: Any, before: Any, after: Any) -> Any:
     return after
 
 
-def imported_inputs(shape: Shape, parameters: Properties, outputs: Properties) -> Properties:
+def imported_inputs(type_: AzureType, parameters: Properties, outputs: Properties) -> Properties:
     """Return the inputs that would make a resource as it was found, without the defaults of the API."""
-    found = _without_defaults(shape.to_inputs(outputs), shape, "")
+    found = _without_defaults(type_.to_inputs(outputs), type_, "")
     return {**found, **without(parameters, ["subscriptionId"])}
 
 
-def _without_defaults(value: Any, shape: Shape, path: str) -> Any:
+def _without_defaults(value: Any, type_: AzureType, path: str) -> Any:
     if isinstance(value, list):
-        return [_without_defaults(element, shape, f"{path}[]") for element in value]
+        return [_without_defaults(element, type_, f"{path}[]") for element in value]
     if not isinstance(value, dict):
         return value
     kept = {}
     for name, member in value.items():
         below = f"{path}.{name}" if path else name
-        if shape.defaults.get(below) != member:
-            kept[name] = _without_defaults(member, shape, below)
+        if type_.layout.default_at(below) != member:
+            kept[name] = _without_defaults(member, type_, below)
     return {name: member for name, member in kept.items() if member not in ([], {})}

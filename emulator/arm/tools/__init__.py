@@ -1,1 +1,0 @@
-"""Tools of a maintainer of emulator/arm; nothing here runs with the emulator."""
