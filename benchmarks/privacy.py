@@ -9,11 +9,11 @@ of `RUNS` runs whose noise is seeded, so that everybody gets the same figures. S
 import argparse
 import sys
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from fed_site.airlock import Limits, difference
+from fed_site.airlock import Limits, Noise, difference
 from fed_site.privacy import Budget
 
 from workloads.data import heart_data
@@ -35,6 +35,12 @@ def hospitals() -> list[tuple[model.Array, model.Array, model.Array, model.Array
     return [(rows[~test], labels[~test], rows[test], labels[test]) for rows, labels, test in designs]
 
 
+def noise_of(budget: Budget, patients: int, random: np.random.Generator) -> Noise:
+    """As the airlock draws it, but seeded."""
+    deviation = budget.deviation(LONGEST, model.patient_change(patients, STEPS))
+    return lambda size: np.asarray(random.normal(0.0, deviation, size))
+
+
 def auc(budget: Budget | None, seed: int) -> float:
     """The mean of the hospitals' AUCs of the final model."""
     random = np.random.default_rng(seed)
@@ -42,10 +48,7 @@ def auc(budget: Budget | None, seed: int) -> float:
     for current in range(ROUNDS + 1):
         updates = []
         for rows, labels, _, _ in hospitals():
-            noise = None
-            if budget:
-                deviation = budget.deviation(LONGEST, model.patient_change(len(labels), STEPS))
-                noise = partial(random.normal, 0.0, deviation)
+            noise = noise_of(budget, len(labels), random) if budget else None
             trained = model.descend(rows, labels, weights, STEPS) if current < ROUNDS else weights
             limits = Limits(longest=LONGEST)
             updates.append(difference({"w": trained - weights}, None, limits, noise=noise)["w"])
