@@ -15,6 +15,11 @@ from container_server.messages import ROOTS, decode, encode
 from tests.unit.workloads_federation import Federation
 
 
+@pytest.fixture(autouse=True)
+def no_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture
 def federation(tmp_path: Path) -> Federation:
     federation = Federation(tmp_path)
@@ -106,7 +111,14 @@ class TestLead:
 class TestRoot:
     def test_everybody_moves_and_the_old_key_is_gone(self, federation: Federation) -> None:
         """The server restarts twice, each client once, and nobody is without the other for a moment."""
+
+        def all_run() -> None:
+            assert set(federation.states().values()) == {"running"}
+            assert federation.paper
+            assert all(house.hear() for house in federation.houses.values())
+
         old = federation.centre._authority.fingerprint
+        federation.each_tick = all_run
         federation.rotate("root")
         federation.turn(240, pause=4)
         new = federation.centre._authority.fingerprint

@@ -129,6 +129,7 @@ class Federation:
         self.paper: Paper | None = None
         self.members = list(names)
         self.houses = {name: House(self, name, pin) for name in names}
+        self.away: dict[str, House] = {}
         self.each_tick: Callable[[], None] = lambda: None
         self.boot()
 
@@ -170,10 +171,25 @@ class Federation:
             )
             self.clock.sleep(pause)
 
-    def pass_days(self, days: float) -> None:
-        """Let days pass in which nobody looks, then a minute in which everybody does."""
+    def pass_days(self, days: float, then: float = 60, pause: float = 2.0) -> None:
+        """Let days pass in which nobody looks, then seconds in which everybody does."""
         self.clock.time += days * DAY
-        self.turn(60)
+        self.turn(then, pause)
+
+    def leave(self, name: str) -> None:
+        """A hospital is taken out of the list of members; its container goes with it."""
+        self.members.remove(name)
+        self.turn(12, pause=4)
+        shutil.rmtree(self.store(f"client-{name}").folder)
+        del self.stores[f"client-{name}"]
+        self.away[name] = self.houses.pop(name)
+        self.away[name].engine.stop("fl-client")
+
+    def come_back(self, name: str) -> None:
+        """It is listed again, with the disk that it had and a new, empty container."""
+        self.members.append(name)
+        self.houses[name] = self.away.pop(name)
+        self.houses[name].boot()
 
     def states(self) -> dict[str, str]:
         """What each member's VM says of itself."""
