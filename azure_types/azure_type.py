@@ -40,6 +40,8 @@ class AzureType:
     the program. `autoname`: how a resource without a name gets one: ``random`` (the Pulumi name and eight
     digits), ``same``, ``guid``, or else this very word. `singleton`: exists with its parent, so it is reset
     and not deleted. `unwrapped`: an answer has next to everything else what a request has in `properties`.
+    `verified`: `fed verify` knows what such a resource opens, or that it opens nothing; the policies refuse
+    all others. `untagged`: takes tags that no cost report uses.
     """
 
     pulumi_type: str
@@ -53,6 +55,8 @@ class AzureType:
     autoname: str = "random"
     singleton: bool = False
     unwrapped: bool = False
+    verified: bool = False
+    untagged: bool = False
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -123,6 +127,11 @@ class AzureType:
     def located(self) -> bool:
         """Whether the type has a location."""
         return "location" in self.body_inputs
+
+    @property
+    def tagged(self) -> bool:
+        """Whether Azure keeps tags of such a resource and cost reports use them."""
+        return "tags" in self.body_inputs and not self.untagged
 
     def resource_id(self, subscription: str, inputs: Properties) -> str:
         """Return the id that complete inputs name."""

@@ -23,6 +23,7 @@ TYPES: Final = (
         pulumi_type="azure-native:authorization:ManagementLockByScope",
         path="/{scope}/providers/Microsoft.Authorization/locks/{lockName}",
         name=NameRule(pattern=r"[A-Za-z0-9._()-]*[A-Za-z0-9_()-]", maximum=90),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:authorization:RoleAssignment",
@@ -30,24 +31,28 @@ TYPES: Final = (
         name=NameRule(pattern=GUID, minimum=36, maximum=36),
         replaces="principalId",
         autoname="guid",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:compute:Disk",
         path=in_group("Microsoft.Compute/disks/{diskName}"),
         name=NameRule(pattern=r"[A-Za-z0-9_.-]+", maximum=80),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:compute:DiskEncryptionSet",
         path=in_group("Microsoft.Compute/diskEncryptionSets/{diskEncryptionSetName}"),
         name=NameRule(pattern=r"[A-Za-z0-9_.-]+", maximum=80),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:compute:VirtualMachine",
         path=in_group("Microsoft.Compute/virtualMachines/{vmName}"),
         name=NameRule(pattern=r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", maximum=64),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:compute:VirtualMachineExtension",
@@ -55,17 +60,21 @@ TYPES: Final = (
         name=NameRule(pattern=WORD, maximum=64),
         replaces="location",
         autoname="same",
+        verified=True,
+        untagged=True,
     ),
     AzureType(
         pulumi_type="azure-native:consumption:Budget",
         path="/{scope}/providers/Microsoft.Consumption/budgets/{budgetName}",
         name=NameRule(pattern=r"[A-Za-z0-9_-]+", maximum=63),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:containerregistry:Registry",
         path=in_group("Microsoft.ContainerRegistry/registries/{registryName}"),
         name=NameRule(pattern=r"[A-Za-z0-9]+", minimum=5, maximum=50),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:dataprotection:BackupInstance",
@@ -74,18 +83,22 @@ TYPES: Final = (
         ),
         name=NameRule(pattern=_PLAIN, maximum=260),
         autoname="same",
+        verified=True,
+        untagged=True,
     ),
     AzureType(
         pulumi_type="azure-native:dataprotection:BackupPolicy",
         path=in_group("Microsoft.DataProtection/backupVaults/{vaultName}/backupPolicies/{backupPolicyName}"),
         name=NameRule(pattern=_BACKUP, minimum=3, maximum=150),
         autoname="same",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:dataprotection:BackupVault",
         path=in_group("Microsoft.DataProtection/backupVaults/{vaultName}"),
         name=NameRule(pattern=_BACKUP, minimum=2, maximum=50),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:keyvault:Key",
@@ -93,12 +106,15 @@ TYPES: Final = (
         name=NameRule(pattern=r"[A-Za-z0-9-]+", maximum=127),
         autoname="same",
         unwrapped=True,
+        verified=True,
+        untagged=True,
     ),
     AzureType(
         pulumi_type="azure-native:keyvault:Vault",
         path=in_group("Microsoft.KeyVault/vaults/{vaultName}"),
         name=NameRule(pattern=r"[A-Za-z](-?[A-Za-z0-9])+", minimum=3, maximum=24),
         kept=("properties.accessPolicies",),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:managedidentity:FederatedIdentityCredential",
@@ -113,6 +129,7 @@ TYPES: Final = (
         path=in_group("Microsoft.ManagedIdentity/userAssignedIdentities/{resourceName}"),
         name=NameRule(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=128),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:monitor:ActionGroup",
@@ -120,56 +137,69 @@ TYPES: Final = (
         name=NameRule(pattern=r"[^:<>+/&%\\?\x00-\x1f]*[^:<>+/&%\\? .\x00-\x1f]", maximum=260),
         demanded="enabled",
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:monitor:DataCollectionRule",
         path=in_group("Microsoft.Insights/dataCollectionRules/{dataCollectionRuleName}"),
         name=NameRule(pattern=_PLAIN, minimum=3, maximum=64),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:monitor:DataCollectionRuleAssociation",
         path="/{resourceUri}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{associationName}",
         name=NameRule(pattern=_PLAIN, maximum=64),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:monitor:DiagnosticSetting",
         path="/{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}",
         name=NameRule(pattern=r"[^<>*%&:\\?+/#]*[^<>*%&:\\?+/# .]", maximum=260),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:monitor:MetricAlert",
         path=in_group("Microsoft.Insights/metricAlerts/{ruleName}"),
         name=NameRule(pattern=r"[^*#&+:<>?@%{}\\/\x00-\x1f]*[^*#&+:<>?@%{}\\/ .\x00-\x1f]", maximum=260),
         replaces="location",
+        verified=True,
+        untagged=True,
     ),
     AzureType(
         pulumi_type="azure-native:monitor:ScheduledQueryRule",
         path=in_group("Microsoft.Insights/scheduledQueryRules/{ruleName}"),
         name=NameRule(pattern=r"[^#<>%&:\\?/{}*]*[^#<>%&:\\?/{}* .]", maximum=260),
         replaces="location",
+        verified=True,
+        untagged=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:FlowLog",
         path=in_group("Microsoft.Network/networkWatchers/{networkWatcherName}/flowLogs/{flowLogName}"),
         name=NameRule(pattern=WORD, maximum=80),
         autoname="same",
+        verified=True,
+        untagged=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:NatGateway",
         path=in_group("Microsoft.Network/natGateways/{natGatewayName}"),
         name=NameRule(pattern=WORD, maximum=80),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:NetworkInterface",
         path=in_group("Microsoft.Network/networkInterfaces/{networkInterfaceName}"),
         name=NameRule(pattern=WORD, maximum=80),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:NetworkSecurityGroup",
         path=in_group("Microsoft.Network/networkSecurityGroups/{networkSecurityGroupName}"),
         name=NameRule(pattern=WORD, maximum=80),
         kept=("properties.securityRules",),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:NetworkWatcher",
@@ -184,18 +214,21 @@ TYPES: Final = (
         ),
         name=NameRule(pattern=WORD, maximum=80),
         autoname="same",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:PrivateEndpoint",
         path=in_group("Microsoft.Network/privateEndpoints/{privateEndpointName}"),
         name=NameRule(pattern=WORD, minimum=2, maximum=64),
         replaces="subnet",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:PublicIPAddress",
         path=in_group("Microsoft.Network/publicIPAddresses/{publicIpAddressName}"),
         name=NameRule(pattern=WORD, maximum=80),
         replaces="location publicIPAddressVersion publicIPPrefix sku",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:SecurityRule",
@@ -218,6 +251,7 @@ TYPES: Final = (
         name=NameRule(pattern=WORD, minimum=2, maximum=64),
         replaces="location",
         kept=("properties.subnets", "properties.virtualNetworkPeerings"),
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:network:VirtualNetworkPeering",
@@ -227,12 +261,14 @@ TYPES: Final = (
         ),
         name=NameRule(pattern=WORD, maximum=80),
         autoname="same",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:operationalinsights:Workspace",
         path=in_group("Microsoft.OperationalInsights/workspaces/{workspaceName}"),
         name=NameRule(pattern=r"[A-Za-z0-9][A-Za-z0-9-]+[A-Za-z0-9]", minimum=4, maximum=63),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:privatedns:PrivateRecordSet",
@@ -242,12 +278,14 @@ TYPES: Final = (
         name=NameRule(pattern=r"@|\*|(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", maximum=253),
         kinds=("A", "AAAA", "CNAME", "MX", "PTR", "SRV", "TXT"),
         autoname="same",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:privatedns:PrivateZone",
         path=in_group("Microsoft.Network/privateDnsZones/{privateZoneName}"),
         name=NameRule(pattern=r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){1,33}", maximum=253),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:privatedns:VirtualNetworkLink",
@@ -257,12 +295,15 @@ TYPES: Final = (
         name=NameRule(pattern=WORD, maximum=80),
         replaces="location",
         autoname="same",
+        verified=True,
+        untagged=True,
     ),
     AzureType(
         pulumi_type="azure-native:resources:ResourceGroup",
         path="/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}",
         name=NameRule(pattern=r"[-\w._()]*[-\w_()]", maximum=90),
         replaces="location",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:storage:BlobContainer",
@@ -271,6 +312,7 @@ TYPES: Final = (
         ),
         name=NameRule(pattern=r"\$root|\$web|\$logs|[a-z0-9]+(-[a-z0-9]+)*", minimum=3, maximum=63),
         autoname="same",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:storage:BlobServiceProperties",
@@ -278,6 +320,7 @@ TYPES: Final = (
         name=NameRule(pattern=r"default", maximum=7),
         autoname="default",
         singleton=True,
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:storage:ManagementPolicy",
@@ -286,6 +329,7 @@ TYPES: Final = (
         ),
         name=NameRule(pattern=r"default", maximum=7),
         autoname="default",
+        verified=True,
     ),
     AzureType(
         pulumi_type="azure-native:storage:StorageAccount",
@@ -301,6 +345,7 @@ TYPES: Final = (
                 "virtualNetworkRules": [],
             }
         },
+        verified=True,
     ),
 )
 """Names: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules. What

@@ -60,7 +60,11 @@ def start_time(pid: int) -> int | None:
 def code_state() -> str:
     """Return a mark of the emulator's sources that changes when one of them does."""
     folder = Path(__file__).parent
-    files = [*folder.glob("*.py"), *(file for name in _SERVED for file in (folder / name).rglob("*.py"))]
+    files = [
+        *folder.glob("*.py"),
+        *(file for name in _SERVED for file in (folder / name).rglob("*.py")),
+        *(paths.REPOSITORY / "azure_types").glob("*.*"),
+    ]
     seen = (
         (str(file), status.st_mtime_ns, status.st_size) for file in sorted(files) for status in [file.stat()]
     )

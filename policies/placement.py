@@ -82,8 +82,8 @@ def _region(resource: Planned) -> str | None:
     why="./fed verify proves isolation from the types it understands; a gateway, firewall or load "
     "balancer it does "
     "not know could open what it reports as closed.",
-    fix="do without the resource, or teach automation/verify its effect and add the type to "
-    "policies/vocabulary.py.",
+    fix="do without the resource, or teach automation/verify its effect and mark its type as verified in "
+    "azure_types/overrides.py.",
 )
 def types_are_known(resources: list[Planned]) -> Iterator[Fault]:
     """Only resource types that verification understands are used."""

@@ -1,88 +1,23 @@
 """The resource types of this platform, and the tags they carry.
 
-A type that is not listed here is refused by the rule ``known-types`` and reported by ``./fed verify``: both
+A type that is not verified is refused by the rule ``known-types`` and reported by ``./fed verify``: both
 would otherwise say "closed" about something whose effect they do not know. To add a type, first teach
-`automation.verify` what it opens (or that it opens nothing), then list it.
+`automation.verify` what it opens (or that it opens nothing), then mark its row in azure_types as verified.
 """
 
 from typing import Final
 
-_NETWORK_TYPES = (
-    "network:VirtualNetwork",
-    "network:NetworkSecurityGroup",
-    "network:NetworkInterface",
-    "network:RouteTable",
-    "network:NatGateway",
-    "network:PublicIPAddress",
-    "network:VirtualNetworkPeering",
-    "network:PrivateEndpoint",
-    "network:PrivateDnsZoneGroup",
-    "privatedns:PrivateZone",
-    "privatedns:VirtualNetworkLink",
-    "privatedns:PrivateRecordSet",
-)
-_ACCESS_TYPES = (
-    "storage:StorageAccount",
-    "storage:BlobContainer",
-    "containerregistry:Registry",
-    "keyvault:Vault",
-    "keyvault:Key",
-    "compute:VirtualMachine",
-    "compute:VirtualMachineExtension",
-    "compute:Disk",
-    "compute:DiskEncryptionSet",
-    "managedidentity:UserAssignedIdentity",
-    "authorization:RoleAssignment",
-)
-_HARMLESS_TYPES = (
-    "dataprotection:BackupInstance",
-    "dataprotection:BackupPolicy",
-    "dataprotection:BackupVault",
-    "resources:ResourceGroup",
-    "authorization:ManagementLockByScope",
-    "consumption:Budget",
-    "monitor:ActionGroup",
-    "monitor:DataCollectionRule",
-    "monitor:DataCollectionRuleAssociation",
-    "monitor:DiagnosticSetting",
-    "monitor:MetricAlert",
-    "monitor:ScheduledQueryRule",
-    "network:FlowLog",
-    "operationalinsights:Workspace",
-    "storage:BlobServiceProperties",
-    "storage:ManagementPolicy",
-)
+from azure_types.overrides import TYPES
 
-KNOWN_TYPES: Final = frozenset(
-    f"azure-native:{t}" for t in (*_NETWORK_TYPES, *_ACCESS_TYPES, *_HARMLESS_TYPES)
-)
+_NOT_EMULATED: Final = frozenset({"azure-native:network:RouteTable"})
+"""Verified, tagged, and without a row: only stacks on Azure may have it."""
+
+KNOWN_TYPES: Final = _NOT_EMULATED | {type_.pulumi_type for type_ in TYPES if type_.verified}
 """Every Azure type the platform may use."""
 
-TAGGED_TYPES: Final = frozenset(
-    f"azure-native:{t}"
-    for t in (
-        "resources:ResourceGroup",
-        "network:VirtualNetwork",
-        "network:NetworkSecurityGroup",
-        "network:NetworkInterface",
-        "network:NatGateway",
-        "network:PublicIPAddress",
-        "network:PrivateEndpoint",
-        "network:RouteTable",
-        "privatedns:PrivateZone",
-        "storage:StorageAccount",
-        "containerregistry:Registry",
-        "keyvault:Vault",
-        "compute:VirtualMachine",
-        "compute:Disk",
-        "compute:DiskEncryptionSet",
-        "managedidentity:UserAssignedIdentity",
-        "operationalinsights:Workspace",
-        "monitor:ActionGroup",
-        "monitor:DataCollectionRule",
-        "dataprotection:BackupVault",
-    )
-)
+TAGGED_TYPES: Final = _NOT_EMULATED | {
+    type_.pulumi_type for type_ in TYPES if type_.verified and type_.tagged
+}
 """Types whose tags Azure keeps and cost reports use."""
 
 REQUIRED_TAGS: Final = ("project", "environment", "party", "managedBy")

@@ -16,49 +16,9 @@ from pulumi.runtime.config import set_all_config
 from pulumi.runtime.settings import set_root_resource
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).resolve().parents[2]
+from azure_types.types import find
 
-#: The input that holds the Azure name of each type the program uses.
-NAME_INPUTS = {
-    "azure-native:authorization:ManagementLockByScope": "lockName",
-    "azure-native:authorization:RoleAssignment": "roleAssignmentName",
-    "azure-native:compute:Disk": "diskName",
-    "azure-native:compute:DiskEncryptionSet": "diskEncryptionSetName",
-    "azure-native:compute:VirtualMachine": "vmName",
-    "azure-native:compute:VirtualMachineExtension": "vmExtensionName",
-    "azure-native:consumption:Budget": "budgetName",
-    "azure-native:containerregistry:Registry": "registryName",
-    "azure-native:dataprotection:BackupInstance": "backupInstanceName",
-    "azure-native:dataprotection:BackupPolicy": "backupPolicyName",
-    "azure-native:dataprotection:BackupVault": "vaultName",
-    "azure-native:keyvault:Key": "keyName",
-    "azure-native:keyvault:Vault": "vaultName",
-    "azure-native:managedidentity:UserAssignedIdentity": "resourceName",
-    "azure-native:monitor:ActionGroup": "actionGroupName",
-    "azure-native:monitor:DataCollectionRule": "dataCollectionRuleName",
-    "azure-native:monitor:DataCollectionRuleAssociation": "associationName",
-    "azure-native:monitor:DiagnosticSetting": "name",
-    "azure-native:monitor:MetricAlert": "ruleName",
-    "azure-native:monitor:ScheduledQueryRule": "ruleName",
-    "azure-native:network:FlowLog": "flowLogName",
-    "azure-native:network:NatGateway": "natGatewayName",
-    "azure-native:network:NetworkInterface": "networkInterfaceName",
-    "azure-native:network:NetworkSecurityGroup": "networkSecurityGroupName",
-    "azure-native:network:PrivateDnsZoneGroup": "privateDnsZoneGroupName",
-    "azure-native:network:PrivateEndpoint": "privateEndpointName",
-    "azure-native:network:PublicIPAddress": "publicIpAddressName",
-    "azure-native:network:VirtualNetwork": "virtualNetworkName",
-    "azure-native:network:VirtualNetworkPeering": "virtualNetworkPeeringName",
-    "azure-native:operationalinsights:Workspace": "workspaceName",
-    "azure-native:privatedns:PrivateRecordSet": "relativeRecordSetName",
-    "azure-native:privatedns:PrivateZone": "privateZoneName",
-    "azure-native:privatedns:VirtualNetworkLink": "virtualNetworkLinkName",
-    "azure-native:resources:ResourceGroup": "resourceGroupName",
-    "azure-native:storage:BlobContainer": "containerName",
-    "azure-native:storage:BlobServiceProperties": "blobServicesName",
-    "azure-native:storage:ManagementPolicy": "managementPolicyName",
-    "azure-native:storage:StorageAccount": "accountName",
-}
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +97,8 @@ class _Answers(mocks.Mocks):
         if args.typ.startswith("pulumi:providers:"):
             self.subscriptions[args.name] = args.inputs.get("subscriptionId", "")
             return f"id-of-{args.name}", args.inputs
-        name = str(args.inputs.get(NAME_INPUTS.get(args.typ, ""), args.name))
+        type_ = find(args.typ)
+        name = str(args.inputs.get(type_.name_input, args.name) if type_ else args.name)
         subscription = self.subscriptions[provider_name(args.provider)]
         group = args.inputs.get("resourceGroupName", "none")
         parent = args.inputs.get("scope") or args.inputs.get("resourceUri") or group

@@ -8,6 +8,8 @@ import pytest
 
 from azure_types.roles import BUILT_IN
 from azure_types.security_rules import DEFAULT_RULES
+from emulator import paths
+from emulator.record import code_state
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "azure_types"
@@ -52,3 +54,12 @@ for file in pathlib.Path({str(PACKAGE)!r}).rglob("*.py"):
 """
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_changed_description_asks_for_a_new_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = tmp_path / "azure_types" / "types.json"
+    described.parent.mkdir()
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    before = code_state()
+    described.write_text("{}")
+    assert code_state() != before

@@ -11,7 +11,8 @@ import pulumi
 import pytest
 
 import components
-from tests.unit.program_graph import NAME_INPUTS, Graph
+from azure_types.types import BY_TOKEN
+from tests.unit.program_graph import Graph
 
 #: Types that hold nothing taggable of their own, from the SDK's signature, are found by `is_taggable`.
 MODULES = [
@@ -83,12 +84,12 @@ class TestEveryResource:
 
     def test_is_of_a_type_this_project_knows(self, graph: Graph) -> None:
         """A new type needs a place in the emulator as well."""
-        assert {resource.typ for resource in graph.azure()} <= set(NAME_INPUTS)
+        assert {resource.typ for resource in graph.azure()} <= BY_TOKEN.keys()
 
     def test_has_a_name_that_it_keeps(self, graph: Graph) -> None:
         """Azure Native's own names ignore Azure's limits (#4294) and change with the resource's URN."""
         for resource in graph.azure():
-            assert resource.inputs.get(NAME_INPUTS[resource.typ]), resource.name
+            assert resource.inputs.get(BY_TOKEN[resource.typ].name_input), resource.name
 
     def test_carries_none_of_azure_natives_type_aliases(self, graph: Graph) -> None:
         """60 a resource would make previews five times slower (docs/adr/0002)."""
