@@ -18,6 +18,7 @@ from fed_site import door
 from fed_site.airlock import Limits, Refusal, RefusedError, difference, length, metrics, rounded
 from fed_site.filters import (
     DATA_SHA256,
+    ERROR_HEADER,
     HISTOGRAMS_KEY,
     PATIENT_CHANGE,
     REFUSAL_HEADER,
@@ -415,6 +416,42 @@ class TestOwnPolicy:
         assert airlock.spent()["epsilon"] == 8.0
 
 
+class TestErrors:
+    """What a job's author learns of an error of his own code."""
+
+    ERROR: ClassVar = {"kind": "ValueError", "file": "heart_job/train.py", "line": 12}
+
+    def told(self, files: OwnFiles, folder: Path, error: Any, **policy: Any) -> str:
+        answer = Shareable({"rows": ROWS})
+        answer.set_return_code(ReturnCode.EXECUTION_EXCEPTION)
+        answer.set_header(ERROR_HEADER, error)
+        return refusal_of(answered(made(files, folder, **policy), answer))
+
+    def test_class_file_and_line_where_the_hospital_allows_it(self, files: OwnFiles, tmp_path: Path) -> None:
+        where = f"{Refusal.RETURN_CODE.value} (ValueError at heart_job/train.py, line 12)"
+        assert self.told(files, tmp_path, self.ERROR) == where
+        assert self.told(files, tmp_path, self.ERROR, errors="nothing") == Refusal.RETURN_CODE.value
+
+    def test_class_alone_where_the_place_is_not_in_his_code(self, files: OwnFiles, tmp_path: Path) -> None:
+        for place in ({"file": None}, {"file": TEXT}, {"line": 10**9}, {"line": TEXT}, {"line": True}):
+            assert "(ValueError)" in self.told(files, tmp_path, {**self.ERROR, **place})
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            None,
+            TEXT,
+            ROWS,
+            {"kind": TEXT},
+            {"kind": "Row30x1x200"},
+            {**ERROR, "kind": ROWS},
+            {**ERROR, "kind": "Age63Error"},
+        ],
+    )
+    def test_nothing_else(self, files: OwnFiles, tmp_path: Path, error: Any) -> None:
+        assert self.told(files, tmp_path, error) == Refusal.RETURN_CODE.value
+
+
 class House:
     """The officers' container, the folder that the client reads, and the record."""
 
@@ -445,9 +482,9 @@ class TestOfficersFile:
     def test_reaches_the_client_and_the_record(self, tmp_path: Path) -> None:
         house = House(tmp_path)
         privacy = {"epsilon": 10.0, "delta": 1e-5, "answers": 11, "unit": "patient"}
-        house.write(longest=0.5, privacy=privacy)
+        house.write(longest=0.5, privacy=privacy, errors="nothing")
         house.bringing.step()
-        assert house.policy() == OwnPolicy(longest=0.5, budget=Budget(**privacy))
+        assert house.policy() == OwnPolicy(longest=0.5, budget=Budget(**privacy), tells_errors=False)
         assert [content["policy"]["longest"] for _, content in house.noted] == [0.5]
         house.officers.delete("airlock.json")
         house.bringing.step()

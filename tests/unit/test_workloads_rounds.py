@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fed_server.answers import REFUSAL
+from fed_server.answers import AIRLOCK, LONGEST_TEXT, REFUSAL, error_text
 from fed_server.rounds import JudgedRounds, JudgingAggregator
+from fed_site.airlock import Refusal
+from fed_site.filters import REFUSAL_HEADER
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
@@ -98,6 +100,13 @@ class TestAggregator:
             aggregator.accept(answer(site), context())
         aggregator.aggregate(context())
         assert aggregator.accept(answer("hungary", number=1), context(1))
+
+
+def test_what_an_airlock_says_is_read_whole() -> None:
+    assert AIRLOCK == REFUSAL_HEADER
+    place = " (ConnectionRefusedError at a_package_of_the_job/a_module/train.py, line 1234)"
+    assert all(len(refusal.value) < LONGEST_TEXT for refusal in Refusal)
+    assert len(Refusal.RETURN_CODE.value + place) < LONGEST_TEXT
 
 
 def test_what_is_overridden_in_nvflare_is_there() -> None:
@@ -225,6 +234,34 @@ class TestTracker:
         )
         run.fire(AppEventType.AFTER_AGGREGATION)
         assert "EXECUTION_EXCEPTION" in run.progress()["dropped"]["hungary"]["reason"]
+
+    def test_the_airlocks_own_words_reach_the_author(self, run: Run, aggregator: JudgingAggregator) -> None:
+        said = Refusal.WHOLE_WEIGHTS.value
+        reply = make_reply(ReturnCode.TASK_RESULT_FILTER_ERROR)
+        reply.set_header(REFUSAL_HEADER, said)
+        reply.set_peer_props({ReservedKey.IDENTITY_NAME: "hungary"})
+        reply.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
+        where = context()
+        assert not aggregator.accept(reply, where)
+        assert where.get_prop(REFUSAL) == f"its airlock let nothing out: {said}"
+        peer = FLContext()
+        peer.set_prop(ReservedKey.IDENTITY_NAME, "hungary", private=False)
+        run.fire(AppEventType.ROUND_STARTED)
+        run.fire(
+            EventType.BEFORE_PROCESS_SUBMISSION,
+            **{FLContextKey.TASK_RESULT: reply, FLContextKey.PEER_CONTEXT: peer},
+        )
+        run.fire(AppEventType.AFTER_AGGREGATION)
+        reason = run.progress()["dropped"]["hungary"]["reason"]
+        assert reason == f"round 0: its airlock let nothing out: {said}"
+        run.tracker.drop("hungary", 0, "gave no statistics")
+        assert said in run.tracker._progress["dropped"]["hungary"]["reason"]
+
+    @pytest.mark.parametrize("said", [None, b"x", ["rows"], "\x1b[2J" * 500])
+    def test_words_of_a_hostile_client_are_cut(self, said: Any) -> None:
+        text = error_text("EXECUTION_EXCEPTION", said)
+        assert text.isprintable()
+        assert len(text) < 300
 
     def test_what_one_cannot_compute_is_blank_there(self, run: Run, aggregator: JudgingAggregator) -> None:
         without = {MetaKey.INITIAL_METRICS: {"n_test": 50.0, "n_train": 100.0, "auc": float("nan")}}

@@ -2,10 +2,11 @@
 
 Three kinds of numbers leave: the difference that a round of training made to the model that was sent,
 metrics, and histograms of scores whose small cells are spread. Everything else is refused with a sentence of
-`Refusal`, which is all that the job's author at the centre learns: fixed text, so that no data can travel in
-a reason.
+`Refusal`, which is all that the job's author at the centre learns, but for the place of an error in his own
+code: fixed text, so that no data can travel in a reason.
 """
 
+import builtins
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -24,6 +25,12 @@ Model = Mapping[str, NDArray[Any]]
 Noise = Callable[[int], NDArray[np.float64]]
 """Draws so many numbers, once an answer is sure to leave."""
 
+_FILE = re.compile(r"[A-Za-z0-9_./-]{1,80}\.py")
+_ERRORS = frozenset(
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _./@=-]{0,39}")
 
 
@@ -60,10 +67,10 @@ class Refusal(Enum):
 
 @final
 class RefusedError(ValueError):
-    """An answer that this hospital does not let out."""
+    """An answer that this hospital does not let out; `more` is what `place` allows."""
 
-    def __init__(self, refusal: Refusal):
-        super().__init__(refusal.value)
+    def __init__(self, refusal: Refusal, more: str = ""):
+        super().__init__(f"{refusal.value} ({more})" if more else refusal.value)
         self.refusal = refusal
 
 
@@ -236,6 +243,21 @@ def _counts(name: Any, cells: Any, limits: Limits) -> list[float]:
     if not all(is_number(cell) and cell >= 0 and cell == int(cell) for cell in cells):
         raise RefusedError(Refusal.HISTOGRAMS)
     return [float(cell) for cell in cells]
+
+
+def place(error: Any) -> str:
+    """`ValueError at my_job/train.py, line 12`, of an error of the job's own code.
+
+    `error` has `kind`, and `file` and `line` where they are known. Nothing for what is not in this form: no
+    message of an error ever leaves.
+    """
+    if not isinstance(error, Mapping):
+        return ""
+    kind, file, line = (error.get(name) for name in ("kind", "file", "line"))
+    if not isinstance(kind, str) or kind not in _ERRORS:
+        return ""
+    known = isinstance(file, str) and _FILE.fullmatch(file) and type(line) is int and 0 < line < 100_000
+    return f"{kind} at {file}, line {line}" if known else f"{kind}"
 
 
 def is_number(value: Any) -> TypeGuard[float]:

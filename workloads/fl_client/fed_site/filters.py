@@ -32,6 +32,7 @@ from fed_site.airlock import (
     is_number,
     metrics,
     patients_of,
+    place,
 )
 from fed_site.announced import among, manifest_of, others
 from fed_site.manifest import Manifest
@@ -51,9 +52,11 @@ PATIENT_CHANGE = "patient_change"
 update at most (L2 norm): for hospitals whose privacy budget protects single patients.
 """
 REFUSAL_HEADER = "fed_refusal"
-"""Header of a refused answer: the sentence of `Refusal`."""
+"""Header of a refused answer: the sentence of `Refusal`, and where in the job's own code an error was."""
 UNANNOUNCED = "not announced"
 """In a note: names of metrics and histograms that the job's manifest does not have, and that stayed here."""
+ERROR_HEADER = "fed_box_error"
+"""Header of an answer that is none: `kind`, `file` and `line` of the error of the job's code."""
 _ROUND = "fed_site.round"
 _SENT = "fed_site.model_sent"
 _MIDDLES = "fed_site.federations_means"
@@ -108,8 +111,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             released = self._released(shareable, fl_ctx)
         except RefusedError as error:
             self.logger.error(f"an answer stays here: {error}")
-            self._notes.note(job, task, {"refused": error.refusal.value})
-            return _refused(error.refusal)
+            self._notes.note(job, task, {"refused": str(error)})
+            return _refused(error)
         strange = released.meta.pop(UNANNOUNCED, [])
         more = {UNANNOUNCED: strange} if strange else {}
         self._notes.note(job, task, {**summary(released), **more, **self.spent()})
@@ -118,7 +121,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
         self._policy = OwnPolicy.read(self._policy_file)  # at each answer: the officers may change it
         if shareable.get_return_code() != ReturnCode.OK:
-            raise RefusedError(Refusal.RETURN_CODE)
+            error = shareable.get_header(ERROR_HEADER) if self._policy.tells_errors else None
+            raise RefusedError(Refusal.RETURN_CODE, place(error))
         try:
             answer = from_shareable(shareable)
         except ValueError as error:
@@ -233,12 +237,12 @@ def _middles(shareable: Shareable) -> Middles:
     }
 
 
-def _refused(refusal: Refusal) -> Shareable:
-    answer = Shareable()
+def _refused(error: RefusedError) -> Shareable:
+    answer, refusal = Shareable(), error.refusal
     # The statistics controller knows NVFlare's return codes alone; the others show what they get.
     known = refusal in (Refusal.STATISTICS, Refusal.LEDGER, Refusal.POLICY, Refusal.RETURN_CODE)
     answer.set_return_code(ReturnCode.TASK_RESULT_FILTER_ERROR if known else refusal.value)
-    answer.set_header(REFUSAL_HEADER, refusal.value)
+    answer.set_header(REFUSAL_HEADER, str(error))
     return answer
 
 

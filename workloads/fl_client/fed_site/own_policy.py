@@ -25,6 +25,8 @@ class OwnPolicy:
     """See `Limits`."""
     budget: Budget | None = None
     """For noise on differences; None for none."""
+    tells_errors: bool = True
+    """Whether a job's author learns class, file and line of an error of his code."""
 
     @classmethod
     def read(cls, path: Path) -> "OwnPolicy":
@@ -33,6 +35,10 @@ class OwnPolicy:
             content = json.loads(path.read_text())
             privacy = content.get("privacy")
             budget = Budget(**privacy) if privacy else None
-            return cls(longest=float(content.get("longest", cls.longest)), budget=budget)
+            return cls(
+                longest=float(content.get("longest", cls.longest)),
+                budget=budget,
+                tells_errors=content.get("errors", "place") == "place",
+            )
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise RefusedError(Refusal.POLICY) from error

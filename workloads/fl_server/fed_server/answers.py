@@ -40,6 +40,10 @@ REFUSAL = "fed_refusal"
 """Properties of NVFlare's context in which an answer was judged: an Answer, or why it is refused."""
 
 
+AIRLOCK = "fed_refusal"
+"""Header of an error with which a hospital's airlock says why it kept an answer back."""
+
+
 class AnswerRefusedError(ValueError):
     """An answer that does not count; the message completes "its answer is dropped: "."""
 
@@ -86,6 +90,13 @@ def read_sent(meta: Mapping[str, Any], expected: Expected) -> Contribution:
     return Contribution(
         _metrics(meta.get(METRICS), expected), _histograms(meta.get(HISTOGRAMS), expected), _tags(meta)
     )
+
+
+def error_text(code: Any, airlock: Any) -> str:
+    """What an error in place of an answer says, for the job's author: the airlock's words, if it has any."""
+    if isinstance(airlock, str):
+        return f"its airlock let nothing out: {printable(airlock)}"
+    return f"its task ended with {printable(code)}: its own log says why"
 
 
 def printable(text: Any) -> str:

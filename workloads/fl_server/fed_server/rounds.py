@@ -22,7 +22,16 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.private.fed.server.server_runner import ServerRunner
 
 from fed_server import combining
-from fed_server.answers import ANSWER, REFUSAL, Answer, AnswerRefusedError, Expected, read
+from fed_server.answers import (
+    AIRLOCK,
+    ANSWER,
+    REFUSAL,
+    Answer,
+    AnswerRefusedError,
+    Expected,
+    error_text,
+    read,
+)
 from fed_server.files import read_json
 from fed_server.paths import ALLOWED
 
@@ -110,7 +119,7 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
             raise AnswerRefusedError("it is the second one in this round")
         code = shareable.get_return_code()
         if code and code != ReturnCode.OK:
-            raise AnswerRefusedError(f"it is the error {code}")
+            raise AnswerRefusedError(error_text(code, shareable.get_header(AIRLOCK)))
         model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
         expected = Expected(
             shapes={name: value.shape for name, value in model.items()},

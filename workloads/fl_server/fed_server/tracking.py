@@ -32,7 +32,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fed_server import gates
-from fed_server.answers import ANSWER, REFUSAL, Expected, printable, read_sent
+from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, Expected, error_text, read_sent
 from fed_server.contribution import Contribution
 from fed_server.files import write_json
 from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
@@ -97,7 +97,9 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
     # For a job's own use.
 
     def drop(self, site: str, number: int, reason: str) -> None:
-        """Take note that a hospital's answer does not count in a round."""
+        """Take note that a hospital's answer does not count in a round; what it said itself is added."""
+        said = self._dropped.get(site, "")
+        reason = reason if said in reason else f"{reason}: {said}"
         known = self._progress["dropped"].setdefault(site, {"rounds": []})
         known |= {"rounds": [*known["rounds"], number], "reason": reason}
 
@@ -168,10 +170,11 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
 
     def _error(self, fl_ctx: FLContext) -> None:
         """An error in place of an answer."""
-        code = fl_ctx.get_prop(FLContextKey.TASK_RESULT).get_return_code()
+        result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
+        code = result.get_return_code()
         if code and code != ReturnCode.OK:
             site = fl_ctx.get_peer_context().get_identity_name()
-            self._dropped[site] = f"its task ended with {printable(code)}: its own log says why"
+            self._dropped[site] = error_text(code, result.get_header(AIRLOCK))
 
     def _contribution(self, fl_ctx: FLContext) -> None:
         result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
