@@ -17,6 +17,7 @@ from components.metric_alert import alert_below
 from components.monitoring import Monitoring
 from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpointArgs
 from components.storage_account import blob_service, closed_account, diagnose_blobs
+from federation.naming import RECORD_CONTAINER
 from federation.parties import Party
 
 
@@ -155,7 +156,9 @@ class PrivateStorage(pulumi.ComponentResource):
                         type=storage.RuleType.LIFECYCLE,
                         enabled=True,
                         definition=storage.ManagementPolicyDefinitionArgs(
-                            filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"]),
+                            filters=storage.ManagementPolicyFilterArgs(
+                                blob_types=["blockBlob"], prefix_match=self._whose_versions_end()
+                            ),
                             actions=storage.ManagementPolicyActionArgs(
                                 version=storage.ManagementPolicyVersionArgs(delete=age)
                             ),
@@ -165,6 +168,16 @@ class PrivateStorage(pulumi.ComponentResource):
             ),
             opts=context.options(self, depends_on=[service]),
         )
+
+    def _whose_versions_end(self) -> Sequence[str] | None:
+        """Containers of which old versions are deleted; None for all.
+
+        A hospital's VM writes the record and could write over an entry: then the first one is a version.
+        """
+        containers = self._args.containers
+        if RECORD_CONTAINER not in containers:
+            return None
+        return [f"{name}/" for name in containers if name != RECORD_CONTAINER]
 
 
 def blob_container(

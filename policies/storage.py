@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
+from federation.naming import RECORD_CONTAINER
 from policies.network import PRIVATE_ENDPOINT, VNET
-from policies.planned import Planned, at
+from policies.planned import Planned, at, each
 from policies.rule import Fault, Level, demand, demand_empty, demand_set, rule, stack_rule
 from pulumi_wire.values import UNKNOWN
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"
 CONTAINER = "azure-native:storage:BlobContainer"
+LIFECYCLE = "azure-native:storage:ManagementPolicy"
 REGISTRY = "azure-native:containerregistry:Registry"
 VAULT = "azure-native:keyvault:Vault"
 KEY = "azure-native:keyvault:Key"
@@ -259,13 +261,36 @@ def accounts_have_an_endpoint(resources: list[Planned]) -> Iterator[Fault]:
             yield Fault(urn=account.urn, what="it has no private endpoint")
 
 
-def accounts_with_containers(resources: list[Planned]) -> set[str]:
-    """Return the URNs of the accounts in which the program makes containers: those that hold data."""
+@stack_rule(
+    "record-keeps-versions",
+    environments=("mvp", "prod"),
+    why="a hospital's VM writes the record of what jobs asked and what left: what it wrote over must still "
+    "be there for the hospital's officers.",
+    fix="give the lifecycle rule that deletes versions a prefixMatch that leaves out 'record/'.",
+)
+def record_keeps_its_versions(resources: list[Planned]) -> Iterator[Fault]:
+    """In mvp and prod no lifecycle rule deletes versions of a hospital's record."""
+    accounts = accounts_with_containers(resources, RECORD_CONTAINER)
+    for lifecycle in (r for r in resources if r.type == LIFECYCLE):
+        of_a_record = any(
+            account.urn in lifecycle.refers.get("accountName", ()) or account.has_id(lifecycle.id or "")
+            for account in resources
+            if account.urn in accounts
+        )
+        for deleting in each(lifecycle.props, "policy.rules") if of_a_record else ():
+            prefixes = list(each(deleting, "definition.filters.prefixMatch")) or [""]
+            reaches = any(f"{RECORD_CONTAINER}/".startswith(prefix) for prefix in prefixes)
+            if at(deleting, "definition.actions.version.delete") and reaches:
+                yield Fault(urn=lifecycle.urn, what=f"its rule {at(deleting, 'name')} ends them")
+
+
+def accounts_with_containers(resources: list[Planned], name: str = "") -> set[str]:
+    """Return the URNs of the accounts in which the program makes containers (of that name): data is in them."""
     accounts = [r for r in resources if r.type == ACCOUNT]
     return {
         account.urn
         for container in resources
-        if container.type == CONTAINER
+        if container.type == CONTAINER and container.name.endswith(name)
         for account in accounts
         if account.urn in container.refers.get("accountName", ())
         or (container.id and account.has_id(container.id))

@@ -164,7 +164,13 @@ def _no_budget(entries: list[Entry]) -> None:
     entries.remove(entry(entries, "Budget", "hungary"))
 
 
+def _end_versions_everywhere(entries: list[Entry]) -> None:
+    lifecycle = entry(entries, "ManagementPolicy", "cleveland")
+    del lifecycle["inputs"]["policy"]["rules"][0]["definition"]["filters"]["prefixMatch"]
+
+
 BREAKS = [
+    ("record-keeps-versions", "mvp", _end_versions_everywhere, "cleveland", "delete-old-versions ends them"),
     ("peering-hub-only", "dev", _peer_hospitals, "peer-bad", "it joins cleveland with hungary"),
     (
         "peering-hub-only",

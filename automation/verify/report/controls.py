@@ -163,7 +163,9 @@ CONTROLS: Final = (
         name="Evidence",
         promise="What happens is recorded where the party itself can read it.",
         protects_against="whoever hopes to go unseen",
-        rules=frozenset({"diagnostics", "flow-logs", "log-retention", "tags", "budget"}),
+        rules=frozenset(
+            {"diagnostics", "flow-logs", "log-retention", "record-keeps-versions", "tags", "budget"}
+        ),
     ),
     Control(
         name="Nothing unknown",
