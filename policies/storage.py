@@ -285,7 +285,7 @@ def record_keeps_its_versions(resources: list[Planned]) -> Iterator[Fault]:
 
 
 def accounts_with_containers(resources: list[Planned], name: str = "") -> set[str]:
-    """Return the URNs of the accounts in which the program makes containers (of that name): data is in them."""
+    """Return the URNs of the accounts in which the program makes containers (with names that end so)."""
     accounts = [r for r in resources if r.type == ACCOUNT]
     return {
         account.urn
