@@ -532,6 +532,36 @@ class TestHeart:
         tight = self.measured(own, lambda update: difference({"w": update}, None, Limits(longest=0.05))["w"])
         assert tight["brier"] > sharp["brier"] + 0.005  # a bound that is too small shows
 
+    def test_newtons_method_by_gradient_and_hessian_reaches_the_pooled_optimum(self) -> None:
+        """Arrays that are no weights: a job sends them out with the model, and answers with their sums."""
+        files = [model.read_patients(heart_data.seed(name).decode()) for name in self.HOSPITALS]
+        scale = model.Scaling.of(model.join(files))
+        own = [(model.design(file, scale)[~file.test], file.labels[~file.test]) for file in files]
+        size = 1 + len(model.FEATURES)
+        sent = np.zeros(2 * size + size**2)
+        for _ in range(5):
+            answers = [
+                difference({"w": self.newton(*rows, sent)}, {"w": sent}, Limits(), whole=True)["w"]
+                for rows in own
+            ]
+            sent = sent + np.average(answers, axis=0, weights=[len(labels) for _, labels in own])
+        pooled = model.solve(
+            np.vstack([rows for rows, _ in own]), np.concatenate([labels for _, labels in own])
+        )
+        assert sent[:size] == pytest.approx(pooled, abs=0.02)
+
+    def newton(self, rows: Any, labels: Any, sent: Any) -> Any:
+        """One hospital's answer: the weights after a step, and gradient and Hessian there, in tenths."""
+        size = rows.shape[1]
+        penalty = model.L2 * np.r_[0.0, np.ones(size - 1)]
+        weights, gradient, hessian = np.split(sent, [size, 2 * size])
+        if hessian.any():
+            curvature = 10 * hessian.reshape(size, size) + np.diag(penalty + 1e-6)
+            weights = weights - np.linalg.solve(curvature, 10 * gradient + penalty * weights)
+        risk = model.predict(rows, weights)
+        sums = rows.T @ (risk - labels), (rows.T * (risk * (1 - risk))) @ rows
+        return np.r_[weights, sums[0] / (10 * len(labels)), sums[1].ravel() / (10 * len(labels))]
+
     def measured(self, own: list[Any], lock: Any) -> dict[str, float]:
         """Means over the hospitals after ten rounds in which updates pass `lock`."""
         weights = np.zeros(1 + len(model.FEATURES))
