@@ -51,7 +51,7 @@ def auc(budget: Budget | None, seed: int) -> float:
             noise = noise_of(budget, len(labels), random) if budget else None
             trained = model.descend(rows, labels, weights, STEPS) if current < ROUNDS else weights
             limits = Limits(longest=LONGEST)
-            updates.append(difference({"w": trained - weights}, None, limits, noise=noise)["w"])
+            updates.append(difference({"w": trained - weights}, {"w": weights}, limits, noise=noise)["w"])
         weights = weights + np.average(updates, axis=0, weights=[len(own[1]) for own in hospitals()])
     return float(np.mean([model.auc(labels, rows @ weights) for _, _, rows, labels in hospitals()]))
 

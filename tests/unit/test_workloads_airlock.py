@@ -275,6 +275,18 @@ class TestDifference:
         left = from_shareable(answered(airlock, answer, sent={"w": np.zeros(np.shape(array))})).data
         assert norm(left) == pytest.approx(Limits().longest, rel=0.005)
 
+    def test_order_and_types_of_its_arrays_are_those_of_the_model_that_was_sent(
+        self, airlock: Airlock
+    ) -> None:
+        sent = {"b": np.zeros(1, np.float32), "a": np.zeros(1, int), "c": np.zeros(1)}
+        told = {"c": np.ones(1, np.float16), "a": np.ones(1, np.float32), "b": np.ones(1)}
+        left = from_shareable(answered(airlock, update(told), sent)).data
+        assert [(name, array.dtype.name) for name, array in left.items()] == [
+            ("b", "float32"),
+            ("a", "float64"),
+            ("c", "float64"),
+        ]
+
     def test_its_direction_stays(self) -> None:
         left = difference({"a": np.array([30.0, 0.0]), "b": np.array([[-40.0]])}, None, Limits())
         assert list(left["a"]) == [0.6, 0.0]
@@ -387,10 +399,16 @@ class TestOwnPolicy:
             seen: list[Any] = []
             for update in (one, other):
                 left = difference({"w": update}, None, replace(limits, smallest_share=0.0))["w"]
-                noisy = difference({"w": update}, None, limits, noise=lambda size: np.full(size, 10.0))["w"]
+                sent = {"w": np.zeros(20)}
+                noisy = difference({"w": update}, sent, limits, noise=lambda size: np.full(size, 10.0))["w"]
                 assert noisy[noisy != 0] - 10 == pytest.approx(left[noisy != 0], abs=1e-9)
                 seen.append(left)
             assert length(seen[0] - seen[1]) <= length(one - other) + 1e-9
+
+    def test_noise_is_for_models_that_were_sent_alone(self, files: OwnFiles, tmp_path: Path) -> None:
+        """Of another one the job would choose names and shapes, which no noise covers."""
+        airlock = made(files, tmp_path, privacy=self.BUDGET)
+        assert refusal_of(answered(airlock, update(), sent={})) == Refusal.NOISE.value
 
     def test_an_answer_that_stays_costs_nothing(self, files: OwnFiles, tmp_path: Path) -> None:
         airlock = made(files, tmp_path, privacy=self.BUDGET)

@@ -45,6 +45,10 @@ class Refusal(Enum):
         "whole weights leave as their difference to the model that was sent, and none was seen with this"
         " task: have the job send WEIGHT_DIFF (params_transfer_type=TransferType.DIFF)"
     )
+    NOISE = (
+        "this hospital adds noise, and only to differences of a model that came with the task (WEIGHTS): none"
+        " was seen"
+    )
     NOT_NUMBERS = "every parameter of a difference has to be an array of numbers"
     NOT_FINITE = "a parameter of the difference is not finite (NaN or infinite)"
     OTHER_MODEL = "the difference has other names or shapes than the model that was sent"
@@ -122,18 +126,21 @@ def difference(
     if not arrays:
         raise RefusedError(Refusal.NOT_NUMBERS)
     if sent is None:
-        _check_unknown(arrays, limits, whole=whole)
+        if whole or noise:
+            raise RefusedError(Refusal.WHOLE_WEIGHTS if whole else Refusal.NOISE)
+        _check_unknown(arrays, limits)
     elif _shapes(arrays) != _shapes(sent):
         raise RefusedError(Refusal.OTHER_MODEL)
     elif whole:
         arrays = {name: _subtracted(array, sent[name]) for name, array in arrays.items()}
-    numbers = np.concatenate([array.ravel().astype(np.float64) for array in arrays.values()])
+    like = dict(sorted(arrays.items())) if sent is None else sent  # neither order nor types are the job's
+    numbers = np.concatenate([arrays[name].ravel().astype(np.float64) for name in like])
     numbers *= min(1.0, limits.longest / (length(numbers) or 1.0))
     if noise:
         numbers += noise(numbers.size)
     smallest = np.quantile(np.abs(numbers), limits.smallest_share)
     numbers[np.abs(numbers) < max(smallest, limits.floor)] = 0.0
-    return _in_shape(rounded(numbers, limits.digits), arrays)
+    return _in_shape(rounded(numbers, limits.digits), like)
 
 
 def length(numbers: NDArray[np.float64]) -> float:
@@ -145,7 +152,12 @@ def length(numbers: NDArray[np.float64]) -> float:
 def _in_shape(numbers: NDArray[np.float64], like: Model) -> dict[str, NDArray[Any]]:
     ends = np.cumsum([array.size for array in like.values()])[:-1]
     parts = zip(like.items(), np.split(numbers, ends), strict=True)
-    return {str(name): part.reshape(array.shape).astype(array.dtype) for (name, array), part in parts}
+    return {str(name): part.reshape(array.shape).astype(_type(array)) for (name, array), part in parts}
+
+
+def _type(array: NDArray[Any]) -> Any:
+    """The type of a difference of such an array."""
+    return array.dtype if array.dtype.kind == "f" else np.float64
 
 
 def _subtracted(array: NDArray[Any], sent: NDArray[Any]) -> NDArray[Any]:
@@ -157,9 +169,7 @@ def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in model.items()}
 
 
-def _check_unknown(arrays: Mapping[Any, NDArray[Any]], limits: Limits, *, whole: bool) -> None:
-    if whole:
-        raise RefusedError(Refusal.WHOLE_WEIGHTS)
+def _check_unknown(arrays: Mapping[Any, NDArray[Any]], limits: Limits) -> None:
     if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in arrays):
         raise RefusedError(Refusal.OTHER_MODEL)
     numbers = sum(array.size for array in arrays.values())
