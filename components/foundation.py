@@ -21,7 +21,7 @@ from components.private_dns import PrivateDns, PrivateDnsArgs
 from components.private_endpoint import Placement
 from components.private_storage import Entrance, PrivateStorage, PrivateStorageArgs
 from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
-from federation.intent import Service
+from federation.intent import Service, Window
 from federation.parties import Party
 
 
@@ -73,8 +73,10 @@ class Foundation:
             opts=self.inside,
         )
 
-    def storage(self, containers: Sequence[str], entrance: Entrance | None) -> PrivateStorage:
-        """The party's account with its containers; without `entrance` nothing leads to it."""
+    def storage(
+        self, containers: Sequence[str], entrance: Entrance | None, window: Window | None = None
+    ) -> PrivateStorage:
+        """The party's account with its containers; without `entrance` and `window` nothing leads to it."""
         return PrivateStorage(
             self.context.names.label("storage"),
             PrivateStorageArgs(
@@ -85,6 +87,7 @@ class Foundation:
                 monitoring=self.monitoring,
                 key=self.encryption.key if self.encryption else None,
                 entrance=entrance,
+                window=window,
             ),
             self.inside,
         )
@@ -146,7 +149,7 @@ class Plot:
     """Where a party's network is: its range, its subnets, and what has a fixed address in them.
 
     `machines` and `endpoints` are names of subnets; `records` are what the private zones say besides the
-    party's own endpoints (`PrivateDnsArgs`).
+    party's own endpoints (`PrivateDnsArgs`); `window` opens the account to one address until its day.
     """
 
     space: IPv4Network
@@ -157,6 +160,7 @@ class Plot:
     storage: IPv4Address
     containers: Sequence[str]
     records: Mapping[Service, pulumi.Input[str]]
+    window: Window | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,5 +208,5 @@ def site(base: Foundation, plot: Plot) -> Site:
         address=plot.storage,
         zone=dns.resources.zones["blob"],
     )
-    storage = base.storage(plot.containers, entrance)
+    storage = base.storage(plot.containers, entrance, plot.window)
     return Site(vnet=vnet, flow_logs=flow_logs, dns=dns, interface=interface, storage=storage)

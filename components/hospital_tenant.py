@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import pulumi
-from pulumi_azure_native import authorization, network, resources
+from pulumi_azure_native import authorization, monitor, network, resources
 
 from components.central_node import CentralNode
 from components.context import Context
+from components.data_door import DataDoor, DataDoorArgs
 from components.encryption import Encryption
 from components.flow_logs import FlowLogs
 from components.foundation import Foundation, Plot, foundation, resource_group, site
@@ -22,6 +23,7 @@ from components.private_dns import FL_RECORD, PrivateDns
 from components.private_storage import PrivateStorage
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine
+from components.window_alert import window_alert
 from federation.naming import HOSPITAL_CONTAINERS
 from federation.parties import CentreParty, HospitalParty
 
@@ -40,7 +42,7 @@ class HospitalTenantArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class HospitalTenantResources:
-    """The parts of a hospital; `encryption` and `flow_logs` are None where they are switched off."""
+    """The parts of a hospital; `encryption`, `flow_logs`, `door` and `window_alert` may be None."""
 
     compute_group: resources.ResourceGroup
     data_group: resources.ResourceGroup
@@ -52,6 +54,8 @@ class HospitalTenantResources:
     interface: network.NetworkInterface
     storage: PrivateStorage
     machine: VirtualMachine
+    door: DataDoor | None
+    window_alert: monitor.ScheduledQueryRule | None
     data_roles: list[authorization.RoleAssignment]
 
 
@@ -82,6 +86,7 @@ class HospitalTenant(pulumi.ComponentResource):
                     "registry_data": centre.registry.data_record,
                     "fl": FL_RECORD,
                 },
+                window=context.intent.window_of(self.name),
             ),
         )
         boot = Boot(
@@ -106,6 +111,8 @@ class HospitalTenant(pulumi.ComponentResource):
             interface=built.interface,
             storage=built.storage,
             machine=machine,
+            door=_door(context, built.storage, base.inside),
+            window_alert=window_alert(self, context, built.storage, base.monitoring),
             data_roles=[
                 grant_role(
                     self,
@@ -132,6 +139,16 @@ class HospitalTenant(pulumi.ComponentResource):
             "workspace": self.resources.monitoring.workspace_id,
             "disk": self.resources.machine.resources.data_disk.id,
         }
+
+
+def _door(
+    context: Context[HospitalParty], storage: PrivateStorage, opts: pulumi.ResourceOptions
+) -> DataDoor | None:
+    door = context.intent.door_of(context.party.name)
+    if door is None:
+        return None
+    args = DataDoorArgs(context=context, door=door, storage=storage)
+    return DataDoor(context.names.label("door"), args, opts)
 
 
 def hospital_foundation(

@@ -23,7 +23,7 @@ def log_alert(
     part: str,
     *,
     description: str,
-    query: str,
+    query: pulumi.Input[str],
     fires_when: Literal["LessThan", "GreaterThanOrEqual"],
     severity: int,
     monitoring: Alarm,

@@ -13,11 +13,11 @@ import pulumi
 from pulumi_azure_native import privatedns
 
 from components.context import Context
+from federation.azure_facts import BLOB_ZONE
 from federation.intent import Resolution, Service
 from federation.parties import Party
 
 #: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
-BLOB_ZONE: Final = "privatelink.blob.core.windows.net"
 REGISTRY_ZONE: Final = "privatelink.azurecr.io"
 INTERNAL_ZONE: Final = "federation.internal"
 FL_RECORD: Final = "fl"

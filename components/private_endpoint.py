@@ -1,4 +1,4 @@
-"""A private endpoint with addresses known at plan time, and its records in the party's own zone."""
+"""A private endpoint with addresses known at plan time, and its records in a zone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from typing import final
 
 import pulumi
-from pulumi_azure_native import network, privatedns
+from pulumi_azure_native import network
 
 from components.context import Context
 from federation.parties import Party
@@ -35,7 +35,7 @@ class PrivateEndpointArgs:
     target_id: pulumi.Input[str]
     group: str
     addresses: Mapping[str, IPv4Address]
-    zone: privatedns.PrivateZone
+    zone_id: pulumi.Input[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class PrivateEndpoint(pulumi.ComponentResource):
                 private_endpoint_name=endpoint.name,
                 resource_group_name=args.placement.resource_group,
                 private_dns_zone_configs=[
-                    network.PrivateDnsZoneConfigArgs(name=args.group, private_dns_zone_id=args.zone.id)
+                    network.PrivateDnsZoneConfigArgs(name=args.group, private_dns_zone_id=args.zone_id)
                 ],
                 opts=args.context.options(self),
             ),

@@ -17,6 +17,7 @@ from components.metric_alert import alert_below
 from components.monitoring import Monitoring
 from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpointArgs
 from components.storage_account import blob_service, closed_account, diagnose_blobs
+from federation.intent import Window
 from federation.naming import RECORD_CONTAINER
 from federation.parties import Party
 
@@ -32,7 +33,7 @@ class Entrance:
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateStorageArgs:
-    """The account goes into `resource_group`; without `entrance` nothing leads to it."""
+    """The account goes into `resource_group`; without `entrance` and an open `window` nothing leads to it."""
 
     context: Context[Party]
     resource_group: pulumi.Input[str]
@@ -41,6 +42,7 @@ class PrivateStorageArgs:
     monitoring: Monitoring
     key: CustomerKey | None
     entrance: Entrance | None
+    window: Window | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,7 @@ class PrivateStorage(pulumi.ComponentResource):
             sku=context.party.storage_sku,
             key=args.key,
             protect=context.settings.protection.protect_data,
+            window=args.window,
         )
         service = blob_service(self, context, account=account, resource_group=args.resource_group)
         self.resources = PrivateStorageResources(
@@ -131,7 +134,7 @@ class PrivateStorage(pulumi.ComponentResource):
                 target_id=account.id,
                 group="blob",
                 addresses={"blob": entrance.address},
-                zone=entrance.zone,
+                zone_id=entrance.zone.id,
             ),
             pulumi.ResourceOptions(parent=self),
         )

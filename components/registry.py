@@ -67,7 +67,7 @@ class Registry(pulumi.ComponentResource):
                         "registry": plan.registry,
                         f"registry_data_{context.location}": plan.registry_data,
                     },
-                    zone=args.zone,
+                    zone_id=args.zone.id,
                 ),
                 pulumi.ResourceOptions(parent=self),
             ),

@@ -27,6 +27,7 @@ ROLES: Final = (
     "Storage Blob Data Reader",
 )
 """The roles that the program gives; the deployers may give no others (`infra/roles.py`)."""
+_WORDS: Final = {"dashboard readers": "dashboard", "people": "people", "officers": "officers"}
 
 
 def grant_role(
@@ -46,12 +47,12 @@ def grant_role(
             parent,
             context,
             grant.role,
-            principal=f"{grant.principal}-dashboard",
+            principal=f"{grant.principal}-{_WORDS[grant.holder]}",
             principal_id=grant.group,
             principal_type=authorization.PrincipalType.GROUP,
             resource=grant.resource,
             scope=scope,
-            condition=CURATED_ONLY,
+            condition=CURATED_ONLY if grant.tables_only else None,
         )
     return assign_role(
         parent,

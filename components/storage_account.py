@@ -9,7 +9,9 @@ from pulumi_azure_native import storage
 from components.context import Context
 from components.diagnostics import diagnose
 from components.encryption import CustomerKey
+from federation.intent import Window
 from federation.parties import Party
+from federation.tags import WINDOW_TAG
 
 _ENCRYPTED: Final = storage.EncryptionServiceArgs(enabled=True, key_type=storage.KeyType.ACCOUNT)
 
@@ -24,8 +26,13 @@ def closed_account(
     sku: str,
     key: CustomerKey | None,
     protect: bool,
+    window: Window | None = None,
 ) -> storage.StorageAccount:
-    """An account without shared keys, public access or old TLS; encrypted with the party's key if given."""
+    """An account without shared keys, public access or old TLS; encrypted with the party's key if given.
+
+    While the day of a `window` has not passed, its one address is let in; the tag says until when.
+    """
+    is_open = window is not None and window.is_open(context.today)
     return storage.StorageAccount(
         context.names.label("st", part),
         account_name=account_name,
@@ -43,11 +50,17 @@ def closed_account(
         is_local_user_enabled=False,
         is_sftp_enabled=False,
         minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
-        public_network_access=storage.PublicNetworkAccess.DISABLED,
+        public_network_access=(
+            storage.PublicNetworkAccess.ENABLED if is_open else storage.PublicNetworkAccess.DISABLED
+        ),
         network_rule_set=storage.NetworkRuleSetArgs(
             default_action=storage.DefaultAction.DENY,
             bypass=storage.Bypass.AZURE_SERVICES,
-            ip_rules=[],
+            ip_rules=(
+                [storage.IPRuleArgs(i_p_address_or_range=str(window.address), action=storage.Action.ALLOW)]
+                if window and is_open
+                else []
+            ),
             virtual_network_rules=[],
         ),
         sas_policy=storage.SasPolicyArgs(
@@ -56,7 +69,7 @@ def closed_account(
         key_policy=storage.KeyPolicyArgs(key_expiration_period_in_days=90),
         identity=_identity(key),
         encryption=_encryption(key),
-        tags=context.tags,
+        tags={**context.tags, WINDOW_TAG: window.until.isoformat()} if window and is_open else context.tags,
         opts=pulumi.ResourceOptions(
             parent=parent,
             provider=context.azure,

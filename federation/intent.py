@@ -5,6 +5,7 @@ Derived from the settings alone, in one place, for a security officer to read an
 What is not listed here is denied.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,7 @@ Protocol = Literal["Tcp", "Udp"]
 Access = Literal["nsg", "platform"]
 Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
 Service = Literal["blob", "registry", "registry_data", "fl"]
+Holder = Literal["machine", "dashboard readers", "people", "officers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +75,9 @@ class Flow:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """One allowed access to data: `principal` is a party's VM, `resource` belongs to `owner`.
+    """One allowed access to data of `owner`, for `holder` of `principal`: its machine, or some of its people.
 
-    Where `group` is set (an object id of Entra), it is that group of the party's people instead, and only the
-    blobs below `curated.CURATED` are meant.
+    `group` is the people's group (an object id of Entra), None for a machine.
     """
 
     principal: str
@@ -84,12 +85,18 @@ class Grant:
     resource: str
     role: Role
     why: str
+    holder: Holder = "machine"
     group: str | None = None
 
     @property
     def who(self) -> str:
         """Who is allowed, in words."""
-        return f"{self.principal}'s {'dashboard readers' if self.group else 'machine'}"
+        return f"{self.principal}'s {self.holder}"
+
+    @property
+    def tables_only(self) -> bool:
+        """Whether only the blobs below `curated.CURATED` are meant."""
+        return self.holder == "dashboard readers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +110,52 @@ class Resolution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Door:
+    """One endpoint of `owner`'s account in a subnet that `owner` has already; nothing else leads there.
+
+    `zone_id` is the owner's own zone for its name, None where the program makes one.
+    """
+
+    owner: str
+    subnet_id: str
+    address: IPv4Address
+    zone_id: str | None
+    why: str
+
+    @property
+    def network_id(self) -> str:
+        """The id of the network that the subnet is part of."""
+        return self.subnet_id.rsplit("/", 2)[0]
+
+    @property
+    def viewer(self) -> str:
+        """Who resolves names there, in words."""
+        return f"{self.owner}'s own network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """One public address that `owner`'s account answers, the day `until` included (UTC)."""
+
+    owner: str
+    address: IPv4Address
+    until: dt.date
+    why: str
+
+    def is_open(self, today: dt.date) -> bool:
+        """Whether the account is meant to answer there today."""
+        return today <= self.until
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intent:
     """All that is allowed in one federation."""
 
     flows: tuple[Flow, ...]
     grants: tuple[Grant, ...]
     resolutions: tuple[Resolution, ...]
+    doors: tuple[Door, ...] = ()
+    windows: tuple[Window, ...] = ()
 
     @cached_property
     def flows_by_subnet(self) -> dict[tuple[str, str], tuple[Flow, ...]]:
@@ -128,6 +175,14 @@ class Intent:
         """The names that `viewer` resolves to private addresses."""
         return tuple(name for name in self.resolutions if name.viewer == viewer)
 
+    def door_of(self, owner: str) -> Door | None:
+        """The door of a party, None where it has none."""
+        return next((door for door in self.doors if door.owner == owner), None)
+
+    def window_of(self, owner: str) -> Window | None:
+        """The window of a party, open or not."""
+        return next((window for window in self.windows if window.owner == owner), None)
+
 
 def intent(federation: Federation) -> Intent:
     """The statement of intent of one federation."""
@@ -145,6 +200,8 @@ def intent(federation: Federation) -> Intent:
             *_centre_resolutions(centre),
             *(name for hospital in federation.hospitals for name in _hospital_resolutions(hospital, centre)),
         ),
+        doors=tuple(door for hospital in federation.hospitals for door in _doors(hospital)),
+        windows=tuple(window for hospital in federation.hospitals for window in _windows(hospital)),
     )
 
 
@@ -253,6 +310,64 @@ def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[G
     )
     yield _puller(hospital.name, centre.name)
     yield from _dashboard_grants(hospital, centre, container)
+    yield from _people_grants(hospital)
+
+
+def _people_grants(hospital: HospitalParty) -> Iterator[Grant]:
+    """What a hospital's people may do with its own account, through its door."""
+    if hospital.door is None:
+        return
+    everything: tuple[tuple[Holder, str | None, str, Role, str], ...] = (
+        ("people", hospital.door.people, DATA_CONTAINER, "Storage Blob Data Contributor", "upload its data"),
+        (
+            "officers",
+            hospital.door.officers,
+            POLICY_CONTAINER,
+            "Storage Blob Data Contributor",
+            "say which jobs may run on its patients",
+        ),
+        (
+            "officers",
+            hospital.door.officers,
+            RECORD_CONTAINER,
+            "Storage Blob Data Reader",
+            "read which jobs asked to run, and their code",
+        ),
+    )
+    for holder, group, container, role, what in everything:
+        if group is not None:
+            yield Grant(
+                principal=hospital.name,
+                owner=hospital.name,
+                resource=container,
+                role=role,
+                why=f"the hospital's {holder} {what}",
+                holder=holder,
+                group=group,
+            )
+
+
+def _doors(hospital: HospitalParty) -> Iterator[Door]:
+    endpoint = hospital.door.endpoint if hospital.door else None
+    if endpoint is not None:
+        yield Door(
+            owner=hospital.name,
+            subnet_id=endpoint.subnet_id,
+            address=endpoint.address,
+            zone_id=endpoint.zone_id,
+            why="the hospital's people upload data from a network that it has already",
+        )
+
+
+def _windows(hospital: HospitalParty) -> Iterator[Window]:
+    window = hospital.door.window if hospital.door else None
+    if window is not None:
+        yield Window(
+            owner=hospital.name,
+            address=window.address,
+            until=window.until,
+            why=window.reason or "the hospital's people upload data from their office",
+        )
 
 
 def _dashboard_grants(party: Party, centre: CentreParty, container: str) -> Iterator[Grant]:
@@ -263,6 +378,7 @@ def _dashboard_grants(party: Party, centre: CentreParty, container: str) -> Iter
             resource=container,
             role="Storage Blob Data Reader",
             why="the refresh of the Power BI dashboard reads its tables, nothing else in the container",
+            holder="dashboard readers",
             group=party.dashboard.readers,
         )
 
@@ -274,6 +390,9 @@ def _centre_resolutions(centre: CentreParty) -> Iterator[Resolution]:
 def _hospital_resolutions(hospital: HospitalParty, centre: CentreParty) -> Iterator[Resolution]:
     yield Resolution(viewer=hospital.name, owner=hospital.name, service="blob", address=hospital.plan.storage)
     yield from _resolutions_of_centre(hospital.name, centre)
+    for door in _doors(hospital):
+        if door.zone_id is None:
+            yield Resolution(viewer=door.viewer, owner=hospital.name, service="blob", address=door.address)
 
 
 def _resolutions_of_centre(viewer: str, centre: CentreParty) -> Iterator[Resolution]:

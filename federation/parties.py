@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from federation.address_plan import CentrePlan, HospitalPlan, centre_plan, hospital_plan
 from federation.azure_facts import REGIONS
 from federation.naming import Names
-from federation.settings import Centre, Dashboard, Hospital, Settings
+from federation.settings import Centre, Dashboard, Door, Hospital, Settings
 from federation.tags import tags
 
 CENTRE = "centre"
@@ -45,10 +45,11 @@ class CentreParty(Party):
 
 @dataclass(frozen=True, kw_only=True)
 class HospitalParty(Party):
-    """One hospital."""
+    """One hospital; one that has left has no door."""
 
     plan: HospitalPlan
     root_fingerprint: str | None
+    door: Door | None
     has_left: bool
 
 
@@ -125,5 +126,6 @@ def _hospital(settings: Settings, name: str, hospital: Hospital) -> HospitalPart
         tags=tags(settings.environment, name, settings.tags),
         plan=hospital_plan(hospital.address_space),
         root_fingerprint=hospital.root_fingerprint,
+        door=hospital.door if hospital.retired is None else None,
         has_left=hospital.retired == "left",
     )

@@ -17,9 +17,10 @@ from federation.azure_facts import (
     offers_redundancy,
 )
 from federation.dev_only import only_dev_may
+from federation.door_rules import DOOR_RULES
 from federation.draft import Draft
 from federation.problem import Problem
-from federation.tags import OWN_TAGS
+from federation.tags import OWN_TAGS, WINDOW_TAG
 from federation.values import PRIVATE_RANGES
 from federation.violations import NOT_SET, violation
 
@@ -339,7 +340,7 @@ def budgets_end_after_they_start(stack: str, draft: Draft) -> Iterator[Problem]:
 def tags_are_free(stack: str, draft: Draft) -> Iterator[Problem]:
     """The platform's own tags say whose a resource is."""
     for name in draft.tags or {}:
-        if name.lower() in OWN_TAGS:
+        if name.lower() in {*OWN_TAGS, WINDOW_TAG.lower()}:
             yield violation(
                 key=f"fed:tags.{name}",
                 value=draft.tags[name],
@@ -392,6 +393,7 @@ RULES: Final[tuple[Rule, ...]] = (
     budgets_end_after_they_start,
     tags_are_free,
     tags_fit_on_a_dns_zone,
+    *DOOR_RULES,
     only_dev_may,
 )
 

@@ -16,6 +16,7 @@ from federation.draft import examine
 from federation.problem import Problem
 from federation.values import (
     AdminName,
+    BlobZoneId,
     Cidr,
     ConnectionId,
     Day,
@@ -28,9 +29,12 @@ from federation.values import (
     Guid,
     HospitalName,
     ImageVersion,
+    PrivateAddress,
+    PublicAddress,
     Region,
     SmallestCell,
     SshPublicKey,
+    SubnetId,
     TagName,
     TagValue,
     VmSizeName,
@@ -224,6 +228,36 @@ class Dashboard(Section):
     )
 
 
+class Window(Section):
+    """One address of the internet that a hospital's account answers until a day, that day included (UTC)."""
+
+    address: PublicAddress = Field(
+        description="the public address that is let in", examples=["<the address of your office>"]
+    )
+    until: Day = Field(description="the last day on which it is open", examples=['"2027-01-31"'])
+    reason: str | None = Field(default=None, min_length=10, description="why it is open; prod wants to know")
+
+
+class Endpoint(Section):
+    """An address of a subnet, of a network of the hospital's own, at which its account answers as well."""
+
+    subnet_id: SubnetId = Field(description="the subnet", examples=["the id of a subnet of yours"])
+    address: PrivateAddress = Field(description="a free address of that subnet", examples=["10.50.3.20"])
+    zone_id: BlobZoneId | None = Field(
+        default=None,
+        description="the hospital's own zone for it; made, and linked to that network, when left out",
+    )
+
+
+class Door(Section):
+    """How a hospital's people reach its account: by an endpoint in a network of its own, or by a window."""
+
+    people: GroupId = Field(description="the Entra group that uploads data", examples=["<36-character id>"])
+    officers: GroupId | None = Field(default=None, description="the Entra group that answers jobs")
+    endpoint: Endpoint | None = Field(default=None, description="for a hospital with a network")
+    window: Window | None = Field(default=None, description="for a hospital without one")
+
+
 class Centre(Section):
     """The research centre's own subscription and network."""
 
@@ -267,6 +301,7 @@ class Hospital(Section):
         default=None, description="the root certificate that this hospital trusts, checked by itself"
     )
     dashboard: Dashboard | None = Field(default=None, description="the hospital's Power BI dashboard")
+    door: Door | None = Field(default=None, description="how the hospital's people reach its account")
 
 
 class Settings(Section):

@@ -7,6 +7,8 @@ from federation.naming import PROJECT
 
 #: The names (lower case, as Azure compares them) that a stack file cannot use for its own tags.
 OWN_TAGS: Final = frozenset({"project", "environment", "party", "managedby"})
+#: The tag of an account with an open window: the last day, as YYYY-MM-DD.
+WINDOW_TAG: Final = "windowUntil"
 
 
 def tags(environment: str, party: str, own: Mapping[str, str]) -> dict[str, str]:

@@ -8,14 +8,14 @@ import binascii
 import datetime as dt
 import re
 import struct
-from ipaddress import IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from federation.azure_facts import REGIONS, RESERVED_ADMIN_NAMES, VM_SIZES
+from federation.azure_facts import BLOB_ZONE, REGIONS, RESERVED_ADMIN_NAMES, VM_SIZES
 
 #: Longest hospital name: `pep-fed-prod-<name>-registry` and `dcr-fed-prod-<name>` stay below Azure's 64
 #: characters, `client-<name>` below the 63 of a blob container, and names stay readable in a table.
@@ -32,6 +32,9 @@ CONTAINER_RANGES: Final = tuple(IPv4Network(r) for r in ("172.17.0.0/16", "172.3
 #: NHS England hides 1 to 7, the Office for National Statistics asks for 10. workloads/curation refuses
 #: less than 5 too.
 SMALLEST_CELLS: Final = (5, 100)
+#: Addresses behind a carrier's NAT (RFC 6598).
+CARRIER_RANGE: Final = IPv4Network("100.64.0.0/10")
+_ARM: Final = "/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers"
 IMAGE_VERSION: Final = re.compile(r"latest|\d+\.\d+\.\d+")
 
 
@@ -71,6 +74,65 @@ def _cidr(value: Any) -> IPv4Network:
                 f"choose a range outside {inner}",
             )
     return network
+
+
+def _address(value: Any) -> IPv4Address:
+    try:
+        return IPv4Address(str(value))
+    except AddressValueError:
+        raise wrong(
+            "a door is one address, so that everybody can see who or what it is",
+            "write one IPv4 address without a range, for example 10.50.3.20",
+        ) from None
+
+
+def _private_address(value: Any) -> IPv4Address:
+    address = _address(value)
+    if not any(address in private for private in PRIVATE_RANGES):
+        raise wrong(
+            "it is no private address: no subnet of a network can have it",
+            "write a free address of the subnet, for example 10.50.3.20",
+        )
+    return address
+
+
+def _public_address(value: Any) -> IPv4Address:
+    """Azure Storage takes public addresses only, and single ones without /32.
+
+    https://learn.microsoft.com/azure/storage/common/storage-network-security-limitations
+    """
+    address = _address(value)
+    unusable = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    if unusable or any(address in private for private in (*PRIVATE_RANGES, CARRIER_RANGE)):
+        raise wrong(
+            "nobody on the internet has this address: Azure would refuse it, or nobody could come through",
+            "write the public address from which your people reach the internet, for example what "
+            "https://ifconfig.me shows them",
+        )
+    return address
+
+
+def _subnet_id(value: str) -> str:
+    if not re.fullmatch(
+        f"{_ARM}/Microsoft.Network/virtualNetworks/[^/]+/subnets/[^/]+", value, re.IGNORECASE
+    ):
+        raise wrong(
+            "Azure could not find the subnet: the private endpoint would be refused",
+            "copy it from `az network vnet subnet show --resource-group GROUP --vnet-name NETWORK --name "
+            "SUBNET --query id`",
+        )
+    return value
+
+
+def _blob_zone_id(value: str) -> str:
+    zone = f"{_ARM}/Microsoft.Network/privateDnsZones/{re.escape(BLOB_ZONE)}"
+    if not re.fullmatch(zone, value, re.IGNORECASE):
+        raise wrong(
+            f"it is not a zone {BLOB_ZONE}: the account's name would not lead to the door",
+            f"copy the id from `az network private-dns zone show --resource-group GROUP --name {BLOB_ZONE} "
+            "--query id`, or leave it out: the program then makes the zone",
+        )
+    return value
 
 
 def _guid(why: str, fix: str) -> BeforeValidator:
@@ -315,10 +377,14 @@ ConnectionId = Annotated[
 GroupId = Annotated[
     str,
     _guid(
-        "Azure knows groups by object id alone: the refresh could not read its tables",
+        "Azure knows groups by object id alone: nobody in it would get in",
         "copy it from `az ad group show --group NAME --query id`",
     ),
 ]
+PrivateAddress = Annotated[IPv4Address, BeforeValidator(_private_address)]
+PublicAddress = Annotated[IPv4Address, BeforeValidator(_public_address)]
+SubnetId = Annotated[str, AfterValidator(_subnet_id)]
+BlobZoneId = Annotated[str, AfterValidator(_blob_zone_id)]
 SmallestCell = Annotated[int, BeforeValidator(_smallest_cell)]
 HospitalName = Annotated[str, AfterValidator(_hospital_name)]
 Email = Annotated[str, AfterValidator(_email)]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from federation.naming import PROJECT, role_assignment_name
-from federation.parties import CENTRE
 from infra.roles import DEPLOYER, condition
 
 #: `plan` previews, `up` deploys.
@@ -56,7 +55,7 @@ def rights(environment: str, subscriptions: Mapping[str, str]) -> Iterator[Right
         parts: tuple[tuple[Part, str, str | None], ...] = (
             ("plan", "Reader", None),
             ("up", "Contributor", None),
-            ("up", grantor, condition(groups=party == CENTRE)),
+            ("up", grantor, condition(party)),
         )
         for part, role, limit in parts:
             yield Right(

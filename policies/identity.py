@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from azure_types.roles import BUILT_IN
 from federation.curated import CURATED_ONLY
+from federation.naming import DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER
 from policies.planned import Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
 from policies.storage import accounts_with_containers
@@ -17,6 +18,10 @@ CONTAINER = "azure-native:storage:BlobContainer"
 REGISTRY = "azure-native:containerregistry:Registry"
 
 BLOB_READER = BUILT_IN["Storage Blob Data Reader"]
+BLOB_CONTRIBUTOR = BUILT_IN["Storage Blob Data Contributor"]
+
+FOR_PEOPLE = {BLOB_CONTRIBUTOR: {DATA_CONTAINER, POLICY_CONTAINER}, BLOB_READER: {RECORD_CONTAINER}}
+"""What groups get without a condition, on which containers: a hospital's people on their own (its door)."""
 
 SCOPES = {
     BLOB_READER: ("blobservices/default/containers",),
@@ -63,18 +68,29 @@ def _kind(scope: str) -> str:
     ASSIGNMENT,
     why="a person's access belongs in the directory, with approval and expiry, not in a stack.",
     fix="set principalType ServicePrincipal (it also spares the first deployment a replication error); a "
-    "group may be Storage Blob Data Reader, limited to a dashboard's tables by a condition.",
+    "group may be Storage Blob Data Reader, limited to a dashboard's tables by a condition, or what a "
+    "hospital's door gives its people on its own containers.",
 )
 def roles_go_to_machines(assignment: Planned) -> Iterator[str]:
-    """A role is given to a managed identity, or lets a group read the tables of a dashboard."""
+    """A role is given to a managed identity, or to a group for a dashboard or a hospital's door."""
     if at(assignment.props, "principalType") != "Group":
         yield from demand(assignment.props, "principalType", "ServicePrincipal")
         return
     role, condition = at(assignment.props, "roleDefinitionId"), at(assignment.props, "condition")
-    if role is not UNKNOWN and not str(role).lower().endswith(BLOB_READER):
-        yield f"a group is given {role}, it may be a reader of blobs only"
-    if condition is not UNKNOWN and condition != CURATED_ONLY:
-        yield "a group may read the whole container: condition does not limit it to its tables"
+    scope = at(assignment.props, "scope")
+    guid = str(role).lower().rsplit("/", 1)[-1]
+    if role is UNKNOWN or condition is UNKNOWN or (guid == BLOB_READER and condition == CURATED_ONLY):
+        return
+    if condition is not None:
+        yield "a group's role has a condition that is not the one of a dashboard"
+    elif guid not in FOR_PEOPLE:
+        yield f"a group is given {role}, it may read or write blobs only"
+    elif isinstance(scope, str) and _container(scope) not in FOR_PEOPLE[guid]:
+        yield f"a group is given {role} on the whole of {_container(scope)}, which nobody's people need"
+
+
+def _container(scope: str) -> str:
+    return scope.rstrip("/").rsplit("/", 1)[-1]
 
 
 @stack_rule(

@@ -1,9 +1,13 @@
 """Storage, registry and vault: closed to the internet, identities instead of keys, encrypted, recoverable."""
 
+import datetime as dt
 from collections.abc import Iterator
+from ipaddress import AddressValueError, IPv4Address
 
 from federation.naming import RECORD_CONTAINER
-from policies.network import PRIVATE_ENDPOINT, VNET
+from federation.tags import WINDOW_TAG
+from policies.addresses import is_internal
+from policies.network import HUB, PRIVATE_ENDPOINT, VNET
 from policies.planned import Planned, at, each
 from policies.rule import Fault, Level, demand, demand_empty, demand_set, rule, stack_rule
 from pulumi_wire.values import UNKNOWN
@@ -23,16 +27,54 @@ WORKSPACE = "azure-native:operationalinsights:Workspace"
     ACCOUNT,
     why="an account with a public front lets anyone on the internet try for a hospital's data.",
     fix="set publicNetworkAccess Disabled and networkRuleSet.defaultAction Deny without exceptions; "
-    "what must get in uses the private endpoint.",
+    "what must get in uses the private endpoint, or a window of the settings until its day.",
 )
 def storage_is_closed(account: Planned) -> Iterator[str]:
-    """A storage account is reachable through its private endpoint only."""
-    yield from demand(account.props, "publicNetworkAccess", "Disabled")
+    """A storage account is reachable through its private endpoint only, but for a hospital's window."""
     yield from demand(account.props, "networkRuleSet.defaultAction", "Deny")
     yield from demand(account.props, "networkRuleSet.bypass", "AzureServices", "None")
-    yield from demand_empty(account.props, "networkRuleSet.ipRules")
     yield from demand_empty(account.props, "networkRuleSet.virtualNetworkRules")
     yield from demand_empty(account.props, "networkRuleSet.resourceAccessRules")
+    until = at(account.props, f"tags.{WINDOW_TAG}")
+    if until is UNKNOWN:
+        return
+    if until is None:
+        yield from demand(account.props, "publicNetworkAccess", "Disabled")
+        yield from demand_empty(account.props, "networkRuleSet.ipRules")
+    else:
+        yield from demand(account.props, "publicNetworkAccess", "Disabled", "Enabled")
+        yield from _window(account, str(until))
+
+
+def _window(account: Planned, until: str) -> Iterator[str]:
+    """Yield what is wrong with the window of an account: one address, of a hospital's, until its day."""
+    if account.party == HUB:
+        yield "the centre's account has a window: windows are for hospitals"
+    try:
+        over = dt.date.fromisoformat(until) < today()
+    except ValueError:
+        yield f"tag {WINDOW_TAG} is {until}, it must be a day such as 2027-01-31"
+    else:
+        if over:
+            yield f"its window ended on {until}"
+    rules = list(each(account.props, "networkRuleSet.ipRules"))
+    if len(rules) > 1:
+        yield f"its window lets in {len(rules)} addresses, it must be one"
+    for address in (at(entry, "iPAddressOrRange") for entry in rules):
+        if isinstance(address, str) and not _is_one_public_address(address):
+            yield f"its window lets in {address}, it must be one public address"
+
+
+def _is_one_public_address(text: str) -> bool:
+    try:
+        return not is_internal(IPv4Address(text))
+    except AddressValueError:
+        return False
+
+
+def today() -> dt.date:
+    """Return the day (UTC) by which windows are judged."""
+    return dt.datetime.now(tz=dt.UTC).date()
 
 
 @rule(
@@ -282,6 +324,31 @@ def record_keeps_its_versions(resources: list[Planned]) -> Iterator[Fault]:
             reaches = any(f"{RECORD_CONTAINER}/".startswith(prefix) for prefix in prefixes)
             if at(deleting, "definition.actions.version.delete") and reaches:
                 yield Fault(urn=lifecycle.urn, what=f"its rule {at(deleting, 'name')} ends them")
+
+
+@stack_rule(
+    "endpoint-placed",
+    why="whoever is in the network of an endpoint can reach what it leads to.",
+    fix="put the endpoint into the party's own network; a hospital may have one door, to its own data.",
+)
+def endpoints_are_in_the_partys_network(resources: list[Planned]) -> Iterator[Fault]:
+    """An endpoint outside the networks of the stack is a hospital's one door to its own data account."""
+    vnets = [r for r in resources if r.type == VNET]
+    holders = accounts_with_containers(resources)
+    accounts = [r for r in resources if r.urn in holders and r.party != HUB]
+    doors: set[str | None] = set()
+    for endpoint in (r for r in resources if r.type == PRIVATE_ENDPOINT):
+        subnet = at(endpoint.props, "subnet.id")
+        if endpoint.refers_to("subnet.id", vnets) or not isinstance(subnet, str):
+            continue
+        targets = endpoint.refers_to("privateLinkServiceConnections[].privateLinkServiceId", accounts)
+        if [target.subscription for target in targets] != [endpoint.subscription]:
+            yield Fault(
+                urn=endpoint.urn, what="outside the stack's networks it leads to no data of its hospital"
+            )
+        elif endpoint.subscription in doors:
+            yield Fault(urn=endpoint.urn, what=f"{endpoint.party} has another door")
+        doors.add(endpoint.subscription)
 
 
 def accounts_with_containers(resources: list[Planned], name: str = "") -> set[str]:

@@ -29,10 +29,11 @@ class Intended(BaseModel):
     stack: str
     flows: tuple[Allowed, ...]
     grants: tuple[Allowed, ...]
+    doors: tuple[Allowed, ...] = ()
 
     def lines(self) -> dict[tuple[str, str], str]:
         """(who, may) -> why."""
-        return {(line.who, line.may): line.why for line in (*self.flows, *self.grants)}
+        return {(line.who, line.may): line.why for line in (*self.flows, *self.doors, *self.grants)}
 
 
 def intended(stack: str, settings: Settings) -> Intended:
@@ -57,6 +58,20 @@ def intended(stack: str, settings: Settings) -> Intended:
             )
             for grant in whole.grants
         ),
+        doors=(
+            *(
+                Allowed(who=door.viewer, may=f"reach {door.owner}/storage at {door.address}", why=door.why)
+                for door in whole.doors
+            ),
+            *(
+                Allowed(
+                    who=f"internet/{window.address}",
+                    may=f"reach {window.owner}/storage until {window.until}",
+                    why=window.why,
+                )
+                for window in whole.windows
+            ),
+        ),
     )
 
 
@@ -67,7 +82,7 @@ def difference(before: Intended, after: Intended) -> tuple[list[Allowed], list[A
 
 
 def _below(grant: Grant) -> str:
-    return f", below {CURATED} alone" if grant.group else ""
+    return f", below {CURATED} alone" if grant.tables_only else ""
 
 
 def _missing(here: Mapping[tuple[str, str], Any], there: Mapping[tuple[str, str], Any]) -> list[Allowed]:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from automation.hospitals.lack import Lack, unreadable
 from automation.stacks.arm import Answer, Arm
-from components.private_dns import BLOB_ZONE
-from federation.parties import CentreParty, Party
+from federation.azure_facts import BLOB_ZONE
+from federation.parties import CentreParty, HospitalParty, Party
 from federation.settings import Settings
 
 VERSION: Final = "2023-03-01"
@@ -47,6 +47,9 @@ def planned(settings: Settings, party: Party) -> list[Content]:
     ]
     if party.egress == "nat":
         found.append({"type": "Microsoft.Network/publicIPAddresses", "sku": {"name": "Standard"}})
+    if isinstance(party, HospitalParty) and party.door and party.door.window:
+        window = {"publicNetworkAccess": "Enabled"}
+        found.append({"type": "Microsoft.Storage/storageAccounts", "kind": "StorageV2", "properties": window})
     if isinstance(party, CentreParty):
         found.append(
             {

@@ -4,6 +4,7 @@ The stack's outputs name the resources (components/outputs.py); everything shown
 resource that the outputs name and that is gone is shown as missing.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from automation.ui.console import say
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from federation.outputs import CentreOutputs, HospitalOutputs, Outputs, PartyOutputs
 from federation.parties import CENTRE
+from federation.tags import WINDOW_TAG
 
 MISSING = "missing"
 CONNECTED = "Connected"
@@ -50,11 +52,21 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """The addresses that an account lets in, until which day (YYYY-MM-DD), and whether that day is over."""
+
+    addresses: tuple[str, ...]
+    until: str
+    over: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Storage:
-    """A storage account: its name and whether public networks can reach it."""
+    """A storage account: its name, whether public networks can reach it, and its window, if it has one."""
 
     name: str
     public: str
+    window: Window | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +96,8 @@ class PartyStatus:
         names = (self.network.name, self.machine.name, self.storage.name)
         halves = (half for peering in self.peerings for half in (peering.from_hospital, peering.from_centre))
         backed_up = self.backup is None or self.backup.configured
-        return MISSING not in names and backed_up and all(half == CONNECTED for half in halves)
+        shut = self.storage.window is None or not self.storage.window.over
+        return MISSING not in names and backed_up and shut and all(half == CONNECTED for half in halves)
 
 
 def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) -> None:
@@ -98,7 +111,7 @@ def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) 
         console.show_json(document(target.name, target.on, parties, found))
         return
     console.show(table(parties, width=console.width()))
-    for line in backups(parties):
+    for line in (*backups(parties), *windows(parties)):
         console.show(line)
     if found:
         console.show("")
@@ -161,6 +174,19 @@ def backups(parties: Sequence[PartyStatus]) -> list[Text]:
     ]
 
 
+def windows(parties: Sequence[PartyStatus]) -> list[Text]:
+    """Return a line for each window: until when it is open, or that its day is over."""
+    found = [(party.party, party.storage.window) for party in parties if party.storage.window]
+    return [
+        Text(
+            f"window of {name}: {', '.join(window.addresses)} until {window.until}"
+            + (", which is over. Fix: ./fed up closes it" if window.over else ""),
+            style="red" if window.over else "",
+        )
+        for name, window in found
+    ]
+
+
 def _party(arm: Arm, name: str, outputs: PartyOutputs[str], peerings: tuple[Peering, ...]) -> PartyStatus:
     vnet = _get(arm, outputs.vnet, _NETWORK)
     machine = _get(arm, outputs.vm, _COMPUTE)
@@ -178,9 +204,22 @@ def _party(arm: Arm, name: str, outputs: PartyOutputs[str], peerings: tuple[Peer
             size=_at(machine, "properties", "hardwareProfile", "vmSize") or "",
             power=_power(view),
         ),
-        storage=Storage(name=_name(storage), public=f"public access {public}"),
+        storage=Storage(name=_name(storage), public=f"public access {public}", window=_window(storage)),
         peerings=peerings,
         backup=_backup(arm, outputs),
+    )
+
+
+def _window(account: Mapping[str, Any] | None) -> Window | None:
+    """Read what the program wrote (`components/storage_account.py`)."""
+    until = _at(account, "tags", WINDOW_TAG)
+    if until is None:
+        return None
+    rules = _at(account, "properties", "networkAcls", "ipRules") or ()
+    return Window(
+        addresses=tuple(str(rule.get("value")) for rule in rules),
+        until=until,
+        over=until < dt.datetime.now(tz=dt.UTC).date().isoformat(),
     )
 
 

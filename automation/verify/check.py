@@ -1,5 +1,6 @@
 """All that can be said about one deployment without touching it: computed proofs, and differences."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from automation.verify.access import backups, identity, posture
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment
 from automation.verify.names import dns, services
-from automation.verify.reach import matrix, network
+from automation.verify.reach import doors, matrix, network
 from federation.intent import Intent, intent
 from federation.parties import Federation
 
@@ -23,6 +24,7 @@ class Verification:
     intent: Intent
     topology: network.Topology
     matrix: matrix.Matrix
+    doors: doors.Doors
     services: services.Services
     access: identity.Access
     names: dns.Names
@@ -34,20 +36,29 @@ class Verification:
         return not self.findings
 
 
-def verify(deployment: Deployment, federation: Federation) -> Verification:
-    """Compare a deployment with the statement of intent of a federation."""
+def verify(deployment: Deployment, federation: Federation, today: dt.date | None = None) -> Verification:
+    """Compare a deployment with the statement of intent of a federation, as of `today` (else: now, UTC)."""
     parties = subscriptions(federation)
     meant = intent(federation)
     topology = network.topology(deployment, parties)
     reach = matrix.compute(topology, meant)
+    ways = doors.compute(deployment, topology, meant, parties)
     fronts = services.compute(
-        deployment, topology, parties, public_push=federation.settings.registry.public_push
+        deployment,
+        topology,
+        parties,
+        services.Meant(
+            public_push=federation.settings.registry.public_push,
+            windows=meant.windows,
+            today=today or dt.datetime.now(tz=dt.UTC).date(),
+        ),
     )
     access = identity.compute(deployment, meant, parties)
     names = dns.compute(deployment, topology, meant, parties)
     findings = [
         *(_unreadable(*entry) for entry in topology.unreadable),
         *reach.findings,
+        *ways.findings,
         *fronts.findings,
         *access.findings,
         *names.findings,
@@ -60,6 +71,7 @@ def verify(deployment: Deployment, federation: Federation) -> Verification:
         intent=meant,
         topology=topology,
         matrix=reach,
+        doors=ways,
         services=fronts,
         access=access,
         names=names,

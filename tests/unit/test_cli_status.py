@@ -98,6 +98,23 @@ class TestReading:
             status.read(azure, OUTPUTS)
 
 
+class TestWindow:
+    @pytest.mark.parametrize(("until", "over"), [("9999-01-31", False), ("2026-01-31", True)])
+    def test_says_until_when_and_that_its_day_is_over(self, azure: Azure, until: str, over: bool) -> None:
+        azure.resources["/hungary/storage"] = {
+            "name": "st",
+            "tags": {"windowUntil": until},
+            "properties": {
+                "publicNetworkAccess": "Enabled",
+                "networkAcls": {"ipRules": [{"value": "198.51.100.7", "action": "Allow"}]},
+            },
+        }
+        parties = status.read(azure, OUTPUTS)
+        (line,) = status.windows(parties)
+        assert line.plain.startswith(f"window of hungary: 198.51.100.7 until {until}")
+        assert (parties[1].healthy, "./fed up closes it" in line.plain) == (not over, over)
+
+
 class TestBackup:
     """Azure says Succeeded of a backup that it fails a minute later: azure-service-operator's recording."""
 

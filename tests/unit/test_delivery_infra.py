@@ -127,7 +127,8 @@ def test_who_may_assign_roles_may_only_hand_on_what_the_program_gives(graph: Rec
     centres = {f"/subscriptions/{parties['centre']}" for parties in SUBSCRIPTIONS.values()}
     for one in found:
         condition = one.inputs["condition"]
-        kinds = ["ServicePrincipal", "Group"] if one.inputs["scope"] in centres else ["ServicePrincipal"]
+        kinds = ["ServicePrincipal", "Group"]
+        to_people = ["Reader"] if one.inputs["scope"] in centres else ["Reader", "Contributor"]
         assert one.inputs["conditionVersion"] == "2.0"
         itself = (
             rf"PrincipalId\] ForAnyOfAllValues:GuidNotEquals \{{{re.escape(one.inputs['principalId'])}\}}"
@@ -140,9 +141,9 @@ def test_who_may_assign_roles_may_only_hand_on_what_the_program_gives(graph: Rec
             )
             matched = re.search(clause, condition)
             assert matched
-            to_machines, *to_groups = (set(roles.split(", ")) for roles in matched.groups())
+            to_machines, to_groups = (set(roles.split(", ")) for roles in matched.groups())
             assert to_machines == {BUILT_IN[role] for role in GIVEN_BY_THE_PROGRAM}
-            assert all(roles == {BUILT_IN["Storage Blob Data Reader"]} for roles in to_groups)
+            assert to_groups == {BUILT_IN[f"Storage Blob Data {role}"] for role in to_people}
 
 
 def given(source: str, kind: str) -> str:

@@ -16,6 +16,8 @@ from automation.hospitals.preflight import ACTIONS, Answers, Missing, allows, mi
 from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Answer
 from federation.parties import Federation, Party, federation
+from federation.settings import load
+from tests.unit import door_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TENANT = "10000000-0000-4000-8000-00000000fed0"
@@ -292,6 +294,12 @@ class TestAPolicyOfTheLandingZone:
         (zone,) = [one for one in planned(prod.settings, prod.centre) if one["type"].endswith("DnsZones")]
         assert zone["name"] == "privatelink.blob.core.windows.net" and zone["location"] == "global"
         assert zone["tags"] == dict(prod.centre.tags)
+
+    def test_is_asked_whether_a_window_may_be_open(self) -> None:
+        settings = load("dev", door_settings.config("dev", {"hungary": door_settings.window()}))
+        asked = planned(settings, federation(settings).hospitals[1])
+        accounts = [content for content in asked if content["type"].endswith("storageAccounts")]
+        assert [one["properties"]["publicNetworkAccess"] for one in accounts] == ["Disabled", "Enabled"]
 
     def test_that_cannot_be_asked_about_is_not_taken_for_none(self) -> None:
         closed = refused(403, "AuthorizationFailed", "no such right")

@@ -127,6 +127,18 @@ ACCOUNT = {
         "requireInfrastructureEncryption": True,
     },
 }
+
+
+def _at(address: str) -> Props:
+    return {"iPAddressOrRange": address, "action": "Allow"}
+
+
+_OFFICE = _at("198.51.100.7")
+WINDOW = ACCOUNT | {
+    "publicNetworkAccess": "Enabled",
+    "networkRuleSet": {"defaultAction": "Deny", "bypass": "AzureServices", "ipRules": [_OFFICE]},
+    "tags": {"party": "hungary", "windowUntil": "9999-01-31"},
+}
 BLOBS = {
     "isVersioningEnabled": True,
     "deleteRetentionPolicy": {"enabled": True, "days": 7.0},
@@ -186,6 +198,7 @@ ROLE = {
     "principalType": "ServicePrincipal",
 }
 _CONTRIBUTOR = _READER.replace(_READER.rsplit("/", 1)[1], "ba92f5b4-2d11-453d-a403-e96b0029c9fe")
+PEOPLE = ROLE | {"principalType": "Group", "roleDefinitionId": _CONTRIBUTOR}
 READERS = ROLE | {"principalType": "Group", "condition": CURATED_ONLY}
 WORKSPACE = {"features": {"disableLocalAuth": True}, "retentionInDays": 90.0}
 LOCK = {"level": "CanNotDelete"}
@@ -372,6 +385,24 @@ BREAKS: list[tuple[str, str, Props, str, Any]] = [
         f"{CURATED_ONLY} OR (1 == 1)",
     ),
     ("role-for-machines", "authorization:RoleAssignment", READERS, "roleDefinitionId", _CONTRIBUTOR),
+    ("role-for-machines", "authorization:RoleAssignment", PEOPLE, "roleDefinitionId", "/x/owner"),
+    ("role-for-machines", "authorization:RoleAssignment", PEOPLE, "roleDefinitionId", _READER),
+    (
+        "role-for-machines",
+        "authorization:RoleAssignment",
+        PEOPLE,
+        "scope",
+        f"{_STORAGE}/blobServices/default/containers/client-hungary",
+    ),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "publicNetworkAccess", "SecuredByPerimeter"),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "networkRuleSet.defaultAction", "Allow"),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "networkRuleSet.ipRules", [_OFFICE, _OFFICE]),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "networkRuleSet.ipRules", [_at("198.51.100.0/24")]),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "networkRuleSet.ipRules", [_at("10.0.0.1")]),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "tags.windowUntil", "2026-01-01"),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "tags.windowUntil", "soon"),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "tags.windowUntil", None),
+    ("storage-closed", STORE + "StorageAccount", WINDOW, "tags.party", "centre"),
     ("lock-blocks-deletion", "authorization:ManagementLockByScope", LOCK, "level", "ReadOnly"),
 ]
 

@@ -140,6 +140,12 @@ def _no_endpoint(entries: list[Entry]) -> None:
     entries.remove(entry(entries, "PrivateEndpoint", "cleveland-storage"))
 
 
+def _open_elsewhere(entries: list[Entry]) -> None:
+    stray = also(entries, "PrivateEndpoint", "centre-storage", "pep-bad")
+    stray["propertyDependencies"]["subnet"] = []
+    stray["inputs"]["subnet"] = {"id": "/a/network/of/somebody/else"}
+
+
 def _no_logs(entries: list[Entry]) -> None:
     entries.remove(entry(entries, "DiagnosticSetting", "cleveland-data"))
 
@@ -201,6 +207,7 @@ BREAKS = [
     ("known-types", "dev", _gateway, "gateway", "VirtualNetworkGateway is not a type"),
     ("tags", "dev", _no_tags, "st-fed-dev-cleveland-data", "lacks the tags party"),
     ("storage-has-endpoint", "dev", _no_endpoint, "st-fed-dev-cleveland-data", "no private endpoint"),
+    ("endpoint-placed", "dev", _open_elsewhere, "pep-bad", "leads to no data of its hospital"),
     ("diagnostics", "dev", _no_logs, "st-fed-dev-cleveland-data", "no diagnostic setting"),
     ("flow-logs", "prod", _no_flow_log, "vnet-fed-prod-hungary", "no flow log"),
     (

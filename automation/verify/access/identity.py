@@ -200,7 +200,7 @@ class _Computation:
         intended: dict[tuple[str, str, str], frozenset[str]] = defaultdict(frozenset)
         for grant in self._intent.grants:
             role = BY_NAME[grant.role]
-            actions = frozenset({READ_TABLES}) if grant.group else role.blobs | role.images
+            actions = frozenset({READ_TABLES}) if grant.tables_only else role.blobs | role.images
             intended[grant.who, grant.owner, grant.resource] |= actions
         holders = {p.id: self._name(p.id) for p in self._principals.values() if p.is_machine}
         holders |= {holder: self._name(holder) for holder, _ in self._held}

@@ -63,20 +63,28 @@ class _Computation:
         found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         for link in self._all.of("privatedns:VirtualNetworkLink"):
             zone = key_of(link.id.rsplit("/", 2)[0])
-            network = self._topology.networks.get(key_of(reference(link.at("virtualNetwork")) or ""))
-            if network is None:
+            party, viewer = self._linked(key_of(reference(link.at("virtualNetwork")) or ""))
+            if viewer is None:
                 findings.append(_foreign_link(link, "a network that is not of this stack"))
                 continue
-            if self._parties.get(link.subscription) != network.party:
-                findings.append(_foreign_link(link, f"the network of {network.party}"))
+            if self._parties.get(link.subscription) != party:
+                findings.append(_foreign_link(link, f"the network of {party}"))
             for name, address, cause in records.get(zone, ()):
-                found[network.party, name][address] = cause
+                found[viewer, name][address] = cause
         answers = tuple(self._answers(found))
         findings += [f for answer in answers for f in _differences(answer)]
         findings += [
             _dns_server(n.name, n.dns_servers) for n in self._topology.networks.values() if n.dns_servers
         ]
         return Names(answers=answers, findings=tuple(findings))
+
+    def _linked(self, network: str) -> tuple[str | None, str | None]:
+        """Return whose network a key is, and who resolves names there, in words."""
+        known = self._topology.networks.get(network)
+        if known is not None:
+            return known.party, known.party
+        door = next((d for d in self._intent.doors if key_of(d.network_id) == network), None)
+        return (door.owner, door.viewer) if door else (None, None)
 
     def _answers(self, found: Mapping[tuple[str, str], Mapping[str, str]]) -> Iterator[Answer]:
         meant: dict[tuple[str, str], frozenset[str]] = {}

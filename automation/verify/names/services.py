@@ -1,11 +1,13 @@
 """What is behind private endpoints, and whether accounts, registries and vaults have a public front."""
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment, Resource, key_of
 from automation.verify.reach.network import Topology
+from federation.intent import Window
 
 PROOF = "graph"
 
@@ -17,8 +19,20 @@ _KINDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Meant:
+    """The settings that open a front: a registry that takes pushes, and hospitals' windows as of `today`."""
+
+    public_push: bool
+    windows: tuple[Window, ...]
+    today: dt.date
+
+
+@dataclass(frozen=True, kw_only=True)
 class Front:
-    """The public front of one service: who on the internet gets an answer there, and who is meant to."""
+    """The public front of one service: who on the internet gets an answer there, and who is meant to.
+
+    `window` is the one that its owner's settings have, open or over.
+    """
 
     owner: str
     service: str
@@ -26,6 +40,7 @@ class Front:
     open_to: tuple[str, ...]
     intended: bool
     cause: str
+    window: Window | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +52,14 @@ class Services:
 
 
 def compute(
-    deployment: Deployment, topology: Topology, parties: Mapping[str, str], *, public_push: bool
+    deployment: Deployment,
+    topology: Topology,
+    parties: Mapping[str, str],
+    meant: Meant,
 ) -> Services:
-    """Look at every service of a deployment.
-
-    ``public_push`` is the one setting that opens a front: images may be pushed to the registry from outside.
-    """
+    """Look at every service of a deployment. ``parties`` maps subscription ids (lower case) to names."""
     fronts = tuple(
-        _front(resource, kind, parties, public_push)
+        _front(resource, kind, parties, meant)
         for token, kind in _KINDS.items()
         for resource in deployment.of(token)
     )
@@ -52,12 +67,13 @@ def compute(
         fronts=fronts,
         findings=(
             *(_opened(f) for f in fronts if f.open_to and not f.intended),
+            *(_shut(w) for w in meant.windows if w.is_open(meant.today) and not _is_there(w, fronts)),
             *_misled(deployment, topology),
         ),
     )
 
 
-def _front(resource: Resource, kind: str, parties: Mapping[str, str], public_push: bool) -> Front:
+def _front(resource: Resource, kind: str, parties: Mapping[str, str], meant: Meant) -> Front:
     inside = "properties." if kind == "vault" else ""
     rules = {"storage": "networkRuleSet", "registry": "networkRuleSet", "vault": "properties.networkAcls"}[
         kind
@@ -65,14 +81,23 @@ def _front(resource: Resource, kind: str, parties: Mapping[str, str], public_pus
     access = resource.at(f"{inside}publicNetworkAccess") or "Enabled"
     action = resource.at(f"{rules}.defaultAction") or "Allow"
     cause = f"{resource.name}: publicNetworkAccess {access}, {rules}.defaultAction {action}"
+    owner = parties.get(resource.subscription, f"unknown subscription {resource.subscription}")
+    open_to = () if str(access).lower() == "disabled" else _admitted(resource, rules, str(action))
+    window = next((w for w in meant.windows if kind == "storage" and w.owner == owner), None)
+    through = window is not None and window.is_open(meant.today) and open_to == (str(window.address),)
     return Front(
-        owner=parties.get(resource.subscription, f"unknown subscription {resource.subscription}"),
+        owner=owner,
         service=kind,
         name=resource.name,
-        open_to=() if str(access).lower() == "disabled" else _admitted(resource, rules, str(action)),
-        intended=kind == "registry" and public_push,
+        open_to=open_to,
+        intended=through or (kind == "registry" and meant.public_push),
         cause=cause,
+        window=window,
     )
+
+
+def _is_there(window: Window, fronts: Sequence[Front]) -> bool:
+    return any(front.window is window and str(window.address) in front.open_to for front in fronts)
 
 
 def _admitted(resource: Resource, rules: str, action: str) -> tuple[str, ...]:
@@ -95,10 +120,26 @@ def _opened(front: Front) -> Finding:
         rule="public-front",
         what=f"{', '.join(front.open_to)} can open Tcp 443 at the {front.service} {front.name} "
         f"of {front.owner}, past every network here",
-        where=front.cause,
+        where=front.cause if front.window is None else f"{front.cause}; {_words(front.window)}",
         why="only its roles then stand between the internet and what it holds",
         fix="set publicNetworkAccess Disabled and the default action Deny, without exceptions (./fed up)",
     )
+
+
+def _shut(window: Window) -> Finding:
+    return Finding(
+        kind=Kind.MISSING,
+        proof=PROOF,
+        rule="public-front",
+        what=f"{window.owner}'s people cannot reach its account from {window.address}",
+        where=_words(window),
+        why="the hospital cannot upload its data",
+        fix="open the window from the program (./fed up), or take it out of the settings",
+    )
+
+
+def _words(window: Window) -> str:
+    return f"the window of the settings is for {window.address} until {window.until}"
 
 
 def _misled(deployment: Deployment, topology: Topology) -> Iterator[Finding]:

@@ -12,8 +12,10 @@ from typing import Any, Final, Protocol
 from automation.verify.access import operators
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import AZURE, Deployment, Resource, VerifyError, checksum, key_of
+from automation.verify.observed import own_networks
 from azure_types.azure_type import AzureType
 from azure_types.types import find
+from federation.intent import intent
 from federation.parties import Federation
 from infra.rights import Right
 
@@ -107,6 +109,7 @@ def read(
         found += _all(pool, reader.others, [(s, seen | reader.interfaces) for s in subscriptions])
     everything = {r.key: r for r in found}
     resources = {k: r for k, r in sorted(everything.items()) if not _is_azures(r, everything)}
+    resources = own_networks.without(resources, intent(federation).doors)
     over = operators.judge(
         list(resources.values()),
         deployers.rights if deployers else (),

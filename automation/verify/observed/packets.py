@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from automation.verify.check import Verification
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.reach.matrix import Cell
+from automation.verify.reach.ports import NONE, ports
 from automation.verify.reach.spots import Spot
 from emulator.datacentre.probe import Probe, Target
 
@@ -64,14 +65,17 @@ def measure(verification: Verification, prober: Prober, seconds: float = 1.0) ->
     """Open connections between all spots of a verified deployment, for at most ``seconds``."""
     sources = dict(_sources(verification))
     targets = dict(_targets(verification))
-    ports = [("tcp", p) for p in dict.fromkeys((verification.federation.centre.fl_port, *TCP_PORTS))]
-    ports += [("udp", p) for p in UDP_PORTS]
+    tried = [("tcp", p) for p in dict.fromkeys((verification.federation.centre.fl_port, *TCP_PORTS))]
+    tried += [("udp", p) for p in UDP_PORTS]
+    cells = {(c.source, c.destination, c.protocol): c for c in verification.matrix.cells}
+    for cell, desk in _doors(verification):
+        sources[desk], targets[cell.destination.address_text] = cell.source, cell.destination
+        cells[cell.source, cell.destination, cell.protocol] = cell
     probes = prober.probe(
         list(sources),
-        [Target(address=a, port=port, protocol=kind) for a in targets for kind, port in ports],
+        [Target(address=a, port=port, protocol=kind) for a in targets for kind, port in tried],
         seconds,
     )
-    cells = {(c.source, c.destination, c.protocol): c for c in verification.matrix.cells}
     attempts = tuple(
         _attempt(probe, sources[probe.source], targets[probe.address], cells)
         for probe in probes
@@ -96,6 +100,23 @@ def _sources(verification: Verification) -> Iterator[tuple[str, Spot]]:
         if subnet is not None and spot.interface is None and spot.exists and subnet.key not in strangers:
             strangers.add(subnet.key)
             yield f"subnet:{subnet.id}", _last(verification, spot)
+
+
+def _doors(verification: Verification) -> Iterator[tuple[Cell, str]]:
+    """Yield what each door is for, and the prober's name of a desk behind it, which is the hospital's own.
+
+    Every machine of the federation tries the door as well, and the desk tries every one of them.
+    """
+    for door in verification.intent.doors:
+        address = int(door.address)
+        cell = Cell(
+            source=Spot(party=door.owner, part="own network", address=None, text=door.subnet_id),
+            destination=Spot(party=door.owner, part="door", address=address, text=str(door.address)),
+            protocol="Tcp",
+            intended=ports("443"),
+            computed=ports("443") if door in verification.doors.open else NONE,
+        )
+        yield cell, f"subnet:{door.subnet_id}"
 
 
 def _last(verification: Verification, spot: Spot) -> Spot:

@@ -185,13 +185,17 @@ class Interface:
 
 @dataclass(frozen=True, kw_only=True)
 class Topology:
-    """All that decides about reachability; keys are ids as they are compared."""
+    """All that decides about reachability; keys are ids as they are compared.
+
+    `outside` are endpoints in subnets that are not of this stack (`doors.py`).
+    """
 
     networks: Mapping[str, Network]
     subnets: Mapping[str, Subnet]
     interfaces: tuple[Interface, ...]
     peerings: tuple[Peering, ...]
     unreadable: tuple[tuple[str, str], ...]
+    outside: tuple[Interface, ...] = ()
 
     def network_of(self, subnet: Subnet) -> Network:
         """Return the network that a subnet is part of."""
@@ -219,7 +223,7 @@ class _Reader:
             *(i for e in self._all.of("network:PrivateEndpoint") for i in self._endpoint(e)),
         ]
         for interface in interfaces:
-            if interface.subnet not in subnets:
+            if interface.subnet not in subnets and not interface.is_endpoint:
                 self._cannot(
                     interface.name, f"it is in subnet {interface.subnet}, which is not of this stack"
                 )
@@ -229,6 +233,7 @@ class _Reader:
             interfaces=tuple(i for i in interfaces if i.subnet in subnets),
             peerings=tuple(self._peering(p) for p in self._all.of("network:VirtualNetworkPeering")),
             unreadable=tuple(self._unreadable),
+            outside=tuple(i for i in interfaces if i.is_endpoint and i.subnet not in subnets),
         )
 
     def _cannot(self, resource: str, why: str) -> None:

@@ -34,6 +34,8 @@ CONTROLS: Final = (
         rules=frozenset(
             {
                 "reach",
+                "doors",
+                "endpoint-placed",
                 "packets",
                 "peering-hub-only",
                 "peering-flags",

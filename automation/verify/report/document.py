@@ -10,6 +10,7 @@ from automation.verify.reach.matrix import Cell
 from automation.verify.reach.ports import text
 from automation.verify.report.controls import CONTROLS
 from automation.verify.run import Outcome
+from federation.intent import Door
 
 
 def document(outcome: Outcome) -> dict[str, Any]:
@@ -73,6 +74,19 @@ def flows(outcome: Outcome) -> Iterator[dict[str, Any]]:
             "agrees": not cell.unintended and not cell.missing and _confirmed(outcome, cell),
             "why": _why(outcome, cell),
         }
+    for door in outcome.shown.intent.doors:
+        is_open = door in outcome.shown.doors.open
+        measured = _through(outcome, door)
+        yield {
+            "source": door.viewer,
+            "destination": f"{door.owner}/door ({door.address})",
+            "protocol": "Tcp",
+            "intended": "443",
+            "computed": "443" if is_open else "no port",
+            "measured": measured,
+            "agrees": is_open and measured in ("", "443"),
+            "why": door.why,
+        }
 
 
 def packets(outcome: Outcome) -> dict[str, Any] | None:
@@ -129,6 +143,15 @@ def _attempts(outcome: Outcome, cell: Cell) -> list[Attempt]:
         return []
     key = (cell.source, cell.destination, cell.protocol)
     return [a for a in outcome.packets.attempts if (a.source, a.destination, a.protocol) == key]
+
+
+def _through(outcome: Outcome, door: Door) -> str:
+    """Return the ports of a door that a desk of its hospital opened."""
+    if outcome.packets is None:
+        return ""
+    tried = [a for a in outcome.packets.attempts if a.destination.address_text == str(door.address)]
+    found = [str(a.port) for a in tried if a.measured and a.source.text == door.subnet_id]
+    return ", ".join(found) or "no port"
 
 
 def _measured(outcome: Outcome, cell: Cell) -> str:
