@@ -1,5 +1,6 @@
 """`fed audit`: what asked to run at a hospital, what it answered, and what left."""
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -37,13 +38,15 @@ def _words(entry: dict[str, Any]) -> str:
     if event == "released":
         metrics = ", ".join(f"{name} {value:g}" for name, value in sorted(entry["metrics"].items()))
         where = f"{entry['job_id'][:8]} {entry['task']}" + _round(entry)
-        return f"released   {where}: {entry['kind']}, {entry['numbers']} numbers" + (
-            f"; {metrics}" if metrics else ""
-        )
+        spent = f"epsilon {entry['epsilon']:g} of all so far" if "epsilon" in entry else ""
+        told = [f"{entry['kind']}, {entry['numbers']} numbers", metrics, spent]
+        return f"released   {where}: {'; '.join(part for part in told if part)}"
     if event == "refused":
         return f"kept back  {entry['job_id'][:8]} {entry['task']}{_round(entry)}: {entry['refused']}"
     if event == "answers":
         return f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused"
+    if event == "airlock":
+        return f"airlock    {json.dumps(entry['policy'], sort_keys=True)}"
     return f"asked      {entry['job_id'][:8]} {entry['name']}, code {entry['code'][:12]}: {entry['answer']}"
 
 

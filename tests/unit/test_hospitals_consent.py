@@ -105,10 +105,16 @@ def test_the_record_is_in_order_of_time_and_in_words(stand: Stand) -> None:
         "name": "cohort\x1b[2J",
     }
     asked |= {"code": CODE, "answer": "approved"}
-    notes = "\n".join(json.dumps(note) for note in (KEPT, RELEASE))
+    noisy = {**RELEASE, "round": 4, "time": 5.0, "metrics": {}, "epsilon": 2.5, "delta": 1e-5}
+    notes = "\n".join(json.dumps(note) for note in (KEPT, RELEASE, noisy))
+    decided = {"time": "19700101T000009.000000Z", "event": "airlock", "policy": {"longest": 0.5}}
     stand.listing = "\n".join(
         json.dumps(blob)
-        for blob in (["releases/12345678-1.jsonl", notes], ["audit/x.json", json.dumps(asked)])
+        for blob in (
+            ["releases/12345678-1.jsonl", notes],
+            ["audit/x.json", json.dumps(asked)],
+            ["audit/y.json", json.dumps(decided)],
+        )
     )
     words = [audit._words(entry) for entry in stand.house.record()]
     assert words[0].startswith("asked      12345678 cohort")
@@ -116,4 +122,6 @@ def test_the_record_is_in_order_of_time_and_in_words(stand: Stand) -> None:
     assert words[1:] == [
         "released   12345678 train round 2: WEIGHT_DIFF, 30 numbers; auc 0.9",
         "kept back  12345678 train round 3: no number",
+        "released   12345678 train round 4: WEIGHT_DIFF, 30 numbers; epsilon 2.5 of all so far",
+        'airlock    {"longest": 0.5}',
     ]

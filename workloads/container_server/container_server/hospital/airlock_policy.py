@@ -40,11 +40,12 @@ class AirlockPolicy:
             self.fault = f"nothing leaves until policy/{NAME} is right: {error}"
 
     def _bring(self, policy: Mapping[str, Any]) -> None:
-        content = json.dumps({key: value for key, value in policy.items() if key != "schema"}).encode()
+        own = {key: value for key, value in policy.items() if key != "schema"}
+        content = json.dumps(own).encode()
         before = self._copy.read_bytes() if self._copy.is_file() else None
         if before == content:
             return
         if policy or before:
-            self._note("airlock", {"policy": policy})
+            self._note("airlock", {"policy": own})
         write_bytes(self._copy, content, 0o644)
-        say("policy of the airlock", content=policy)
+        say("policy of the airlock", content=own)
