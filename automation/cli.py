@@ -11,7 +11,7 @@ import typer
 from automation import commands
 from automation.machine import search_path
 from automation.ui.outcome import Code, explain
-from emulator import paths
+from clone import paths
 
 PANELS = ("Deploy", "Look", "Work", "Deliver", "This machine")
 

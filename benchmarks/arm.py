@@ -17,7 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from emulator.arm import ControlPlane, Latency, Request, Response
+from emulator.arm.control_plane import ControlPlane
+from emulator.arm.latency import Latency
+from emulator.arm.messages import Request, Response
 
 ROUNDS = 300
 """Requests of each kind that are timed."""

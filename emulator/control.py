@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulator import paths
+from clone import paths
 from emulator.record import Record, code_state
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 
-from emulator import paths
+from clone import paths
 from emulator.arm import tokens
 
 

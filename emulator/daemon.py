@@ -23,9 +23,11 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from emulator import paths
-from emulator.arm import ControlPlane, Latency, certificates
+from clone import paths
+from emulator.arm import certificates
+from emulator.arm.control_plane import ControlPlane
 from emulator.arm.http import Listeners, listen
+from emulator.arm.latency import Latency
 from emulator.plugins.azure_native.client import FAST
 from emulator.plugins.azure_native.interrupted import Creations
 from emulator.plugins.azure_native.provider import Azure, AzureNative

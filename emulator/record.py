@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emulator import paths
+from clone import paths
 
 _SERVED = ("arm", "plugins")
 """The packages that a daemon has loaded: a change in them asks for a new daemon."""

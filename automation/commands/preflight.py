@@ -13,7 +13,7 @@ with lazily():
     from automation.delivery import placeholders
     from automation.hospitals import preflight
     from automation.stacks import arm
-    from emulator import paths
+    from clone import paths
     from emulator.arm import tokens
     from federation import parties, problem, stack_file
 

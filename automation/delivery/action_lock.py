@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from automation.delivery.github import GitHub
 from automation.ui.outcome import QuestionError, RefusedError
-from emulator import paths
+from clone import paths
 
 GITHUB = paths.REPOSITORY / ".github"
 LOCK = GITHUB / "actions.lock.json"

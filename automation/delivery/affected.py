@@ -13,6 +13,7 @@ NOT_DEPLOYED = (
     r"dashboards/",
     r"emulator/",
     r"engine/",
+    r"clone/",
     r"pulumi_wire/",
     r"infra/",
     r"automation/",

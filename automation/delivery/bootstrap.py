@@ -36,7 +36,7 @@ from automation.stacks.urns import type_of
 from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError
-from emulator import paths
+from clone import paths
 from emulator.control import Emulator
 from infra import settings as delivery_settings
 from infra.settings import STACK_FILE, DeliverySettings

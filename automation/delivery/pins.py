@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from automation.hospitals.stack_file import StackFile
 from automation.ui.outcome import RefusedError
-from emulator import paths
+from clone import paths
 from federation.stack_file import stack_file
 
 BEFORE = {"mvp": "dev", "prod": "mvp"}

@@ -13,8 +13,8 @@ from automation.stacks.arm import Arm
 from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError
+from clone import paths
 from components.boot import IMAGES
-from emulator import paths
 from federation.parties import federation
 from federation.stack_file import load_stack, stack_file
 from infra import settings as delivery_settings

@@ -15,7 +15,7 @@ from automation.delivery.github import GitHub
 from automation.delivery.intent_difference import Intended, intended
 from automation.stacks.plan import Plan
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator import paths
+from clone import paths
 from federation.rules import STACKS
 from federation.stack_file import load_stack
 

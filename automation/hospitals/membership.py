@@ -22,7 +22,7 @@ from automation.stacks.target import Target, open_target
 from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator import paths
+from clone import paths
 from federation.parties import CENTRE
 from federation.stack_file import stack_file
 from federation.values import Cidr, Guid, HospitalName, Region

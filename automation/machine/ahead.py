@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from automation.machine import search_path, system
 from automation.ui.outcome import FedError
-from emulator import paths
+from clone import paths
 from emulator.datacentre import installed
 from emulator.datacentre.errors import FabricError
 from engine import lazy_sdk

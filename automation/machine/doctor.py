@@ -17,7 +17,7 @@ from automation.machine import browser, system
 from automation.machine.setup import build, packages
 from automation.machine.setup import engine as prepared
 from automation.machine.setup.problem import ProblemError, run
-from emulator import paths
+from clone import paths
 from emulator.control import Emulator, EmulatorError
 from emulator.datacentre import checks
 

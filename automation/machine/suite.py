@@ -13,7 +13,7 @@ from pathlib import Path
 from automation.machine import system
 from automation.machine.setup import packages
 from automation.ui.outcome import FedError, QuestionError
-from emulator import paths
+from clone import paths
 
 ROOT = paths.REPOSITORY
 TESTS = ("e2e", "fabric", "emulator", "unit")

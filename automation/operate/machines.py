@@ -14,7 +14,7 @@ from typing import Any
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
 from automation.ui.plain import plain, plain_document
-from emulator import paths
+from clone import paths
 from federation.outputs import Outputs
 from federation.parties import federation
 from federation.stack_file import load_stack

@@ -3,6 +3,8 @@
 The same client talks to the emulator: only the address, its authority and the credential differ (`Endpoint`).
 """
 
+from __future__ import annotations
+
 import ssl
 import time
 from collections.abc import Mapping
@@ -15,12 +17,11 @@ from azure.core.credentials import TokenCredential
 from automation.ui.lazily import lazily
 from automation.ui.options import On
 from automation.ui.outcome import FedError
-from emulator.control import Emulator
 
 with lazily():
     from azure import identity
 
-    from emulator import credential
+    from emulator import control, credential
 
 AZURE = "https://management.azure.com"
 SCOPE = "https://management.azure.com/.default"
@@ -131,7 +132,7 @@ def of_azure() -> Arm:
     return Arm(Endpoint(url=AZURE, credential=identity.DefaultAzureCredential()))
 
 
-def of_emulator(emulator: Emulator) -> Arm:
+def of_emulator(emulator: control.Emulator) -> Arm:
     """Return the Resource Manager of an emulator."""
     return Arm(
         Endpoint(
@@ -145,7 +146,7 @@ def of_emulator(emulator: Emulator) -> Arm:
 
 def resource_manager(on: On) -> Arm:
     """Return Azure's Resource Manager, or the emulator's, which is started when needed."""
-    return of_azure() if on is On.AZURE else of_emulator(Emulator.ensure())
+    return of_azure() if on is On.AZURE else of_emulator(control.Emulator.ensure())
 
 
 def _pause(response: httpx.Response) -> float:

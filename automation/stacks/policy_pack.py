@@ -13,7 +13,7 @@ from pulumi.automation.events import PolicyEvent
 from pulumi.runtime.rpc import UNKNOWN as UNKNOWN_IN_JSON
 
 from automation.stacks.urns import name_of, party_of, type_of
-from emulator.paths import REPOSITORY
+from clone.paths import REPOSITORY
 from federation.problem import words
 from policies.check import RULES, broken
 from policies.planned import Planned

@@ -9,7 +9,8 @@ from pulumi.automation import LocalWorkspace
 from automation.machine.search_path import without_added
 from automation.stacks.engine import Engine
 from automation.stacks.target import OWN_HOME, ROOT, emulator_environment
-from emulator import azure_cli, paths
+from clone import paths
+from emulator import azure_cli
 from emulator.control import Emulator
 from emulator.record import Record
 

@@ -5,6 +5,8 @@ plugins first on PATH, its own PULUMI_HOME, so that neither a login nor a downlo
 take part. On Azure it is the other way round: the user's own login and backend, nothing of the emulator.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +16,18 @@ from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFound
 from pulumi.automation._stack import StackInitMode
 
 from automation.stacks.arm import Arm, of_azure, of_emulator
-from automation.stacks.emulated_state import EmulatedStack
 from automation.stacks.engine import Engine
+from automation.ui.lazily import lazily
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator import paths
-from emulator.control import Emulator, stacks
+from clone import paths
 from federation.naming import PROJECT
 from federation.settings import Settings
 from federation.stack_file import load_stack, stack_file
+
+with lazily():
+    from automation.stacks import emulated_state
+    from emulator import control
 
 ROOT = paths.REPOSITORY
 OWN_HOME = ("PULUMI_HOME", "PULUMI_IGNORE_AMBIENT_PLUGINS")
@@ -47,7 +52,7 @@ class Target:
     engine: Engine
     environment: Mapping[str, str]
     workspace: LocalWorkspace
-    emulator: Emulator | None
+    emulator: control.Emulator | None
 
     @property
     def hospitals(self) -> tuple[str, ...]:
@@ -67,7 +72,7 @@ class Target:
 
     def _stack(self, mode: StackInitMode) -> Stack:
         if self.emulator:
-            return EmulatedStack(self.name, self.workspace, mode, self.emulator)
+            return emulated_state.EmulatedStack(self.name, self.workspace, mode, self.emulator)
         return Stack(self.name, self.workspace, mode)
 
     def arm(self) -> Arm:
@@ -85,7 +90,7 @@ def open_target(name: str, on: On, *, check: bool = True) -> Target:
     """
     settings = load_stack(ROOT, name) if check or not stack_file(ROOT, name).exists() else None
     engine = Engine()
-    emulator = Emulator.ensure() if on is On.EMULATOR else None
+    emulator = control.Emulator.ensure() if on is On.EMULATOR else None
     environment = (
         {**emulator_environment(emulator, engine), **NO_CHECKPOINTS, **heap(settings)}
         if emulator
@@ -110,7 +115,7 @@ def open_deployed(name: str, on: On) -> Target:
 
     Raises RefusedError when this clone has deployed no such stack, and else as `open_target` does.
     """
-    absent = on is On.EMULATOR and f"{PROJECT}/{name}" not in stacks(paths.backend())
+    absent = on is On.EMULATOR and f"{PROJECT}/{name}" not in control.stacks(paths.backend())
     if absent and stack_file(ROOT, name).exists():
         raise not_deployed(name, on)
     return open_target(name, on, check=False)
@@ -124,7 +129,7 @@ def not_deployed(name: str, on: On) -> RefusedError:
     )
 
 
-def emulator_environment(emulator: Emulator, engine: Engine) -> dict[str, str]:
+def emulator_environment(emulator: control.Emulator, engine: Engine) -> dict[str, str]:
     """Return what Pulumi needs in its environment to deploy to this emulator and to nothing else."""
     home = emulator.home / paths.emulator().relative_to(paths.home()) / "pulumi"
     for folder in (home, emulator.backend):

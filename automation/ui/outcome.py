@@ -2,6 +2,12 @@
 
 from enum import IntEnum
 
+from automation.ui.lazily import lazily
+
+with lazily():
+    from emulator import control
+    from emulator.datacentre import errors
+
 
 class Code(IntEnum):
     """The exit codes of every `fed` command."""
@@ -38,8 +44,6 @@ def explain(error: Exception) -> tuple[Code, str] | None:
     from azure.core.exceptions import AzureError  # noqa: PLC0415 slow, and needed only after an error
     from pulumi.automation import CommandError  # noqa: PLC0415
 
-    from emulator.control import EmulatorError  # noqa: PLC0415
-    from emulator.datacentre.errors import FabricError  # noqa: PLC0415
     from federation.violations import SettingsError  # noqa: PLC0415
 
     match error:
@@ -47,8 +51,8 @@ def explain(error: Exception) -> tuple[Code, str] | None:
             return error.code, str(error)
         case SettingsError():
             return Code.WRONG, str(error)
-        case EmulatorError() | FabricError() | AzureError():
-            return Code.BROKEN, str(error)
         case CommandError():
             return Code.BROKEN, f"Pulumi could not do it:\n{error}"
+        case AzureError() | control.EmulatorError() | errors.FabricError():
+            return Code.BROKEN, str(error)
     return None

@@ -4,15 +4,17 @@ from functools import partial
 
 from automation.operate import machines
 from automation.stacks.target import ROOT, Target
+from automation.ui.lazily import lazily
 from automation.ui.outcome import FedError
 from automation.verify.observed import probes
 from automation.verify.observed.live import Deployers
 from automation.verify.observed.packets import Prober
 from automation.verify.run import Sources
-from emulator.datacentre.control import Fabric
-from emulator.datacentre.errors import FabricError
 from infra import settings as delivery_settings
 from infra.rights import rights
+
+with lazily():
+    from emulator.datacentre import control, errors
 
 
 def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sources:
@@ -41,9 +43,9 @@ def _deployers() -> Deployers:
 
 def _prober(target: Target) -> Prober:
     try:
-        fabric = Fabric.ensure(target.emulator)
+        fabric = control.Fabric.ensure(target.emulator)
         fabric.wait_ready()
-    except FabricError as impossible:
+    except errors.FabricError as impossible:
         raise FedError(
             f"no packets can be sent: {impossible}\nWithout them the verification says less, but runs: "
             "--no-packets --no-inside"

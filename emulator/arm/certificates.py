@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from emulator import paths
+from clone import paths
 
 LIFE = datetime.timedelta(days=825)
 RENEW = datetime.timedelta(days=30)

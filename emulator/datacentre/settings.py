@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulator import paths
+from clone import paths
 
 if TYPE_CHECKING:
     from emulator.control import Emulator

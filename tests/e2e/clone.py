@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from emulator import paths
+from clone import paths
 from emulator.control import Emulator
 from emulator.datacentre.control import Fabric
 

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 from azure.core.credentials import AccessToken
 
-from emulator.arm import ControlPlane, Latency, certificates
+from emulator.arm import certificates
+from emulator.arm.control_plane import ControlPlane
 from emulator.arm.http import Listeners, listen
+from emulator.arm.latency import Latency
 from tests.emulator.arm_client import SUBSCRIPTION
 
 KEY = b"k" * 32

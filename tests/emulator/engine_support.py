@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from automation.machine.setup.build import pinned_version
-from emulator import paths
+from clone import paths
 from emulator.control import Emulator
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.arm import ControlPlane
+from emulator.arm.control_plane import ControlPlane
 from emulator.arm.errors import ArmError
 from emulator.arm.network.addresses import check_static, first_free, parse_prefix, usable
 from tests.emulator.arm_client import GROUP, Arm

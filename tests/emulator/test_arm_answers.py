@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from emulator.arm import ControlPlane, Latency
+from emulator.arm.control_plane import ControlPlane
+from emulator.arm.latency import Latency
 from emulator.arm.messages import Response
 from tests.emulator.arm_client import GROUP, Arm, said
 

@@ -28,7 +28,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.storage import StorageManagementClient
 
 from azure_types.roles import BUILT_IN
-from emulator.arm import Latency
+from emulator.arm.latency import Latency
 from emulator.arm.tokens import TENANT_ID
 from emulator.arm.types import CATALOGUE
 from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm

@@ -14,7 +14,8 @@ from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.storage import StorageManagementClient
 
-from emulator.arm import ControlPlane, Latency
+from emulator.arm.control_plane import ControlPlane
+from emulator.arm.latency import Latency
 from tests.emulator.arm_client import GROUP, Arm
 from tests.emulator.arm_server import SUBSCRIPTION_ID, Credential, Server
 

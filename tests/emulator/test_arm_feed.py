@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from emulator.arm import ControlPlane, Latency
+from emulator.arm.control_plane import ControlPlane
+from emulator.arm.latency import Latency
 from tests.emulator.arm_client import GROUP, Arm, said
 from tests.emulator.test_arm_machines import NIC, VM, network_and_disk, vm
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from emulator.arm import ControlPlane, Latency
+from emulator.arm.control_plane import ControlPlane
+from emulator.arm.latency import Latency
 from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm, said
 
 KEY = b"k" * 32

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from emulator.arm import ControlPlane
+from emulator.arm.control_plane import ControlPlane
 from emulator.arm.store import Store
 from tests.emulator.arm_client import GROUP, Arm
 
@@ -84,7 +84,7 @@ def test_everything_is_the_same_after_a_restart(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from emulator.arm import ControlPlane
+from emulator.arm.control_plane import ControlPlane
 from tests.emulator.arm_client import Arm
 from tests.emulator.test_arm_store import KEY, NETWORK, interface
 

@@ -16,8 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator import azure_cli, paths
-from emulator.arm import Latency, tokens
+from clone import paths
+from emulator import azure_cli
+from emulator.arm import tokens
+from emulator.arm.latency import Latency
 from tests.emulator import test_arm_clients as clients
 from tests.emulator.arm_client import GROUP, Arm
 from tests.emulator.arm_server import KEY, SUBSCRIPTION_ID, Server

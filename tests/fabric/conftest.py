@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator import paths
+from clone import paths
 from emulator.arm import certificates
 from emulator.datacentre.control import Fabric
 from tests.fabric.cloud import Cloud

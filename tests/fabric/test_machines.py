@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from emulator import paths, record
+from clone import paths
+from emulator import record
 from emulator.datacentre.control import Fabric
 from emulator.datacentre.errors import FabricError
 from emulator.datacentre.machine import runtime

@@ -137,7 +137,7 @@ class TestMessages:
 class TestInMachines:
     @pytest.fixture
     def cloud(self, home: Path) -> Iterator[Cloud]:
-        from emulator import paths  # noqa: PLC0415
+        from clone import paths  # noqa: PLC0415
 
         made = Cloud(paths.arm_socket())
         one = made.vnet("one", ["10.1.0.0/24"], {"only": {"addressPrefix": "10.1.0.0/24"}})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator import paths
+from clone import paths
 from emulator.datacentre import checks
 
 NOBODY = 54321

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from emulator import paths
+from clone import paths
 from emulator.datacentre.blob_operations import (
     ForeignSourceError,
     NotUnderstoodError,

@@ -8,7 +8,7 @@ import pytest
 
 from azure_types.roles import BUILT_IN
 from azure_types.security_rules import DEFAULT_RULES
-from emulator import paths
+from clone import paths
 from emulator.record import code_state
 
 ROOT = Path(__file__).resolve().parents[2]

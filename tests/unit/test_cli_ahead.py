@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from automation.machine import ahead, system
-from emulator import paths
+from clone import paths
 from emulator.datacentre import installed
 
 

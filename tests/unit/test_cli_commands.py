@@ -14,7 +14,7 @@ from typer.main import get_command
 from automation import cli, commands
 from automation.ui.options import stack_name
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError, explain
-from emulator import paths
+from clone import paths
 from emulator.control import EmulatorError
 from federation.violations import SettingsError
 

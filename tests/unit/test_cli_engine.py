@@ -11,7 +11,7 @@ import pytest
 from automation.machine.setup import build, engine
 from automation.machine.setup.problem import ProblemError
 from automation.machine.setup.progress import Task
-from emulator import paths
+from clone import paths
 
 VERSION = build.pinned_version()
 FAKE_GO = f"""#!/bin/bash

@@ -18,7 +18,8 @@ from automation.stacks import shell, take_down
 from automation.stacks.target import azure_environment, emulator_environment, heap
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator import azure_cli, paths
+from clone import paths
+from emulator import azure_cli
 from emulator.control import Emulator
 from emulator.record import Record
 

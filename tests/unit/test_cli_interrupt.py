@@ -15,7 +15,7 @@ import pytest
 from automation.stacks import operation
 from automation.stacks.engine import Engine
 from automation.ui.outcome import FedError
-from emulator import paths
+from clone import paths
 
 ENGINE = """#!/bin/bash
 trap 'echo polite >> "$LOG"' INT

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator import paths
+from clone import paths
 from tests.unit.test_cli_engine import FAKE_GO
 
 ROOT = paths.REPOSITORY
@@ -21,7 +21,7 @@ PARTS = (
     "automation/machine/setup",
     "automation/machine/setup/build.py",
     "automation/machine/setup/go/go.mod",
-    "emulator/paths.py",
+    "clone/paths.py",
 )
 
 FAKE_UV = """#!/bin/bash

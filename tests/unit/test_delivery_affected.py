@@ -9,7 +9,7 @@ import pytest
 from automation.delivery import steps
 from automation.delivery.affected import check_branch, stacks
 from automation.ui.outcome import QuestionError, RefusedError
-from emulator import paths
+from clone import paths
 
 ALL = ("dev", "mvp", "prod")
 

@@ -14,9 +14,9 @@ import yaml
 
 from automation.delivery import real_engine
 from automation.ui.outcome import FedError, RefusedError
+from clone import paths
 from components.boot import IMAGES
 from components.boot.plan import ROLE_IMAGES
-from emulator import paths
 from emulator.plugins.docker.context import BuildContext
 
 DOCKER = """

@@ -5,7 +5,7 @@ import re
 import shlex
 
 from automation.delivery import github_setup
-from emulator import paths
+from clone import paths
 from infra import settings
 
 COMMANDS = list(

@@ -15,7 +15,7 @@ from automation.stacks import deploy
 from automation.stacks.plan import Change, Plan
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator import paths
+from clone import paths
 from tests.unit.stack_outputs import stack_outputs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,8 +18,8 @@ from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Arm, Endpoint
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
+from clone import paths
 from components.boot import IMAGES
-from emulator import paths
 from infra.settings import STACK_FILE
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 

@@ -15,7 +15,7 @@ from automation.commands import ci
 from automation.delivery import action_lock, pins, steps
 from automation.stacks.plan import Change, Plan
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator import paths
+from clone import paths
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,8 +21,8 @@ import yaml
 from automation.cli import build
 from automation.machine.setup import build as build_engine
 from automation.machine.setup.progress import Task
+from clone import paths
 from components.boot import IMAGES
-from emulator import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"

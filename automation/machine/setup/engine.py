@@ -20,7 +20,7 @@ from automation.machine.setup import build
 from automation.machine.setup.packages import VENV
 from automation.machine.setup.problem import ProblemError, run
 from automation.machine.setup.progress import Task
-from emulator import paths
+from clone import paths
 
 STAMP = VENV / ".fed-engine"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from automation.machine.setup.problem import ProblemError, run
 from automation.machine.setup.progress import Task
-from emulator import paths
+from clone import paths
 
 ROOT = paths.REPOSITORY
 VENV = ROOT / ".venv"

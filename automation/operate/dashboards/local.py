@@ -10,9 +10,9 @@ from automation.stacks.target import open_deployed
 from automation.ui.console import say, show_json
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
+from clone import paths
 from dashboards.local.cube import TablesError
 from dashboards.local.render import render
-from emulator import paths
 from federation.parties import CENTRE
 from federation.values import PARTY_NAME
 

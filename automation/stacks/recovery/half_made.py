@@ -18,7 +18,7 @@ from automation.stacks.arm import Arm, of_emulator
 from automation.stacks.urns import type_of
 from automation.ui.outcome import FedError
 from azure_types.types import find
-from emulator import paths
+from clone import paths
 from emulator.control import Emulator
 from federation.naming import PROJECT
 

@@ -18,7 +18,7 @@ from automation.stacks.target import Target
 from automation.stacks.urns import name_of, type_of
 from automation.ui.console import say
 from automation.ui.outcome import FedError
-from emulator import paths
+from clone import paths
 
 _NOT_THERE_YET = "creating"
 

@@ -4,17 +4,22 @@ Needs something that can open them: the emulator's fabric. Each attempt is compa
 with what was computed, so a mistake in the graph's reading shows as clearly as one in the networks.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final, Protocol
 
+from automation.ui.lazily import lazily
 from automation.verify.check import Verification
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.reach.matrix import Cell
 from automation.verify.reach.ports import NONE, ports
 from automation.verify.reach.spots import Spot
-from emulator.datacentre.probe import Probe, Target
+
+with lazily():
+    from emulator.datacentre import probe as opened
 
 PROOF = "packets"
 TCP_PORTS: Final = (22, 80, 443, 2375, 3389, 5000, 8003)
@@ -27,7 +32,9 @@ SOMEWHERE: Final = "203.0.113.10"
 class Prober(Protocol):
     """Opens real connections; ``subnet:<id>`` as a source is a machine that nobody ordered."""
 
-    def probe(self, sources: Sequence[str], targets: Sequence[Target], seconds: float) -> list[Probe]:
+    def probe(
+        self, sources: Sequence[str], targets: Sequence[opened.Target], seconds: float
+    ) -> list[opened.Probe]:
         """Return what became of every pair."""
 
 
@@ -73,7 +80,7 @@ def measure(verification: Verification, prober: Prober, seconds: float = 1.0) ->
         cells[cell.source, cell.destination, cell.protocol] = cell
     probes = prober.probe(
         list(sources),
-        [Target(address=a, port=port, protocol=kind) for a in targets for kind, port in tried],
+        [opened.Target(address=a, port=port, protocol=kind) for a in targets for kind, port in tried],
         seconds,
     )
     attempts = tuple(
@@ -137,7 +144,7 @@ def _targets(verification: Verification) -> Iterator[tuple[str, Spot]]:
 
 
 def _attempt(
-    probe: Probe, source: Spot, destination: Spot, cells: Mapping[tuple[Spot, Spot, str], Cell]
+    probe: opened.Probe, source: Spot, destination: Spot, cells: Mapping[tuple[Spot, Spot, str], Cell]
 ) -> Attempt:
     protocol = probe.protocol.capitalize()
     cell = cells.get((source, destination, protocol))

@@ -17,7 +17,7 @@ from typing import Final
 
 from automation.machine import system
 from automation.ui.outcome import FedError
-from emulator import paths
+from clone import paths
 from emulator.datacentre.node import FromPyPI, clean_install, npm, uv
 
 FOLDER: Final = Path(__file__).with_name("tools")

@@ -1,4 +1,4 @@
-"""Where the emulator keeps its files: the only module that knows these paths.
+"""Where this clone and its emulator keep their files: the only module that knows these paths.
 
 Per clone, git-ignored, everything below `home()` (``<repository>/.fed``, or the folder named by FED_HOME).
 Outside the clone, shared by clones, what is costly to make again: `cache()`.

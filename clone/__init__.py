@@ -1,0 +1,1 @@
+"""This clone of the repository on this machine: where its files are."""
