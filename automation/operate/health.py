@@ -39,6 +39,8 @@ WARN_DAYS = 29.0
 SILENT_SECONDS = 300.0
 """A hospital reports once a minute: after as long without one its VM is asked."""
 _MUTE = "no report, and a VM with egress: none cannot be asked: its serial log in Azure says how far it is"
+_BOX = "fl-box"
+"""Runs while a job runs, and no longer."""
 _SOUND = ("running", "running, healthy", "running, starting")
 
 
@@ -116,7 +118,7 @@ def _of_fabric(target: Target, outputs: Outputs[str]) -> dict[str, dict[str, str
     running = fabric.status()["machines"]
     names = {party: vm_name(outputs, party) for party in outputs.parties}
     return {
-        party: {one["name"]: _words(one) for one in running[name]["containers"]}
+        party: {one["name"]: _words(one) for one in running[name]["containers"] if one["name"] != _BOX}
         for party, name in names.items()
         if name in running
     }

@@ -31,6 +31,7 @@ export(
         parameters=description.parse(given),
         inputs={"scaling": Path(scaling)},
     ),
+    ["cleveland", "hungary"],
     Path(out),
 )
 """
@@ -38,7 +39,7 @@ export(
 
 @cache
 def built(name: str, folder: Path, mean: float = 1.5, steps: int = 5) -> Path:
-    """The folder of a job of the platform's that was built with these numbers, below `folder`."""
+    """What hospitals get of a job of the platform's that was built with these numbers: a folder."""
     sys.path.insert(0, str(ROOT / "workloads/jobs/heart"))
     from heart_job.model import FEATURES  # noqa: PLC0415
 
@@ -58,7 +59,7 @@ def built(name: str, folder: Path, mean: float = 1.5, steps: int = 5) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return out / "job" / name / "app"
+    return out / "job" / name / "app_hospital"
 
 
 def archive(folder: Path, changes: Mapping[str, str] | None = None) -> bytes:
@@ -94,7 +95,23 @@ def manifest_content(*, metrics: list[str] | None = None, **changes: Any) -> dic
     }
 
 
+CONFIG = json.dumps(
+    {
+        "executors": [
+            {
+                "tasks": ["train"],
+                "executor": {
+                    "path": "fed_site.box_executor.BoxExecutor",
+                    "args": {"script": "job.py", "arguments": [], "settings": {}},
+                },
+            }
+        ]
+    }
+).encode()
+"""A client's configuration that runs `code/job.py` in the box."""
+
+
 def job(code: bytes = b"print()", **changes: Any) -> bytes:
     """The archive of a small job; `changes` are those of its manifest."""
     manifest = json.dumps(manifest_content(**changes)).encode()
-    return packed({"custom/job.py": code, "manifest.json": manifest})
+    return packed({"code/job.py": code, "config/config_fed_client.json": CONFIG, "manifest.json": manifest})

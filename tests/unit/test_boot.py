@@ -21,7 +21,10 @@ import pytest
 from components.boot import IMAGES, MAX_CUSTOM_DATA_BYTES, BootPlan, InvalidBootPlanError, cloud_config
 from tests.unit.boot_text import CENTRE, HOSPITAL, PLANS, REGISTRY, compose_of, config_of, file_of, images
 
+ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
+SHARED = ("/var/lib/fed/data", "/var/lib/fed/box")
+"""Folders of the client's group, which the box's user is in."""
 
 
 @PLANS
@@ -103,7 +106,10 @@ class TestAnyVm:
 
     def test_every_image_is_pinned_by_the_plans_digest(self, plan: BootPlan) -> None:
         services = compose_of(plan)["services"]
-        assert {name: service["image"] for name, service in services.items()} == plan.images
+        images = {name: service["image"] for name, service in services.items()}
+        if plan.is_hospital:  # the client's image has what runs in the box, too
+            assert images.pop("fl-box") == images["fl-client"]
+        assert images == plan.images
 
     def test_everything_written_lies_on_the_data_disk(self, plan: BootPlan) -> None:
         for service in compose_of(plan)["services"].values():
@@ -117,7 +123,8 @@ class TestAnyVm:
         for service in compose_of(plan)["services"].values():
             for volume in service["volumes"]:
                 if volume["source"].startswith("/var/lib/fed/"):
-                    assert f"-m 0700 {volume['source']}\n" in unit
+                    mode = "0750" if volume["source"] in SHARED else "0700"
+                    assert f"-o 10001 -g 10001 -m {mode} {volume['source']}\n" in unit
 
 
 class TestDataDisk:
@@ -420,7 +427,36 @@ class TestHospital:
             "/data": True,
             "/answers": True,
             "/var/lib/fl": False,
+            "/box": False,
         }
+
+    def test_box_has_no_network_no_key_and_nothing_of_a_disk_to_write_to(self) -> None:
+        box = compose_of(HOSPITAL)["services"]["fl-box"]
+        assert box["network_mode"] == "none"
+        assert "networks" not in box
+        assert {volume["source"]: volume["read_only"] for volume in box["volumes"]} == dict.fromkeys(
+            SHARED, True
+        )
+        assert (box["read_only"], box["cap_drop"], box["init"]) == (True, ["ALL"], True)
+        assert box["security_opt"] == ["no-new-privileges:true"]
+        assert "environment" not in box
+        assert "group_add" not in box
+
+    def test_box_has_a_user_that_reads_with_the_clients_group_and_owns_nothing(self) -> None:
+        assert compose_of(HOSPITAL)["services"]["fl-box"]["user"] == "10003:10001"
+
+    def test_box_is_bounded_in_memory_processes_and_scratch(self) -> None:
+        box = compose_of(HOSPITAL)["services"]["fl-box"]
+        assert box["memswap_limit"] == box["mem_limit"]  # no swap on top
+        assert box["pids_limit"] <= 256
+        assert box["cpu_shares"] < 1024  # Docker's default: what the others have
+        assert box["tmpfs"] == ["/tmp:size=256m,noexec,nosuid,nodev"]  # noqa: S108
+        assert box["shm_size"] == "64m"
+
+    def test_image_of_client_and_box_makes_no_volume(self) -> None:
+        """Docker makes each on the disk where a container mounts nothing there, writable and kept."""
+        lines = (ROOT / IMAGES["fl-client"].dockerfile).read_text().splitlines()
+        assert not [line for line in lines if line.startswith("VOLUME")]
 
     def test_client_gets_no_identity(self) -> None:
         assert "AZURE_CLIENT_ID" not in compose_of(HOSPITAL)["services"]["fl-client"]["environment"]

@@ -58,8 +58,8 @@ def test_the_vms_own_compose_file_is_run_with_local_images_and_a_folder(
     role: real_engine.Role, tmp_path: Path
 ) -> None:
     services = yaml.safe_load(real_engine.compose_text(role, tmp_path))["services"]
-    assert {name: service["image"] for name, service in services.items()} == {
-        name: f"local/{name}" for name in ROLE_IMAGES[role]
+    assert {service["image"] for service in services.values()} == {
+        f"local/{name}" for name in ROLE_IMAGES[role]
     }
     sources = {volume["source"] for service in services.values() for volume in service["volumes"]}
     assert {source for source in sources if not source.startswith(str(tmp_path))} == {"/var/run/docker.sock"}

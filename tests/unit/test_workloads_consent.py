@@ -14,8 +14,9 @@ from container_server.hospital import consent as hospital_consent
 from container_server.hospital.consent import POLICY, Consent, platform_jobs
 from container_server.messages import checked
 from container_server.storage import StorageForbiddenError
-from fed_site import consent
+from fed_site import consent, job_form
 from fed_site.job_code import CLIENT, UnreadableJobError, checksum
+from fed_site.job_code import files as archived
 from fed_site.manifest import Manifest
 from nvflare.apis.fl_context import FLContextManager
 from nvflare.apis.workspace import Workspace
@@ -40,9 +41,11 @@ class TestChecksum:
         assert checksum(archive(built(name, builds))) == platform_jobs()[name]
 
     @pytest.mark.parametrize("name", ["heart", "statistics"])
-    def test_a_hospital_gets_the_jobs_own_code_and_not_the_servers(self, name: str, builds: Path) -> None:
-        (package,) = (built(name, builds) / "custom").iterdir()
-        assert package.name == f"{name}_job"
+    def test_a_hospital_gets_what_runs_there_in_the_form_that_it_takes(self, name: str, builds: Path) -> None:
+        own = {"code/heart_job/__init__.py", "code/heart_job/model.py", "code/heart_job/train.py"}
+        arrived = archived(archive(built(name, builds)))
+        assert set(arrived) == {CLIENT, "manifest.json"} | (own if name == "heart" else set())
+        job_form.check(arrived, {})
 
     def test_other_numbers_are_the_same_code(self, builds: Path) -> None:
         first, other = built("heart", builds), built("heart", builds, mean=-7.0, steps=9)
@@ -55,7 +58,7 @@ class TestChecksum:
             folder,
             {
                 "config/config_fed_server.json": "{}",
-                "custom/.__nvfl_sig.json": "{}",
+                "code/.__nvfl_sig.json": "{}",
                 ".__nvfl_submitter.crt": "",
             },
         )
@@ -64,9 +67,9 @@ class TestChecksum:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"custom/heart_job/trainer.py": "import os"},
-            {"custom/more.py": ""},
-            {"custom/config_fed_server.json": "{}"},
+            {"code/heart_job/train.py": "import os"},
+            {"code/more.py": ""},
+            {"code/config_fed_server.json": "{}"},
             {"config/config_fed_client.conf": "{}"},
             {"manifest.json": "{}"},
         ],
@@ -78,11 +81,11 @@ class TestChecksum:
     @pytest.mark.parametrize(
         ("before", "after"),
         [
-            ("heart_job.trainer.HeartTrainer", "nvflare.app_common.np.np_trainer.NPTrainer"),
+            ("fed_site.box_executor.BoxExecutor", "nvflare.app_common.np.np_trainer.NPTrainer"),
             ('"train"', '"*"'),
-            ('"task_result_filters": []', '"task_result_filters": [{"path": "x"}]'),
-            ('"rounds": 10', '"rounds": "10"'),
-            ('"rounds": 10', '"rounds": true'),
+            ('"executors"', '"task_result_filters": [{"path": "x"}], "executors"'),
+            ('"--steps"', '"--backdoor"'),
+            ('"age": [', '"age": [true, '),
         ],
     )
     def test_another_text_in_the_clients_configuration_is_other_code(
@@ -202,9 +205,13 @@ class TestArrival:
         assert "no purpose" in arrival.of(JOB)
         assert not arrival.unpacked
 
-    def test_an_archive_that_is_no_job_is_not_unpacked(self, arrival: Arrival) -> None:
-        assert "does not take this job" in arrival.of(b"PK")
+    @pytest.mark.parametrize("content", [b"PK", packed({**archived(JOB), "custom/job.py": b""})])
+    def test_an_archive_that_is_no_job_is_not_unpacked_nor_shown(
+        self, arrival: Arrival, content: bytes
+    ) -> None:
+        assert "does not take this job" in arrival.of(content)
         assert not arrival.unpacked
+        assert not consent.REQUESTS.exists()
 
     @pytest.mark.parametrize("content", [None, b"", b"{}", b"[]"])
     def test_a_job_that_does_not_say_what_it_is_for_is_not_unpacked(

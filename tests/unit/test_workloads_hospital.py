@@ -13,6 +13,7 @@ from container_server.kit import Manifest
 from container_server.messages import DECISION, DESIRED, ROOT, SIGNED, encode
 from container_server.nvflare_cli import NvflareError
 from container_server.storage import StorageForbiddenError, StorageUnreachableError
+from fed_site.job_form import EXECUTORS
 
 from tests.unit.workloads_pki import Root
 from tests.unit.workloads_world import World
@@ -196,6 +197,10 @@ class TestKit:
         assert policy["default_scope"] == "hospital"
         resources = json.loads((world.hospital_config.kit / "local/resources.json").read_text())
         assert resources["allow_log_streaming"] is False
+        assert sorted(resources["class_allow_list"]) == sorted(EXECUTORS)  # of a job's configuration
+        authorization = json.loads((world.hospital_config.kit / "local/authorization.json").read_text())
+        for rights in authorization["permissions"].values():
+            assert rights.get("byoc", "none") == "none"  # NVFlare's word for a job's own code
         assert resources["client"]["communication_timeout"] <= 30  # else a cut costs minutes
         components = {part["id"]: part.get("path") for part in resources["components"]}
         assert "site_log_streamer" not in components

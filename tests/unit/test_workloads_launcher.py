@@ -1,14 +1,16 @@
 """What a job does to its workspace, or leaves running, is gone before the next one starts."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fed_site import launcher
+from fed_site import box, launcher
 from nvflare.apis.fl_constant import JobConstants
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_launcher_spec import JobHandleSpec
 from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
 
 JOB, EARLIER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
@@ -92,6 +94,8 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(launcher, "WORK", tmp_path / "work")
     monkeypatch.setattr(launcher, "protect_this_process", lambda: None)
     monkeypatch.setattr(launcher, "end_descendants", lambda: None)
+    monkeypatch.setattr(box, "BOX", tmp_path / "box")
+    monkeypatch.setattr(box, "ORDER", tmp_path / "work/box.json")
     return tmp_path
 
 
@@ -131,3 +135,42 @@ def test_a_job_finds_no_other_jobs_files(places: Path, monkeypatch: pytest.Monke
     launched(monkeypatch, places)
     assert (places / "work/workspace" / JOB).is_dir()
     assert not (places / "work/workspace" / EARLIER).exists()
+
+
+class Process(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
+    """A job's process that ends at once."""
+
+    def terminate(self) -> None:
+        """Nothing to end."""
+
+    def poll(self) -> None:
+        """Nothing to tell."""
+
+    def wait(self) -> None:
+        """Over."""
+
+
+def test_a_job_with_code_has_its_box_for_as_long_as_it_runs(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = places / "work/workspace" / JOB / "app_basel/code"
+    code.mkdir(parents=True)
+    (code / "train.py").write_text("print()")
+    monkeypatch.setattr(ClientProcessJobLauncher, "launch_job", lambda *_: Process())
+
+    def wanted() -> Any:
+        return json.loads(box.ORDER.read_text())["job"]
+
+    running = launcher.JobLauncher().launch_job({JobConstants.JOB_ID: JOB}, FLContext())
+    assert wanted() == JOB
+    assert (places / "box/code/train.py").is_file()
+    launcher.JobHandle(Process(), EARLIER).wait()  # which ended late
+    assert wanted() == JOB
+    running.wait()
+    assert wanted() is None
+
+
+def test_a_job_without_code_has_none(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (places / "work/workspace" / JOB / "app_basel/config").mkdir(parents=True)
+    launched(monkeypatch, places)
+    assert not box.ORDER.exists()

@@ -109,7 +109,7 @@ class FakeEngine:
         """It ends by itself, as nobody asked it to."""
         self.containers[name] = ContainerState(Running.STOPPED, exit_code)
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, seconds: int = 10) -> None:
         self._reach()
         self.actions.append(f"stop {name}")
         self.containers[name] = ContainerState(Running.STOPPED, 0)

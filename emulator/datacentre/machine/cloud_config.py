@@ -1,8 +1,9 @@
 """Reads a VM's customData, the only thing that it boots from: a `#cloud-config` text.
 
-What the emulator does with it: the files are written. What it leaves to real machines: bootcmd, runcmd and
-the systemd units among the files, whose effect (the data disk is mounted, the client network's rules are
-loaded, the compose file's services run) the emulator brings about itself.
+What the emulator does with it: the files are written, and the folders made that a unit makes for containers.
+What it leaves to real machines: bootcmd, runcmd and the systemd units among the files, whose effect (the data
+disk is mounted, the client network's rules are loaded, the compose file's services run) the emulator brings
+about itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import binascii
 import functools
 import gzip
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +33,9 @@ PACKAGES = frozenset({"packages", "package_update", "package_upgrade"})
 boots (Azure/azure-linux-extensions#1499)."""
 COMPOSE = "/opt/fed/compose.yaml"
 CLIENT_NETWORK = "/opt/fed/client-network.nft"
+_INSTALL = re.compile(
+    r"^ExecStartPre=/usr/bin/install -d -o (?P<uid>\d+) -g (?P<gid>\d+) -m (?P<mode>\d+) (?P<paths>.+)$", re.M
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,15 @@ class File:
     path: str
     mode: int
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that a unit makes before it starts containers: path, (uid, gid), permission bits."""
+
+    path: str
+    owner: tuple[int, int]
+    mode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,16 @@ class CloudConfig:
             if file.path == path:
                 return file.content.decode()
         raise FabricError(f"the VM's cloud-config writes no {path}: nothing says what to run.")
+
+    def folders(self) -> list[Folder]:
+        """Those that the units among the files make with `install -d`."""
+        units = [file.content.decode() for file in self.files if file.path.endswith(".service")]
+        return [
+            Folder(path, (int(made["uid"]), int(made["gid"])), int(made["mode"], 8))
+            for unit in units
+            for made in _INSTALL.finditer(unit)
+            for path in made["paths"].split()
+        ]
 
 
 def read(custom_data: str) -> CloudConfig:

@@ -17,14 +17,14 @@ import yaml
 from emulator.datacentre.errors import FabricError
 
 _IGNORED = frozenset(
-    {"init", "pids_limit", "mem_limit", "cpus", "security_opt", "labels", "logging", "ulimits", "stop_signal",
-     "stop_grace_period", "pull_policy", "platform", "hostname", "ports", "expose"}
+    {"init", "mem_limit", "memswap_limit", "cpus", "cpu_shares", "security_opt", "labels", "logging",
+     "ulimits", "stop_signal", "stop_grace_period", "pull_policy", "platform", "hostname", "ports", "expose"}
 )  # fmt: skip
 """Keys without an effect here: every container has an init and no new privileges; there are no cgroups."""
 _UNDERSTOOD = frozenset(
     {"image", "container_name", "network_mode", "networks", "profiles", "restart", "read_only", "cap_drop",
      "cap_add", "group_add", "tmpfs", "environment", "extra_hosts", "dns", "volumes", "command", "entrypoint",
-     "healthcheck", "user", "working_dir", "depends_on"}
+     "healthcheck", "user", "working_dir", "depends_on", "pids_limit", "shm_size"}
 )  # fmt: skip
 RESTARTS = ("no", "always", "on-failure", "unless-stopped")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -41,7 +41,10 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A command that says whether a container is well; times in seconds, with Docker's own defaults."""
+    """A command that says whether a container is well; times in seconds, with Docker's own defaults.
+
+    Without a command the container has no check, whatever its image says.
+    """
 
     command: tuple[str, ...]
     interval: float = 30.0
@@ -61,9 +64,11 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service, that is one container. `network` is None on the VM's own network.
+    """One service, that is one container. `network` is None on the VM's own network; one that is `alone` has
+    no network at all.
 
-    `managed` services (those with a profile) are created and not started.
+    `managed` services (those with a profile) are created and not started. `tmpfs` are places and their mount
+    options. `processes` limits those of a user that no other service has.
     """
 
     name: str
@@ -73,7 +78,7 @@ class Service:
     restart: str
     environment: Mapping[str, str]
     volumes: tuple[Volume, ...]
-    tmpfs: tuple[str, ...]
+    tmpfs: tuple[tuple[str, str], ...]
     read_only: bool
     groups: tuple[int, ...]
     hosts: tuple[tuple[str, str], ...]
@@ -83,6 +88,8 @@ class Service:
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...] | None
     healthcheck: HealthCheck | None
+    alone: bool = False
+    processes: int | None = None
 
 
 def read(text: str) -> tuple[Service, ...]:
@@ -131,7 +138,7 @@ def _service(name: str, value: dict[str, Any], networks: Mapping[str, Network]) 
         restart=restart,
         environment=_environment(value.get("environment") or {}),
         volumes=tuple(_volume(name, one) for one in value.get("volumes") or []),
-        tmpfs=tuple(str(one).partition(":")[0] for one in _list(value.get("tmpfs"))),
+        tmpfs=_tmpfs(value),
         read_only=bool(value.get("read_only", False)),
         groups=tuple(int(group) for group in value.get("group_add") or []),
         hosts=tuple(_host(name, one) for one in value.get("extra_hosts") or []),
@@ -141,6 +148,8 @@ def _service(name: str, value: dict[str, Any], networks: Mapping[str, Network]) 
         entrypoint=_words(value.get("entrypoint")),
         command=_words(value.get("command")),
         healthcheck=_healthcheck(value.get("healthcheck")),
+        alone=value.get("network_mode") == "none",
+        processes=int(value["pids_limit"]) if "user" in value and "pids_limit" in value else None,
     )
 
 
@@ -151,12 +160,20 @@ def _needed(name: str, value: dict[str, Any], key: str) -> Any:
 
 
 def _place(name: str, value: dict[str, Any], networks: Mapping[str, Network]) -> Network | None:
-    if value.get("network_mode") == "host":
+    if value.get("network_mode") in ("host", "none"):
         return None
     wanted = list(value.get("networks") or [])
     if "network_mode" in value or len(wanted) != 1 or wanted[0] not in networks:
-        raise FabricError(f"service {name} needs network_mode host or exactly one network of the file.")
+        raise FabricError(
+            f"service {name} needs network_mode host or none, or exactly one network of the file."
+        )
     return networks[wanted[0]]
+
+
+def _tmpfs(value: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    places = [str(one).partition(":") for one in _list(value.get("tmpfs"))]
+    shared = [("/dev/shm", f"size={value['shm_size']}")] if "shm_size" in value else []  # noqa: S108 in it
+    return (*((place, options) for place, _, options in places), *shared)
 
 
 def _environment(value: dict[str, Any] | list[str]) -> dict[str, str]:
@@ -194,8 +211,10 @@ def _words(value: Any) -> tuple[str, ...] | None:
 
 
 def _healthcheck(value: dict[str, Any] | None) -> HealthCheck | None:
-    if value is None or value.get("disable"):
+    if value is None:
         return None
+    if value.get("disable"):
+        return HealthCheck(command=())
     test = value.get("test")
     command = ["CMD-SHELL", test] if isinstance(test, str) else [str(word) for word in test or []]
     return HealthCheck(

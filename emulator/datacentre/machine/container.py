@@ -8,11 +8,12 @@ program's exit code. Standard library only: every container pays for what is imp
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 from typing import Any
 
-RDONLY, NOSUID, NODEV, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
@@ -78,13 +79,20 @@ def make_root(spec: dict[str, Any]) -> None:
         with open(ROOT + path, "w") as file:  # noqa: PTH123
             file.write(text)
     make_devices()
-    for path in ("/tmp", "/dev/shm", *spec["tmpfs"]):  # noqa: S108 a tmpfs of the container's own
-        os.makedirs(ROOT + path, exist_ok=True)  # noqa: PTH103
-        mount("tmpfs", ROOT + path, "tmpfs", NOSUID | NODEV, "mode=1777,size=1g")
+    for path, options in {"/tmp": "", "/dev/shm": "", **dict(spec["tmpfs"])}.items():  # noqa: S108 its own
+        make_scratch(path, options.split(","))
     for source, target, read_only in spec["mounts"]:
         bind(source, ROOT + target, read_only=read_only)
     os.makedirs(ROOT + spec["working_dir"], exist_ok=True)  # noqa: PTH103
     enter_root(read_only=spec["read_only"])
+
+
+def make_scratch(path: str, options: list[str]) -> None:
+    """Give the root memory to write to, which goes with the container."""
+    os.makedirs(ROOT + path, exist_ok=True)  # noqa: PTH103
+    size = next((one for one in options if one.startswith("size=")), "size=1g")
+    flags = NOSUID | NODEV | (NOEXEC if "noexec" in options else 0)
+    mount("tmpfs", ROOT + path, "tmpfs", flags, f"mode=1777,{size}")
 
 
 def make_devices() -> None:
@@ -119,6 +127,8 @@ def enter_root(*, read_only: bool) -> None:
 def drop_rights(spec: dict[str, Any]) -> None:
     """Become the container's user, with the capabilities it is given and no way to gain any."""
     kept = spec["capabilities"]
+    if spec["processes"] is not None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (spec["processes"], spec["processes"]))
     for number in range(CAPABILITIES):
         if number not in kept:
             libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)

@@ -18,7 +18,7 @@ from emulator.datacentre.errors import FabricError
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.machine import cloud_config, compose
 from emulator.datacentre.machine.bridge import Bridge
-from emulator.datacentre.machine.cloud_config import CloudConfig
+from emulator.datacentre.machine.cloud_config import CloudConfig, Folder
 from emulator.datacentre.machine.compose import HealthCheck, Service
 from emulator.datacentre.machine.image import Image
 from emulator.datacentre.machine.memory import Memory
@@ -39,7 +39,11 @@ KILL, SETGID, SETUID."""
 STOP_SECONDS = 10.0
 LOG_BYTES = 8 * 1024 * 1024
 _DOCKER = Path(__file__).with_name("docker_command.py")
-_USERS = "root:x:0:0:root:/root:/bin/sh\nfed:x:10001:10001::/tmp:/usr/sbin/nologin\n"
+_USERS = (
+    "root:x:0:0:root:/root:/bin/sh\n"
+    "fed:x:10001:10001::/tmp:/usr/sbin/nologin\n"
+    "box:x:10003:10001::/tmp:/usr/sbin/nologin\n"
+)
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 10.0
 _LONGEST_PULL_PAUSE = 15.0
@@ -169,6 +173,17 @@ class Machine:
             path.write_bytes(file.content)
             path.chmod(file.mode)
         _readable(self.place.files)
+        if self.place.disk is not None:
+            for made in self._config.folders():
+                self._make_folder(made)
+
+    def _make_folder(self, folder: Folder) -> None:
+        """What the unit that makes the containers does first."""
+        place = self._locate(folder.path)
+        place.mkdir(parents=True, exist_ok=True)
+        if not self._rootless:
+            os.chown(place, *folder.owner)
+        place.chmod(folder.mode)
 
     def _make_networks(self, services: tuple[Service, ...]) -> None:
         for service in services:
@@ -320,8 +335,9 @@ class Machine:
             self._rotate(container)
 
     def _healthcheck(self, container: Container) -> HealthCheck | None:
-        own = container.service.healthcheck
-        return own or (container.image.config.healthcheck if container.image else None)
+        image = container.image.config.healthcheck if container.image else None
+        check = container.service.healthcheck or image
+        return check if check and check.command else None
 
     async def _spawn(self, container: Container, image: Image) -> Process:
         if self._init is None:
@@ -334,7 +350,7 @@ class Machine:
             self._spec(service, image),
             file=self.place.volatile / f"{service.name}.json",
             machine=self._init.pid,
-            network=network.path,
+            network=None if service.alone else network.path,
             log=self.log_of(container),
         )
 
@@ -361,11 +377,12 @@ class Machine:
                     for volume in service.volumes
                 ),
             ),
-            tmpfs=tuple(path for path in service.tmpfs if path != "/tmp"),  # noqa: S108 always there
+            tmpfs=service.tmpfs,
             etc=self._etc(service.hosts, service.dns or (PLATFORM_DNS,)),
             read_only=service.read_only,
             user=user,
             groups=service.groups if user else (),
+            processes=service.processes,
         )
 
     def _etc(self, hosts: tuple[tuple[str, str], ...], servers: tuple[str, ...]) -> dict[str, str]:

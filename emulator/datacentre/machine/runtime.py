@@ -22,20 +22,22 @@ _APPEARS_SECONDS = 10.0
 class Spec:
     """What `container.py` makes a container from. `mounts` are (path on the machine, in it, read-only).
 
-    `capabilities` are the numbers of those kept, `ready` is a descriptor to write to when the program runs.
+    `capabilities` are the numbers of those kept, `ready` is a descriptor to write to when the program runs,
+    `processes` the most that its user may have on this machine.
     """
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     working_dir: str
     mounts: tuple[tuple[str, str, bool], ...]
-    tmpfs: tuple[str, ...]
+    tmpfs: tuple[tuple[str, str], ...]
     etc: Mapping[str, str]
     read_only: bool
     user: tuple[int, int] | None
     groups: tuple[int, ...]
     capabilities: tuple[int, ...] = ()
     ready: int | None = None
+    processes: int | None = None
     python: str = sys.base_prefix
 
 
@@ -57,7 +59,7 @@ class Process:
         self._init = 0
 
     @classmethod
-    async def start(cls, spec: Spec, *, file: Path, machine: int, network: str, log: Path) -> Process:
+    async def start(cls, spec: Spec, *, file: Path, machine: int, network: str | None, log: Path) -> Process:
         """Start a container of a machine whose output is appended to `log`, and wait until its program runs.
 
         See `launch`. A start that is cancelled leaves no process behind.
@@ -132,20 +134,24 @@ class Process:
         ]  # fmt: skip
 
 
-def launch_command(spec: Spec, file: Path, machine: int, network: str) -> list[str]:
-    """Return the command that starts a container; `file` hands the specification over and is then removed."""
+def launch_command(spec: Spec, file: Path, machine: int, network: str | None) -> list[str]:
+    """Return the command that starts a container; `file` hands the specification over and is then removed.
+
+    Without a network it gets one of its own with nothing in it, as Docker's `none`.
+    """
     file.write_text(json.dumps(asdict(spec)))
+    shared, own = ([f"--net={network}"], []) if network else ([], ["--net"])
     return [
-        "nsenter", f"--net={network}", "--target", str(machine), "--pid", "--uts", "--",
-        "unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--",
+        "nsenter", *shared, "--target", str(machine), "--pid", "--uts", "--",
+        "unshare", "--mount", "--pid", "--ipc", *own, "--fork", "--kill-child", "--",
         sys.executable, "-I", "-S", str(_PROGRAM), str(file),
     ]  # fmt: skip
 
 
 async def launch(
-    spec: Spec, file: Path, machine: int, network: str, *, output: int | None
+    spec: Spec, file: Path, machine: int, network: str | None, *, output: int | None
 ) -> asyncio.subprocess.Process:
-    """Start a container in a machine (pid of its init) and a network namespace (a path)."""
+    """Start a container in a machine (pid of its init) and a network namespace (a path; None: its own)."""
     return await asyncio.create_subprocess_exec(
         *launch_command(spec, file, machine, network),
         stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,

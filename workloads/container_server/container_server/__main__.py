@@ -16,6 +16,7 @@ from container_server.clock import Clock, SystemClock
 from container_server.config import Config, ConfigError
 from container_server.engine import DockerEngine
 from container_server.hospital.agent import EngineLostError, HospitalAgent
+from container_server.hospital.box import BoxKeeper
 from container_server.log import say
 from container_server.nvflare_cli import Nvflare
 
@@ -79,6 +80,8 @@ def main() -> None:
             nvflare=nvflare,
         )
         control.serve(hospital.handlers())
+        boxes = BoxKeeper(DockerEngine(), clock, config.work, config.answers)
+        work(boxes.turn, clock)
         try:
             run(hospital.tick, clock)
         except EngineLostError as error:

@@ -1,4 +1,4 @@
-"""The VM's container engine, as far as this service may use it: the one managed container, by its name."""
+"""The VM's container engine, as far as this service may use it: the managed containers, by their names."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +11,7 @@ import requests
 from container_server.errors import ContainerServerError, TransientError
 
 EXEC_OUTPUT_LIMIT = 64 * 1024
+STOP_SECONDS = 10
 
 
 class EngineUnreachableError(TransientError):
@@ -47,8 +48,8 @@ class Engine(Protocol):
     def start(self, name: str) -> None:
         """Start it; nothing happens when it runs."""
 
-    def stop(self, name: str) -> None:
-        """Stop it and keep it stopped; nothing happens when it does not run."""
+    def stop(self, name: str, seconds: int = STOP_SECONDS) -> None:
+        """Stop it, by force after so many seconds, and keep it stopped; nothing when it does not run."""
 
     def restart(self, name: str) -> None:
         """Stop and start it."""
@@ -86,13 +87,13 @@ class DockerEngine:
         """See Engine."""
         self._do("start", name)
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, seconds: int = STOP_SECONDS) -> None:
         """See Engine."""
-        self._do("stop", name, timeout=10)
+        self._do("stop", name, timeout=seconds)
 
     def restart(self, name: str) -> None:
         """See Engine."""
-        self._do("restart", name, timeout=10)
+        self._do("restart", name, timeout=STOP_SECONDS)
 
     def execute(self, name: str, command: list[str]) -> tuple[int, str]:
         """See Engine."""

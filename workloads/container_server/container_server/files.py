@@ -13,6 +13,7 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o600) -> None:
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    os.fchmod(descriptor, mode)  # whatever this process's umask
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(content)
         stream.flush()

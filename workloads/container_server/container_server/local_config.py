@@ -23,6 +23,10 @@ _OURS = (
     {"id": "process_launcher", "path": "fed_site.launcher.JobLauncher", "args": {}},
 )
 """What the client runs of ours; launcher and deployer are in place of NVFlare's."""
+_EXECUTORS = ("fed_site.box_executor.BoxExecutor", "fed_site.statistics.OwnStatisticsExecutor")
+"""The only classes that NVFlare builds from a job's configuration (its `class_allow_list`); the client looks
+itself before that (fed_site/job_form.py).
+"""
 
 
 def install_hospital_kit(assembled: Path, kit: Path, proof: bytes = b"") -> None:
@@ -57,7 +61,12 @@ def _hospital_policy(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
     client = {**resources.get("client", {}), "communication_timeout": ANSWERED_WITHIN_SECONDS}
     replaced = {"site_log_streamer", *(component["id"] for component in _OURS)}
     kept = [component for component in resources["components"] if component["id"] not in replaced]
-    narrowed = {"allow_log_streaming": False, "client": client, "components": [*kept, *_OURS]}
+    narrowed = {
+        "allow_log_streaming": False,
+        "class_allow_list": list(_EXECUTORS),
+        "client": client,
+        "components": [*kept, *_OURS],
+    }
     return {
         "resources.json": {**resources, **narrowed},
         "authorization.json": _read(_POLICY / "hospital_authorization.json"),

@@ -1,4 +1,4 @@
-"""Lets a job onto this machine only when the hospital has approved its code.
+"""Lets a job onto this machine only in the platform's form, and when the hospital has approved its code.
 
 Works where NVFlare unpacks a job that arrives (`app_deployer`), in the client's own process, before any of
 the job's code is there. The hospital's answers are in a folder that is mounted read-only; what was asked is
@@ -19,7 +19,8 @@ from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
-from fed_site.job_code import UnreadableJobError, checksum, manifest
+from fed_site import job_form
+from fed_site.job_code import UnreadableJobError, checksum, files, manifest
 from fed_site.start import WORK
 
 ANSWERS = Path(os.environ.get("FED_ANSWERS", "/answers")) / "answers.json"
@@ -75,7 +76,8 @@ class ConsentingDeployer(AppDeployer):  # type: ignore[misc]  # nvflare has no t
         try:
             code = checksum(app_data)
             manifest(app_data)
-        except UnreadableJobError as error:
+            job_form.check(files(app_data), job_meta)
+        except (UnreadableJobError, job_form.JobFormError) as error:
             return f"does not take this job: {error}"
         objection = Answers.read(ANSWERS).objection(code, hospital)
         ask(REQUESTS, code, app_data, description(job_id, job_meta))

@@ -1,8 +1,8 @@
-"""Starts each job's process in a workspace that no earlier job has touched, and ends all that it leaves
-running.
+"""Starts each job's process in a workspace that no earlier job has touched, has its box started next to it,
+and ends all that is left running.
 
-NVFlare's launcher starts jobs in the workspace that every job may write: one of them could change the policy
-that the next one is filtered by, and stay alive after its end.
+No code of a job runs in that process (job_form.py); should one ever get in, it can neither change the policy
+that the next one is filtered by nor stay alive.
 """
 
 import ctypes
@@ -19,6 +19,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobHandleSpec
 from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
 
+from fed_site import box
 from fed_site.start import KIT, WORK, fresh_kit
 
 _PR_SET_DUMPABLE = 4
@@ -43,15 +44,19 @@ class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare ha
         """See JobLauncherSpec. Raises LeftRunningError when an earlier job's processes cannot be ended."""
         end_descendants()
         fresh_kit(KIT, WORK / "workspace")
-        remove_other_jobs(WORK / "workspace", str(job_meta[JobConstants.JOB_ID]))
-        return JobHandle(super().launch_job(job_meta, fl_ctx))
+        job = str(job_meta[JobConstants.JOB_ID])
+        remove_other_jobs(WORK / "workspace", job)
+        if any(box.put_code(app) for app in (WORK / "workspace" / job).glob("app_*")):
+            box.order(job)
+        return JobHandle(super().launch_job(job_meta, fl_ctx), job)
 
 
 class JobHandle(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
     """NVFlare's handle of a job's process, whose end is the end of everything that the job started."""
 
-    def __init__(self, process: JobHandleSpec):
+    def __init__(self, process: JobHandleSpec, job: str):
         self._process = process
+        self._job = job
 
     def terminate(self) -> None:
         """See JobHandleSpec."""
@@ -64,6 +69,7 @@ class JobHandle(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
     def wait(self) -> None:
         """See JobHandleSpec."""
         self._process.wait()
+        box.release(self._job)
         end_descendants()
 
 

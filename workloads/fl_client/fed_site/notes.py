@@ -1,7 +1,6 @@
 """Notes of what left with a job's answers, one line of JSON an answer, for the hospital's record.
 
-Written by the airlock in the job's own process: honest about honest jobs. Code that goes around the airlock
-leaves no line.
+Written by the airlock, whose process runs no code of a job's (box.py).
 """
 
 import json

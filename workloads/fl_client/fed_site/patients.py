@@ -60,6 +60,13 @@ class OwnFiles:
         """
         return [reading for path in self._csv_files() for reading in self._readings(path, feature)]
 
+    def reading(self, feature: str) -> Array | None:
+        """The last of those ways, in the first file that has the column; None where none has it."""
+        for path in self._csv_files():
+            if ways := list(self._readings(path, feature)):
+                return ways[-1]
+        return None
+
     def _readings(self, path: Path, feature: str) -> Iterator[Array]:
         columns = self._columns(path)
         name, equals, value = feature.rpartition("=")
@@ -67,7 +74,7 @@ class OwnFiles:
             values = columns[feature]
             present = values[~np.isnan(values)]
             yield present
-            if np.isin(present, (0.0, 1.0)).all():
+            if present.size and np.isin(present, (0.0, 1.0)).all():
                 yield np.nan_to_num(values)
         elif equals and name in columns and value.isdecimal():
             yield (columns[name] == float(value)).astype(float)

@@ -16,6 +16,8 @@ KIT = Path(os.environ.get("FED_KIT", "/kit"))
 WORK = Path(os.environ.get("FED_WORK", "/var/lib/fl"))
 
 HEALTH_FILE = "health.json"
+ORDER_FILE = "box.json"
+"""The order for a job's box (box.py); a client that starts has none."""
 RELEASED_FILE = "released.json"
 """The ledger of what statistics left (released.py)."""
 BUDGET_FILE = "budget.json"
@@ -90,7 +92,8 @@ def main() -> None:
     """Start, or answer the health check."""
     if sys.argv[1:] == ["health"]:
         sys.exit(0 if registered(WORK, time.time()) else 1)
-    (WORK / HEALTH_FILE).unlink(missing_ok=True)
+    for old in (HEALTH_FILE, ORDER_FILE):
+        (WORK / old).unlink(missing_ok=True)
     try:
         arguments = command(KIT, WORK)
     except (OSError, ValueError, KeyError) as error:

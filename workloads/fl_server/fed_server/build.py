@@ -18,12 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nvflare.job_config.api import FedJob
-
 from fed_server import manifest
 from fed_server.differences import expect_differences
 from fed_server.files import read_json
-from fed_server.paths import INBOX, JOBS
+from fed_server.parts import HOSPITAL_APP, SERVER_APP, JobParts, add_hospital_app
+from fed_server.paths import ALLOWED, INBOX, JOBS
 from fed_server.request import JobDescription, JobError, JobRequest, checksum, find_inputs
 
 MOST_ROUNDS = 1000
@@ -48,13 +47,13 @@ def find(name: str, folders: Sequence[Path] = (BAKED, INBOX)) -> JobDescription:
     return description
 
 
-def build_function(description: JobDescription) -> Callable[[JobRequest], FedJob]:
+def build_function(description: JobDescription) -> Callable[[JobRequest], JobParts]:
     """The job's own `build`. Raises JobError when it cannot be imported."""
     module, _, function = description.build.partition(":")
     sys.path.insert(0, str(description.folder))
     os.chdir(description.folder)  # NVFlare resolves a job's scripts against the working folder
     try:
-        built: Callable[[JobRequest], FedJob] = getattr(importlib.import_module(module), function)
+        built: Callable[[JobRequest], JobParts] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise JobError(f"{description.name}: {description.build} cannot be imported: {error}") from error
     return built
@@ -121,19 +120,28 @@ def _resumed(request: JobRequest, job_id: str) -> JobRequest:
     )
 
 
-def export(request: JobRequest, out: Path, author: str = "unknown") -> dict[str, Any]:
-    """Write the NVFlare job with its manifest below `out`; what the container server has to know of it."""
-    job = build_function(request.description)(request)
-    if job.name != request.name:
-        raise JobError(f"{request.name}: build() made a job named {job.name!r}, expected {request.name!r}")
-    job.export_job(str(out))
-    app = out / request.name / "app"
-    if not app.is_dir():
-        raise JobError(f"{request.name}: build() made other apps than one for all hospitals (to_clients)")
-    expect_differences(app / "config" / "config_fed_server.json")
-    # The server has it; a hospital, which has to read what it approves, gets the job's own code alone.
-    shutil.rmtree(app / "custom" / PLATFORM, ignore_errors=True)
-    manifest.write(request, author, app)
+def export(
+    request: JobRequest, hospitals: Sequence[str], out: Path, author: str = "unknown"
+) -> dict[str, Any]:
+    """Write the NVFlare job with its manifest below `out`; what the container server has to know of it.
+
+    `hospitals` are those that may register: the job goes to those of them that are connected when it starts.
+    """
+    parts = build_function(request.description)(request)
+    if not isinstance(parts, JobParts):
+        raise JobError(f"{request.name}: build() returned {type(parts).__name__}, expected JobParts")
+    if parts.server.name != request.name:
+        raise JobError(
+            f"{request.name}: build() made a job named {parts.server.name!r}, expected {request.name!r}"
+        )
+    parts.server.export_job(str(out))
+    job = out / request.name
+    if sorted(path.name for path in job.iterdir() if path.is_dir()) != [SERVER_APP]:
+        raise JobError(f"{request.name}: what hospitals run belongs into JobParts, not into its server part")
+    expect_differences(job / SERVER_APP / "config" / "config_fed_server.json")
+    shutil.rmtree(job / SERVER_APP / "custom" / PLATFORM, ignore_errors=True)  # the server has it
+    add_hospital_app(parts.hospitals, request.description.folder, job, hospitals)
+    manifest.write(request, author, job / SERVER_APP, job / HOSPITAL_APP)
     return {
         "folder": str(out / request.name),
         "job": request.name,
@@ -149,7 +157,9 @@ def export(request: JobRequest, out: Path, author: str = "unknown") -> dict[str,
 
 
 def _exported(arguments: argparse.Namespace) -> dict[str, Any]:
-    return export(request_of(arguments), arguments.out, arguments.author)
+    members: dict[str, Any] = read_json(ALLOWED) or {}
+    hospitals = sorted(members.get("sites", {}))
+    return export(request_of(arguments), hospitals, arguments.out, arguments.author)
 
 
 def main() -> None:

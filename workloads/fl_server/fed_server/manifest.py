@@ -18,14 +18,14 @@ NUMPY_KEY = "numpy_key"
 """What NVFlare's numpy persistor calls its one array."""
 
 
-def write(request: JobRequest, author: str, app: Path) -> None:
-    """Put `manifest.json` into the folder that hospitals get."""
-    text = json.dumps(manifest(request, author, app), indent=1, sort_keys=True)
-    (app / FILE).write_text(text + "\n")
+def write(request: JobRequest, author: str, server: Path, hospital: Path) -> None:
+    """Put `manifest.json` into the folder that hospitals get; `server` is that of the server."""
+    text = json.dumps(manifest(request, author, server), indent=1, sort_keys=True)
+    (hospital / FILE).write_text(text + "\n")
 
 
 def manifest(request: JobRequest, author: str, app: Path) -> dict[str, Any]:
-    """The manifest of a job that was built into `app`."""
+    """The manifest of a job whose server part was built into `app`."""
     asked = request.description
     components = list(_components(app / "config" / "config_fed_server.json"))
     return {

@@ -17,6 +17,8 @@ from container_server.storage import Blob, BlobEntry, BlobStore, BlobTooLargeErr
 
 MOST_FILES = 20
 FILE_LIMIT = 200 * 1024 * 1024
+READABLE = 0o640
+"""The client and the box of a job read: the one has this service's user, the other its group."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}(?:\.[a-z0-9]{1,10}){1,2}")
 
 
@@ -86,6 +88,8 @@ class Staging:
     def _bring(self, entry: BlobEntry, known: Note | None) -> Note:
         here = self._data / entry.name
         if known and known["etag"] == entry.etag and (here.is_file() or not known["sha256"]):
+            if here.is_file():
+                here.chmod(READABLE)  # a copy may be older than this rule
             return known
         good = known if known and here.is_file() else None
         kept = {key: good[key] if good else None for key in ("sha256", "bytes", "rows")}
@@ -99,7 +103,7 @@ class Staging:
         if checked.complaints:
             say("data file refused", file=entry.name, complaints=checked.complaints)
             return {"etag": blob.etag, **kept, "complaints": checked.complaints}
-        write_bytes(here, checked.content)
+        write_bytes(here, checked.content, READABLE)
         digest = hashlib.sha256(checked.content).hexdigest()
         say("data file staged", file=entry.name, rows=checked.rows, sha256=digest, notes=checked.notes)
         return {

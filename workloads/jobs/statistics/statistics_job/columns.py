@@ -34,6 +34,14 @@ HISTOGRAMS: Mapping[str, dict[str, object]] = {
 """NVFlare's histogram configuration; everything not numeric is an indicator, 0 or 1."""
 
 
+FEATURES = (
+    *NUMERIC,
+    *BINARY,
+    *(f"{name}={code}" for name, codes in CATEGORIES.items() for code in codes),
+    *(f"{name} missing" for name in MAY_BE_MISSING),
+)
+
+
 def features(columns: Mapping[str, Array]) -> dict[str, Array]:
     """Feature -> its values: numeric ones without the missing, indicators over all patients (0 where
     missing).

@@ -1,21 +1,19 @@
-"""Builds the NVFlare job: its own federated statistics, without filters of the job's: the hospitals'
-policies decide.
-"""
+"""Builds the job: NVFlare's federated statistics, counted by the hospitals themselves."""
 
 from fed_server.averaging import TASK_REQUEST_SECONDS
+from fed_server.parts import ColumnStatistics, JobParts
 from fed_server.request import JobRequest
-from nvflare.app_common.executors.statistics.statistics_executor import StatisticsExecutor
 from nvflare.app_common.statistics.json_stats_file_persistor import JsonStatsFileWriter
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 from nvflare.job_config.api import FedJob
 
-from .columns import HISTOGRAMS
-from .hospital import HeartStatistics
+from .columns import FEATURES, HISTOGRAMS
+from .pooling import DATA_SET
 from .report import OUTPUT, StatisticsReport
 
 
-def build(request: JobRequest) -> FedJob:
-    """The job. Filters of the job's own would run after the hospitals' and fail on what those took away."""
+def build(request: JobRequest) -> JobParts:
+    """The job."""
     job = FedJob(name=request.name, min_clients=request.description.minimum_sites)
     job.to_server({"server": {"task_request_interval": TASK_REQUEST_SECONDS}})
     job.to_server(
@@ -35,6 +33,4 @@ def build(request: JobRequest) -> FedJob:
     )
     job.to_server(JsonStatsFileWriter(output_path=OUTPUT), id="writer")
     job.to_server(StatisticsReport(request.for_tracker()), id="tracker")
-    generator = job.to_clients(HeartStatistics(), id="statistics")
-    job.to_clients(StatisticsExecutor(generator_id=generator), tasks=["fed_stats"])
-    return job
+    return JobParts(server=job, hospitals=ColumnStatistics(data_set=DATA_SET, features=FEATURES))

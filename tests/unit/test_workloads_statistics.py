@@ -1,0 +1,69 @@
+"""Statistics are counted by the hospital's own code: of its columns, as the jobs' features name them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fed_site import statistics
+from fed_site.filters import Airlock
+from fed_site.patients import OwnFiles
+from fed_site.statistics import OwnColumns, OwnStatisticsExecutor
+from nvflare.apis.dxo import from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext, FLContextManager
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+from nvflare.app_common.abstract.statistics_spec import StatisticConfig
+from nvflare.app_common.app_constant import StatisticsConstants
+from nvflare.fuel.utils import fobs
+
+from workloads.data import heart_data
+from workloads.jobs.heart.heart_job import model
+from workloads.jobs.statistics.statistics_job import columns
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> OwnFiles:
+    (tmp_path / "heart.csv").write_bytes(heart_data.seed("cleveland"))
+    return OwnFiles(tmp_path)
+
+
+def test_each_feature_is_the_column_that_its_name_says(files: OwnFiles) -> None:
+    own = OwnColumns("patients", list(columns.FEATURES), files)
+    wanted = columns.features(dict(model.read_patients(heart_data.seed("cleveland").decode()).columns))
+    (found,) = own.features().values()
+    assert [feature.feature_name for feature in found] == list(wanted) == list(columns.FEATURES)
+    for name, values in wanted.items():
+        assert own.count("patients", name) == len(values)
+        assert own.sum("patients", name) == pytest.approx(values.sum())
+        assert own.stddev("patients", name) == pytest.approx(values.std(ddof=1))
+
+
+@pytest.mark.parametrize("feature", ["weight", "cp=", "cp=x", "weight missing", "split", "", "__class__"])
+def test_what_is_no_column_of_numbers_is_no_feature(files: OwnFiles, feature: str) -> None:
+    assert OwnColumns("patients", [feature], files).features() == {"patients": []}
+
+
+def test_nvflares_question_is_answered_and_passes_the_airlock(
+    files: OwnFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "own_files", lambda: files)
+    context: FLContext = FLContextManager(identity_name="cleveland", job_id="1").new_context()
+    context.set_prop(FLContextKey.TASK_NAME, StatisticsConstants.FED_STATS_TASK)
+    (tmp_path / "airlock.json").write_text("{}")
+    airlock = Airlock(files, folder=tmp_path, policy=tmp_path / "airlock.json")
+    asked = [StatisticConfig(name, {}) for name in ("count", "sum", "mean")]
+    question = Shareable()
+    step = StatisticsConstants.STATS_1st_STATISTICS
+    question[StatisticsConstants.STATISTICS_TASK_KEY] = step
+    question[StatisticsConstants.STATS_TARGET_STATISTICS] = fobs.dumps(asked)
+    executor = OwnStatisticsExecutor("patients", ["age", "cp=1", "weight"])
+    executor.handle_event(EventType.START_RUN, context)
+    reply = executor.execute(StatisticsConstants.FED_STATS_TASK, question, context, Signal())
+    answer: Any = from_shareable(airlock.process(reply, context)).data
+    told = fobs.loads(answer[step])
+    assert told["count"]["patients"] == {"age": 303, "cp=1": 303}
+    ages = model.read_patients(heart_data.seed("cleveland").decode()).columns["age"]
+    assert told["mean"]["patients"]["age"] == pytest.approx(np.nanmean(ages), abs=0.2)

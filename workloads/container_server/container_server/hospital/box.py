@@ -1,0 +1,105 @@
+"""Starts and ends the box of a job, on the client's word: a container without network that forgets all.
+
+The client leaves an order in its own folder; this service, which alone may use the engine, follows it and
+says so in the folder that the client reads. An order names a job and nothing else: which container, which
+image and which mounts are those of the VM's compose file.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from container_server.clock import Clock
+from container_server.engine import Engine, EngineUnreachableError, Running
+from container_server.files import read_json, write_json
+from container_server.foreign import ForeignFileError, ForeignFolder
+from container_server.log import say
+
+BOX, CLIENT = "fl-box", "fl-client"
+ORDER = "box.json"
+"""Below the client's folder: `{"number": N, "job": id or null}`."""
+DONE = "box.json"
+"""In the folder that the client reads: `{"number": N, "problem": text}`."""
+ORDER_LIMIT = 4096
+LOOK_SECONDS = 0.1
+CLIENT_LOOK_SECONDS = 2.0
+_JOB = re.compile(r"[0-9a-f-]{36}")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A box for a job, or none (`job` is None)."""
+
+    number: int
+    job: str | None
+
+
+@final
+class BoxKeeper:
+    """Keeps at most one box running: that of the newest order, while its client runs."""
+
+    def __init__(self, engine: Engine, clock: Clock, work: Path, answers: Path):
+        self._engine = engine
+        self._clock = clock
+        self._work = ForeignFolder(work)
+        self._done = answers / DONE
+        said: Any = read_json(self._done) or {}
+        self._followed: int | None = said.get("number")
+        """Number of the order that was followed last; None before the first."""
+        self._running = True
+        """Whether there may be a box; at first that of a job that runs while this service restarts."""
+        self._next_look = 0.0
+        self._trouble = ""
+
+    def turn(self) -> float:
+        """Look once, do what is needed; seconds until the next time."""
+        try:
+            self._follow(self._order())
+            self._look_after_the_client()
+            self._trouble = ""
+        except (ForeignFileError, EngineUnreachableError, OSError) as error:
+            if str(error) != self._trouble:
+                say("trouble", what="box", reason=str(error))
+            self._trouble = str(error)
+        return LOOK_SECONDS
+
+    def _order(self) -> Order:
+        """The newest order; that of no box where there is none, or none that can be read."""
+        content: Any = self._work.json(ORDER, ORDER_LIMIT)
+        if not isinstance(content, dict) or type(content.get("number")) is not int:
+            return Order(0, None)
+        job = content.get("job")
+        return Order(content["number"], job if isinstance(job, str) and _JOB.fullmatch(job) else None)
+
+    def _follow(self, order: Order) -> None:
+        if order.number == self._followed:
+            return
+        self._end()
+        problem = self._start() if order.job else ""
+        self._running = order.job is not None and not problem
+        write_json(self._done, {"number": order.number, "problem": problem}, 0o644)
+        self._followed = order.number
+        if order.job:
+            say("box started" if self._running else "no box", job=order.job, problem=problem)
+
+    def _start(self) -> str:
+        try:
+            self._engine.start(BOX)
+        except EngineUnreachableError as error:
+            return str(error)[:300]
+        return ""
+
+    def _end(self) -> None:
+        if self._engine.state(BOX).running in (Running.RUNNING, Running.RESTARTING):
+            self._engine.stop(BOX, seconds=0)
+
+    def _look_after_the_client(self) -> None:
+        """A client that has died takes its box along."""
+        if not self._running or self._clock.now() < self._next_look:
+            return
+        self._next_look = self._clock.now() + CLIENT_LOOK_SECONDS
+        if self._engine.state(CLIENT).running is not Running.RUNNING:
+            self._end()
+            self._running = False
+            say("box ended: its client does not run")

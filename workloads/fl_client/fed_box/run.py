@@ -1,0 +1,91 @@
+"""`python -m fed_box.run`: the box's only program. Waits for the client, then becomes a job's script.
+
+What it says of an error in the script (class, file, line) is as hostile as everything else from the box: the
+client checks it.
+"""
+
+import os
+import runpy
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fed_box.api import BoxApi
+from fed_box.channel import CODE, SOCKET, ChannelError, Frame, receive, send
+
+BOX = Path(os.environ.get("FED_BOX", "/box"))
+WAIT_SECONDS = 120.0
+"""How long the client may take to listen: it starts at the same time."""
+NOBODY = 69
+"""Exit code EX_UNAVAILABLE of sysexits.h."""
+_PAUSE = 0.02
+
+
+def connect(path: Path, seconds: float = WAIT_SECONDS) -> socket.socket:
+    """The connection to the client. Raises OSError when nobody listens in time."""
+    until = time.monotonic() + seconds
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            connection.close()
+            if time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return connection
+
+
+def run(code: Path, connection: socket.socket) -> int:
+    """Run the script that the first frame names, with its arguments; its exit code."""
+    start = receive(connection, WAIT_SECONDS).values
+    BoxApi(connection, start).install()
+    script = code / str(start["script"])
+    sys.argv = [str(script), *map(str, start["arguments"])]
+    # As `python script.py` has it; and the folder from which the job's own packages are imported.
+    sys.path[:0] = [str(script.parent), str(code)]
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as end:
+        return _ended(connection, code, end) if end.code else 0
+    except BaseException as error:  # whatever a script raises, its author is to know where
+        return _ended(connection, code, error)
+    return 0
+
+
+def where(code: Path, error: BaseException) -> Mapping[str, Any]:
+    """Class of an error, and the last line of the job's own code in its trace."""
+    own = [
+        (str(Path(frame.filename).relative_to(code)), frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(code)
+    ]
+    file, line = own[-1] if own else (None, None)
+    return {"error": type(error).__name__, "file": file, "line": line}
+
+
+def _ended(connection: socket.socket, code: Path, error: BaseException) -> int:
+    traceback.print_exception(error)
+    with suppress(ChannelError):  # the client may have gone: nobody is left who could be told
+        send(connection, Frame(kind="error", values=where(code, error)), seconds=5.0)
+    return 1
+
+
+def main() -> None:
+    """See the module."""
+    try:
+        connection = connect(BOX / SOCKET)
+    except OSError as error:
+        print(f"fl-box: nobody listens at {BOX / SOCKET} ({error})", file=sys.stderr)
+        sys.exit(NOBODY)
+    sys.exit(run(BOX / CODE, connection))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The box of a job: asked for at the container server, given the job's code, spoken to over a socket.
+
+The box mounts one folder of ours, read-only: in it are the job's code and the socket at which the client
+listens. So nothing that a job writes gets out of its box, and nothing of it is left when the box has ended.
+"""
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, final
+
+from fed_box.channel import CODE, SOCKET, Frame, receive, send
+
+from fed_site.start import ORDER_FILE, WORK
+
+BOX: Final = Path(os.environ.get("FED_BOX", "/box"))
+ORDER: Final = WORK / ORDER_FILE
+"""What the container server is asked for: `{"number": N, "job": id or null}`; no file asks for no box."""
+DONE: Final = Path(os.environ.get("FED_ANSWERS", "/answers")) / "box.json"
+"""What it says of the newest order, after an older box has ended: `{"number": N, "problem": text}`."""
+START_SECONDS: Final = 60.0
+_PAUSE = 0.02
+_FOLDER, _FILE, _SOCKET = 0o750, 0o640, 0o660
+"""The box's user is in the client's group: it reads, and connects."""
+
+
+class NoBoxError(RuntimeError):
+    """There is no box to speak to: why."""
+
+
+def order(job: str | None) -> int:
+    """Ask for a new box for a job, or for none at all; the order's number."""
+    number = time.time_ns()
+    new = ORDER.with_name(ORDER.name + ".new")
+    new.write_text(json.dumps({"number": number, "job": job}))
+    new.replace(ORDER)
+    return number
+
+
+def release(job: str) -> None:
+    """The box of a job is needed no longer; that of a later one stays."""
+    if ORDER.exists() and json.loads(ORDER.read_text())["job"] == job:
+        order(None)
+
+
+def put_code(app: Path) -> bool:
+    """Put an unpacked job's code where its box reads it; whether it has any."""
+    if (BOX / CODE).exists():
+        shutil.rmtree(BOX / CODE)
+    if not (app / CODE).is_dir():
+        return False
+    shutil.copytree(app / CODE, BOX / CODE, copy_function=shutil.copyfile)
+    for path in (BOX / CODE, *(BOX / CODE).rglob("*")):
+        path.chmod(_FOLDER if path.is_dir() else _FILE)
+    return True
+
+
+@final
+class Box:
+    """The connection to the box of one job's run."""
+
+    def __init__(self, connection: socket.socket):
+        self._connection = connection
+
+    @classmethod
+    def meet(cls, stop: Callable[[], bool]) -> "Box":
+        """Wait until the box that was asked for last has connected. Raises NoBoxError.
+
+        It is listened for only after the container server has ended the box before: that one could connect.
+        """
+        until = time.monotonic() + START_SECONDS
+        number = json.loads(ORDER.read_text())["number"]
+        while (problem := _problem(number)) is None:
+            _check(until, stop)
+            time.sleep(_PAUSE)
+        if problem:
+            raise NoBoxError(problem)
+        with _listening(BOX / SOCKET) as listener:
+            while True:
+                _check(until, stop)
+                try:
+                    return cls(listener.accept()[0])
+                except TimeoutError:
+                    continue
+
+    def send(self, frame: Frame, seconds: float) -> None:
+        """See channel.send."""
+        send(self._connection, frame, seconds)
+
+    def receive(self, seconds: float, stop: Callable[[], bool], largest: int) -> Frame:
+        """See channel.receive."""
+        return receive(self._connection, seconds, stop, largest)
+
+    def close(self) -> None:
+        """No more is said: an honest script ends."""
+        self._connection.close()
+
+
+def _problem(number: int) -> str | None:
+    """Why there is no box; empty where there is one, None while nothing is known."""
+    try:
+        said: Any = json.loads(DONE.read_text())
+    except (OSError, ValueError):
+        return None
+    return str(said["problem"]) if said["number"] == number else None
+
+
+def _check(until: float, stop: Callable[[], bool]) -> None:
+    if stop():
+        raise NoBoxError("the job was stopped before its box had started")
+    if time.monotonic() > until:
+        raise NoBoxError("the box did not start in time: see container-server's log")
+
+
+def _listening(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(_SOCKET)
+    listener.listen(1)
+    listener.settimeout(0.2)
+    return listener
