@@ -16,6 +16,7 @@ from container_server import local_config
 from container_server.hospital.airlock_policy import AirlockPolicy
 from fed_site import door
 from fed_site.airlock import Limits, Refusal, RefusedError, difference, length, metrics, rounded
+from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, BoxError
 from fed_site.filters import (
     DATA_SHA256,
     ERROR_HEADER,
@@ -453,6 +454,12 @@ class TestErrors:
     def test_class_alone_where_the_place_is_not_in_his_code(self, files: OwnFiles, tmp_path: Path) -> None:
         for place in ({"file": None}, {"file": TEXT}, {"line": 10**9}, {"line": TEXT}, {"line": True}):
             assert "(ValueError)" in self.told(files, tmp_path, {**self.ERROR, **place})
+
+    @pytest.mark.parametrize(
+        "error", [LATE, ENDED, FORM, NO_BOX, BoxError(kind="KeyError", file="a.py", line=1)]
+    )
+    def test_whatever_the_box_may_say(self, files: OwnFiles, tmp_path: Path, error: BoxError) -> None:
+        assert self.told(files, tmp_path, vars(error)).endswith(f" ({error})")
 
     @pytest.mark.parametrize(
         "error",

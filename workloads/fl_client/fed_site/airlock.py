@@ -6,7 +6,6 @@ metrics, and histograms of scores whose small cells are spread. Everything else 
 code: fixed text, so that no data can travel in a reason.
 """
 
-import builtins
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Any, TypeGuard, final
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_site.box_answer import KINDS
 from fed_site.small_cells import spread
 
 Model = Mapping[str, NDArray[Any]]
@@ -26,11 +26,6 @@ Noise = Callable[[int], NDArray[np.float64]]
 """Draws so many numbers, once an answer is sure to leave."""
 
 _FILE = re.compile(r"[A-Za-z0-9_./-]{1,80}\.py")
-_ERRORS = frozenset(
-    name
-    for name, value in vars(builtins).items()
-    if isinstance(value, type) and issubclass(value, BaseException)
-)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _./@=-]{0,39}")
 
 
@@ -264,7 +259,7 @@ def place(error: Any) -> str:
     if not isinstance(error, Mapping):
         return ""
     kind, file, line = (error.get(name) for name in ("kind", "file", "line"))
-    if not isinstance(kind, str) or kind not in _ERRORS:
+    if not isinstance(kind, str) or kind not in KINDS:
         return ""
     known = isinstance(file, str) and _FILE.fullmatch(file) and type(line) is int and 0 < line < 100_000
     return f"{kind} at {file}, line {line}" if known else f"{kind}"

@@ -40,6 +40,8 @@ LATE = BoxError(kind="no answer within the hospital's time limit")
 ENDED = BoxError(kind="the script ended without an answer")
 FORM = BoxError(kind="an answer that is in no form of the channel's")
 NO_BOX = BoxError(kind="no box")
+KINDS = ERRORS | {error.kind for error in (LATE, ENDED, FORM, NO_BOX)}
+"""Every `kind` that there is."""
 
 
 class BoxFailedError(Exception):
