@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.clone import Clone
+from tests.e2e.own_clone import Clone
 
 DEPLOY = (("up", "--no-machines"), ("preview",), ("up", "--no-machines"), ("down",))
 RUN = (("up",), ("train",), ("verify",), ("down",))

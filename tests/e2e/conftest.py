@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests.e2e.clone import Clone, keep_hospitals
+from tests.e2e.own_clone import Clone, keep_hospitals
 from tests.e2e.running_federation import Federation
 
 SHARING = ("tests/e2e/test_isolation.py", "tests/e2e/test_membership.py")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from emulator.datacentre.control import Fabric
-from tests.e2e.clone import PATIENCE, Clone, wait_until
+from tests.e2e.own_clone import PATIENCE, Clone, wait_until
 
 COMPUTE = "2024-11-01"
 MLFLOW = 5000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.clone import Clone, keep_hospitals
+from tests.e2e.own_clone import Clone, keep_hospitals
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clone import Clone
+from tests.e2e.own_clone import Clone
 
 
 def setting(key: str, value: Any) -> Callable[[Any], None]:

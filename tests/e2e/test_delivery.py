@@ -20,7 +20,7 @@ import yaml
 from automation.stacks.plan import Plan
 from azure_types.roles import BUILT_IN, definition_id
 from emulator.control import Emulator
-from tests.e2e.clone import copy_repository
+from tests.e2e.own_clone import copy_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "dev"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emulator.record import start_time
-from tests.e2e.clone import Clone, keep_hospitals, wait_until
+from tests.e2e.own_clone import Clone, keep_hospitals, wait_until
 
 HUB = "20000000-0000-4000-8000-000000000000"
 HUNGARY = {"subscriptionId": "20000000-0000-4000-8000-000000000002", "addressSpace": "10.10.2.0/27"}

@@ -30,7 +30,7 @@ from federation.parties import Federation, federation
 from federation.stack_file import load_stack
 from policies.compute import SECRET
 from tests.e2e import running_federation
-from tests.e2e.clone import PATIENCE, Clone, wait_until
+from tests.e2e.own_clone import PATIENCE, Clone, wait_until
 
 NETWORK = "2024-05-01"
 

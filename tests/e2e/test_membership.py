@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from emulator.datacentre.control import Ran
-from tests.e2e.clone import PATIENCE
+from tests.e2e.own_clone import PATIENCE
 from tests.e2e.running_federation import Federation
 
 NEWCOMER = "switzerland"

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.clone import Clone, keep_hospitals
+from tests.e2e.own_clone import Clone, keep_hospitals
 
 QUIET = "--non-interactive --color never"
 

@@ -22,7 +22,7 @@ import pytest
 from emulator.control import Emulator
 from emulator.datacentre.flows import Flow
 from emulator.record import start_time
-from tests.e2e.clone import PATIENCE, Clone
+from tests.e2e.own_clone import PATIENCE, Clone
 from tests.e2e.running_federation import COMPUTE, Federation, files_of
 from tests.fabric.cloud import descendants
 from tests.unit.workloads_pki import Root
