@@ -16,12 +16,11 @@ from emulator.arm.context import Context
 from emulator.arm.errors import bad_request
 from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Json, Request
-from emulator.arm.store import Event, Row
+from emulator.arm.store import KEPT_SECONDS, Event, Row
 from emulator.arm.times import stamp
 from emulator.arm.tokens import TENANT_ID
 
 EVENTS = "Microsoft.Insights/eventtypes/values"
-KEPT_SECONDS = 90 * 24 * 3600.0
 _VERBS = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}
 _CONDITION = re.compile(r"(\w+)\s+(eq|ge|le)\s+'?([^'\s]+)'?", re.IGNORECASE)
 
@@ -34,7 +33,7 @@ def note(context: Context, request: Request) -> None:
     type_ = context.catalogue.find(path.type)
     operation = f"{type_.name if type_ else path.type}/{_VERBS.get(request.method, 'action')}"
     resource = path.parent if path.is_collection else path.path
-    context.tx.add_event(resource, operation, context.caller.client_id, kept=KEPT_SECONDS)
+    context.tx.add_event(resource, operation, context.caller.client_id)
 
 
 def _events(context: Context, path: ResourceId, request: Request) -> list[Row]:
@@ -43,7 +42,7 @@ def _events(context: Context, path: ResourceId, request: Request) -> list[Row]:
     asked = {(name.lower(), operator.lower()): value for name, operator, value in _CONDITION.findall(text)}
     if ("eventtimestamp", "ge") not in asked:
         raise bad_request("BadRequest", "The $filter of events needs eventTimestamp ge '<time>'.")
-    first = _time(asked["eventtimestamp", "ge"])
+    first = max(_time(asked["eventtimestamp", "ge"]), context.tx.now - KEPT_SECONDS)
     last = _time(asked["eventtimestamp", "le"]) if ("eventtimestamp", "le") in asked else context.tx.now
     wanted = {name: value.lower() for (name, operator), value in asked.items() if operator == "eq"}
     return [

@@ -27,6 +27,8 @@ class Answers:
     updating: str = ""
     body: bool = True
     """Whether a 202 carries the resource; without it, Location answers 202 until it answers the resource."""
+    deleted_body: bool = False
+    """Whether a DELETE answers what was deleted."""
     written_urls: tuple[str, ...] = ()
     deleted_urls: tuple[str, ...] = (STATUS_URL, RESULT_URL)
     pace: tuple[float, float] = (10, 10)
@@ -48,7 +50,9 @@ AT_ONCE = Answers()
 """201 or 200 with the resource; a DELETE has ended when it is answered."""
 REPLACED = Answers(created=200)
 """Providers that do not tell a new resource from an old one: 200 for both."""
-ALWAYS_CREATED = Answers(updated=201)
+GRANT = Answers(deleted_body=True)
+"""Role assignments: https://learn.microsoft.com/rest/api/authorization/role-assignments/delete."""
+ROLE = Answers(updated=201, deleted_body=True)
 """Role definitions: https://learn.microsoft.com/rest/api/authorization/role-definitions/create-or-update."""
 NETWORK = Answers(
     deleted=202, creating="Updating", updating="Updating", written_urls=(STATUS_URL,), pace=(3, 10)
@@ -76,4 +80,6 @@ ACCOUNT = Answers(created=202, creating="Creating", body=False, written_urls=(RE
 WORKSPACE = Answers(creating="Creating")
 BACKUP = Answers(deleted=202, creating="Provisioning", updating="Updating", written_urls=(STATUS_URL,))
 CONNECTION = Answers(deleted=202, creating="Updating", updating="Updating", written_urls=(STATUS_URL,))
+REGISTRY_CONNECTION = replace(CONNECTION, updated=201)
+"""2 of 2 recorded (test_private_endpoint_connection_acr, azure-cli, 2020)."""
 GROUP = Answers(deleted=202, deleted_urls=(RESULT_URL,), pace=(15, 15))

@@ -228,6 +228,7 @@ TYPES = (
     ResourceType(
         name=ASSIGNMENT,
         versions=VERSIONS,
+        answers=answers.GRANT,
         level=Level.SCOPE,
         place=Place.NONE,
         tags=False,
@@ -258,7 +259,7 @@ TYPES = (
         tags=False,
         schema=False,
         provisioning=False,
-        answers=answers.ALWAYS_CREATED,
+        answers=answers.ROLE,
         names=Names(pattern=GUID_NAME, minimum=36, maximum=36),
         methods=frozenset({"GET", "HEAD", "PUT", "DELETE"}),
         check=(_refuse_builtin, check_definition),

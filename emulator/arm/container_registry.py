@@ -231,7 +231,7 @@ TYPES = (
         actions={"importImage": import_image},
         seconds=(24, 10),
     ),
-    connections(REGISTRY, VERSIONS, answers.CONNECTION),
+    connections(REGISTRY, VERSIONS, answers.REGISTRY_CONNECTION),
 )
 
 ACTIONS = {"Microsoft.ContainerRegistry/checkNameAvailability": check_name}

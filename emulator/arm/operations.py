@@ -256,7 +256,7 @@ def answer_deletion(
     """Answer a DELETE that was accepted and takes this long; a group is not gone before it is settled."""
     how = context.type_of(row).answers
     if how.deleted != 202:
-        return Response(status=how.deleted)
+        return Response(status=how.deleted, body=render(context, row) if how.deleted_body else None)
     operation = begin(context, row, "DELETE", seconds=seconds, keys=held)
     wait = min(context.latency.seconds(how.pace[1]), seconds)
     headers = pending_headers(context, request, row.key, operation, wait=wait, urls=how.deleted_urls)

@@ -22,6 +22,11 @@ from emulator.arm import ids
 from emulator.arm.messages import Json
 
 VERSION = 1
+KEPT_SECONDS = 90 * 24 * 3600.0
+"""How long Azure keeps the activity log; a store forgets what is older when it is opened.
+
+https://learn.microsoft.com/azure/azure-monitor/platform/activity-log
+"""
 FOLLOWED = 60.0
 """Seconds for which somebody who has asked for changes is taken to be there."""
 
@@ -419,10 +424,9 @@ class Transaction:
 
     # The activity log
 
-    def add_event(self, resource: str, operation: str, caller: str, *, kept: float) -> None:
-        """Log a write, and forget what is older than `kept` seconds."""
+    def add_event(self, resource: str, operation: str, caller: str) -> None:
+        """Log a write."""
         subscription = ids.subscription_of(resource) or ""
-        self._run("DELETE FROM events WHERE at<?", (self.now - kept,))
         self._run(
             "INSERT INTO events(at, sub, resource, operation, caller) VALUES(?,?,?,?,?)",
             (self.now, subscription, resource, operation, caller),
@@ -520,6 +524,7 @@ class Store:
                 "or remove the file and everything that it deployed is gone."
             )
         self._connection.executescript(EVENTS)
+        run("DELETE FROM events WHERE at<?", (time.time() - KEPT_SECONDS,))
         self._revision = run("SELECT value FROM meta WHERE name='revision'").fetchone()[0]
 
     @contextmanager

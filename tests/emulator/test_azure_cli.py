@@ -1,11 +1,14 @@
 """azure-cli of today, unchanged, against the emulator: what people type on Azure works here.
 
-It runs in an environment of its own (azure_cli/requirements.txt), as Checkov does.
+It runs in an environment of its own (azure_cli/requirements.txt), as Checkov does, and in one process for all
+commands of a test (azure_cli/many.py).
 """
 
 import hashlib
 import json
 import os
+import re
+import shlex
 import ssl
 import subprocess
 import sys
@@ -21,12 +24,14 @@ from emulator import azure_cli
 from emulator.arm import tokens
 from emulator.arm.latency import Latency
 from tests.emulator import test_arm_clients as clients
-from tests.emulator.arm_client import GROUP, Arm
+from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm
 from tests.emulator.arm_server import KEY, SUBSCRIPTION_ID, Server
 
-LOCK = Path(__file__).parent / "azure_cli" / "requirements.txt"
+ROOT = Path(__file__).parent.parent.parent
+HERE = Path(__file__).parent / "azure_cli"
+LOCK = HERE / "requirements.txt"
 PATIENCE = 300
-"""Seconds for one command, or for making the environment."""
+"""Seconds for making the environment."""
 
 
 @pytest.fixture
@@ -40,17 +45,20 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def shell(server: Server, tmp_path: Path) -> dict[str, str]:
-    """The variables that `fed env` gives a shell."""
+def az(server: Server, tmp_path: Path) -> "Iterator[Az]":
+    """azure-cli, in a shell with the variables that `fed env` gives."""
     folder = tmp_path / "azure-cli"
     folder.mkdir()
-    return azure_cli.prepare(
+    shell = azure_cli.prepare(
         folder, arm=server.url, authority=server.authority, key=KEY, subscriptions=[SUBSCRIPTION_ID]
     )
+    running = Az(shell)
+    yield running
+    running.close()
 
 
 def installed() -> Path:
-    """Return the `az` of the pinned environment, made on first use; its stamp is written last."""
+    """Return the Python of the pinned environment, made on first use; its stamp is written last."""
     folder = paths.cache() / "azure-cli" / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     stamp = folder / "complete"
     if not stamp.exists():
@@ -62,47 +70,163 @@ def installed() -> Path:
         ):
             subprocess.run([uv, *words], check=True, timeout=PATIENCE)
         stamp.touch()
-    return folder / "bin" / "az"
+    return folder / "bin" / "python"
 
 
-def az(shell: dict[str, str], *words: str) -> Any:
-    """Run a command and return its answer; a failure shows what azure-cli said."""
-    dropped = {"PYTHONPATH", "VIRTUAL_ENV"}
-    done = subprocess.run(
-        [str(installed()), *words, "--output", "json"],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-        env={name: value for name, value in os.environ.items() if name not in dropped} | shell,
-    )
-    assert done.returncode == 0, f"az {' '.join(words)}: {done.stderr[-2000:]}"
-    return json.loads(done.stdout) if done.stdout.strip() else None
+class Az:
+    """A process of azure-cli that runs one command after the other."""
+
+    def __init__(self, shell: dict[str, str]) -> None:
+        dropped = {"PYTHONPATH", "VIRTUAL_ENV"}
+        self._process = subprocess.Popen(
+            [str(installed()), str(HERE / "many.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={name: value for name, value in os.environ.items() if name not in dropped} | shell,
+        )
+
+    def run(self, command: str) -> dict[str, Any]:
+        """Return status, answer and what was said of a command as it is typed after `az`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([*shlex.split(command), "--output", "json"]) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def __call__(self, command: str) -> Any:
+        """Return what a command that succeeds answers."""
+        done = self.run(command)
+        assert done["status"] == 0, f"az {command}: {done['said'][-2000:]}"
+        return json.loads(done["answer"]) if done["answer"].strip() else None
+
+    def close(self) -> None:
+        self._process.communicate(timeout=PATIENCE)
 
 
 def names(found: Any) -> list[str]:
     return sorted(one["name"] for one in found)
 
 
-def test_az_reads_and_changes_a_deployment(shell: dict[str, str]) -> None:
-    assert az(shell, "account", "show")["id"] == SUBSCRIPTION_ID
-    assert names(az(shell, "group", "list", "--tag", "party=centre")) == ["rg"]
-    assert names(az(shell, "network", "vnet", "list", "-g", "rg")) == ["hub", "spoke"]
-    rules = az(shell, "network", "nsg", "rule", "list", "-g", "rg", "--nsg-name", "nsg")
-    assert names(rules) == ["fl"]
-    peering = ("network", "vnet", "peering")
-    (half,) = az(shell, *peering, "list", "-g", "rg", "--vnet-name", "hub")
+def test_az_reads_and_changes_a_deployment(az: Az) -> None:
+    assert az("account show")["id"] == SUBSCRIPTION_ID
+    assert names(az("group list --tag party=centre")) == ["rg"]
+    assert names(az("network nsg rule list -g rg --nsg-name nsg")) == ["fl"]
+    (half,) = az("network vnet peering list -g rg --vnet-name hub")
     assert half["peeringState"] == "Connected"
-    assert names(az(shell, "storage", "account", "list")) == ["sthub"]
-    made = az(shell, "storage", "account", "create", "-g", "rg", "-n", "stnew", "--sku", "Standard_LRS")
+    routes = az("network nic show-effective-route-table -g rg -n nic")["value"]
+    assert "VNetPeering" in {one["nextHopType"] for one in routes}
+    made = az("storage account create -g rg -n stnew --sku Standard_LRS")
     assert made["provisioningState"] == "Succeeded"
-    az(shell, "disk", "create", "-g", "rg", "-n", "spare", "--size-gb", "4")
-    assert az(shell, "vm", "show", "-d", "-g", "rg", "-n", "vm")["powerState"] == "VM running"
-    az(shell, "vm", "deallocate", "-g", "rg", "-n", "vm")
-    assert az(shell, "vm", "list", "-d")[0]["powerState"] == "VM deallocated"
-    az(shell, *peering, "delete", "-g", "rg", "--vnet-name", "spoke", "-n", "hub")
-    (half,) = az(shell, *peering, "list", "-g", "rg", "--vnet-name", "hub")
+    az("vm deallocate -g rg -n vm")
+    assert az("vm list -d")[0]["powerState"] == "VM deallocated"
+    az("network vnet peering delete -g rg --vnet-name spoke -n hub")
+    (half,) = az("network vnet peering list -g rg --vnet-name hub")
     assert half["peeringState"] == "Disconnected"
+    last = az("monitor activity-log list -g rg")[0]
+    assert last["operationName"]["value"] == "Microsoft.Network/virtualNetworks/virtualNetworkPeerings/delete"
+    refused = az.run("group delete -n rg-none --yes")
+    assert "ResourceGroupNotFound" in refused["said"]
+
+
+def listed() -> list[tuple[str, str]]:
+    """The commands of commands.txt, each with the code by which Azure refuses it, empty for none."""
+    found = []
+    for line in (HERE / "commands.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            code, command = re.fullmatch(r"(?:\[(\w+)\] )?(.+)", line).groups(default="")  # type: ignore[union-attr]
+            found.append((code, command.replace("{rg}", GROUP).replace("{sub}", SUBSCRIPTION)))
+    return found
+
+
+@pytest.mark.long
+def test_every_command_of_the_list_is_answered_as_azure_does(az: Az) -> None:
+    wrong = []
+    for code, command in listed():
+        done = az.run(command)
+        if (done["status"] != 0) != bool(code) or code not in done["said"]:
+            wrong.append(f"az {command}: {code or 'to succeed'}, not {done['status']}: {done['said'][-400:]}")
+    assert not wrong, "\n".join(wrong)
+
+
+PAGES = (ROOT / "README.md", *sorted(set((ROOT / "docs").glob("*.md")) - {ROOT / "docs" / "emulator.md"}))
+"""Where people are told to type something; the emulator's page names what is not there."""
+ELSEWHERE = {
+    "account alias create": "Microsoft's billing; no subscription is made here",
+    "acr login": "Docker's store of credentials",
+    "ad group show": "Microsoft Graph",
+    "dataprotection backup-instance restore": "an extension of azure-cli, of another publisher",
+    "login": "the shell of `fed env` is signed in",
+    "storage blob upload": "names of accounts lead nowhere outside the emulated networks",
+}
+"""Words of commands that the emulator does not answer -> why (docs/emulator.md)."""
+VALUES = {
+    "--resource-group": "rg",
+    "--vnet-name": "hub",
+    "--subnet": "server",
+    "--nsg-name": "nsg",
+    "--workspace-name": "logs",
+    "--subscription": SUBSCRIPTION_ID,
+    "--private-connection-resource-id": f"{GROUP}/providers/Microsoft.Storage/storageAccounts/sthub",
+}
+NAMES = {
+    "group delete": "rg-door",
+    "network vnet peering delete": "spoke",
+    "storage account check-name": "stfree0001",
+    "acr check-name": "crfree0001",
+    "vm deallocate": "vm",
+}
+"""Words of a command -> the resource that it is tried on."""
+SHORT = {
+    "group delete": "--yes",
+    "network vnet subnet show": "--resource-group rg --vnet-name hub --name server",
+    "monitor log-analytics workspace delete": "--resource-group rg --workspace-name logs --yes",
+}
+"""Words of commands that a page shortens -> what belongs after them."""
+
+
+class TestDocumentation:
+    """Each `az` line of our own pages."""
+
+    def lines(self) -> set[str]:
+        text = "\n".join(page.read_text() for page in PAGES).replace("\\\n", " ")
+        text = re.sub(r"(`az [^`\n]*)\n *([^`\n]*`)", r"\1 \2", text)
+        found = re.findall(r"(?:^ *|`|[:#] )az ([a-z][^`\n]+)", text, re.M)
+        return {" ".join(line.split("   #")[0].split()) for line in found}
+
+    def words(self, line: str) -> str:
+        return " ".join(shlex.split(line.replace("...", ""))).partition(" -")[0]
+
+    def elsewhere(self, line: str) -> bool:
+        return any(self.words(line).startswith(known) for known in ELSEWHERE)
+
+    def concrete(self, line: str) -> str:
+        """Return a line with what it is tried on where the page has a placeholder."""
+        words = self.words(line)
+        values = VALUES | ({"--name": NAMES[words]} if words in NAMES else {})
+        for option, value in values.items():
+            line = re.sub(rf"{option} (?:[^ <]*<[^>]+>)+[^ ]*", f"{option} {value}", line)
+        return f"{line.replace('...', '')} {SHORT.get(words, '')}"
+
+    def test_is_found(self) -> None:
+        lines = self.lines()
+        assert any(line.startswith("network vnet peering delete") for line in lines)
+        assert {"vm list", "login --tenant <your tenant>"} <= lines
+        assert all(any(known in line for line in lines) for known in ELSEWHERE)
+
+    def test_names_nothing_that_is_not_tried(self) -> None:
+        for line in self.lines():
+            assert self.elsewhere(line) or "<" not in self.concrete(line), line
+
+    @pytest.mark.long
+    def test_works_as_the_page_says(self, az: Az) -> None:
+        az("monitor log-analytics workspace create --resource-group rg --workspace-name logs")
+        az("group create --name rg-door --location westeurope")
+        tried = [self.concrete(line) for line in sorted(self.lines()) if not self.elsewhere(line)]
+        assert len(tried) > 8
+        for command in tried:
+            az(command.replace("--output table", ""))
 
 
 class TestSignIn:
