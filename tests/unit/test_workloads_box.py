@@ -677,6 +677,9 @@ class TestMeeting:
         (shared / "box/code/earlier.py").write_text("")
         (shared / "app/code/job").mkdir(parents=True)
         (shared / "app/code/job/train.py").write_text("print()")
+        (shared / "client.key").write_text("key")
+        (shared / "app/code/job/key").symlink_to(shared / "client.key")
+        (shared / "app/code/all").symlink_to(shared)
         assert box.put_code(shared / "app")
         assert [path.name for path in (shared / "box/code").rglob("*")] == ["job", "train.py"]
         assert (shared / "box/code/job").stat().st_mode & 0o777 == 0o750

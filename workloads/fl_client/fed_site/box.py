@@ -48,14 +48,19 @@ def release(job: str) -> None:
 
 
 def put_code(app: Path) -> bool:
-    """Put an unpacked job's code where its box reads it; whether it has any."""
+    """Put an unpacked job's code where its box reads it; whether it has any. Links are left out: this process
+    reads more than a box may.
+    """
     if (BOX / CODE).exists():
         shutil.rmtree(BOX / CODE)
     if not (app / CODE).is_dir():
         return False
-    shutil.copytree(app / CODE, BOX / CODE, copy_function=shutil.copyfile)
+    shutil.copytree(app / CODE, BOX / CODE, symlinks=True, copy_function=shutil.copyfile)
     for path in (BOX / CODE, *(BOX / CODE).rglob("*")):
-        path.chmod(_FOLDER if path.is_dir() else _FILE)
+        if path.is_symlink():
+            path.unlink()
+        else:
+            path.chmod(_FOLDER if path.is_dir() else _FILE)
     return True
 
 
