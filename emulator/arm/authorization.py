@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from azure_types.roles import NAMES
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers, ids
-from emulator.arm.catalogue import GUID_NAME, Fixed, Level, Names, Place, ResourceType, listed
+from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, described, listed
 from emulator.arm.context import Context, Write
-from emulator.arm.custom_roles import (
-    DEFINITION,
-    check_definition,
-    custom_role,
-    custom_roles,
-    keep_assigned,
-)
+from emulator.arm.custom_roles import DEFINITION, check_definition, custom_role, custom_roles, keep_assigned
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import ASSIGNMENT, EFFECTIVE, LAG, scopes_above
 from emulator.arm.identities import principal_owner
@@ -26,7 +22,6 @@ from emulator.arm.tokens import TENANT_ID
 
 ASSIGNED_POLICIES = "Microsoft.Authorization/policyAssignments"
 PERMISSIONS = "Microsoft.Authorization/permissions"
-VERSIONS = ("2022-04-01", "2020-10-01-preview", "2018-01-01-preview", "2015-07-01")
 
 REPLICATION = 20.0
 """Seconds until the directory knows a new identity everywhere."""
@@ -225,23 +220,16 @@ def _locks(context: Context, path: ids.ResourceId, _: Request) -> list[Row]:
 
 
 TYPES = (
-    ResourceType(
-        name=ASSIGNMENT,
-        versions=VERSIONS,
-        answers=answers.GRANT,
-        level=Level.SCOPE,
-        place=Place.NONE,
-        tags=False,
-        provisioning=False,
-        names=Names(
-            pattern=GUID_NAME,
-            minimum=36,
-            maximum=36,
+    replace(
+        described(
+            ASSIGNMENT,
             error=lambda name: bad_request(
                 "InvalidRoleAssignmentId",
                 f"The role assignment ID '{name}' is not valid. The role assignment ID must be a GUID.",
             ),
         ),
+        answers=answers.GRANT,
+        provisioning=False,
         fixed=(
             Fixed(path="properties.principalId", error=_fixed),
             Fixed(path="properties.roleDefinitionId", error=_fixed),
@@ -253,14 +241,14 @@ TYPES = (
     ),
     ResourceType(
         name=DEFINITION,
-        versions=(*VERSIONS, "2022-05-01-preview"),
+        versions=(*BY_ARM_TYPE[ASSIGNMENT].versions, "2022-05-01-preview"),
         level=Level.SCOPE,
         place=Place.NONE,
         tags=False,
         schema=False,
         provisioning=False,
         answers=answers.ROLE,
-        names=Names(pattern=GUID_NAME, minimum=36, maximum=36),
+        names=Names(rule=BY_ARM_TYPE[ASSIGNMENT].name),
         methods=frozenset({"GET", "HEAD", "PUT", "DELETE"}),
         check=(_refuse_builtin, check_definition),
         keep=(keep_assigned,),
@@ -270,14 +258,9 @@ TYPES = (
     ),
     listed(ASSIGNED_POLICIES, ("2025-11-01", "2023-04-01"), _no_policies, level=Level.SCOPE),
     listed(PERMISSIONS, ("2022-04-01", "2018-01-01-preview", "2015-07-01"), _permissions, level=Level.SCOPE),
-    ResourceType(
-        name=LOCK,
-        versions=("2020-05-01", "2016-09-01"),
-        level=Level.SCOPE,
-        place=Place.NONE,
-        tags=False,
+    replace(
+        described(LOCK),
         provisioning=False,
-        names=Names(pattern=r"[A-Za-z0-9._()-]*[A-Za-z0-9_()-]", maximum=90),
         check=(_check_lock,),
         listing=_locks,
         seconds=(3, 3),

@@ -10,11 +10,12 @@ A property path is dotted (``properties.subnet.id``); ``[]`` after a segment mea
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from azure_types.azure_type import AzureType, NameRule
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm.answers import AT_ONCE, Answers
 from emulator.arm.errors import ArmError
 from emulator.arm.messages import Json, Request, Response
@@ -67,26 +68,17 @@ class Unique:
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What a name may look like, and where else it must be unique."""
+    """What a name may look like, and where else it must be unique; `error` words the refusal of a name."""
 
-    pattern: str
-    minimum: int = 1
-    maximum: int
+    rule: NameRule
     unique: Unique | None = None
     error: Callable[[str], ArmError] | None = None
-
-    def fits(self, name: str) -> bool:
-        """Say whether a name follows the rule."""
-        return self.minimum <= len(name) <= self.maximum and re.fullmatch(self.pattern, name) is not None
 
 
 WEAK_ETAG = 'W/"{}"'
 """The etags of Microsoft.Network."""
 PLAIN_ETAG = "{}"
 """The etags of private DNS."""
-
-NETWORK_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
-GUID_NAME = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +122,7 @@ class ResourceType:
     place: Place = Place.REGION
     tags: bool = True
     schema: bool = True
-    """Whether bodies are held against the property list of schema.json."""
+    """Whether bodies are held against the property list of azure_types."""
     required: tuple[str, ...] = ()
     defaults: Json = field(default_factory=dict)
     fixed: tuple[Fixed, ...] = ()
@@ -210,6 +202,37 @@ def as_stored(_: Transaction, row: Row, answer: Json) -> None:
     answer.update(row.body)
 
 
+def described(
+    name: str,
+    *,
+    unique: Unique | None = None,
+    error: Callable[[str], ArmError] | None = None,
+    place: Place | None = None,
+) -> ResourceType:
+    """Return the entry of a type with what azure_types says of it, to be completed with its rules.
+
+    `unique` and `error` are those of its names, `place` is where it is when that is not simply a region.
+    """
+    type_ = BY_ARM_TYPE[name]
+    return ResourceType(
+        name=name,
+        versions=type_.versions,
+        names=Names(rule=type_.name, unique=unique, error=error),
+        level=_level(type_),
+        place=place or (Place.REGION if type_.located else Place.NONE),
+        tags="tags" in type_.body_inputs,
+        identity="identity" in type_.body_inputs,
+    )
+
+
+def _level(type_: AzureType) -> Level:
+    if type_.path.startswith(("/{scope}/", "/{resourceUri}/")):
+        return Level.SCOPE
+    if "/providers/" not in type_.path:
+        return Level.SUBSCRIPTION
+    return Level.GROUP if type_.arm_type.count("/") == 1 else Level.PARENT
+
+
 def listed(
     name: str, versions: tuple[str, ...], listing: Listing, *, level: Level = Level.SUBSCRIPTION
 ) -> ResourceType:
@@ -223,7 +246,7 @@ def listed(
         schema=False,
         provisioning=False,
         creatable=False,
-        names=Names(pattern=r".+", maximum=128),
+        names=Names(rule=NameRule(pattern=r".+", maximum=128)),
         methods=frozenset({"GET"}),
         listing=listing,
         render=as_stored,

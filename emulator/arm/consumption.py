@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
-from emulator.arm.catalogue import Level, Names, Place, ResourceType
+from emulator.arm.catalogue import described
 from emulator.arm.context import Write
 from emulator.arm.errors import bad_request
 
@@ -68,14 +69,9 @@ def _complete(write: Write) -> None:
 
 
 TYPES = (
-    ResourceType(
-        name=BUDGET,
-        versions=("2024-08-01", "2023-11-01", "2023-05-01"),
-        level=Level.SCOPE,
-        place=Place.NONE,
-        tags=False,
+    replace(
+        described(BUDGET),
         provisioning=False,
-        names=Names(pattern=r"[A-Za-z0-9_-]+", maximum=63),
         check=(_check_period, _check_notifications, _complete),
         seconds=(3, 2),
     ),

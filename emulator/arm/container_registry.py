@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers
-from emulator.arm.catalogue import Names, ResourceType, Unique
+from emulator.arm.catalogue import Unique, described
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.image_import import NAMES, REGISTRY, import_image
@@ -19,7 +22,6 @@ from emulator.arm.network.private_links import (
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
 
-VERSIONS = ("2023-01-01-preview", "2025-11-01", "2025-04-01", "2023-07-01")
 _TIERS = {"Basic": (10, 2), "Standard": (100, 10), "Premium": (500, 500)}
 """Tier -> (GiB of storage that are included, webhooks).
 
@@ -164,7 +166,7 @@ def check_name(context: Context, request: Request) -> Response:
     """Answer checkNameAvailability."""
     name = str((request.body or {}).get("name", ""))
     answer: Json = {"nameAvailable": True}
-    if not _NAMES.fits(name):
+    if not BY_ARM_TYPE[REGISTRY].name.fits(name):
         answer = {"nameAvailable": False, "reason": "Invalid", "message": f"The name '{name}' is invalid."}
     elif context.tx.claimed(NAMES, name) is not None:
         message = f"The registry {name} is already in use."
@@ -187,25 +189,18 @@ def _forget_images(deletion: Deletion) -> None:
     deletion.context.images.forget_registry(str(deletion.row.properties["loginServer"]))
 
 
-_NAMES = Names(
-    pattern=r"[A-Za-z0-9]+",
-    minimum=5,
-    maximum=50,
-    unique=Unique(space=NAMES, taken=_taken),
-    error=lambda name: bad_request(
-        "InvalidResourceName",
-        f"The registry name '{name}' is invalid: 5 to 50 letters and digits.",
-    ),
-)
-
 TYPES = (
-    ResourceType(
-        name=REGISTRY,
-        versions=VERSIONS,
+    replace(
+        described(
+            REGISTRY,
+            unique=Unique(space=NAMES, taken=_taken),
+            error=lambda name: bad_request(
+                "InvalidResourceName",
+                f"The registry name '{name}' is invalid: 5 to 50 letters and digits.",
+            ),
+        ),
         answers=answers.REGISTRY,
         patch=("tags", "sku", "identity", "location", "properties"),
-        names=_NAMES,
-        identity=True,
         required=("sku.name",),
         defaults={
             "properties": {
@@ -231,7 +226,7 @@ TYPES = (
         actions={"importImage": import_image},
         seconds=(24, 10),
     ),
-    connections(REGISTRY, VERSIONS, answers.REGISTRY_CONNECTION),
+    connections(REGISTRY, answers.REGISTRY_CONNECTION),
 )
 
 ACTIONS = {"Microsoft.ContainerRegistry/checkNameAvailability": check_name}

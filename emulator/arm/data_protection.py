@@ -7,9 +7,12 @@ Test_DataProtection_BackupInstance_20231101_CRUD (2024-08-15).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from azure_types.roles import BUILT_IN
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers, ids
-from emulator.arm.catalogue import Fixed, Level, Names, Place, Reference, ResourceType, listed
+from emulator.arm.catalogue import Fixed, Level, Reference, described, listed
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
@@ -25,7 +28,6 @@ POLICY = "Microsoft.DataProtection/backupVaults/backupPolicies"
 DELETED = "Microsoft.DataProtection/backupVaults/deletedBackupInstances"
 INSTANCE = "Microsoft.DataProtection/backupVaults/backupInstances"
 DISK = "Microsoft.Compute/disks"
-VERSIONS = ("2025-01-01", "2025-07-01", "2025-02-01", "2024-04-01", "2023-11-01")
 OF_POLICY = "properties.policyInfo.policyId"
 OF_SOURCE = "properties.dataSourceInfo.resourceID"
 READER, SNAPSHOTS = "Disk Backup Reader", "Disk Snapshot Contributor"
@@ -219,14 +221,11 @@ def _missing(_: ResourceId) -> ArmError:
 
 
 TYPES = (
-    ResourceType(
-        name=VAULT,
+    replace(
+        described(VAULT),
         missing=_missing,
-        versions=VERSIONS,
         answers=answers.BACKUP,
         patch=("tags", "identity", "properties"),
-        names=Names(pattern=r"[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]", minimum=2, maximum=50),
-        identity=True,
         fixed=(Fixed(path="properties.storageSettings", error=_redundancy_fixed),),
         check=(_check_settings,),
         keep=(_keep_with_items,),
@@ -234,28 +233,19 @@ TYPES = (
         actions={"validateForBackup": _validate},
         seconds=(15, 10),
     ),
-    ResourceType(
-        name=POLICY,
+    replace(
+        described(POLICY),
         missing=_missing,
-        versions=VERSIONS,
         answers=answers.REPLACED,
-        names=Names(pattern=r"[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]", minimum=3, maximum=150),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
         provisioning=False,
         fixed=(Fixed(path="properties", error=_policy_fixed),),
         keep=(_keep_used_policy,),
         seconds=(3, 3),
     ),
-    ResourceType(
-        name=INSTANCE,
+    replace(
+        described(INSTANCE),
         missing=_missing,
-        versions=VERSIONS,
         answers=answers.BACKUP,
-        names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", maximum=260),
-        level=Level.PARENT,
-        place=Place.NONE,
         references=(
             Reference(path=OF_SOURCE, types=(DISK,)),
             Reference(path=OF_POLICY, types=(POLICY,)),
@@ -266,5 +256,5 @@ TYPES = (
         actions={"sync": _sync},
         seconds=(4, 30),
     ),
-    listed(DELETED, VERSIONS, _deleted, level=Level.PARENT),
+    listed(DELETED, BY_ARM_TYPE[VAULT].versions, _deleted, level=Level.PARENT),
 )

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 
 from emulator.arm import answers, ids
-from emulator.arm.catalogue import (
-    Level,
-    Names,
-    Place,
-    Reference,
-    ResourceType,
-    listed,
-    values_at,
-)
+from emulator.arm.catalogue import Level, Place, Reference, described, listed, values_at
 from emulator.arm.context import Context, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.ids import ResourceId
@@ -344,65 +337,42 @@ def _name_workspace_type(tx: Transaction, row: Row, answer: dict[str, object]) -
         properties.setdefault("targetResourceTypes", [WORKSPACE])
 
 
-_RULE_NAMES = Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", minimum=3, maximum=64)
-
-
 def _missing_setting(id_: ResourceId) -> ArmError:
     return not_found("ResourceNotFound", f"The diagnostic setting '{id_.name}' doesn't exist.")
 
 
 TYPES = (
     listed(CATEGORY, ("2021-05-01-preview", "2017-05-01-preview"), _categories, level=Level.SCOPE),
-    ResourceType(
-        name=ACTION_GROUP,
-        versions=("2024-10-01-preview", "2023-01-01", "2022-06-01"),
+    replace(
+        described(ACTION_GROUP, place=Place.ANY),
         patch=("tags", "identity", "properties"),
-        place=Place.ANY,
         provisioning=False,
-        identity=True,
-        names=Names(
-            pattern=r"[^:<>+/&%\\?\x00-\x1f]*[^:<>+/&%\\? .\x00-\x1f]",
-            maximum=260,
-        ),
         required=("properties.groupShortName",),
         check=(_check_short_name, _enable_receivers),
         seconds=(3, 2),
     ),
-    ResourceType(
-        name=RULE,
-        versions=("2022-06-01", "2024-03-11", "2023-03-11"),
+    replace(
+        described(RULE),
         answers=answers.REPLACED,
         patch=("tags", "identity"),
-        identity=True,
-        names=_RULE_NAMES,
         required=("properties.dataFlows", "properties.destinations"),
         check=(_check_flows, _locate_workspaces, _number_rule),
         seconds=(3, 2),
     ),
-    ResourceType(
-        name=ASSOCIATION,
-        versions=("2022-06-01", "2024-03-11", "2023-03-11"),
+    replace(
+        described(ASSOCIATION),
         answers=answers.REPLACED,
-        level=Level.SCOPE,
-        place=Place.NONE,
-        tags=False,
         provisioning=False,
-        names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*", maximum=64),
         references=(Reference(path="properties.dataCollectionRuleId", types=(RULE,)),),
         check=(_check_association,),
         seconds=(3, 2),
     ),
-    ResourceType(
-        name=SETTING,
-        versions=("2021-05-01-preview",),
+    replace(
+        described(SETTING),
         answers=answers.REPLACED,
-        level=Level.SCOPE,
-        place=Place.NONE,
-        tags=False,
         provisioning=False,
         flat_errors=True,
         missing=_missing_setting,
-        names=Names(pattern=r"[^<>*%&:\\?+/#]*[^<>*%&:\\?+/# .]", maximum=260),
         references=(
             Reference(path="properties.workspaceId", types=(WORKSPACE,)),
             Reference(path="properties.storageAccountId", types=(STORAGE,)),
@@ -410,29 +380,20 @@ TYPES = (
         check=(_check_categories, _check_sinks),
         seconds=(3, 2),
     ),
-    ResourceType(
-        name=METRIC_ALERT,
-        versions=("2018-03-01", "2024-03-01-preview"),
+    replace(
+        described(METRIC_ALERT, place=Place.GLOBAL),
         answers=answers.REPLACED,
         patch=("tags", "properties"),
-        place=Place.GLOBAL,
         provisioning=False,
-        names=Names(
-            pattern=r"[^*#&+:<>?@%{}\\/\x00-\x1f]*[^*#&+:<>?@%{}\\/ .\x00-\x1f]",
-            maximum=260,
-        ),
         defaults={"properties": {"autoMitigate": True}},
         references=(Reference(path="properties.actions[].actionGroupId", types=(ACTION_GROUP,)),),
         check=(_check_window, _scopes_exist, _check_metrics, _date_alert),
         seconds=(3, 2),
     ),
-    ResourceType(
-        name=LOG_ALERT,
-        versions=("2025-01-01-preview", "2023-12-01", "2022-06-15"),
+    replace(
+        described(LOG_ALERT),
         patch=("tags", "identity", "properties"),
-        identity=True,
         provisioning=False,
-        names=Names(pattern=r"[^#<>%&:\\?/{}*]*[^#<>%&:\\?/{}* .]", maximum=260),
         required=(
             "properties.scopes",
             "properties.criteria",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
+from azure_types.azure_type import NameRule
 from azure_types.roles import BUILT_IN
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers, ids
 from emulator.arm.answers import RESULT_URL
-from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique, listed
+from emulator.arm.catalogue import Fixed, Level, Names, Place, ResourceType, Unique, described, listed
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
@@ -25,7 +28,7 @@ from emulator.arm.times import stamp
 VAULT = "Microsoft.KeyVault/vaults"
 KEY = "Microsoft.KeyVault/vaults/keys"
 DELETED = "Microsoft.KeyVault/deletedVaults"
-VERSIONS = ("2024-11-01", "2026-02-01", "2025-05-01", "2023-07-01", "2023-02-01")
+VERSIONS = BY_ARM_TYPE[VAULT].versions
 WRAPPING_ROLES = frozenset(
     BUILT_IN[name]
     for name in (
@@ -219,7 +222,7 @@ def check_name(context: Context, request: Request) -> Response:
     """Answer checkNameAvailability; a soft-deleted vault keeps its name."""
     name = str((request.body or {}).get("name", ""))
     answer: Json = {"nameAvailable": True}
-    if not _NAMES.fits(name):
+    if not BY_ARM_TYPE[VAULT].name.fits(name):
         message = f"The vault name '{name}' is invalid."
         answer = {"nameAvailable": False, "reason": "AccountNameInvalid", "message": message}
     elif context.tx.claimed(_SPACE, name) is not None or _lost(context, name) is not None:
@@ -287,28 +290,22 @@ def _no_modules(_: Context, __: ids.ResourceId, ___: Request) -> list[Row]:
     return []
 
 
-_NAMES = Names(
-    pattern=r"[A-Za-z](-?[A-Za-z0-9])+",
-    minimum=3,
-    maximum=24,
-    unique=Unique(space=_SPACE, taken=lambda write, _: _taken(write.id.name)),
-    error=lambda name: bad_request(
-        "VaultNameNotValid",
-        f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric "
-        "characters. The name must begin with a letter, end with a letter or digit, and not contain "
-        "consecutive hyphens.",
-    ),
-)
-
 TYPES = (
     listed("Microsoft.KeyVault/managedHSMs", VERSIONS, _no_modules),
     listed("Microsoft.KeyVault/deletedManagedHSMs", VERSIONS, _no_modules),
-    ResourceType(
-        name=VAULT,
-        versions=VERSIONS,
+    replace(
+        described(
+            VAULT,
+            unique=Unique(space=_SPACE, taken=lambda write, _: _taken(write.id.name)),
+            error=lambda name: bad_request(
+                "VaultNameNotValid",
+                f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric "
+                "characters. The name must begin with a letter, end with a letter or digit, and not contain "
+                "consecutive hyphens.",
+            ),
+        ),
         answers=answers.VAULT,
         patch=("tags", "location", "properties"),
-        names=_NAMES,
         defaults={
             "properties": {
                 "accessPolicies": [],
@@ -329,21 +326,17 @@ TYPES = (
         views={"privateLinkResources": answer_link_resources},
         seconds=(66, 10),
     ),
-    ResourceType(
-        name=KEY,
-        versions=VERSIONS,
+    replace(
+        described(KEY),
         answers=answers.REPLACED,
-        level=Level.PARENT,
-        place=Place.NONE,
         provisioning=False,
-        names=Names(pattern=r"[A-Za-z0-9-]+", maximum=127),
         methods=frozenset({"GET", "HEAD", "PUT", "DELETE"}),
         check=(_keep_existing, _make_key),
         keep=(_refuse_closed,),
         render=_locate_key,
         seconds=(3, 3),
     ),
-    connections(VAULT, VERSIONS, answers.CONNECTION),
+    connections(VAULT, answers.CONNECTION),
     *(
         ResourceType(
             name=name,
@@ -353,7 +346,7 @@ TYPES = (
             tags=False,
             schema=False,
             provisioning=False,
-            names=Names(pattern=".*", maximum=24),
+            names=Names(rule=NameRule(pattern=".*", maximum=24)),
             methods=frozenset({"GET"}),
             listing=_deleted_vaults,
             virtual=_deleted_vault,

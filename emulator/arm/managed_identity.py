@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
-from emulator.arm.catalogue import Level, Names, Place, ResourceType
+from emulator.arm.catalogue import described
 from emulator.arm.context import Context, Write
 from emulator.arm.errors import bad_request, conflict
 from emulator.arm.identities import LINK, USER_ASSIGNED, register_principal
@@ -16,7 +17,6 @@ from emulator.arm.tokens import TENANT_ID
 
 CREDENTIAL = f"{USER_ASSIGNED}/federatedIdentityCredentials"
 MOST_CREDENTIALS = 20
-VERSIONS = ("2023-01-31", "2024-11-30", "2018-11-30")
 
 
 def _enter_directory(write: Write) -> None:
@@ -74,26 +74,19 @@ def _associated(context: Context, row: Row, _: Request) -> Response:
 
 
 TYPES = (
-    ResourceType(
-        name=USER_ASSIGNED,
-        versions=VERSIONS,
+    replace(
+        described(USER_ASSIGNED),
         patch=("tags", "location", "properties"),
-        names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=128),
         provisioning=False,
         check=(_enter_directory,),
         actions={"listAssociatedResources": _associated},
         render=_lower_group,
         seconds=(2, 2),
     ),
-    ResourceType(
-        name=CREDENTIAL,
-        versions=VERSIONS,
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
+    replace(
+        described(CREDENTIAL),
         provisioning=False,
         required=("properties.issuer", "properties.subject", "properties.audiences"),
-        names=Names(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]+", minimum=3, maximum=120),
         check=(_check_credential,),
         missing=missing_by_id,
         parent_first=True,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
+from dataclasses import replace
 
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers
-from emulator.arm.catalogue import Names, ResourceType, listed
+from emulator.arm.catalogue import described, listed
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.ids import ResourceId, subscription_of
@@ -17,7 +19,6 @@ from emulator.arm.times import stamp
 
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
 DELETED = "Microsoft.OperationalInsights/deletedWorkspaces"
-VERSIONS = ("2023-09-01", "2025-07-01", "2025-02-01", "2022-10-01")
 
 RETENTION = range(30, 731)
 """Days, besides 7 of the free tier (facts of the pricing tier PerGB2018)."""
@@ -121,23 +122,18 @@ def _shared_keys(context: Context, row: Row, _: Request) -> Response:
 
 
 TYPES = (
-    listed(DELETED, VERSIONS, _deleted),
-    ResourceType(
-        name=WORKSPACE,
-        versions=VERSIONS,
-        answers=answers.WORKSPACE,
-        patch=("tags", "identity", "properties"),
-        names=Names(
-            pattern=r"[A-Za-z0-9][A-Za-z0-9-]+[A-Za-z0-9]",
-            minimum=4,
-            maximum=63,
+    listed(DELETED, BY_ARM_TYPE[WORKSPACE].versions, _deleted),
+    replace(
+        described(
+            WORKSPACE,
             error=lambda name: bad_request(
                 "InvalidResourceName",
                 f"The workspace name '{name}' is invalid: 4 to 63 letters, digits and '-', which must not be "
                 "the first or the last.",
             ),
         ),
-        identity=True,
+        answers=answers.WORKSPACE,
+        patch=("tags", "identity", "properties"),
         defaults={
             "properties": {
                 "sku": {"name": "PerGB2018"},

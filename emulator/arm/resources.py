@@ -6,8 +6,11 @@ registered.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers, ids, regions
-from emulator.arm.catalogue import Fixed, Level, Names, ResourceType, listed
+from emulator.arm.catalogue import Fixed, described, listed
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.filters import chosen
@@ -25,7 +28,6 @@ https://learn.microsoft.com/data-integration/vnet/create-data-gateways
 FEATURES = (("Microsoft.Compute", "EncryptionAtHost"),)
 """Provider and name of the preview features that the federation may need; all are registered."""
 DEPLOYMENTS = "Microsoft.Resources/deployments"
-VERSIONS = ("2024-03-01", "2025-04-01", "2025-03-01", "2024-11-01", "2024-07-01", "2022-09-01", "2021-04-01")
 
 
 def _groups(context: Context, path: ids.ResourceId, request: Request) -> list[Row]:
@@ -41,15 +43,10 @@ def _no_deployments(context: Context, path: ids.ResourceId, _: Request) -> list[
 
 
 TYPES = (
-    listed(DEPLOYMENTS, VERSIONS, _no_deployments),
-    ResourceType(
-        name=RESOURCE_GROUP,
-        versions=VERSIONS,
-        answers=answers.GROUP,
-        level=Level.SUBSCRIPTION,
-        names=Names(
-            pattern=r"[-\w._()]*[-\w_()]",
-            maximum=90,
+    listed(DEPLOYMENTS, BY_ARM_TYPE[RESOURCE_GROUP].versions, _no_deployments),
+    replace(
+        described(
+            RESOURCE_GROUP,
             error=lambda name: bad_request(
                 "InvalidResourceGroup",
                 f"The provided resource group name '{name}' has these invalid characters or ends in a "
@@ -57,6 +54,7 @@ TYPES = (
                 "name can only be a letter, digit, '-', '.', '(', ')' or '_', up to 90 characters.",
             ),
         ),
+        answers=answers.GROUP,
         fixed=(
             Fixed(
                 path="managedBy",

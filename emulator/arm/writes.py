@@ -27,7 +27,7 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
     old = context.tx.get(id_.key)
     if old is None and not type_.creatable:
         raise missing_resource(id_.path)
-    if old is None and not type_.names.fits(id_.name):
+    if old is None and not type_.names.rule.fits(id_.name):
         raise _bad_name(type_, id_.name)
     checked = schema.check(type_, body) if type_.schema else copy.deepcopy(body)
     write = Write(context=context, type=type_, id=id_, old=old, body=checked, inline=inline)
@@ -91,8 +91,8 @@ def _bad_name(type_: ResourceType, name: str) -> ArmError:
         return type_.names.error(name)
     return bad_request(
         "InvalidResourceName",
-        f"Resource name {name} is invalid. A name of type '{type_.name}' has {type_.names.minimum} to "
-        f"{type_.names.maximum} characters and matches '{type_.names.pattern}'.",
+        f"Resource name {name} is invalid. A name of type '{type_.name}' has {type_.names.rule.minimum} to "
+        f"{type_.names.rule.maximum} characters and matches '{type_.names.rule.pattern}'.",
     )
 
 

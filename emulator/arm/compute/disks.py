@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from emulator.arm import answers
-from emulator.arm.catalogue import Fixed, Reference, ResourceType
-from emulator.arm.compute.common import (
-    DISK,
-    DISK_NAMES,
-    DISK_VERSIONS,
-    ENCRYPTION_SET,
-    MACHINE,
-    invalid,
-    not_allowed,
-    not_changeable,
-)
+from emulator.arm.catalogue import Fixed, Reference, described
+from emulator.arm.compute.common import DISK, ENCRYPTION_SET, MACHINE, invalid, not_allowed, not_changeable
 from emulator.arm.compute.encryption_sets import refuse_without_key
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, not_found
@@ -152,12 +144,10 @@ def _missing(id_: ResourceId) -> ArmError:
 
 
 TYPES = (
-    ResourceType(
-        name=DISK,
-        versions=DISK_VERSIONS,
+    replace(
+        described(DISK),
         answers=answers.DISK,
         patch=("tags", "sku", "zones", "properties"),
-        names=DISK_NAMES,
         defaults={"properties": {"networkAccessPolicy": "AllowAll", "publicNetworkAccess": "Enabled"}},
         fixed=(
             Fixed(path="properties.creationData", error=not_changeable),

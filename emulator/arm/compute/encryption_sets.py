@@ -9,9 +9,11 @@ https://github.com/hashicorp/terraform-provider-azurerm/issues/17573
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from emulator.arm import answers
-from emulator.arm.catalogue import Reference, ResourceType
-from emulator.arm.compute.common import DISK_NAMES, DISK_VERSIONS, ENCRYPTION_SET, invalid, not_allowed
+from emulator.arm.catalogue import Reference, described
+from emulator.arm.compute.common import ENCRYPTION_SET, invalid, not_allowed
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.ids import ResourceId
@@ -77,13 +79,10 @@ def _missing(id_: ResourceId) -> ArmError:
 
 
 TYPES = (
-    ResourceType(
-        name=ENCRYPTION_SET,
-        versions=DISK_VERSIONS,
+    replace(
+        described(ENCRYPTION_SET),
         answers=answers.DISK,
         patch=("tags", "identity", "properties"),
-        names=DISK_NAMES,
-        identity=True,
         required=("identity", "properties.activeKey.keyUrl"),
         defaults={
             "properties": {

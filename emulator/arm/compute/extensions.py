@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from emulator.arm import answers
-from emulator.arm.catalogue import NETWORK_NAME, Fixed, Level, Names, ResourceType
-from emulator.arm.compute.common import EXTENSION, MACHINE_VERSIONS, invalid, not_allowed, not_changeable
+from emulator.arm.catalogue import Fixed, described
+from emulator.arm.compute.common import EXTENSION, invalid, not_allowed, not_changeable
 from emulator.arm.context import Write
 from emulator.arm.errors import not_found
 
@@ -53,13 +55,10 @@ def _check_upgrade(write: Write) -> None:
 
 
 TYPES = (
-    ResourceType(
-        name=EXTENSION,
-        versions=MACHINE_VERSIONS,
+    replace(
+        described(EXTENSION),
         answers=answers.MACHINE,
         patch=("tags", "properties"),
-        level=Level.PARENT,
-        names=Names(pattern=NETWORK_NAME, maximum=64),
         required=("properties.publisher", "properties.type", "properties.typeHandlerVersion"),
         write_only=("properties.protectedSettings",),
         fixed=(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from azure_types.azure_type import NameRule
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm.catalogue import Level, Listing, Names, Place, ResourceType, listed
-from emulator.arm.compute.common import MACHINE_VERSIONS
+from emulator.arm.compute.common import MACHINE
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, not_found
 from emulator.arm.ids import ResourceId
@@ -103,7 +105,7 @@ def _missing(id_: ResourceId) -> ArmError:
 
 
 def _list_of(type_: str, listing: Listing) -> ResourceType:
-    return replace(listed(type_, MACHINE_VERSIONS, listing), bare=True)
+    return replace(listed(type_, BY_ARM_TYPE[MACHINE].versions, listing), bare=True)
 
 
 TYPES = (
@@ -112,14 +114,14 @@ TYPES = (
     _list_of(SKUS, _skus),
     ResourceType(
         name=VERSION,
-        versions=MACHINE_VERSIONS,
+        versions=BY_ARM_TYPE[MACHINE].versions,
         level=Level.SUBSCRIPTION,
         place=Place.NONE,
         tags=False,
         schema=False,
         provisioning=False,
         creatable=False,
-        names=Names(pattern=r".+", maximum=128),
+        names=Names(rule=NameRule(pattern=r".+", maximum=128)),
         methods=frozenset({"GET"}),
         listing=_versions,
         bare=True,

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from emulator.arm.compute.common import (
-    invalid,
-    not_changeable,
-)
+from emulator.arm.compute.common import invalid, not_changeable
 from emulator.arm.context import Write
 
 CUSTOM_DATA = "properties.osProfile.customData"

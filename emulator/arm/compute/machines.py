@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 
 from emulator.arm import answers, ids
-from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType
+from emulator.arm.catalogue import Fixed, Reference, described
 from emulator.arm.compute.capacity import sizes
 from emulator.arm.compute.common import (
     DISK,
     ENCRYPTION_SET,
     EXTENSION,
     MACHINE,
-    MACHINE_VERSIONS,
     invalid,
     not_allowed,
     not_changeable,
@@ -268,12 +268,9 @@ def _answer_view(context: Context, row: Row, request: Request) -> Response:
 
 
 TYPES = (
-    ResourceType(
-        name=MACHINE,
-        versions=MACHINE_VERSIONS,
+    replace(
+        described(MACHINE),
         answers=answers.MACHINE,
-        names=Names(pattern=r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", maximum=64),
-        identity=True,
         required=(
             "properties.hardwareProfile.vmSize",
             "properties.storageProfile",

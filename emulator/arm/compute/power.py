@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.arm.compute.common import (
-    not_allowed,
-)
+from emulator.arm.compute.common import not_allowed
 from emulator.arm.context import Context
 from emulator.arm.errors import bad_request, conflict
 from emulator.arm.messages import Json, Request, Response

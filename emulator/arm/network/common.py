@@ -1,18 +1,10 @@
-"""What the types of Microsoft.Network share: api-versions, names, etags."""
+"""What the types of Microsoft.Network share: the refusal of a name, the network that an id is in."""
 
 from __future__ import annotations
 
 import re
 
-from emulator.arm.catalogue import NETWORK_NAME, Names
 from emulator.arm.errors import ArmError, bad_request
-
-VERSIONS = (
-    "2024-05-01", "2026-03-01", "2025-07-01", "2025-05-01", "2025-03-01", "2025-01-01", "2024-10-01",
-    "2024-07-01", "2024-03-01", "2024-01-01", "2023-11-01", "2023-09-01", "2023-06-01", "2023-05-01",
-    "2023-04-01", "2023-02-01",
-)  # fmt: skip
-"""The SDK's version first, then the defaults of other clients; the shapes used here are the same in all."""
 
 
 def bad_name(name: str) -> ArmError:
@@ -25,11 +17,6 @@ def bad_name(name: str) -> ArmError:
         "or "
         "'.', '-', '_'.",
     )
-
-
-def names(*, minimum: int = 1, maximum: int = 80) -> Names:
-    """Return the name rule of network resources."""
-    return Names(pattern=NETWORK_NAME, minimum=minimum, maximum=maximum, error=bad_name)
 
 
 _NETWORK = re.compile(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, described
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.messages import Json
-from emulator.arm.network.common import VERSIONS, names
+from emulator.arm.network.common import bad_name
 from emulator.arm.network.interfaces import OF_PUBLIC_ADDRESS, PUBLIC_ADDRESS, refuse_used_address
 from emulator.arm.network.virtual_networks import SUBNET
 from emulator.arm.refusals import missing_value
@@ -152,11 +153,9 @@ def _keep_used_gateway(deletion: Deletion) -> None:
 
 
 TYPES = (
-    ResourceType(
-        name=PUBLIC_ADDRESS,
-        versions=VERSIONS,
+    replace(
+        described(PUBLIC_ADDRESS, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
         defaults={
             "sku": {"name": "Basic", "tier": "Regional"},
             "properties": {
@@ -181,11 +180,9 @@ TYPES = (
         etag=WEAK_ETAG,
         seconds=(3, 12),
     ),
-    ResourceType(
-        name=GATEWAY,
-        versions=VERSIONS,
+    replace(
+        described(GATEWAY, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
         required=("sku.name",),
         defaults={"properties": {"idleTimeoutInMinutes": 4}},
         fixed=(Fixed(path="sku", error=_sku_fixed("NAT gateway")),),

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from emulator.arm.messages import Json
 from emulator.arm.network import private_dns
-from emulator.arm.network.private_links import (
-    Member,
-    members,
-)
+from emulator.arm.network.private_links import Member, members
 from emulator.arm.store import Row, Transaction
 
 ZONE_GROUP = "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"

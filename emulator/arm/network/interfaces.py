@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Reference, ResourceType, values_at
+from emulator.arm.catalogue import WEAK_ETAG, Reference, described, values_at
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
-from emulator.arm.network.common import VERSIONS, names, network_key
+from emulator.arm.network.common import bad_name, network_key
 from emulator.arm.network.effective import effective_groups, effective_routes
 from emulator.arm.network.interface_links import endpoint_of, machine_of
 from emulator.arm.network.security_groups import GROUP
@@ -280,11 +281,9 @@ DEFAULTS: Json = {
 """What Azure fills in."""
 
 TYPES = (
-    ResourceType(
-        name=INTERFACE,
-        versions=VERSIONS,
+    replace(
+        described(INTERFACE, error=bad_name),
         answers=answers.NETWORK_AT_ONCE,
-        names=names(),
         required=("properties.ipConfigurations",),
         defaults={"properties": DEFAULTS},
         references=(

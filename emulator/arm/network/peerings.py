@@ -7,15 +7,22 @@ it is itself written again (Initiated) or deleted.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Place, Reference, ResourceType, value_at
+from emulator.arm.catalogue import (
+    WEAK_ETAG,
+    Fixed,
+    Reference,
+    described,
+    value_at,
+)
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
-from emulator.arm.network.common import VERSIONS, names, network_key
+from emulator.arm.network.common import bad_name, network_key
 from emulator.arm.network.virtual_networks import PEERING, VIRTUAL_NETWORK, space
 from emulator.arm.references import not_provisioned
 from emulator.arm.store import Row, Transaction
@@ -190,14 +197,9 @@ def _busy_remote(remote: Row, write: Write) -> ArmError:
 
 
 TYPES = (
-    ResourceType(
-        name=PEERING,
-        versions=VERSIONS,
+    replace(
+        described(PEERING, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
         required=(REMOTE,),
         defaults={
             "properties": {

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import re
 import uuid
+from dataclasses import replace
 
 from emulator.arm import answers
-from emulator.arm.catalogue import PLAIN_ETAG, Fixed, Level, Names, Place, Reference, ResourceType
+from emulator.arm.catalogue import PLAIN_ETAG, Fixed, Place, Reference, described
 from emulator.arm.context import Context, Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.messages import Json, Request, Response
-from emulator.arm.network.common import names
-from emulator.arm.network.record_sets import AUTHORITY, RECORD, VERSIONS, ZONE, fqdn_of
+from emulator.arm.network.common import bad_name
+from emulator.arm.network.record_sets import AUTHORITY, RECORD, ZONE, fqdn_of
 from emulator.arm.network.virtual_networks import VIRTUAL_NETWORK, ZONE_LINK
 from emulator.arm.store import Row, Transaction
 from emulator.arm.writes import render
@@ -219,15 +220,10 @@ def _settle_resolution_policy(write: Write, zone: Row) -> None:
 
 
 TYPES = (
-    ResourceType(
-        name=ZONE,
-        versions=VERSIONS,
+    replace(
+        described(ZONE, error=_zone_name_error, place=Place.GLOBAL),
         answers=answers.PRIVATE_DNS,
         patch=("tags", "location", "etag", "properties"),
-        names=Names(
-            pattern=r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){1,33}", maximum=253, error=_zone_name_error
-        ),
-        place=Place.GLOBAL,
         check=(_check_tags, _settle_zone),
         after=(_add_authority,),
         keep=(_keep_linked,),
@@ -236,14 +232,10 @@ TYPES = (
         etag=PLAIN_ETAG,
         seconds=(30, 30),
     ),
-    ResourceType(
-        name=LINK,
-        versions=VERSIONS,
+    replace(
+        described(LINK, error=bad_name, place=Place.GLOBAL),
         answers=answers.PRIVATE_DNS,
         patch=("tags", "location", "etag", "properties"),
-        names=names(),
-        level=Level.PARENT,
-        place=Place.GLOBAL,
         required=(TO_NETWORK,),
         defaults={"properties": {"registrationEnabled": False}},
         fixed=(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, ResourceType, value_at
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, described, value_at
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
-from emulator.arm.network.common import VERSIONS, names, network_key
+from emulator.arm.network.common import bad_name, network_key
 from emulator.arm.network.endpoint_records import (
     LISTS,
     ZONE_GROUP,
@@ -293,11 +294,9 @@ def _remember_guid(write: Write) -> None:
 
 
 TYPES = (
-    ResourceType(
-        name=ENDPOINT,
-        versions=VERSIONS,
+    replace(
+        described(ENDPOINT, error=bad_name),
         answers=answers.NETWORK,
-        names=names(minimum=2, maximum=64),
         required=("properties.subnet.id",),
         fixed=(
             Fixed(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from azure_types.azure_type import NameRule
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm.answers import Answers
 from emulator.arm.catalogue import Level, Names, Place, ResourceType
 from emulator.arm.context import Context, Deletion, Write
@@ -134,15 +136,15 @@ def _forget(deletion: Deletion) -> None:
         tell_endpoint(deletion.tx, deletion.row, "Disconnected", "The connection has been removed.")
 
 
-def connections(service: str, versions: tuple[str, ...], answers: Answers) -> ResourceType:
+def connections(service: str, answers: Answers) -> ResourceType:
     """Return the entry of the connections of a service; endpoints make them, their owner approves or
     removes them.
     """
     return ResourceType(
         name=connection_type(service),
-        versions=versions,
+        versions=BY_ARM_TYPE[service].versions,
         answers=answers,
-        names=Names(pattern=r"[A-Za-z0-9._-]+", maximum=128),
+        names=Names(rule=NameRule(pattern=r"[A-Za-z0-9._-]+", maximum=128)),
         level=Level.PARENT,
         place=Place.NONE,
         tags=False,

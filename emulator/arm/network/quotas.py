@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm.catalogue import listed
 from emulator.arm.compute.capacity import usage
 from emulator.arm.context import Context
 from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Request
-from emulator.arm.network.common import VERSIONS
 from emulator.arm.regions import normalise
 from emulator.arm.store import Row
 
@@ -33,4 +33,4 @@ def _usages(context: Context, path: ResourceId, _: Request) -> list[Row]:
     return found
 
 
-TYPES = (listed(USAGES, VERSIONS, _usages),)
+TYPES = (listed(USAGES, BY_ARM_TYPE["Microsoft.Network/virtualNetworks"].versions, _usages),)

@@ -6,9 +6,12 @@ https://learn.microsoft.com/azure/dns/private-dns-records
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from emulator.arm.catalogue import PLAIN_ETAG, Level, Names, Place, ResourceType
+from azure_types.azure_type import NameRule
+from azure_types.types import BY_ARM_TYPE
+from emulator.arm.catalogue import PLAIN_ETAG, Level, Names, Place, ResourceType, described
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request, conflict
 from emulator.arm.messages import Json
@@ -18,7 +21,6 @@ ZONE = "Microsoft.Network/privateDnsZones"
 RECORD = f"{ZONE}/A"
 ALIAS = f"{ZONE}/CNAME"
 AUTHORITY = f"{ZONE}/SOA"
-VERSIONS = ("2024-06-01", "2020-06-01", "2020-01-01", "2018-09-01")
 LARGEST_TTL = 2**31 - 1
 MOST_RECORDS = 20
 LONGEST_TEXT = 1024
@@ -124,13 +126,8 @@ def _touch_zone_on_delete(deletion: Deletion) -> None:
 def _records(
     type_: str, *checks: Callable[[Write], None], defaults: Json, required: tuple[str, ...] = ()
 ) -> ResourceType:
-    return ResourceType(
-        name=type_,
-        versions=VERSIONS,
-        names=Names(pattern=r"@|\*|(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*", maximum=253),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
+    return replace(
+        described(type_),
         required=("properties.ttl", *required),
         defaults=defaults,
         check=(_check_ttl, *checks, _alone),
@@ -152,8 +149,8 @@ TYPES = (
     _records(ALIAS, _check_alias, defaults={}, required=("properties.cnameRecord.cname",)),
     ResourceType(
         name=AUTHORITY,
-        versions=VERSIONS,
-        names=Names(pattern="@", maximum=1),
+        versions=BY_ARM_TYPE[ZONE].versions,
+        names=Names(rule=NameRule(pattern="@", maximum=1)),
         level=Level.PARENT,
         place=Place.NONE,
         tags=False,

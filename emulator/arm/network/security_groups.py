@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 from azure_types.security_rules import DEFAULT_RULES, DefaultRule
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Level, Place, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, described
 from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
-from emulator.arm.network.common import VERSIONS, names
+from emulator.arm.network.common import bad_name
 from emulator.arm.store import Row, Transaction
 from emulator.arm.writes import sources
 
@@ -239,11 +240,9 @@ def _own_group(key: str, _: Json) -> frozenset[str]:
 
 
 TYPES = (
-    ResourceType(
-        name=GROUP,
-        versions=VERSIONS,
+    replace(
+        described(GROUP, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
         inline={"securityRules": RULE},
         check=(_complete_group,),
         after=(_check_rules,),
@@ -252,14 +251,9 @@ TYPES = (
         etag=WEAK_ETAG,
         seconds=(3, 10),
     ),
-    ResourceType(
-        name=RULE,
-        versions=VERSIONS,
+    replace(
+        described(RULE, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
         defaults={
             "properties": {
                 "sourcePortRanges": [],

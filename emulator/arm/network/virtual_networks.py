@@ -11,16 +11,17 @@ Both carry the network's etag.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType, same_value
+from emulator.arm.catalogue import WEAK_ETAG, Reference, described, same_value
 from emulator.arm.context import Context, Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network import addresses
-from emulator.arm.network.common import VERSIONS, names, network_key
+from emulator.arm.network.common import bad_name, network_key
 from emulator.arm.network.watchers import ensure_watcher
 from emulator.arm.store import Row, Transaction
 from emulator.arm.writes import delete
@@ -305,11 +306,9 @@ def _own_network(key: str, _: Json) -> frozenset[str]:
 
 
 TYPES = (
-    ResourceType(
-        name=VIRTUAL_NETWORK,
-        versions=VERSIONS,
+    replace(
+        described(VIRTUAL_NETWORK, error=bad_name),
         answers=answers.NETWORK,
-        names=names(minimum=2, maximum=64),
         required=("properties.addressSpace",),
         defaults={
             "properties": {"enableDdosProtection": False, "privateEndpointVNetPolicies": "Disabled"},
@@ -325,14 +324,9 @@ TYPES = (
         etag=WEAK_ETAG,
         seconds=(5, 11),
     ),
-    ResourceType(
-        name=SUBNET,
-        versions=VERSIONS,
+    replace(
+        described(SUBNET, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
         defaults={
             "properties": {
                 "delegations": [],

@@ -4,11 +4,13 @@ logs.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Fixed, Level, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, described
 from emulator.arm.context import Context, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
-from emulator.arm.network.common import VERSIONS, names
+from emulator.arm.network.common import bad_name
 from emulator.arm.references import home_of
 from emulator.arm.store import Row
 
@@ -130,22 +132,16 @@ def _describe_target(write: Write) -> None:
 
 
 TYPES = (
-    ResourceType(
-        name=WATCHER,
-        versions=VERSIONS,
+    replace(
+        described(WATCHER, error=bad_name),
         answers=answers.NETWORK_AT_ONCE,
-        names=names(),
         check=(_one_per_region,),
         etag=WEAK_ETAG,
         seconds=(3, 3),
     ),
-    ResourceType(
-        name=FLOW_LOG,
-        versions=VERSIONS,
+    replace(
+        described(FLOW_LOG, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
-        level=Level.PARENT,
-        identity=True,
         defaults={
             "properties": {
                 "enabled": True,

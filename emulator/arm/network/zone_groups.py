@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from emulator.arm import answers
-from emulator.arm.catalogue import WEAK_ETAG, Level, Place, Reference, ResourceType
+from emulator.arm.catalogue import WEAK_ETAG, Reference, described
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import private_dns
-from emulator.arm.network.common import VERSIONS, names
+from emulator.arm.network.common import bad_name
 from emulator.arm.network.endpoint_records import ZONE_GROUP, creator, endpoint_addresses, refresh_records
 from emulator.arm.network.record_sets import ZONE
 from emulator.arm.store import Row, Transaction
@@ -80,14 +81,9 @@ def _of_endpoint(key: str, _: Json) -> frozenset[str]:
 
 
 TYPES = (
-    ResourceType(
-        name=ZONE_GROUP,
-        versions=VERSIONS,
+    replace(
+        described(ZONE_GROUP, error=bad_name),
         answers=answers.NETWORK,
-        names=names(),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
         required=("properties.privateDnsZoneConfigs",),
         references=(
             Reference(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers, ids
-from emulator.arm.catalogue import Fixed, Names, Reference, ResourceType, Unique
+from emulator.arm.catalogue import Fixed, Reference, Unique, described
 from emulator.arm.context import Context, Write
 from emulator.arm.errors import ArmError, bad_request, conflict
 from emulator.arm.messages import Json, Request, Response
@@ -18,7 +20,7 @@ from emulator.arm.network.private_links import (
     render_connections,
 )
 from emulator.arm.storage.blobs import BLOB_DEFAULTS
-from emulator.arm.storage.common import ACCOUNT, BLOB_SERVICE, VERSIONS
+from emulator.arm.storage.common import ACCOUNT, BLOB_SERVICE
 from emulator.arm.storage.encryption import complete_encryption
 from emulator.arm.store import Row
 from emulator.arm.times import stamp
@@ -52,7 +54,7 @@ def check_name(context: Context, request: Request) -> Response:
     """Answer checkNameAvailability."""
     name = str((request.body or {}).get("name", ""))
     answer: Json = {"nameAvailable": True}
-    if not _ACCOUNT_NAMES.fits(name):
+    if not BY_ARM_TYPE[ACCOUNT].name.fits(name):
         refusal = _bad_account_name(name)
         answer = {"nameAvailable": False, "reason": "AccountNameInvalid", "message": refusal.message}
     elif context.tx.claimed(_SPACE, name) is not None:
@@ -192,21 +194,10 @@ def account_key(row: Row, name: str) -> str:
     return base64.b64encode(hashlib.sha512(seed).digest()).decode()
 
 
-_ACCOUNT_NAMES = Names(
-    pattern=r"[a-z0-9]+",
-    minimum=3,
-    maximum=24,
-    unique=Unique(space=_SPACE, taken=_taken),
-    error=_bad_account_name,
-)
-
 TYPES = (
-    ResourceType(
-        name=ACCOUNT,
-        versions=VERSIONS,
+    replace(
+        described(ACCOUNT, unique=Unique(space=_SPACE, taken=_taken), error=_bad_account_name),
         answers=answers.ACCOUNT,
-        names=_ACCOUNT_NAMES,
-        identity=True,
         defaults={
             "properties": {
                 "accessTier": "Hot",
@@ -250,7 +241,7 @@ TYPES = (
         patch=("tags", "sku", "kind", "identity", "properties"),
         seconds=(26, 15),
     ),
-    connections(ACCOUNT, VERSIONS, answers.REPLACED),
+    connections(ACCOUNT, answers.REPLACED),
 )
 
 ACTIONS = {"Microsoft.Storage/checkNameAvailability": check_name}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from emulator.arm import answers
-from emulator.arm.catalogue import Level, Names, Place, ResourceType
+from emulator.arm.catalogue import described
 from emulator.arm.context import Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.ids import ResourceId
 from emulator.arm.messages import Json
-from emulator.arm.storage.common import BLOB_SERVICE, CONTAINER, LIFECYCLE, VERSIONS, of_account
+from emulator.arm.storage.common import BLOB_SERVICE, CONTAINER, LIFECYCLE, of_account
 from emulator.arm.store import Row, Transaction
 from emulator.arm.times import stamp
 
@@ -115,14 +117,9 @@ def _name_lifecycle(_: Transaction, __: Row, answer: Json) -> None:
 
 
 TYPES = (
-    ResourceType(
-        name=BLOB_SERVICE,
-        versions=VERSIONS,
+    replace(
+        described(BLOB_SERVICE),
         answers=answers.REPLACED,
-        names=Names(pattern="default", maximum=7),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
         provisioning=False,
         defaults={"properties": BLOB_DEFAULTS},
         check=(_check_blob_service,),
@@ -131,18 +128,8 @@ TYPES = (
         methods=frozenset({"GET", "HEAD", "PUT"}),
         seconds=(2, 2),
     ),
-    ResourceType(
-        name=CONTAINER,
-        versions=VERSIONS,
-        names=Names(
-            pattern=r"\$root|\$web|\$logs|[a-z0-9]+(-[a-z0-9]+)*",
-            minimum=3,
-            maximum=63,
-            error=_bad_container_name,
-        ),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
+    replace(
+        described(CONTAINER, error=_bad_container_name),
         provisioning=False,
         defaults={
             "properties": {
@@ -160,14 +147,9 @@ TYPES = (
         patch=("properties",),
         seconds=(1, 1),
     ),
-    ResourceType(
-        name=LIFECYCLE,
-        versions=VERSIONS,
+    replace(
+        described(LIFECYCLE),
         answers=answers.REPLACED,
-        names=Names(pattern="default", maximum=7),
-        level=Level.PARENT,
-        place=Place.NONE,
-        tags=False,
         provisioning=False,
         check=(_check_lifecycle,),
         missing=_missing_lifecycle,

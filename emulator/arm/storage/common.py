@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from azure_types.types import BY_ARM_TYPE
 from emulator.arm.messages import Json
 
 ACCOUNT = "Microsoft.Storage/storageAccounts"
 BLOB_SERVICE = "Microsoft.Storage/storageAccounts/blobServices"
 CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
 LIFECYCLE = "Microsoft.Storage/storageAccounts/managementPolicies"
-VERSIONS = (
-    "2024-01-01", "2026-09-01", "2025-06-01", "2025-01-01", "2023-05-01", "2023-04-01", "2023-01-01",
-)  # fmt: skip
+VERSIONS = BY_ARM_TYPE[ACCOUNT].versions
 
 
 def of_account(key: str, _: Json) -> frozenset[str]:
