@@ -49,7 +49,8 @@ def context(number: int = 0) -> FLContext:
 @pytest.fixture
 def aggregator(tmp_path: Path) -> JudgingAggregator:
     (tmp_path / "allowed.json").write_text(json.dumps({"rows": dict.fromkeys(SITES, 150)}))
-    return JudgingAggregator("weighted-mean", 2, ["n_test"], {}, str(tmp_path / "allowed.json"))
+    allowed = str(tmp_path / "allowed.json")
+    return JudgingAggregator("weighted-mean", 2, ["n_test"], {}, measuring=9, allowed=allowed)
 
 
 class TestAggregator:
@@ -58,6 +59,14 @@ class TestAggregator:
         assert [aggregator.accept(one, context()) for one in sent] == [True, False, True]
         combined = from_shareable(aggregator.aggregate(context()))
         assert combined.data[KEY] == pytest.approx([1.0, 1.0])
+
+    def test_in_the_round_that_measures_nobody_changes_the_model(self, aggregator: JudgingAggregator) -> None:
+        """Else one hospital could change what passes the gates, or its noise would, after it was measured."""
+        for number, update in ((8, 1.0), (9, 0.0)):
+            for site in SITES:
+                assert aggregator.accept(answer(site, number=number), context(number))
+            combined = from_shareable(aggregator.aggregate(context(number))).data[KEY]
+            assert combined == pytest.approx([update, update])
 
     @pytest.mark.parametrize(
         ("sent", "named"),

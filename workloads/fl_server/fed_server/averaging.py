@@ -31,7 +31,8 @@ def federated_averaging(
     and the number of patients that it was made from (NUM_STEPS_CURRENT_ROUND), combined as the job's
     `aggregation` says (combining.py).
     `start` is the initial array of a job that is not resumed. With `measuring_round` there is one round more
-    than asked for, numbered `request.rounds`, in which hospitals only measure the final model.
+    than asked for, numbered `request.rounds`, in which hospitals only measure the final model: it stays as it
+    is.
     """
     sites = request.description.minimum_sites
     job = FedJob(name=request.name, min_clients=sites)
@@ -45,6 +46,7 @@ def federated_averaging(
         minimum=sites,
         metrics=list(tracker.needed_metrics),
         histograms=dict(tracker.histogram_cells),
+        measuring=request.rounds if measuring_round else None,
     )
     job.to_server(aggregator, id="aggregator")
     job.to_server(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import ReservedKey, ReturnCode
@@ -60,7 +61,8 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
     """Judges each answer, combines those that count by the `method` of combining.py.
 
     `metrics` and `histograms` (name -> cells) are what the job cannot do without; `allowed` is the file in
-    which the container server says how many patients each hospital has.
+    which the container server says how many patients each hospital has. In the round numbered `measuring` the
+    model stays as it is, whatever hospitals answer: nobody would measure it again.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         minimum: int,
         metrics: list[str],
         histograms: dict[str, int],
+        *,
+        measuring: int | None = None,
         allowed: str = str(ALLOWED),
     ):
         super().__init__()
@@ -76,6 +80,7 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         self.minimum = minimum
         self.metrics = metrics
         self.histograms = histograms
+        self.measuring = measuring
         self.allowed = allowed
         self._answers: dict[str, Answer] = {}
         self._refusals: dict[str, str] = {}
@@ -104,6 +109,8 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
             self.system_panic(self._too_few(answers, refusals, fl_ctx), fl_ctx)
             return DXO(DataKind.WEIGHT_DIFF, data={"": 0.0}).to_shareable()
         update = combining.METHODS[self.method](answers, counted_patients(self.allowed))
+        if fl_ctx.get_prop(AppConstants.CURRENT_ROUND) == self.measuring:
+            update = {name: np.zeros_like(array) for name, array in update.items()}
         return DXO(DataKind.WEIGHT_DIFF, data=dict(update)).to_shareable()
 
     def reset(self, fl_ctx: FLContext) -> None:
