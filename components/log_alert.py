@@ -27,12 +27,13 @@ def log_alert(
     fires_when: Literal["LessThan", "GreaterThanOrEqual"],
     severity: int,
     monitoring: Alarm,
+    tells: pulumi.Input[str] | None = None,
     periods: int = 1,
     after: tuple[pulumi.Resource, ...] = (),
 ) -> monitor.ScheduledQueryRule:
     """Compares the number of rows in the last 15 minutes with one, every 5 minutes.
 
-    It fires when that holds `periods` times in a row.
+    It fires when that holds `periods` times in a row, and tells an action group, the party's unless `tells`.
     """
     name = context.names.of("alert", part)
     return monitor.ScheduledQueryRule(
@@ -65,7 +66,7 @@ def log_alert(
                 )
             ]
         ),
-        actions=monitor.ActionsArgs(action_groups=[monitoring.action_group_id]),
+        actions=monitor.ActionsArgs(action_groups=[tells or monitoring.action_group_id]),
         tags=context.tags,
         opts=context.options(parent, depends_on=after),
     )

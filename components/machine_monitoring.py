@@ -1,5 +1,6 @@
 """What watches one VM: the agent, what it collects, and the alert when the VM is away."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -9,16 +10,21 @@ from components.context import Context
 from components.log_alert import log_alert
 from components.metric_alert import alert_below
 from components.monitoring import Monitoring
-from federation.parties import Party
+from federation.notices import CODES, DESCRIPTIONS, OF_CENTRE, OF_HOSPITAL, Kind
+from federation.parties import CentreParty, Party
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachineMonitoring:
-    """`agent`, `association` and `heartbeat_alert` are None where the VM cannot reach Azure Monitor."""
+    """`agent`, `association` and `heartbeat_alert` are None where the VM cannot reach Azure Monitor.
+
+    Nor are there alerts on what its container server says then.
+    """
 
     agent: compute.VirtualMachineExtension | None
     association: monitor.DataCollectionRuleAssociation | None
     heartbeat_alert: monitor.ScheduledQueryRule | None
+    notice_alerts: Mapping[Kind, monitor.ScheduledQueryRule]
     availability_alert: monitor.MetricAlert
 
 
@@ -42,6 +48,7 @@ def watch_machine(
         agent=agent,
         association=association,
         heartbeat_alert=_heartbeat_alert(parent, context, monitoring, association) if association else None,
+        notice_alerts=_notice_alerts(parent, context, monitoring, association) if association else {},
         availability_alert=alert_below(
             parent,
             context,
@@ -54,6 +61,41 @@ def watch_machine(
             threshold=1.0,
         ),
     )
+
+
+def _notice_alerts(
+    parent: pulumi.Resource,
+    context: Context[Party],
+    monitoring: Monitoring,
+    association: monitor.DataCollectionRuleAssociation,
+) -> dict[Kind, monitor.ScheduledQueryRule]:
+    """An alert for each kind of notice that the VM's container server logs.
+
+    Docker tags its lines with the container's name, which arrives as the process
+    (https://learn.microsoft.com/azure/azure-monitor/reference/tables/syslog): no other container is believed.
+    """
+    return {
+        kind: log_alert(
+            parent,
+            context,
+            f"notice-{kind}",
+            description=DESCRIPTIONS[kind],
+            query=(
+                'Syslog | where ProcessName == "container-server" | extend said = parse_json(SyslogMessage)'
+                f' | where said.event == "notice" and said.code in ({_quoted(CODES[kind])})'
+            ),
+            fires_when="GreaterThanOrEqual",
+            severity=2,
+            monitoring=monitoring,
+            tells=monitoring.who_hears(kind),
+            after=(association,),
+        )
+        for kind in (OF_CENTRE if isinstance(context.party, CentreParty) else OF_HOSPITAL)
+    }
+
+
+def _quoted(codes: tuple[str, ...]) -> str:
+    return ", ".join(f'"{code}"' for code in codes)
 
 
 def _agent(

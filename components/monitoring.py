@@ -6,6 +6,7 @@ A deleted workspace is kept by Azure for 14 days: one of the same name in the sa
 again, data and all (https://learn.microsoft.com/azure/azure-monitor/logs/delete-workspace).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -15,6 +16,7 @@ from pulumi_azure_native import monitor, operationalinsights
 from components.context import Context
 from components.diagnostics import diagnose
 from components.log_alert import log_alert
+from federation.notices import Kind
 from federation.parties import Party
 
 DESTINATION: Final = "workspace"
@@ -41,11 +43,15 @@ class MonitoringArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringResources:
-    """`collection` is None where no VM has an agent, `quota_alert` where logs have no daily limit."""
+    """`collection` is None where no VM has an agent, `quota_alert` where logs have no daily limit.
+
+    `action_groups` are of those who hear of one kind of notice, instead of the party's contacts.
+    """
 
     workspace: operationalinsights.Workspace
     collection: monitor.DataCollectionRule | None
     action_group: monitor.ActionGroup
+    action_groups: Mapping[Kind, monitor.ActionGroup]
     quota_alert: monitor.ScheduledQueryRule | None
 
 
@@ -61,12 +67,14 @@ class Monitoring(pulumi.ComponentResource):
         has_quota = args.context.settings.monitoring.daily_quota_gb is not None
         workspace = self._workspace()
         self.workspace_id: pulumi.Output[str] = workspace.id
-        action_group = self._action_group()
+        party = args.context.party
+        action_group = self._action_group("", party.contacts)
         self.action_group_id: pulumi.Output[str] = action_group.id
         self.resources = MonitoringResources(
             workspace=workspace,
             collection=self._collection() if has_agent else None,
             action_group=action_group,
+            action_groups={kind: self._action_group(kind, who) for kind, who in party.hears.items()},
             quota_alert=self._quota_alert() if has_quota else None,
         )
         diagnose(
@@ -142,21 +150,27 @@ class Monitoring(pulumi.ComponentResource):
             opts=context.options(self),
         )
 
-    def _action_group(self) -> monitor.ActionGroup:
+    def who_hears(self, kind: Kind) -> pulumi.Output[str]:
+        """Return the id of the action group that hears of this kind of notice."""
+        group = self.resources.action_groups.get(kind)
+        return group.id if group else self.action_group_id
+
+    def _action_group(self, part: str, addresses: tuple[str, ...]) -> monitor.ActionGroup:
         args, context = self._args, self._args.context
+        name = context.names.of("ag", part)
         return monitor.ActionGroup(
-            context.names.of("ag"),
-            action_group_name=context.names.of("ag"),
+            name,
+            action_group_name=name,
             resource_group_name=args.resource_group,
             location="global",
             enabled=True,
             # The sender's name in a text message: 12 characters at most.
-            group_short_name=context.party.name.replace("-", "")[:12],
+            group_short_name=(part or context.party.name.replace("-", ""))[:12],
             email_receivers=[
                 monitor.MicrosoftCommonEmailReceiverArgs(
                     name=f"contact-{number}", email_address=address, use_common_alert_schema=True
                 )
-                for number, address in enumerate(context.party.contacts, start=1)
+                for number, address in enumerate(addresses, start=1)
             ],
             tags=context.tags,
             opts=context.options(self),

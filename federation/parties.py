@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from federation.address_plan import CentrePlan, HospitalPlan, centre_plan, hospital_plan
 from federation.azure_facts import REGIONS
 from federation.naming import Names
+from federation.notices import OF_CENTRE, Kind
 from federation.settings import Centre, Dashboard, Door, Hospital, Settings
 from federation.tags import tags
 
@@ -24,6 +25,8 @@ class Party:
     storage_sku: str
     monthly_budget: float
     contacts: tuple[str, ...]
+    hears: Mapping[Kind, tuple[str, ...]]
+    """Who hears of what instead of the contacts."""
     dashboard: Dashboard | None
     names: Names
     tags: Mapping[str, str]
@@ -100,6 +103,7 @@ def _centre(settings: Settings, centre: Centre) -> CentreParty:
         storage_sku=settings.storage.centre_sku,
         monthly_budget=settings.budgets.centre,
         contacts=settings.contacts,
+        hears={kind: who for kind in OF_CENTRE if (who := getattr(settings.notices, kind)) is not None},
         dashboard=centre.dashboard,
         names=Names(stack=settings.environment, party=CENTRE),
         tags=tags(settings.environment, CENTRE, settings.tags),
@@ -121,6 +125,7 @@ def _hospital(settings: Settings, name: str, hospital: Hospital) -> HospitalPart
         storage_sku=hospital.storage_sku or settings.storage.hospital_sku,
         monthly_budget=hospital.monthly_budget or settings.budgets.hospital,
         contacts=hospital.contacts or settings.contacts,
+        hears={},
         dashboard=hospital.dashboard,
         names=Names(stack=settings.environment, party=name),
         tags=tags(settings.environment, name, settings.tags),

@@ -173,6 +173,23 @@ class Monitoring(Section):
     storage_reads: bool = Field(default=False, description="whether every read of a blob is logged")
 
 
+class Notices(Section):
+    """Who hears of what at the centre: its contacts where nobody is named. A hospital's contacts hear all."""
+
+    jobs: tuple[Email, ...] | None = Field(
+        default=None, min_length=1, description="who hears that a job ended or failed"
+    )
+    approvals: tuple[Email, ...] | None = Field(
+        default=None, min_length=1, description="who hears that a hospital waits for a person"
+    )
+    certificates: tuple[Email, ...] | None = Field(
+        default=None, min_length=1, description="who hears that a certificate ends within 30 days"
+    )
+    machines: tuple[Email, ...] | None = Field(
+        default=None, min_length=1, description="who hears of silent hospitals and full disks"
+    )
+
+
 class Protection(Section):
     """What stands between a mistake and lost data."""
 
@@ -325,6 +342,7 @@ class Settings(Section):
     registry: Registry = Registry()
     images: Images
     monitoring: Monitoring = Monitoring()
+    notices: Notices = Notices()
     protection: Protection = Protection()
     backup: Backup = Backup()
     privacy: Privacy = Privacy()

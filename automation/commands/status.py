@@ -19,15 +19,27 @@ def command(
     stack: Stack = None,
     stack_option: StackOption = None,
     on: Where = On.EMULATOR,
+    *,
     health: Annotated[
         bool,
         typer.Option("--health/--no-health", help="Also ask the centre's VM how the federation is doing."),
     ] = True,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again every few seconds, until Ctrl-C.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the parties and how the federation in their VMs is doing; exit with 1 when nothing is deployed.
 
-    Of each party: subscription, network, VM, storage, peering; containers, enrolment, last report.
+    Of each party: subscription, network, VM, storage, peering; containers, enrolment, last report. Then what
+    waits for a person.
     """
     target = targets.open_deployed(stack_name(stack, stack_option), on)
-    status.show(target, deploy.outputs(target), health=health, as_json=as_json)
+    outputs = deploy.outputs(target)
+
+    def look() -> None:
+        status.show(target, outputs, health=health, as_json=as_json)
+
+    if watch:
+        status.watch(look, status.WATCH_SECONDS[on])
+    look()

@@ -25,7 +25,8 @@ from federation.parties import CENTRE
 Health = Mapping[str, Any]
 """``{containers: {party: {container: words}}, hospitals: {name: {enrolment, state, registered, client?,
 reason?, trouble?, reported?, ends?, waits?: {what, since}, refused?}}, registered, last_job?, troubles:
-[{what, owner, reason}], certificates: {server?, lead?, root?}, rotation}``.
+[{what, owner, reason}], certificates: {server?, lead?, root?}, rotation,
+notices: [{code, about, text, since}]}``.
 
 `reported`, `since`, `ends` (of the certificate) and `certificates` (their ends) are Unix times; `rotation`
 says what is under way. `waits` is what waits for a person,
@@ -68,6 +69,7 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
         "troubles": answer.get("troubles", []),
         "certificates": answer.get("certificates", {}),
         "rotation": answer.get("rotation", ""),
+        "notices": answer.get("notices", []),
     }
 
 
@@ -96,6 +98,14 @@ def table(health: Health) -> Table:
             _ago(now - row["reported"]) if row and "reported" in row else "",
         )
     return result
+
+
+def waits_for_you(health: Health) -> list[Text]:
+    """Return a line for each thing that somebody is to see to, as the centre also logs it for alerts."""
+    return [
+        Text(f"waits for you: {one['text']} ({one['code']}, since {_date(one['since'])})", style="red")
+        for one in health.get("notices", [])
+    ]
 
 
 def last_job(health: Health) -> Text:

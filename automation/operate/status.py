@@ -5,10 +5,11 @@ resource that the outputs name and that is gone is shown as missing.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,7 @@ from automation.stacks.arm import Arm
 from automation.stacks.target import Target
 from automation.ui import console
 from automation.ui.console import say
+from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from federation.outputs import CentreOutputs, HospitalOutputs, Outputs, PartyOutputs
 from federation.parties import CENTRE
@@ -29,6 +31,9 @@ MISSING = "missing"
 CONNECTED = "Connected"
 WIDE = 144
 """Columns of a terminal in which every name fits on a line."""
+
+WATCH_SECONDS = {On.EMULATOR: 5.0, On.AZURE: 60.0}
+"""Between two looks: Azure's run command, which asks the centre, takes most of a minute."""
 
 _NETWORK, _COMPUTE, _STORAGE = "2024-05-01", "2024-11-01", "2024-01-01"
 _AT_ONCE = 8
@@ -117,6 +122,16 @@ def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) 
         console.show("")
         console.show(federation.table(found))
         console.show(federation.last_job(found))
+        for line in federation.waits_for_you(found):
+            console.show(line)
+
+
+def watch(look: Callable[[], None], pause: float) -> NoReturn:
+    """Look again and again, on a cleared screen, until Ctrl-C."""
+    while True:
+        console.clear()
+        look()
+        time.sleep(pause)
 
 
 def read(arm: Arm, outputs: Outputs[str]) -> tuple[PartyStatus, ...]:

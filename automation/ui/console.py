@@ -57,6 +57,11 @@ def show(renderable: RenderableType) -> None:
     _console().print(renderable)
 
 
+def clear() -> None:
+    """Empty the screen, where there is one."""
+    _console().clear()
+
+
 def width() -> int:
     """Return how many columns standard output has."""
     return _console().width

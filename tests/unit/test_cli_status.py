@@ -320,6 +320,29 @@ class TestHealth:
         red = "".join(text.plain[span.start : span.end] for span in text.spans if span.style)
         assert red == "lead's certificate: 12 days left"
 
+    def test_what_waits_for_a_person_is_shown_in_the_centres_words(self) -> None:
+        notice = {
+            "code": "hospital-silent",
+            "about": "hungary",
+            "text": "hungary has not reported",
+            "since": DAY,
+        }
+        (line,) = health.waits_for_you({**self.HEALTH, "notices": [notice]})
+        assert line.plain == "waits for you: hungary has not reported (hospital-silent, since 1970-01-02)"
+        assert health.waits_for_you(self.HEALTH) == []
+
+    def test_watching_looks_again_until_ctrl_c(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        looks: list[int] = []
+
+        def sleep(seconds: float) -> None:
+            if len(looks) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        with pytest.raises(KeyboardInterrupt):
+            status.watch(lambda: looks.append(1), pause=5)
+        assert len(looks) == 3
+
     def test_a_rotation_under_way_is_shown(self) -> None:
         shown = rendered(health.table({**self.HEALTH, "rotation": "a new certificate for the server"}))
         assert "rotation: a new certificate for the server" in shown

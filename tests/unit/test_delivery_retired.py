@@ -9,6 +9,7 @@ import pytest
 
 from automation.hospitals.preflight import namespaces
 from azure_types.types import find
+from federation.notices import OF_HOSPITAL
 from federation.parties import federation
 from federation.stack_file import load_stack
 from tests.unit.program_graph import ROOT, Graph, Recorded, record, stack_config
@@ -75,7 +76,8 @@ def test_nobody_is_told_of_a_machine_that_is_gone(graphs: tuple[Graph, Graph, Gr
         return {one.name.rpartition(f"-{LEAVER}-")[2] for one in of_alerts}
 
     before, leaving, left = (alerts(graph) for graph in graphs)
-    assert before - leaving == before - left == {"agent", "vm-availability"}
+    notices = {f"notice-{kind}" for kind in OF_HOSPITAL}
+    assert before - leaving == before - left == {"agent", "vm-availability", *notices}
     assert "storage-availability" in left
 
 

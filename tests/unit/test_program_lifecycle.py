@@ -1,7 +1,11 @@
 """What happens in which order, what a change touches, what survives it, and what protects what matters."""
 
-import pytest
+from typing import get_args
 
+import pytest
+from container_server.notices import Code
+
+from federation.notices import CODES, OF_CENTRE, OF_HOSPITAL
 from tests.unit.conftest import NEWCOMER
 from tests.unit.program_graph import Graph, Recorded, record, stack_config
 from tests.unit.test_program_isolation import (
@@ -343,6 +347,37 @@ class TestMonitoring:
         workspaces = {w.id: party(w) for w in graph.of("azure-native:operationalinsights:Workspace")}
         for setting in graph.of("azure-native:monitor:DiagnosticSetting"):
             assert workspaces[setting.inputs["workspaceId"]] == party(setting)
+
+    def test_each_party_is_told_of_what_its_container_server_says(self, graph: Graph) -> None:
+        """A code that no alert looks for would be told to nobody."""
+        queries = {
+            (party(rule), rule.name.rpartition("-notice-")[2]): rule.inputs["criteria"]["allOf"][0]["query"]
+            for rule in graph.of("azure-native:monitor:ScheduledQueryRule")
+            if "-notice-" in rule.name
+        }
+        kinds = {name: OF_CENTRE if name == "centre" else OF_HOSPITAL for name in parties_of(graph)}
+        assert set(queries) == {(name, kind) for name in kinds for kind in kinds[name]}
+        for (_, kind), query in queries.items():
+            assert 'ProcessName == "container-server"' in query
+            assert all(f'"{code}"' in query for code in CODES[kind])
+        assert {code for codes in CODES.values() for code in codes} == set(get_args(Code))
+        assert {*OF_CENTRE, *OF_HOSPITAL} == set(CODES)
+
+    def test_who_hears_of_one_kind_has_an_action_group_of_their_own(self) -> None:
+        heard = {"jobs": ["research@example.org"], "certificates": ["security@example.org"]}
+        graph = record("dev", {**stack_config("dev"), "fed:notices": heard})
+        groups = {
+            group.id: [receiver["emailAddress"] for receiver in group.inputs["emailReceivers"]]
+            for group in graph.of("azure-native:monitor:ActionGroup")
+            if party(group) == "centre"
+        }
+        tells = {
+            rule.name.rpartition("-notice-")[2]: groups[rule.inputs["actions"]["actionGroups"][0]]
+            for rule in graph.of("azure-native:monitor:ScheduledQueryRule")
+            if "-notice-" in rule.name and party(rule) == "centre"
+        }
+        contacts = ["operations@example.org"]
+        assert tells == {**heard, "approvals": contacts, "machines": contacts}
 
     def test_each_party_hears_of_its_own_trouble_and_costs(self, graph: Graph) -> None:
         groups = {group.id: party(group) for group in graph.of("azure-native:monitor:ActionGroup")}

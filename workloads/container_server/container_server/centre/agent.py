@@ -1,7 +1,7 @@
 """The centre's loop: root, server, members, enrolments, inbox, results, tables."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from container_server.cadence import Cadence
 from container_server.centre.authority import Authority
@@ -21,11 +21,17 @@ from container_server.engine import Engine, Running
 from container_server.errors import TransientError
 from container_server.keeper import Keeper
 from container_server.log import say
+from container_server.notices import Code, Notice, Notices, certificate_ends, disk_full
 from container_server.nvflare_cli import Nvflare
 from container_server.storage import BlobStore
 
 BUSY_SECONDS = 0.25
 QUIET_SECONDS = 0.5
+_WAITS: Mapping[str, Code] = {
+    "enrolment": "enrolment-waits",
+    "renewal": "renewal-waits",
+    "return": "return-waits",
+}
 
 
 class CentreAgent:
@@ -84,6 +90,8 @@ class CentreAgent:
         self._jobs_in = Chore("inbox", Cadence(clock, 10.0), self._inbox.step)
         self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
         self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
+        self._notices = Notices(clock)
+        self._noticing = Chore("notices", Cadence(clock, 60.0), self._notice)
         self._woken = threading.Event()
         self._has_root = False
         self.commands = Commands(
@@ -96,6 +104,7 @@ class CentreAgent:
             wake=self._woken.set,
             authority=self._authority,
             rotation=self._rotation,
+            notices=self._notices.rows,
             chores=self._chores,
         )
 
@@ -113,6 +122,8 @@ class CentreAgent:
         if not self._root.trouble:
             self._server.run()
         self._listed.run()
+        if self._has_root:
+            self._noticing.run()
         waiting = self._has_root and self._enrolments.step()
         if self._has_root and not waiting:
             self._lead.run()
@@ -133,7 +144,7 @@ class CentreAgent:
     def _chores(self) -> list[Chore]:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead]
-        own += [self._jobs_in, self._results, self._tables]
+        own += [self._noticing, self._jobs_in, self._results, self._tables]
         return [*own, *self._inbox.chores, *self._distribution.chores, *self._curation.chores]
 
     def _ensure_root(self) -> None:
@@ -163,6 +174,24 @@ class CentreAgent:
             raise TransientError("the server's kit: " + "; ".join(faults))
         if self._keeper.start():
             say("server started", restarts=self._keeper.restarts)
+
+    def _notice(self) -> None:
+        """What a person at the centre is to know in time."""
+        now, found = self._clock.now(), disk_full(self._config.agent)
+        for what, ends in self._authority.ends().items():
+            found += certificate_ends(what, ends, now, f"./fed rotate {what}")
+        for name, member in self._members.all().items():
+            fix = f"./fed hospital approve {name}"
+            if member.waiting:
+                what, text = member.waiting.what, f"{member.waiting.what} of {name} waits for a person"
+                found.append(Notice(code=_WAITS[what], about=name, text=f"{text}. Fix: {fix}"))
+            elif member.admitted and member.ends is not None:
+                found += certificate_ends(name, member.ends, now, "its row in ./fed status says why")
+        found += [
+            Notice(code="hospital-silent", about=name, text=f"{name} has not reported for an hour")
+            for name in self._enrolments.silent()
+        ]
+        self._notices.tell(found)
 
     def _follow_members(self) -> None:
         came, gone = self._members.compare(members(self._user_data))

@@ -24,6 +24,7 @@ HEARD_WITHIN_SECONDS = 30.0
 TROUBLE_LENGTH = 160
 """Characters of a reason in `fedctl status`, whose answer must fit into Azure's 4 KB."""
 MOST_TROUBLES = 5
+MOST_NOTICES = 10
 ROTATION_LENGTH = 400
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
 """Metrics of a hospital shown in `fedctl job`, where the job has them."""
@@ -51,6 +52,7 @@ class Commands:
         wake: Wake,
         authority: Authority,
         rotation: Rotation,
+        notices: Callable[[], list[dict[str, Any]]],
         chores: Callable[[], Iterable[Chore]],
     ):
         self._config = config
@@ -62,6 +64,7 @@ class Commands:
         self._wake = wake
         self._authority = authority
         self._rotation = rotation
+        self._notices = notices
         self._chores = chores
 
     def handlers(self) -> dict[str, Handler]:
@@ -98,6 +101,7 @@ class Commands:
             "registered": sum(name in heard for name in present),
             "last_job": self._row(jobs[0]) if jobs else None,
             "certificates": {what: int(ends) for what, ends in self._authority.ends().items()},
+            "notices": self._notices()[:MOST_NOTICES],
             "rotation": self._rotation.words(self._enrolments.reports())[:ROTATION_LENGTH],
             "troubles": [
                 {"what": chore.what, "owner": chore.owner, "reason": chore.trouble[:TROUBLE_LENGTH]}

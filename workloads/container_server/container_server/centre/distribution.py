@@ -19,6 +19,7 @@ from container_server.errors import TransientError
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError
 from container_server.log import say
+from container_server.notices import Notice, announce
 from container_server.storage import BlobStore
 
 _GLOBAL = re.compile(r"results/global/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -49,6 +50,7 @@ class Distribution:
         parties = [CENTRE, *sorted(hospitals)]
         for job in self._jobs.all():
             if job.over and job.job_id not in self._owed:
+                _announce(job)
                 self._owe(job, parties)
         owed = {party for names in self._owed.values() for party in names}
         self._handing = {party: self._chore(party) for party in parties if party in owed}
@@ -106,6 +108,12 @@ class Distribution:
         blobs = _for_centre(names) if party == CENTRE else _for_hospital(names, party)
         contents = {blob: self._jobs.shared.read(folder + name) for blob, name in blobs.items()}
         return {blob: content for blob, content in contents.items() if content is not None}
+
+
+def _announce(job: Job) -> None:
+    failed = job.state == "failed"
+    text = f"{job.name} {job.state}" + (f": {job.reason[:300]}" if job.reason else "")
+    announce(Notice(code="job-failed" if failed else "job-ended", about=job.job_id, text=text))
 
 
 def _for_centre(names: Iterable[str]) -> dict[str, str]:

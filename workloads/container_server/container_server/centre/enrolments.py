@@ -35,6 +35,7 @@ from container_server.messages import (
     decode,
     encode,
 )
+from container_server.notices import SILENT_SECONDS
 from container_server.storage import Blob, BlobStore
 
 FAST_SECONDS = 0.5
@@ -56,6 +57,8 @@ class Channel:
     """Root, desired state, and an answer to its request."""
     reading: Chore
     """Its report."""
+    opened: float
+    """When this service began to look at it."""
     expected_since: float
     """When a request was last to be expected: since the channel was opened, or an operator said something."""
     renewing: str | None = None
@@ -65,6 +68,8 @@ class Channel:
     root_written: str = ""
     """Fingerprint of the root that was stated in it."""
     report: dict[str, Any] = field(default_factory=dict)
+    reported: float = 0.0
+    """When the last report came, by this VM's clock."""
     refusals: dict[str, str] = field(default_factory=dict)
     """Why the present report or request cannot be read."""
 
@@ -110,6 +115,7 @@ class Enrolments:
                 store=self._open(hospital),
                 greeting=Chore("request", fast, lambda: self._greet(hospital), hospital),
                 reading=Chore("report", slow, lambda: self._look_at_report(hospital), hospital),
+                opened=self._clock.now(),
                 expected_since=self._clock.now(),
             )
         return self._channels[hospital]
@@ -118,6 +124,14 @@ class Enrolments:
         """What each hospital whose client may register reported last; empty where it has not."""
         admitted = [name for name, member in self._members.all().items() if member.admitted]
         return {name: self.channel(name).report for name in admitted}
+
+    def silent(self) -> list[str]:
+        """Hospitals whose client may register, and that have not reported for an hour."""
+        now = self._clock.now()
+        admitted = [name for name, member in self._members.all().items() if member.admitted]
+        channels = {name: self.channel(name) for name in sorted(admitted)}
+        heard = {name: max(channel.reported, channel.opened) for name, channel in channels.items()}
+        return [name for name, moment in heard.items() if now - moment > SILENT_SECONDS]
 
     def reopen(self, hospital: str) -> None:
         """Start again with a hospital that came, or came back: its container went with it and is empty."""
@@ -203,7 +217,7 @@ class Enrolments:
                 report = decode("report", found.content)
                 if report["hospital"] != name:
                     raise InvalidMessageError(f"report: is of {report['hospital']!r}")
-                channel.report = report
+                channel.report, channel.reported = report, self._clock.now()
                 channel.refusals.pop("report", None)
                 self._note_patients(name, report)
         except RefusedInputError as error:

@@ -1,7 +1,7 @@
 """The hospital's loop: look, decide, do one thing, report."""
 
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from container_server.cadence import Cadence
@@ -23,6 +23,7 @@ from container_server.kit import HOSPITAL_KIT, Manifest, faults
 from container_server.local_config import renew_hospital_policy
 from container_server.log import say
 from container_server.messages import DESIRED, REPORT, InvalidMessageError, decode, encode
+from container_server.notices import Notice, Notices, certificate_ends, disk_full
 from container_server.nvflare_cli import Nvflare
 from container_server.storage import Blob, BlobStore
 
@@ -87,6 +88,8 @@ class HospitalAgent:
         self._enrolling = Chore("enrolment", polling, self._enrol)
         self._doing = Chore("client", Cadence(clock, 0.0, longest_pause=5.0), self._do)
         self._reporting = Chore("report", Cadence(clock, 60.0), self._send_report)
+        self._notices = Notices(clock)
+        self._noticing = Chore("notices", Cadence(clock, 60.0), self._notice)
         self._renewal_due = Cadence(clock, 86_400.0)
         self._details_due = Cadence(clock, 5.0)
         self._memory = config.agent / "hospital.json"
@@ -127,6 +130,7 @@ class HospitalAgent:
         if self.decision.action is Action.ENROL or self._renewing:
             self._enrolling.run()
         self._doing.run()
+        self._noticing.run()
         self._report()
         settled = self.decision.state in (State.RUNNING, State.STOPPED) and not self._renewing
         return QUIET_SECONDS if settled else BUSY_SECONDS
@@ -298,6 +302,20 @@ class HospitalAgent:
         self._enrolling.cadence.at_once()
         self._renewing = True
 
+    def _notice(self) -> None:
+        """What a person at the hospital is to know in time."""
+        found = disk_full(self._config.agent)
+        for job in self._consent.review()["jobs"]:
+            if job["answer"] == "waiting":
+                text = f"{job['name']} asks to run on this hospital's patients. Fix: policy/jobs.json"
+                found.append(Notice(code="job-waits", about=job["code"][:12], text=text))
+        for fault in self._staging.faults:
+            found.append(Notice(code="data-refused", about=self._config.party, text=fault[:300]))
+        if ends := self._certificate_ends():
+            fix = "the centre must approve the renewal that waits"
+            found += certificate_ends(self._config.party, ends, self._clock.now(), fix)
+        self._notices.tell(found)
+
     # Reporting.
 
     def _report(self) -> None:
@@ -338,6 +356,7 @@ class HospitalAgent:
             self._deciding,
             self._enrolling,
             self._doing,
+            self._noticing,
         )
         told = [
             self._refused_order,
@@ -374,11 +393,15 @@ class HospitalAgent:
         return {"serial": own.serial, "valid_until": own.valid_until.isoformat()}
 
     def _ends_soon(self) -> bool:
+        ends = self._certificate_ends()
+        return ends is not None and ends - self._clock.now() < RENEW_BEFORE.total_seconds()
+
+    def _certificate_ends(self) -> float | None:
         try:
             own = Certificate.read((self._config.kit / HOSPITAL_KIT.certificate).read_bytes())
         except (OSError, ValueError):
-            return False  # a fault of the kit's, which the check names
-        return own.valid_until - datetime.fromtimestamp(self._clock.now(), UTC) < RENEW_BEFORE
+            return None  # a fault of the kit's, which the check names
+        return own.valid_until.timestamp()
 
     def _load_manifest(self) -> Manifest | None:
         try:
