@@ -170,3 +170,20 @@ def refuse_job(
     """Let a job's code not run at a hospital, in the hospital's place (emulator)."""
     consent.House.of(targets.open_target(stack, on, check=False), name).refuse(code, why)
     typer.echo(f"{name} refuses {code[:12]}")
+
+
+@app.command()
+def airlock(
+    name: Name,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Its new policy, in JSON; without one it is shown."),
+    ] = None,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Show what a hospital decided about its airlock, or decide it, in the hospital's place (emulator)."""
+    house = consent.House.of(targets.open_target(stack, on, check=False), name)
+    if file is not None:
+        house.decide(consent.read_policy(file))
+    console.show_json(house.airlock())

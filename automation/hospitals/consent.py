@@ -25,6 +25,7 @@ from federation.outputs import Outputs
 from workloads.fl_client.fed_site import job_code
 
 POLICY = "jobs.json"
+AIRLOCK = "airlock.json"
 EMPTY: Mapping[str, Any] = {"schema": "fed/jobs/1", "platform": True, "approved": [], "refused": []}
 """What an officer's first word is added to, on the emulator: the platform's own jobs stay approved."""
 _HEARD_SECONDS = 60.0
@@ -50,6 +51,13 @@ container = ContainerClient(os.environ["FED_OWN_STORAGE"], "record", credential=
 for prefix in ("audit/", "releases/"):
     for name in sorted(container.list_blob_names(name_starts_with=prefix))[-500:]:
         print(json.dumps([name, container.download_blob(name).readall().decode(errors="replace")]))
+"""
+
+
+_FOLLOWED = """
+from pathlib import Path
+file = Path("/var/lib/fed/answers/airlock.json")
+print(file.read_text() if file.is_file() else "null")
 """
 
 
@@ -125,16 +133,37 @@ class House:
         job = self.job(code)
         self._say(job["code"], "refused", {"code": job["code"], "why": why})
 
+    def airlock(self) -> dict[str, Any] | None:
+        """Return the policy that the airlock follows; None where nothing leaves for want of one."""
+        followed: dict[str, Any] | None = json.loads(self._inside(_FOLLOWED))
+        return followed
+
+    def decide(self, policy: Mapping[str, Any]) -> None:
+        """Have the airlock follow this policy. Raises FedError when the VM does not take it."""
+        self._upload(AIRLOCK, {"schema": "fed/airlock/1", **policy})
+        until = time.monotonic() + _HEARD_SECONDS
+        while self.airlock() != policy:
+            self.review()  # it looks at the officers' files at once
+            if time.monotonic() > until:
+                raise FedError(
+                    f"{self.name}'s VM does not take this policy, so nothing leaves it\nFix: what is wrong"
+                    " with it is said by ./fed status; then give another one"
+                )
+            time.sleep(0.5)
+
     def _say(self, code: str, answer: str, entry: Mapping[str, str]) -> None:
         held = self._read(POLICY_CONTAINER, POLICY)
         policy = json.loads(held) if held else dict(EMPTY)
         for list_of in ("approved", "refused"):
             policy[list_of] = [each for each in policy[list_of] if each["code"] != code]
         policy[answer].append(dict(entry))
+        self._upload(POLICY, policy)
+        self._wait_heard(code, answer)
+
+    def _upload(self, blob: str, content: Mapping[str, Any]) -> None:
         account = self.outputs.hospitals[self.name].storage_account
         container = f"{account}/blobServices/default/containers/{POLICY_CONTAINER}"
-        self._fabric().upload(container, POLICY, (json.dumps(policy, indent=1) + "\n").encode())
-        self._wait_heard(code, answer)
+        self._fabric().upload(container, blob, (json.dumps(content, indent=1) + "\n").encode())
 
     def _wait_heard(self, code: str, answer: str) -> None:
         until = time.monotonic() + _HEARD_SECONDS
@@ -176,6 +205,15 @@ class House:
                 "Fix: its officers answer from their own network, see docs/hospital.md"
             )
         return running_fabric(self.target)
+
+
+def read_policy(file: Path) -> dict[str, Any]:
+    """An officers' policy for their airlock. Raises QuestionError for a file that is none."""
+    try:
+        policy = dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise QuestionError(f"{file}: no policy in JSON: {error}\nFix: see docs/hospital.md") from error
+    return {key: value for key, value in policy.items() if key != "schema"}
 
 
 def _entries(blob: str, text: str) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from automation.commands import audit
-from automation.hospitals.consent import EMPTY, House
-from automation.ui.outcome import QuestionError, RefusedError
+from automation.hospitals.consent import EMPTY, House, read_policy
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from tests.unit.job_archives import packed
 from workloads.fl_client.fed_site import job_code
 
@@ -47,6 +47,9 @@ class Stand:
         assert container == "/st/blobServices/default/containers/policy"
         self.held[f"policy/{blob}"] = content
         policy = json.loads(content)
+        if blob == "airlock.json":
+            self.listing = json.dumps({key: value for key, value in policy.items() if key != "schema"})
+            return
         for job in self.jobs:
             for answer in ("approved", "refused"):
                 if job["code"] in {entry["code"] for entry in policy[answer]}:
@@ -84,6 +87,30 @@ def test_code_that_is_not_what_the_checksum_says_is_not_approved(stand: Stand) -
     with pytest.raises(RefusedError, match="other code"):
         stand.house.approve(CODE, "Dr Meier")
     assert "policy/jobs.json" not in stand.held
+
+
+def test_a_policy_for_the_airlock_goes_to_the_officers_container_and_is_followed(
+    stand: Stand, tmp_path: Path
+) -> None:
+    (tmp_path / "airlock.json").write_text('{"schema": "fed/airlock/1", "longest": 0.5}')
+    stand.listing = "{}"
+    stand.house.decide(read_policy(tmp_path / "airlock.json"))
+    assert json.loads(stand.held["policy/airlock.json"]) == {"schema": "fed/airlock/1", "longest": 0.5}
+    assert stand.house.airlock() == {"longest": 0.5}
+
+
+def test_a_policy_that_the_vm_does_not_take_is_said(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automation.hospitals.consent._HEARD_SECONDS", 0)
+    monkeypatch.setattr(House, "airlock", lambda _: None)
+    with pytest.raises(FedError, match="nothing leaves it\nFix:"):
+        stand.house.decide({"longest": -1})
+
+
+@pytest.mark.parametrize("content", ["", "7", "[1]"])
+def test_a_file_that_is_no_policy_is_a_mistake(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x").write_text(content)
+    with pytest.raises(QuestionError, match="no policy in JSON"):
+        read_policy(tmp_path / "x")
 
 
 @pytest.mark.parametrize("code", ["", "c" * 64])

@@ -140,8 +140,9 @@ class HospitalAgent:
         return {"status": lambda arguments: self.report(), "review": lambda arguments: self.review()}
 
     def review(self) -> dict[str, Any]:
-        """The jobs that asked to run here and what was said; looks at the hospital's file again soon."""
+        """The jobs that asked to run here and what was said; looks at the hospital's files again soon."""
         self._consent_look.cadence.at_once()
+        self._airlock_look.cadence.at_once()
         return self._consent.review()
 
     def report(self) -> dict[str, Any]:
