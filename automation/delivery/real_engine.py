@@ -60,6 +60,10 @@ _EXPECTED: Mapping[str, _Expected] = {
 }
 _LOOK = "id -u; grep CapEff /proc/self/status; touch /x 2>/dev/null && echo writable || echo read-only"
 _SEEN = ["10001", "CapEff:\t0000000000000000", "read-only"]
+BOX = "fl-box"
+"""Where a job's code runs. It has no image of its own, and nobody to speak to here."""
+_LOOK_IN_BOX = f"{_LOOK}; ls /sys/class/net; ls /"
+_NOT_IN_BOX = {"kit", "answers"}
 
 
 def run(role: Role) -> list[Tried]:
@@ -76,7 +80,10 @@ def run(role: Role) -> list[Tried]:
         try:
             _docker(*compose, "--profile", "managed", "create")
             _docker(*compose, "up", "--detach", "--no-recreate")
-            return [_try(name) for name in images]
+            tried = [_try(name) for name in images]
+            if role == "hospital":
+                _try_box()
+            return tried
         finally:
             _docker(*compose, "--profile", "managed", "down", "--timeout", "1")
     finally:
@@ -139,6 +146,17 @@ def _try(name: str) -> Tried:
     size = int(_docker("image", "inspect", "--format", "{{.Size}}", f"local/{name}"))
     ended = f"ended with {NO_KIT}" if expected.end == NO_KIT else expected.end
     return Tried(name=name, size=size, result=f"{ended}: {expected.says}")
+
+
+def _try_box() -> None:
+    """What a job sees in its box: no network but a loopback that is down, no right, nothing of the client's."""
+    _docker("start", BOX)
+    user, *seen = _docker("exec", BOX, "sh", "-c", _LOOK_IN_BOX).splitlines()
+    expected = [*_SEEN[1:], "lo"]
+    if user in ("0", _SEEN[0]) or seen[: len(expected)] != expected or _NOT_IN_BOX & set(seen):
+        raise RefusedError(
+            f"{BOX} should see {expected} as a user of its own, but it is {user} and sees {seen}"
+        )
 
 
 def _await(name: str, expected: _Expected) -> None:

@@ -29,6 +29,8 @@ if words[0] == "inspect":
     print(json.dumps([{"State": state | {"Health": {"Status": HEALTH}}, "RestartCount": RESTARTS}]))
 elif words[0] == "logs":
     print('Uvicorn running, {"event": "container server"}, no usable startup kit')
+elif words[0] == "exec" and name == "fl-box":
+    print("10003\\nCapEff:\\t0000000000000000\\nread-only\\nBOX")
 elif words[0] == "exec":
     print("USER\\nCapEff:\\t0000000000000000\\nread-only")
 elif words[0] == "image":
@@ -41,8 +43,9 @@ Put = Callable[..., None]
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     """Put a docker onto PATH that answers as told."""
 
-    def put(user: str = "10001", health: str = "healthy", restarts: int = 0) -> None:
+    def put(user: str = "10001", health: str = "healthy", restarts: int = 0, box: str = "lo") -> None:
         told = DOCKER.replace("USER", user).replace("HEALTH", repr(health)).replace("RESTARTS", str(restarts))
+        told = told.replace("BOX", box)
         program = tmp_path / "docker"
         program.write_text(f"#!{sys.executable}\n{textwrap.dedent(told)}")
         program.chmod(0o755)
@@ -87,6 +90,13 @@ def test_a_container_that_does_not_do_as_it_should_is_refused(
     docker(**answers)
     with pytest.raises(RefusedError, match=told):
         real_engine.run("centre")
+
+
+@pytest.mark.parametrize("seen", ["eth0\\nlo", "lo\\nkit"])
+def test_a_box_that_sees_more_than_it_should_is_refused(docker: Put, seen: str) -> None:
+    docker(box=seen)
+    with pytest.raises(RefusedError, match="fl-box should see"):
+        real_engine.run("hospital")
 
 
 def test_without_docker_the_question_is_answered_in_words(
