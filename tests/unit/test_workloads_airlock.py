@@ -193,15 +193,6 @@ class TestWholeWeights:
             Refusal.NOT_FINITE.value
         )
 
-    def test_of_a_job_that_trains_in_place(self, airlock: Airlock) -> None:
-        context = FLContext()
-        task = DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable()
-        SentModel().process(task, context)
-        given = from_shareable(task).data
-        given["w"] += 0.25
-        left = from_shareable(airlock.process(self.answer(given), context))
-        assert list(left.data["w"]) == [0.25] * 3
-
     @pytest.mark.parametrize("sent", [{}, {"w": np.array(["a", "b", "c"])}])
     def test_stay_without_a_model_that_was_sent(self, airlock: Airlock, sent: Mapping[str, Any]) -> None:
         left = answered(airlock, self.answer(CHANGE), sent=sent)

@@ -66,7 +66,7 @@ _STEPS = (StatisticsConstants.STATS_1st_STATISTICS, StatisticsConstants.STATS_2n
 class SentModel(Filter):  # type: ignore[misc]  # nvflare has no types
     """Remembers, for `Airlock`, what a task brings: the model, the federation's means; changes nothing.
 
-    The model is a copy, as a job may train in place: it takes the model's size of memory until the answer.
+    The model is no copy: in this process nobody trains, and the box gets its own.
     """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -223,7 +223,7 @@ def _model(shareable: Shareable) -> Model | None:
         return None
     if model.data_kind != DataKind.WEIGHTS or not model.data:
         return None
-    arrays = {name: np.array(value) for name, value in model.data.items()}
+    arrays = {name: np.asarray(value) for name, value in model.data.items()}
     return arrays if all(array.dtype.kind in "fiu" for array in arrays.values()) else None
 
 
