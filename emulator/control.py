@@ -23,7 +23,7 @@ from clone import paths
 from emulator.record import Record, code_state
 
 if TYPE_CHECKING:
-    import httpx
+    pass
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -149,29 +149,6 @@ class Emulator:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true",
         }
-
-    def arm(
-        self, method: str, path: str, *, api_version: str | None = None, body: Any = None
-    ) -> httpx.Response:
-        """Send one request to the control plane as the deployer, and return the answer whatever its status.
-
-        `path` starts with a slash and may hold a query; `api_version` is added to it.
-        """
-        import httpx  # noqa: PLC0415 slow, and most commands do without
-
-        from emulator.credential import EmulatorCredential  # noqa: PLC0415
-
-        token = EmulatorCredential(self.home).get_token("https://management.azure.com/.default").token
-        with httpx.Client(
-            verify=self.ssl_context(), base_url=self.record.arm, timeout=60, trust_env=False
-        ) as client:
-            return client.request(
-                method,
-                path,
-                params={"api-version": api_version} if api_version else None,
-                json=body,
-                headers={"Authorization": f"Bearer {token}"},
-            )
 
     def ssl_context(self) -> Any:
         """Return an ssl.SSLContext that trusts the emulator's authority and nobody else."""

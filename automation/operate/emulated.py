@@ -6,6 +6,7 @@ from rich.markup import escape
 
 from automation.operate import data
 from automation.operate.machines import Centre
+from automation.stacks.arm import of_emulator
 from automation.stacks.target import Target
 from automation.ui.console import say, stderr
 from automation.ui.outcome import FedError, RefusedError
@@ -124,5 +125,4 @@ def _missing(centre: Centre, hospitals: set[str]) -> dict[str, str]:
 
 def _revision(emulator: Emulator) -> int:
     """Return the revision of ARM's state now."""
-    answer = emulator.arm("GET", "/emulator/changes?since=999999999")
-    return int(answer.json()["revision"])
+    return int(of_emulator(emulator).get("/emulator/changes", "", since="999999999").body["revision"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from pulumi.automation import LocalWorkspace
 
 from automation.machine.search_path import without_added
+from automation.stacks.arm import of_emulator
 from automation.stacks.engine import Engine
 from automation.stacks.target import OWN_HOME, ROOT, emulator_environment
 from clone import paths
@@ -48,7 +49,7 @@ def _azure_cli(emulator: Emulator) -> dict[str, str]:
     """Let plain `az` speak to the emulator, with the subscriptions that it has now."""
     folder = emulator.home / paths.emulator().relative_to(paths.home()) / "azure-cli"
     paths.private_folder(folder)
-    known = emulator.arm("GET", "/subscriptions", api_version="2022-12-01").json()["value"]
+    known = of_emulator(emulator).get("/subscriptions", "2022-12-01").body["value"]
     key = emulator.home / paths.token_key().relative_to(paths.home())
     return azure_cli.prepare(
         folder,

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from clone import paths
 from emulator.control import Emulator
 from emulator.datacentre.control import Fabric
+from tests.resource_manager import ask
 
 ROOT = paths.REPOSITORY
 PATIENCE = 300.0
@@ -125,7 +126,8 @@ class Clone:
         if emulator is None:
             return 0
         lists = [
-            emulator.arm(
+            ask(
+                emulator,
                 "GET",
                 f"/subscriptions/20000000-0000-4000-8000-00000000000{n}/resources",
                 api_version="2021-04-01",

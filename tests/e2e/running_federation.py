@@ -13,6 +13,7 @@ import httpx
 
 from emulator.datacentre.control import Fabric
 from tests.e2e.own_clone import PATIENCE, Clone, wait_until
+from tests.resource_manager import ask
 
 COMPUTE = "2024-11-01"
 MLFLOW = 5000
@@ -149,9 +150,9 @@ class Federation:
         emulator = self.clone.emulator()
         vm = self.clone.outputs()[party]["vm"]
         began = time.monotonic()
-        answer = emulator.arm("POST", f"{vm}/restart", api_version=COMPUTE)
+        answer = ask(emulator, "POST", f"{vm}/restart", api_version=COMPUTE)
         assert answer.status_code == 202, answer.text
-        revision = emulator.arm("GET", "/emulator/changes?since=999999999").json()["revision"]
+        revision = ask(emulator, "GET", "/emulator/changes?since=999999999").json()["revision"]
         self.fabric.wait_ready(int(revision))
         self.wait_registered()
         return time.monotonic() - began

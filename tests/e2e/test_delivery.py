@@ -21,6 +21,7 @@ from automation.stacks.plan import Plan
 from azure_types.roles import BUILT_IN, definition_id
 from emulator.control import Emulator
 from tests.e2e.own_clone import copy_repository
+from tests.resource_manager import ask
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "dev"
@@ -175,9 +176,9 @@ def test_drift_is_seen_and_told_from_a_change(pull_request: tuple[Clone, Path]) 
     clone, plan = pull_request
     emulator = Emulator.ensure(fed_home=clone.home)
     group = "/subscriptions/20000000-0000-4000-8000-000000000002/resourcegroups/rg-fed-dev-hungary-compute"
-    found: dict[str, Any] = emulator.arm("GET", group, api_version="2024-03-01").json()
+    found: dict[str, Any] = ask(emulator, "GET", group, api_version="2024-03-01").json()
     body = {"location": found["location"], "tags": {**found["tags"], "who": "somebody at the portal"}}
-    emulator.arm("PUT", group, api_version="2024-03-01", body=body).raise_for_status()
+    ask(emulator, "PUT", group, api_version="2024-03-01", body=body).raise_for_status()
 
     drift = plan / "drift" / f"drift-{STACK}.json"
     done = clone.fed("ci", "plan", STACK, "--drift", "--out", str(drift))
@@ -187,7 +188,7 @@ def test_drift_is_seen_and_told_from_a_change(pull_request: tuple[Clone, Path]) 
         ("update", "rg-fed-dev-hungary-compute", ("tags",))
     ]
     body["tags"] = found["tags"]
-    emulator.arm("PUT", group, api_version="2024-03-01", body=body).raise_for_status()
+    ask(emulator, "PUT", group, api_version="2024-03-01", body=body).raise_for_status()
 
 
 def test_who_may_deploy_is_made_and_github_is_told_how(pull_request: tuple[Clone, Path]) -> None:
@@ -200,14 +201,14 @@ def test_who_may_deploy_is_made_and_github_is_told_how(pull_request: tuple[Clone
     identities = "Microsoft.ManagedIdentity/userAssignedIdentities"
     emulator = Emulator.ensure(fed_home=clone.home)
     group = "/subscriptions/50000000-0000-4000-8000-000000000000"
-    made_here = emulator.arm("GET", f"{group}/providers/{identities}", api_version="2023-01-31").json()[
+    made_here = ask(emulator, "GET", f"{group}/providers/{identities}", api_version="2023-01-31").json()[
         "value"
     ]
     credentials = [
         credential["properties"]
         for identity in made_here
-        for credential in emulator.arm(
-            "GET", f"{identity['id']}/federatedIdentityCredentials", api_version="2023-01-31"
+        for credential in ask(
+            emulator, "GET", f"{identity['id']}/federatedIdentityCredentials", api_version="2023-01-31"
         ).json()["value"]
     ]
     assert sorted(credential["subject"].rpartition(":")[2] for credential in credentials) == sorted(
@@ -233,7 +234,7 @@ def test_access_is_revoked_although_a_lock_holds_the_state(pull_request: tuple[C
     delivery = "/subscriptions/50000000-0000-4000-8000-000000000000/resourceGroups/rg-fed-delivery"
 
     def administrators() -> int:
-        listed = emulator.arm("GET", f"{delivery}{ASSIGNMENTS}", api_version="2022-04-01").json()["value"]
+        listed = ask(emulator, "GET", f"{delivery}{ASSIGNMENTS}", api_version="2022-04-01").json()["value"]
         return sum(one["properties"]["principalId"] == group for one in listed)
 
     file.write_text(alone.replace("administrators: []", f"administrators: [{group}]"))
@@ -243,7 +244,7 @@ def test_access_is_revoked_although_a_lock_holds_the_state(pull_request: tuple[C
     revoked = clone.fed("bootstrap", "--yes")
     assert (revoked.returncode, administrators()) == (0, 0), revoked.stderr
     locks = f"{delivery}/providers/Microsoft.Authorization/locks"
-    assert len(emulator.arm("GET", locks, api_version="2020-05-01").json()["value"]) == 1
+    assert len(ask(emulator, "GET", locks, api_version="2020-05-01").json()["value"]) == 1
 
 
 def verified(clone: Clone, code: int) -> dict[str, Any]:
@@ -255,7 +256,7 @@ def verified(clone: Clone, code: int) -> dict[str, Any]:
 
 def rights_of_the_deployer(emulator: Emulator) -> dict[str, dict[str, Any]]:
     """What Resource Manager says of the writing identity's roles on the new hospital, by the role's GUID."""
-    listed = emulator.arm("GET", f"/subscriptions/{SUBSCRIPTION}{ASSIGNMENTS}", api_version="2022-04-01")
+    listed = ask(emulator, "GET", f"/subscriptions/{SUBSCRIPTION}{ASSIGNMENTS}", api_version="2022-04-01")
     found = {
         one["properties"]["roleDefinitionId"].rsplit("/", 1)[-1]: one
         for one in listed.json()["value"]
@@ -286,7 +287,7 @@ def given(emulator: Emulator, name: str, role: str, **properties: Any) -> str:
     definition = definition_id(SUBSCRIPTION, role)
     arm_id = f"{scope}{ASSIGNMENTS}/{name}"
     body = {"properties": {"roleDefinitionId": definition, **properties}}
-    emulator.arm("PUT", arm_id, api_version="2022-04-01", body=body).raise_for_status()
+    ask(emulator, "PUT", arm_id, api_version="2022-04-01", body=body).raise_for_status()
     return arm_id
 
 
@@ -305,14 +306,15 @@ def test_a_persons_right_is_listed_and_one_that_opens_data_is_found(
     assert any(f["rule"] == "grants" and "may list, read data of switzerland" in f["what"] for f in found)
 
     for made in (runs, reads):
-        emulator.arm("DELETE", made, api_version="2022-04-01").raise_for_status()
+        ask(emulator, "DELETE", made, api_version="2022-04-01").raise_for_status()
     assert verified(clone, 0)["holds"]
 
 
 def test_another_principals_copy_is_found(pull_request: tuple[Clone, Path]) -> None:
     clone, _ = pull_request
     emulator = Emulator.ensure(fed_home=clone.home)
-    shown = emulator.arm(
+    shown = ask(
+        emulator,
         "GET",
         "/subscriptions/50000000-0000-4000-8000-000000000000/resourceGroups/rg-fed-delivery/providers/"
         "Microsoft.ManagedIdentity/userAssignedIdentities/id-fed-prod",
@@ -321,7 +323,7 @@ def test_another_principals_copy_is_found(pull_request: tuple[Clone, Path]) -> N
     other = {"principalId": shown["properties"]["principalId"], "principalType": "ServicePrincipal"}
     copy = given(emulator, "00000000-0000-4000-8000-000000000003", "Contributor", **other)
     found = [f for f in verified(clone, 1)["findings"] if f["rule"] == "deployers"]
-    emulator.arm("DELETE", copy, api_version="2022-04-01").raise_for_status()
+    ask(emulator, "DELETE", copy, api_version="2022-04-01").raise_for_status()
 
     assert [f["where"].split(" (")[0] for f in found] == [f"role assignment {copy.rsplit('/', 1)[-1]}"]
     assert "delete the role assignment" in found[0]["fix"]

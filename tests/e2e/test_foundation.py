@@ -11,6 +11,7 @@ import pytest
 
 from emulator.record import start_time
 from tests.e2e.own_clone import Clone, keep_hospitals, wait_until
+from tests.resource_manager import ask
 
 HUB = "20000000-0000-4000-8000-000000000000"
 HUNGARY = {"subscriptionId": "20000000-0000-4000-8000-000000000002", "addressSpace": "10.10.2.0/27"}
@@ -58,17 +59,20 @@ class TestADeployedStack:
         told = deployed.fed("up").stderr
         assert " updated" in told
         assert not any(word in told for word in ("created", "replaced", "deleted"))
-        vnet = deployed.emulator().arm(
-            "GET", deployed.outputs()["hospitals"]["cleveland"]["vnet"], api_version="2024-05-01"
+        vnet = ask(
+            deployed.emulator(),
+            "GET",
+            deployed.outputs()["hospitals"]["cleveland"]["vnet"],
+            api_version="2024-05-01",
         )
         assert vnet.json()["tags"]["ward"] == "cardiology"
 
     def test_a_refresh_finds_what_was_changed_behind_the_engines_back(self, deployed: Clone) -> None:
         emulator = deployed.emulator()
         vnet = deployed.outputs()["hospitals"]["cleveland"]["vnet"]
-        body = emulator.arm("GET", vnet, api_version="2024-05-01").json()
+        body = ask(emulator, "GET", vnet, api_version="2024-05-01").json()
         changed = {**body, "tags": {**body["tags"], "ward": "somebody else's"}}
-        assert emulator.arm("PUT", vnet, api_version="2024-05-01", body=changed).status_code < 300
+        assert ask(emulator, "PUT", vnet, api_version="2024-05-01", body=changed).status_code < 300
         assert not changes(deployed), "without a refresh the engine must not know"
         refresh = "pulumi refresh -s dev --yes --skip-preview --non-interactive > refreshed.txt"
         said = deployed.shell(f"pulumi stack --show-name --non-interactive; {refresh}")
@@ -77,7 +81,7 @@ class TestADeployedStack:
         ((name, change),) = changes(deployed).items()
         assert (name, change["kind"], change["properties"]) == ("vnet-fed-dev-cleveland", "update", ["tags"])
         deployed.fed("up")
-        assert emulator.arm("GET", vnet, api_version="2024-05-01").json()["tags"] == body["tags"]
+        assert ask(emulator, "GET", vnet, api_version="2024-05-01").json()["tags"] == body["tags"]
 
     def test_a_hospital_comes_and_goes_without_touching_the_others(self, deployed: Clone) -> None:
         deployed.edit(lambda content: content["config"]["fed:hospitals"].update({"hungary": dict(HUNGARY)}))
@@ -102,7 +106,7 @@ class TestADeployedStack:
         self, deployed: Clone, half: str
     ) -> None:
         halves = deployed.outputs()["hospitals"]["cleveland"]["peerings"]
-        deployed.emulator().arm("DELETE", halves[half], api_version="2024-05-01")
+        ask(deployed.emulator(), "DELETE", halves[half], api_version="2024-05-01")
         told = deployed.fed("up").stderr
         assert "cleveland is cut off" in told and "unchanged in" in told
         again = json.loads(deployed.fed("up", "--reconnect", "cleveland", "--json").stdout)
@@ -156,7 +160,8 @@ def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone) -> None:
     parties = json.loads(clone.fed("status", "--json").stdout)["parties"]
     assert [party["party"] for party in parties] == ["centre", "cleveland"]
     in_state = {str(resource.get("id")).lower() for resource in clone.state()}
-    accounts = clone.emulator().arm(
+    accounts = ask(
+        clone.emulator(),
         "GET",
         f"/subscriptions/{HUB}/providers/Microsoft.Storage/storageAccounts",
         api_version="2024-01-01",

@@ -31,6 +31,7 @@ from federation.stack_file import load_stack
 from policies.compute import SECRET
 from tests.e2e import running_federation
 from tests.e2e.own_clone import PATIENCE, Clone, wait_until
+from tests.resource_manager import ask
 
 NETWORK = "2024-05-01"
 
@@ -73,17 +74,17 @@ class Deployed:
         return str(self.find(kind, word)["id"])
 
     def get(self, arm_id: str, version: str) -> Json:
-        answer = self.emulator.arm("GET", arm_id, api_version=version)
+        answer = ask(self.emulator, "GET", arm_id, api_version=version)
         assert answer.status_code == 200, answer.text
         body: Json = answer.json()
         return body
 
     def put(self, arm_id: str, version: str, body: Json) -> None:
-        answer = self.emulator.arm("PUT", arm_id, api_version=version, body=body)
+        answer = ask(self.emulator, "PUT", arm_id, api_version=version, body=body)
         assert answer.status_code in {200, 201, 202}, answer.text
 
     def delete(self, arm_id: str, version: str) -> None:
-        answer = self.emulator.arm("DELETE", arm_id, api_version=version)
+        answer = ask(self.emulator, "DELETE", arm_id, api_version=version)
         assert answer.status_code in {200, 202, 204}, answer.text
 
     def edit(self, kind: str, word: str, change: Callable[[Json], None]) -> Callable[[], None]:

@@ -11,6 +11,7 @@ import pytest
 from emulator.datacentre.control import Ran
 from tests.e2e.own_clone import PATIENCE
 from tests.e2e.running_federation import Federation
+from tests.resource_manager import ask
 
 NEWCOMER = "switzerland"
 SUBSCRIPTION = "20000000-0000-4000-8000-000000000004"
@@ -67,8 +68,11 @@ def left(federation: Federation, copied: None) -> Left:
 
 def resources(federation: Federation) -> set[str]:
     """Return the ids of all resources in the newcomer's subscription."""
-    listed = federation.clone.emulator().arm(
-        "GET", f"/subscriptions/{SUBSCRIPTION}/resources", api_version="2021-04-01"
+    listed = ask(
+        federation.clone.emulator(),
+        "GET",
+        f"/subscriptions/{SUBSCRIPTION}/resources",
+        api_version="2021-04-01",
     )
     return {entry["id"] for entry in listed.json()["value"]}
 

@@ -25,6 +25,7 @@ from emulator.record import start_time
 from tests.e2e.own_clone import PATIENCE, Clone
 from tests.e2e.running_federation import COMPUTE, Federation, files_of
 from tests.fabric.cloud import descendants
+from tests.resource_manager import ask
 from tests.unit.workloads_pki import Root
 from workloads.data import heart_data, reference
 from workloads.jobs.heart.heart_job import model
@@ -585,9 +586,9 @@ def blob_at(folder: Path, extent: str, position: int) -> str | None:
 def disk_of(federation: Federation, vm: str) -> str:
     """Return the folder of a VM's data disk."""
     emulator: Emulator = federation.clone.emulator()
-    machine = emulator.arm("GET", vm, api_version=COMPUTE).json()
+    machine = ask(emulator, "GET", vm, api_version=COMPUTE).json()
     disk = machine["properties"]["storageProfile"]["dataDisks"][0]["managedDisk"]["id"]
-    unique = emulator.arm("GET", disk, api_version=DISKS).json()["properties"]["uniqueId"]
+    unique = ask(emulator, "GET", disk, api_version=DISKS).json()["properties"]["uniqueId"]
     return str(unique)
 
 

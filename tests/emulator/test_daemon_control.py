@@ -16,6 +16,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from emulator.control import Emulator, EmulatorError, stacks
 from emulator.credential import EmulatorCredential
 from emulator.record import Record, start_time
+from tests.resource_manager import ask
 
 GROUP = "/subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/rg"
 
@@ -47,7 +48,7 @@ def test_a_daemon_is_there_in_seconds_and_found_again_at_once(home: Path) -> Non
 
 def test_resource_manager_answers_over_https_to_the_sdk(home: Path) -> None:
     emulator = Emulator.ensure(fed_home=home)
-    made = emulator.arm("PUT", GROUP, api_version="2024-03-01", body={"location": "westeurope"})
+    made = ask(emulator, "PUT", GROUP, api_version="2024-03-01", body={"location": "westeurope"})
     assert made.status_code == 201
     client = ResourceManagementClient(
         EmulatorCredential(home),
@@ -73,14 +74,14 @@ def test_callers_at_the_same_time_get_the_same_daemon(home: Path) -> None:
 
 def test_a_killed_daemon_is_followed_by_one_with_its_addresses_and_its_memory(home: Path) -> None:
     killed = Emulator.ensure(fed_home=home)
-    killed.arm("PUT", GROUP, api_version="2024-03-01", body={"location": "westeurope"})
+    ask(killed, "PUT", GROUP, api_version="2024-03-01", body={"location": "westeurope"})
     os.kill(killed.record.pid, signal.SIGKILL)
     wait_for_end(killed.record)
     assert Emulator.running(fed_home=home) is None
     after = Emulator.ensure(fed_home=home)
     assert after.record.pid != killed.record.pid
     assert (after.record.plugins, after.record.arm) == (killed.record.plugins, killed.record.arm)
-    assert after.arm("GET", GROUP, api_version="2024-03-01").status_code == 200
+    assert ask(after, "GET", GROUP, api_version="2024-03-01").status_code == 200
 
 
 def test_a_file_that_names_another_process_is_not_believed(home: Path) -> None:

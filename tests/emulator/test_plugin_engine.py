@@ -11,6 +11,7 @@ import pytest
 
 from emulator.control import Emulator
 from tests.emulator.engine_support import PROGRAMS, Stack, new_stack
+from tests.resource_manager import ask
 
 HUB = "/subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/rg-hub"
 SPOKE = "/subscriptions/22222222-2222-4222-8222-222222222222/resourceGroups/rg-spoke"
@@ -59,7 +60,7 @@ def test_every_type_comes_up_stays_and_goes(emulator: Emulator, catalogue: Stack
     assert stack.preview().changes == {"unchanged": deployed}
     assert stack.destroy().changes == {"deleted": deployed}
     for group in (HUB, SPOKE):
-        assert emulator.arm("GET", group, api_version="2024-03-01").status_code == 404
+        assert ask(emulator, "GET", group, api_version="2024-03-01").status_code == 404
 
 
 def test_a_stack_s_life(pair: Stack) -> None:
@@ -76,26 +77,26 @@ def test_a_stack_s_life(pair: Stack) -> None:
     changed = pair.up(TAG="changed")
     assert changed.changes == {"updated": 2, "unchanged": 8}
 
-    drifted = pair.emulator.arm("GET", NETWORK, api_version=VERSION).json()
+    drifted = ask(pair.emulator, "GET", NETWORK, api_version=VERSION).json()
     drifted["tags"]["purpose"] = "by hand"
-    pair.emulator.arm("PUT", NETWORK, api_version=VERSION, body=drifted)
+    ask(pair.emulator, "PUT", NETWORK, api_version=VERSION, body=drifted)
     gone = f"{SPOKE}/providers/Microsoft.Network/virtualNetworks/vnet-spoke/virtualNetworkPeerings/to-hub"
-    pair.emulator.arm("DELETE", gone, api_version=VERSION)
+    ask(pair.emulator, "DELETE", gone, api_version=VERSION)
     # Updated are the tags, and what the program leaves to Azure: etags, and the other half's state.
     assert pair.refresh().changes == {"updated": 3, "deleted": 1, "unchanged": 6}
     fixed = pair.up(TAG="changed")
     assert fixed.changes == {"updated": 1, "created": 1, "unchanged": 8}
-    assert pair.emulator.arm("GET", NETWORK, api_version=VERSION).json()["tags"] == {"purpose": "changed"}
+    assert ask(pair.emulator, "GET", NETWORK, api_version=VERSION).json()["tags"] == {"purpose": "changed"}
 
     moved = pair.up(TAG="changed", LOCATION="North Europe")
     assert moved.changes == {"replaced": 6, "unchanged": 4}
-    assert pair.emulator.arm("GET", NETWORK, api_version=VERSION).json()["location"] == "northeurope"
+    assert ask(pair.emulator, "GET", NETWORK, api_version=VERSION).json()["location"] == "northeurope"
     assert pair.outputs() == {"word": word, "state": "Connected"}
     assert not list(pair.emulator.backend.rglob("*.attrs")), "a kill could leave half of one"
 
 
 def test_an_existing_resource_is_imported_and_not_made(emulator: Emulator, pair: Stack) -> None:
-    made = emulator.arm("PUT", HUB, api_version="2024-03-01", body={"location": "westeurope"})
+    made = ask(emulator, "PUT", HUB, api_version="2024-03-01", body={"location": "westeurope"})
     assert made.status_code == 201
     refused = pair.run("up", "--yes", "--skip-preview")
     assert refused.code != 0
@@ -172,6 +173,6 @@ def test_what_was_killed_in_the_middle_converges(
 def wait_for(emulator: Emulator, resource_id: str) -> None:
     """Wait until a resource exists."""
     deadline = time.monotonic() + 30
-    while emulator.arm("GET", resource_id, api_version=VERSION).status_code != 200:
+    while ask(emulator, "GET", resource_id, api_version=VERSION).status_code != 200:
         assert time.monotonic() < deadline, f"{resource_id} never came"
         time.sleep(0.02)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from automation.stacks.arm import Answer
 from automation.verify.access import operators
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import AZURE, Deployment, Resource, VerifyError, checksum, key_of
@@ -57,22 +58,6 @@ CHILDREN: Final = {
 _AZURES_OWN: Final = {"microsoft.network/networkwatchers"}
 """Types that Azure makes by itself and that open nothing."""
 _SNAPSHOT: Final = "microsoft.compute/snapshots"
-
-
-class Answer(Protocol):
-    """What a GET brought."""
-
-    @property
-    def status(self) -> int:
-        """HTTP's status."""
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The JSON object; lists with all their pages in ``value``."""
-
-    @property
-    def error(self) -> str:
-        """Azure's code and message."""
 
 
 @dataclass(frozen=True, kw_only=True)
