@@ -7,6 +7,7 @@ import numpy as np
 from fed_server.contribution import Contribution
 from fed_site.small_cells import gives_away_few, hide
 
+from tests.unit.heart_features import Array, features_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 from workloads.jobs.heart.heart_job.summary import summarise_round
@@ -17,15 +18,15 @@ HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 START = 1_795_000_000.0
 
 
-def patients(hospital: str) -> dict[str, columns.Array]:
+def patients(hospital: str) -> dict[str, Array]:
     """A hospital's rows: column -> values, NaN where missing."""
     return dict(model.read_patients(heart_data.seed(hospital).decode()).columns)
 
 
-def published(rows: Mapping[str, columns.Array], *, protected: bool = True) -> dict[str, dict[str, Any]]:
+def published(rows: Mapping[str, Array], *, protected: bool = True) -> dict[str, dict[str, Any]]:
     """What a hospital sends after its own policy (`fed_site.own_statistics`)."""
     found: dict[str, dict[str, Any]] = {}
-    for name, values in columns.features(rows).items():
+    for name, values in features_of(rows).items():
         count, total = len(values), float(values.sum())
         if protected and (count < 10 or gives_away_few(count, total, 5)):
             continue
@@ -118,7 +119,7 @@ def _own(file: model.Patients) -> dict[str, float]:
 
 
 def _measured(
-    file: model.Patients, design: columns.Array, weights: columns.Array, own: Mapping[str, float]
+    file: model.Patients, design: Array, weights: Array, own: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     labels, scores = file.labels[file.test], model.predict(design[file.test], weights)
     metrics = {

@@ -18,11 +18,11 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.job_config.api import FedJob
 
+from tests.unit.heart_features import features_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 from workloads.jobs.heart.heart_job import scaling as heart_scaling
 from workloads.jobs.heart.heart_job.summary import summarise_round
-from workloads.jobs.statistics.statistics_job import columns
 from workloads.jobs.statistics.statistics_job.pooling import by_hospital, pool, scaling
 
 JOBS = Path(__file__).resolve().parents[2] / "workloads" / "jobs"
@@ -307,7 +307,7 @@ class TestStatistics:
 
     def test_the_statistics_cover_every_feature_of_the_heart_model(self) -> None:
         patients = model.read_patients(heart_data.seed("hungary").decode())
-        described = columns.features(patients.columns)
+        described = features_of(patients.columns)
         assert set(model.FEATURES) <= set(described)
         raw = model.raw_features(patients)
         for name in model.FEATURES:

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.curation_world import HOSPITALS
+from tests.unit.heart_features import features_of
 from tests.unit.test_workloads_jobs import JOBS
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
@@ -49,7 +50,7 @@ class Hospital:
         (self.folder / "data" / "heart.csv").write_text(text)
         files = OwnFiles(self.folder / "data")
         own = OwnStatistics(files, LIMITS, self.folder / "released.json")
-        values = columns.features(dict(model.read_patients(text).columns))
+        values = features_of(dict(model.read_patients(text).columns))
         first = {
             "count": {DATA_SET: {name: len(found) for name, found in values.items()}},
             "sum": {DATA_SET: {name: float(found.sum()) for name, found in values.items()}},
@@ -73,7 +74,7 @@ def _grid(name: str, cells: int | None) -> list[tuple[float, float, int]]:
 
 def exact(rows: Sequence[str], header: str) -> Sent:
     """What a hospital without a ledger or rounding would send."""
-    values = columns.features(dict(model.read_patients("\n".join([header, *rows]) + "\n").columns))
+    values = features_of(dict(model.read_patients("\n".join([header, *rows]) + "\n").columns))
     return {name: {"count": len(found), "sum": float(found.sum())} for name, found in values.items()}
 
 

@@ -19,6 +19,7 @@ from nvflare.app_common.abstract.statistics_spec import StatisticConfig
 from nvflare.app_common.app_constant import StatisticsConstants
 from nvflare.fuel.utils import fobs
 
+from tests.unit.heart_features import features_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 from workloads.jobs.statistics.statistics_job import columns
@@ -32,7 +33,7 @@ def files(tmp_path: Path) -> OwnFiles:
 
 def test_each_feature_is_the_column_that_its_name_says(files: OwnFiles) -> None:
     own = OwnColumns("patients", list(columns.FEATURES), files)
-    wanted = columns.features(dict(model.read_patients(heart_data.seed("cleveland").decode()).columns))
+    wanted = features_of(dict(model.read_patients(heart_data.seed("cleveland").decode()).columns))
     (found,) = own.features().values()
     assert [feature.feature_name for feature in found] == list(wanted) == list(columns.FEATURES)
     for name, values in wanted.items():

@@ -4,11 +4,6 @@ sent and two runs can be compared.
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
-
 NUMERIC: Mapping[str, tuple[int, float, float]] = {
     "age": (10, 20.0, 90.0),
     "trestbps": (10, 80.0, 210.0),
@@ -40,21 +35,3 @@ FEATURES = (
     *(f"{name}={code}" for name, codes in CATEGORIES.items() for code in codes),
     *(f"{name} missing" for name in MAY_BE_MISSING),
 )
-
-
-def features(columns: Mapping[str, Array]) -> dict[str, Array]:
-    """Feature -> its values: numeric ones without the missing, indicators over all patients (0 where
-    missing).
-
-    Named as the heart job names its coefficients: `cp=1`, `chol missing`.
-    """
-    return {
-        **{name: columns[name][~np.isnan(columns[name])] for name in NUMERIC},
-        **{name: np.nan_to_num(columns[name]) for name in BINARY},
-        **{
-            f"{name}={code}": (columns[name] == code).astype(float)
-            for name, codes in CATEGORIES.items()
-            for code in codes
-        },
-        **{f"{name} missing": np.isnan(columns[name]).astype(float) for name in MAY_BE_MISSING},
-    }
