@@ -190,6 +190,8 @@ class _FrontDoor:
             found = self._list(path, type_)
             return Response(status=200, body=found if type_.bare else {"value": found})
         if request.method not in type_.methods:
+            if request.method == "DELETE":
+                self._refuse_orphan(path, type_)
             raise _not_allowed(request)
         if request.method in {"PUT", "PATCH", "DELETE"}:
             check_preconditions(self._request, self._tx.get(path.key), type_)

@@ -38,6 +38,22 @@ def _check_short_name(write: Write) -> None:
         )
 
 
+def _write_otherwise(_: Transaction, row: Row, answer: dict[str, object]) -> None:
+    """This provider writes ids and types its own way.
+
+    Recorded: Test_Insights_ActionGroup_v20230101_CRUD and
+    Test_Insights_DiagnosticSetting_v20210501preview_CRUD, 2025.
+    """
+    if row.type == ACTION_GROUP:
+        answer["id"] = row.id.replace("/Microsoft.Insights/", "/microsoft.insights/")
+        answer["type"] = "Microsoft.Insights/ActionGroups"
+        answer["location"] = "Global" if answer["location"] == "global" else answer["location"]
+    else:
+        above, own = row.id.rsplit("/providers/Microsoft.Insights/", 1)
+        lower = above.replace("/resourceGroups/", "/resourcegroups/")
+        answer["id"] = f"{lower}/providers/microsoft.insights/{own}"
+
+
 def _enable_receivers(write: Write) -> None:
     for receiver in write.properties.get("emailReceivers") or []:
         receiver["status"] = "Enabled"
@@ -74,16 +90,23 @@ def _check_flows(write: Write) -> None:
 
 
 def _locate_workspaces(write: Write) -> None:
-    for exact, destination in values_at(write.body, "properties.destinations.logAnalytics[]"):
+    for _, destination in values_at(write.body, "properties.destinations.logAnalytics[]"):
         workspace = write.tx.get(destination.get("workspaceResourceId", ""))
         if workspace is None or workspace.type != WORKSPACE:
-            raise _invalid_rule(f"the workspace of {exact} was not found.")
+            raise _no_workspace(str(destination.get("workspaceResourceId", "")))
         if workspace.location != write.body["location"]:
             raise _invalid_rule(
                 f"workspace {workspace.id} is in '{workspace.location}', the rule in "
                 f"'{write.body['location']}': they must be in one region."
             )
         destination["workspaceId"] = workspace.properties["customerId"]
+
+
+def _no_workspace(wanted: str) -> ArmError:
+    """Recorded: Test_Insights_v1api20230311_CreationAndDeletion, 2025."""
+    message = f"Log Analytics workspace destination resource with Id '{wanted}' does not exist"
+    detail = {"code": "WorkspaceNotFound", "message": message, "target": "workspaceResourceId"}
+    return bad_request("WorkspaceNotFound", message, details=[detail])
 
 
 def _number_rule(write: Write) -> None:
@@ -349,6 +372,7 @@ TYPES = (
         provisioning=False,
         required=("properties.groupShortName",),
         check=(_check_short_name, _enable_receivers),
+        render=_write_otherwise,
         seconds=(3, 2),
     ),
     replace(
@@ -378,6 +402,7 @@ TYPES = (
             Reference(path="properties.storageAccountId", types=(STORAGE,)),
         ),
         check=(_check_categories, _check_sinks),
+        render=_write_otherwise,
         seconds=(3, 2),
     ),
     replace(

@@ -88,6 +88,7 @@ TYPES = (
         provisioning=False,
         required=("properties.issuer", "properties.subject", "properties.audiences"),
         check=(_check_credential,),
+        render=_lower_group,
         missing=missing_by_id,
         parent_first=True,
         seconds=(2, 2),

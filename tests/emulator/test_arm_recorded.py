@@ -86,6 +86,7 @@ class TestMissing:
             (f"{ACCOUNT}/blobServices/default/containers/c", "ParentResourceNotFound"),
             (RECORD, "ParentResourceNotFound"),
             (f"{IDENTITY}/federatedIdentityCredentials/f", "ParentResourceNotFound"),
+            (f"{ACCOUNT}/blobServices/default", "ParentResourceNotFound"),
         ],
     )
     def test_below_what_is_gone_a_deletion_is_refused(self, arm: Arm, path: str, code: str) -> None:
@@ -158,7 +159,61 @@ class TestAccepted:
         arm.put(f"{group}/securityRules/r", {"properties": rule})
 
 
+class TestCase:
+    """Ids that a program must not compare letter by letter."""
+
+    def test_an_action_group_is_written_its_own_way(self, arm: Arm) -> None:
+        """Test_Insights_ActionGroup_v20230101_CRUD, 2025."""
+        body = {"location": "global", "properties": {"groupShortName": "p", "enabled": True}}
+        made = arm.put(ALERTS, body)
+        assert made["id"] == ALERTS.replace("Microsoft.Insights", "microsoft.insights")
+        assert (made["type"], made["location"]) == ("Microsoft.Insights/ActionGroups", "Global")
+        arm.put(made["id"], made)
+
+    def test_a_diagnostic_setting_and_a_credential_are_in_lower_case_groups(self, arm: Arm) -> None:
+        """Test_Insights_DiagnosticSetting_v20210501preview_CRUD and
+        Test_ManagedIdentity_UserAssignedIdentity_20230131_CRUD, 2025."""
+        lower = GROUP.replace("/resourceGroups/", "/resourcegroups/")
+        arm.put(VAULT, SAFE)
+        workspace = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/logs"
+        arm.put(workspace, WEST)
+        logs = [{"category": "AuditEvent", "enabled": True}]
+        setting = f"{VAULT}/providers/Microsoft.Insights/diagnosticSettings/all"
+        made = arm.put(setting, {"properties": {"workspaceId": workspace, "logs": logs}})
+        assert made["id"] == setting.replace(GROUP, lower).replace(
+            "/Microsoft.Insights/", "/microsoft.insights/"
+        )
+        arm.put(IDENTITY, WEST)
+        credential = f"{IDENTITY}/federatedIdentityCredentials/git"
+        who = {"issuer": "https://x.example.org", "subject": "s", "audiences": ["a"]}
+        assert arm.put(credential, {"properties": who})["id"] == credential.replace(GROUP, lower)
+
+
 class TestRefused:
+    def test_a_flow_log_of_a_security_group_that_is_not_there(self, arm: Arm) -> None:
+        """Test_Networking_NetworkWatcher_20241001_CRUD, 2025."""
+        arm.put(f"{NETWORK}/networkWatchers/w", WEST)
+        arm.put(ACCOUNT, STORAGE)
+        group = f"{NETWORK}/networkSecurityGroups/none"
+        body = WEST | {"properties": {"targetResourceId": group, "storageId": ACCOUNT, "enabled": True}}
+        refused = arm.refusal(f"{NETWORK}/networkWatchers/w/flowLogs/f", body)
+        assert refused.startswith("NetworkSecurityGroupNotFoundForFlowLog: Network security group specified")
+
+    def test_a_collection_rule_for_a_workspace_that_is_not_there(self, arm: Arm) -> None:
+        """Test_Insights_v1api20230311_CreationAndDeletion, 2025."""
+        wanted = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/none"
+        streams = ["Microsoft-Syslog"]
+        source = {"name": "s", "streams": streams, "facilityNames": ["auth"], "logLevels": ["Error"]}
+        properties = {
+            "dataSources": {"syslog": [source]},
+            "destinations": {"logAnalytics": [{"name": "logs", "workspaceResourceId": wanted}]},
+            "dataFlows": [{"streams": streams, "destinations": ["logs"]}],
+        }
+        path = f"{GROUP}/providers/Microsoft.Insights/dataCollectionRules/rule"
+        answer = arm("PUT", path, WEST | {"properties": properties})
+        assert said(answer).startswith("WorkspaceNotFound: Log Analytics workspace destination resource")
+        assert answer.body["error"]["details"][0]["target"] == "workspaceResourceId"
+
     def test_a_public_address_or_gateway_that_names_nothing(self, arm: Arm) -> None:
         """Test_Networking_PublicIP_20240301_CRUD and Test_Networking_NatGateway_20240301_CRUD, 2025."""
         prefix = f"{NETWORK}/publicIPPrefixes/prefix"

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator.arm import answers
+from emulator.arm import answers, ids
 from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, described
 from emulator.arm.context import Context, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.network.common import bad_name
-from emulator.arm.references import home_of
+from emulator.arm.references import home_of, invalid_reference
 from emulator.arm.store import Row
 
 WATCHER = "Microsoft.Network/networkWatchers"
@@ -107,6 +107,18 @@ def _account_not_ready(account: Row, _: Write) -> ArmError:
     )
 
 
+def _no_target(wanted: str, own: str) -> ArmError:
+    """Recorded for security groups: Test_Networking_NetworkWatcher_20241001_CRUD, 2025."""
+    parsed = ids.parse(wanted)
+    if parsed is None or parsed.type.lower() != SECURITY_GROUP.lower():
+        return invalid_reference(wanted, own)
+    return bad_request(
+        "NetworkSecurityGroupNotFoundForFlowLog",
+        f"Network security group specified in flow log TargetResourceId {wanted} is not found.",
+        details=[],
+    )
+
+
 def _check_storage(write: Write) -> None:
     """A flow log writes with the account's key, unless it has an identity."""
     storage = write.target("properties.storageId")
@@ -156,7 +168,7 @@ TYPES = (
             ),
         ),
         references=(
-            Reference(path=TARGET, types=(NETWORK, SUBNET, INTERFACE, SECURITY_GROUP)),
+            Reference(path=TARGET, types=(NETWORK, SUBNET, INTERFACE, SECURITY_GROUP), error=_no_target),
             Reference(
                 path="properties.storageId",
                 types=("Microsoft.Storage/storageAccounts",),

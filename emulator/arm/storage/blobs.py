@@ -122,6 +122,7 @@ TYPES = (
         answers=answers.REPLACED,
         provisioning=False,
         defaults={"properties": BLOB_DEFAULTS},
+        parent_first=True,
         check=(_check_blob_service,),
         render=_render_blob_service,
         holds=of_account,
