@@ -22,7 +22,7 @@ for name, members in {"mlflow": ["MlflowClient"], "mlflow.entities": ["Metric", 
 from fed_server.build import export, find
 from fed_server.request import JobRequest
 name, jobs, scaling, steps, out = sys.argv[1:]
-description = find(name, [Path(jobs)])
+description = find(name, [Path(folder) for folder in jobs.split(":")])
 given = {"steps": steps} if "steps" in description.parameters else {}
 export(
     JobRequest(
@@ -49,7 +49,13 @@ def built(name: str, folder: Path, mean: float = 1.5, steps: int = 5) -> Path:
     scaling = out / "scaling.json"
     scaling.write_text(json.dumps({feature: [mean, 2.25] for feature in FEATURES}))
     path = ":".join(str(ROOT / "workloads" / part) for part in ("fl_server", "fl_client"))
-    arguments = [name, str(ROOT / "workloads/jobs"), str(scaling), str(steps), str(out / "job")]
+    arguments = [
+        name,
+        f"{ROOT}/workloads/jobs:{ROOT}/docs/examples",
+        str(scaling),
+        str(steps),
+        str(out / "job"),
+    ]
     done = subprocess.run(
         [sys.executable, "-c", BUILD, *arguments],
         env={"PYTHONPATH": path},

@@ -139,7 +139,7 @@ def export(
     if sorted(path.name for path in job.iterdir() if path.is_dir()) != [SERVER_APP]:
         raise JobError(f"{request.name}: what hospitals run belongs into JobParts, not into its server part")
     expect_differences(job / SERVER_APP / "config" / "config_fed_server.json")
-    shutil.rmtree(job / SERVER_APP / "custom" / PLATFORM, ignore_errors=True)  # the server has it
+    _make_custom(request.description.folder, job / SERVER_APP / "custom")
     add_hospital_app(parts.hospitals, request.description.folder, job, hospitals)
     manifest.write(request, author, job / SERVER_APP, job / HOSPITAL_APP)
     return {
@@ -154,6 +154,17 @@ def export(
         "resumed_from": request.resumed_from,
         "checksum": checksum(request.description.folder),
     }
+
+
+def _make_custom(source: Path, custom: Path) -> None:
+    """Leave the platform's package out, which the server has; and have something in the folder.
+
+    Of a job without a folder `custom` NVFlare 2.9 builds classes of its own list alone (its
+    default_component_policy.py), so that neither our workflow nor our tracker would run.
+    """
+    shutil.rmtree(custom / PLATFORM, ignore_errors=True)
+    custom.mkdir(exist_ok=True)
+    shutil.copyfile(source / "job.yaml", custom / "job.yaml")
 
 
 def _exported(arguments: argparse.Namespace) -> dict[str, Any]:
