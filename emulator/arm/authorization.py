@@ -20,7 +20,6 @@ from emulator.arm.store import Row
 from emulator.arm.times import stamp
 from emulator.arm.tokens import TENANT_ID
 
-ASSIGNED_POLICIES = "Microsoft.Authorization/policyAssignments"
 PERMISSIONS = "Microsoft.Authorization/permissions"
 
 REPLICATION = 20.0
@@ -201,11 +200,6 @@ def _permissions(_: Context, path: ids.ResourceId, __: Request) -> list[Row]:
     return [Row(id=f"{path.path}/own", type=PERMISSIONS, body=body, parent=path.scope)]
 
 
-def _no_policies(_: Context, __: ids.ResourceId, ___: Request) -> list[Row]:
-    """No policy can be assigned here, so that none is."""
-    return []
-
-
 # Locks
 
 
@@ -256,7 +250,6 @@ TYPES = (
         virtual=_definition_at,
         missing=_missing_definition,
     ),
-    listed(ASSIGNED_POLICIES, ("2025-11-01", "2023-04-01"), _no_policies, level=Level.SCOPE),
     listed(PERMISSIONS, ("2022-04-01", "2018-01-01-preview", "2015-07-01"), _permissions, level=Level.SCOPE),
     replace(
         described(LOCK),

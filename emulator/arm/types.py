@@ -1,6 +1,7 @@
 """The catalogue: every resource type that the control plane knows, by the module that describes it."""
 
 from emulator.arm import (
+    absent,
     activity,
     authorization,
     compute,
@@ -49,6 +50,7 @@ CATALOGUE = Catalogue(
         *insights.TYPES,
         *metrics.TYPES,
         *activity.TYPES,
+        *absent.TYPES,
         *consumption.TYPES,
         *data_protection.TYPES,
     ),

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from azure_types.roles import BUILT_IN
+from emulator.arm import absent
 from emulator.arm.messages import Response
+from emulator.arm.types import CATALOGUE
 from tests.emulator.arm_client import GROUP, OTHER_GROUP, SUBSCRIPTION, Arm, said
 from tests.emulator.test_arm_clients import COMPUTE, NETWORK, deploy
 
 NIC = f"{NETWORK}/networkInterfaces/nic"
+REGISTRY = f"{GROUP}/providers/Microsoft.ContainerRegistry/registries/crlists"
 MACHINE = f"{COMPUTE}/virtualMachines/vm"
 IMAGES = f"{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/publishers"
 FEATURES = f"{SUBSCRIPTION}/providers/Microsoft.Features"
@@ -179,10 +182,28 @@ class TestLists:
         assert arm("POST", f"{one}/register").body["properties"]["state"] == "Registered"
         assert arm("POST", f"{one}/unregister").status == 404
 
-    def test_nothing_is_deployed_by_templates_and_no_policy_is_assigned(self, arm: Arm) -> None:
+    def test_nothing_is_deployed_by_templates(self, arm: Arm) -> None:
         assert arm.get(f"{GROUP}/providers/Microsoft.Resources/deployments")["value"] == []
-        assert arm.get(f"{SUBSCRIPTION}/providers/Microsoft.Authorization/policyAssignments")["value"] == []
         assert arm("GET", f"{GROUP}x/providers/Microsoft.Resources/deployments").status == 404
+
+    def test_of_what_cannot_be_made_there_is_nothing(self, deployed: Arm) -> None:
+        for type_ in absent.TYPES:
+            above = REGISTRY if type_.kind.startswith("registries/") else GROUP
+            if type_.kind.startswith("storageAccounts/"):
+                above = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/sthub"
+            path = f"{above}/{type_.kind.rpartition('/')[2]}"
+            if above == GROUP:
+                path = f"{GROUP}/providers/{type_.name}"
+            deployed.put(REGISTRY, {"location": "westeurope", "sku": {"name": "Basic"}})
+            assert deployed.get(path)["value"] == []
+            assert deployed("PUT", f"{path}/one", {"location": "westeurope"}).status == 405
+            assert deployed("GET", f"{path}/one").status == 404
+        assert deployed("GET", f"{REGISTRY}x/webhooks").status == 404
+
+    def test_no_type_is_described_twice(self) -> None:
+        ours = {type_.key for type_ in absent.TYPES}
+        assert not ours & {type_.key for type_ in CATALOGUE if type_ not in absent.TYPES}
+        assert len(ours) == len(absent.TYPES)
 
     def test_accounts_are_counted_by_region(self, deployed: Arm) -> None:
         path = f"{SUBSCRIPTION}/providers/Microsoft.Storage/locations"
