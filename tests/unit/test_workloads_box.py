@@ -614,12 +614,24 @@ class TestOrders:
         assert engine.actions == [f"start {BOX}", f"stop {BOX}"]
 
     def test_an_engine_that_does_not_answer_is_asked_again(
-        self, keeper: BoxKeeper, engine: FakeEngine
+        self, keeper: BoxKeeper, engine: FakeEngine, clock: FakeClock
     ) -> None:
         box.order(JOB)
         engine.reachable = False
         keeper.turn()
         engine.reachable = True
+        clock.sleep(1)
+        keeper.turn()
+        assert engine.actions == [f"start {BOX}"]
+
+    def test_an_answer_of_the_engines_that_nobody_foresaw_ends_nothing(
+        self, keeper: BoxKeeper, engine: FakeEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        box.order(JOB)
+        with monkeypatch.context() as broken:
+            broken.setattr(engine, "state", lambda name: {}["State"])
+            keeper.turn()
+        clock.sleep(1)
         keeper.turn()
         assert engine.actions == [f"start {BOX}"]
 

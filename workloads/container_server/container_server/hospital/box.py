@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from container_server.cadence import Cadence
+from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.engine import Engine, EngineUnreachableError, Running
 from container_server.files import read_json, write_json
-from container_server.foreign import ForeignFileError, ForeignFolder
+from container_server.foreign import ForeignFolder
 from container_server.log import say
 
 BOX, CLIENT = "fl-box", "fl-client"
@@ -50,19 +52,16 @@ class BoxKeeper:
         self._running = True
         """Whether there may be a box; at first that of a job that runs while this service restarts."""
         self._next_look = 0.0
-        self._trouble = ""
+        self._look = Chore("box", Cadence(clock, 0.0, longest_pause=5.0), self._step)
 
     def turn(self) -> float:
         """Look once, do what is needed; seconds until the next time."""
-        try:
-            self._follow(self._order())
-            self._look_after_the_client()
-            self._trouble = ""
-        except (ForeignFileError, EngineUnreachableError, OSError) as error:
-            if str(error) != self._trouble:
-                say("trouble", what="box", reason=str(error))
-            self._trouble = str(error)
+        self._look.run()
         return LOOK_SECONDS
+
+    def _step(self) -> None:
+        self._follow(self._order())
+        self._look_after_the_client()
 
     def _order(self) -> Order:
         """The newest order; that of no box where there is none, or none that can be read."""
