@@ -153,6 +153,17 @@ class TestTraining:
             asked = client.get("/model-versions/get", params={"name": "heart", "version": "1"})
         assert asked.json()["model_version"]["source"].endswith("/model")
 
+    def test_model_that_a_person_promoted_is_loaded_by_name_and_predicts(
+        self, federation: Federation, trained: Trained
+    ) -> None:
+        federation.clone.fed("model", "promote", "heart", trained.answer["model_version"])
+        shown = json.loads(federation.clone.fed("model", "show", "heart", "--json").stdout)
+        assert shown["champion"] and shown["promoted_by"] and shown["job_id"] == trained.answer["id"]
+        load = "import mlflow.pyfunc; m = mlflow.pyfunc.load_model('models:/heart@champion')"
+        script = f"python3 -c \"{load}; print('risk', *m.predict(m.input_example))\""
+        said = federation.clone.fed("shell", "centre", "mlflow", "-c", script)
+        assert 0 < float(said.stdout.split()[-1]) < 1
+
     def test_mlflow_has_the_federations_run_and_one_for_each_hospital(
         self, federation: Federation, trained: Trained
     ) -> None:

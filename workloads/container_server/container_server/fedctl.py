@@ -58,6 +58,17 @@ def parser() -> argparse.ArgumentParser:
     rotate.add_argument("--now", action="store_true", help="restart the server though a job runs")
     rotate.add_argument("--finish", action="store_true", help="withdraw the old root, whoever has not moved")
     rotate.add_argument("--yes", action="store_true", help="do it")
+    commands.add_parser("models", help="registered models, newest first").add_argument("--name")
+    for name, text in (
+        ("promote", "make a version of a model the one to use"),
+        ("retire", "take a version of a model out of use"),
+    ):
+        asked = commands.add_parser(name, help=text)
+        asked.add_argument("name")
+        asked.add_argument("version")
+        asked.add_argument("--by", required=True, help="who says so")
+        if name == "retire":
+            asked.add_argument("--why", required=True)
     return top
 
 

@@ -15,6 +15,7 @@ went on.
 
 import math
 import shutil
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -31,10 +32,11 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from fed_server import gates
+from fed_server import gates, mlflow_model
 from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, Expected, error_text, read_sent
 from fed_server.contribution import Contribution
 from fed_server.files import write_json
+from fed_server.mlflow_model import Predictor
 from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
 from fed_server.paths import job_folder
 from fed_server.sharing import for_hospitals
@@ -54,6 +56,9 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
     """Metrics of the federation that speak of one hospital: no other hospital gets them."""
     histogram_cells: Mapping[str, int] = MappingProxyType({})
     """Histograms that every answer must hold: name -> number of cells."""
+
+    predictor: Predictor | None = None
+    """How the registered model predicts; None: what is registered are bare files."""
 
     def __init__(self, request: dict[str, Any]):
         super().__init__()
@@ -289,10 +294,18 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             self._tracked(partial(runs.log, who, metrics, 0))
         self._tracked(lambda: runs.upload(GLOBAL, results / "global", "model"))
         self._tracked(lambda: runs.upload(GLOBAL, results / "centre", "centre"))
+        if self.predictor:
+            self._write_model(results, self.predictor, runs.ids[GLOBAL])
+            self._tracked(lambda: runs.upload(GLOBAL, results / "mlflow", "model"))
         if not failures and self._has_model(results):
             version = self._tracked(lambda: runs.register(self.request["job"], "model"))
             if version:
                 self._progress["model_version"] = version
+
+    def _write_model(self, results: Path, predictor: Predictor, run_id: str) -> None:
+        package = Path(sys.modules[type(self).__module__].__file__ or "").parent
+        files = sorted(path for path in (results / "global").iterdir() if path.is_file())
+        mlflow_model.write(results / "mlflow", predictor, package, files, run_id)
 
     def _culprits(self) -> dict[str, str]:
         """Tags of the federation's run: whose answers were dropped or have blanks, and why it failed."""

@@ -13,6 +13,7 @@ from container_server.centre.inbox import Inbox
 from container_server.centre.jobs import SERVER, Jobs
 from container_server.centre.members import Members
 from container_server.centre.metadata import members
+from container_server.centre.models import Mlflow, Models
 from container_server.centre.rotation import Rotation
 from container_server.chore import Chore
 from container_server.clock import Clock
@@ -106,6 +107,7 @@ class CentreAgent:
             rotation=self._rotation,
             notices=self._notices.rows,
             chores=self._chores,
+            models=Models(Mlflow(), clock),
         )
 
     def _reported_data(self) -> dict[str, dict[str, str]]:

@@ -9,6 +9,7 @@ from container_server.centre.curation import MLFLOW
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import SERVER, Job, Jobs
 from container_server.centre.members import Member, Members, UnknownHospitalError
+from container_server.centre.models import Models
 from container_server.centre.rotation import Rotation, RotationRefusedError
 from container_server.chore import Chore
 from container_server.clock import Clock
@@ -54,6 +55,7 @@ class Commands:
         rotation: Rotation,
         notices: Callable[[], list[dict[str, Any]]],
         chores: Callable[[], Iterable[Chore]],
+        models: Models,
     ):
         self._config = config
         self._clock = clock
@@ -66,6 +68,7 @@ class Commands:
         self._rotation = rotation
         self._notices = notices
         self._chores = chores
+        self._models = models
 
     def handlers(self) -> dict[str, Handler]:
         """Command -> handler."""
@@ -82,6 +85,7 @@ class Commands:
             "revoke": self.revoke,
             "renew": self.renew,
             "rotate": self.rotate,
+            **self._models.handlers(),
         }
 
     def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from fed_server.contribution import Contribution
+from fed_server.mlflow_model import Predictor
 from fed_server.tracking import RunTracker
 
 from .model import FEATURES, SCORE_BINS
+from .predictor import EXAMPLE, INPUTS, OUTPUT
 from .summary import summarise_round
 
 
@@ -18,6 +20,13 @@ class HeartReport(RunTracker):
     """Adds model.json and the metrics (summary.py) that the gates of job.yaml name."""
 
     centre_alone = ("worst_site_auc_gain",)
+    predictor = Predictor(
+        module="predictor",
+        uses=("model",),
+        inputs=INPUTS,
+        output=OUTPUT,
+        example=EXAMPLE,
+    )
     needed_metrics = ("n_test", "n_train")
     histogram_cells = MappingProxyType({"healthy": SCORE_BINS, "ill": SCORE_BINS})
 

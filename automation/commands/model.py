@@ -1,0 +1,101 @@
+"""`fed model`: the registered models, and which version people are to use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automation.ui.lazily import lazily
+from automation.ui.options import DEFAULT_STACK, Json, On, Where
+
+with lazily():
+    from automation.operate import models, person
+    from automation.operate.machines import Centre
+    from automation.stacks import deploy
+    from automation.stacks import target as targets
+    from automation.ui import console
+
+PANEL = "Work"
+
+app = typer.Typer(help="List, show, fetch, promote or retire registered models.", no_args_is_help=True)
+
+StackName = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name, which is its job's.")]
+Version = Annotated[str | None, typer.Option("--version", help="A version; the champion when left out.")]
+
+
+@app.command("list")
+def list_(stack: StackName = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False) -> None:
+    """List all versions of all models."""
+    found = models.listing(_centre(stack, on))
+    if as_json:
+        console.show_json({"models": found})
+    else:
+        console.show(models.table(found))
+
+
+@app.command()
+def show(
+    name: Name,
+    version: Version = None,
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    as_json: Json = False,
+) -> None:
+    """Show a version with its metrics, and who promoted or retired it."""
+    row = models.chosen(_centre(stack, on), name, version)
+    if as_json:
+        console.show_json(row)
+    else:
+        console.show(models.card(row))
+
+
+@app.command()
+def get(
+    name: Name,
+    folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new folder for its files.")],
+    version: Version = None,
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Fetch a version's files, which mlflow.pyfunc.load_model(FOLDER) loads."""
+    target = targets.open_deployed(stack, on)
+    outputs = deploy.outputs(target)
+    row = models.chosen(Centre.of(target.arm(), outputs), name, version)
+    names = models.download(target, outputs, row, folder)
+    console.say(f"{name} version {row['version']}: {len(names)} files in {folder}")
+
+
+@app.command()
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION")],
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Make a version the one to use: models:/NAME@champion. Who said so is recorded."""
+    target = targets.open_deployed(stack, on)
+    centre = Centre.of(target.arm(), deploy.outputs(target))
+    before = centre.ask("promote", name, version, "--by", person.of(target))["before"]
+    instead = f" instead of version {before}" if before not in (None, version) else ""
+    console.say(f"{name} version {version} is the champion{instead}")
+
+
+@app.command()
+def retire(
+    name: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION")],
+    why: Annotated[str, typer.Option("--why", metavar="TEXT")],
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Take a version out of use, for good. It stays in the register, with the reason."""
+    target = targets.open_deployed(stack, on)
+    centre = Centre.of(target.arm(), deploy.outputs(target))
+    centre.ask("retire", name, version, "--by", person.of(target), "--why", why)
+    console.say(f"{name} version {version} is retired")
+
+
+def _centre(stack: str, on: On) -> Centre:
+    target = targets.open_deployed(stack, on)
+    return Centre.of(target.arm(), deploy.outputs(target))

@@ -1,0 +1,150 @@
+"""The registered models: what there is, and which version people are to use.
+
+MLflow holds them (https://mlflow.org/docs/latest/api_reference/rest-api.html). That a run passed its gates
+made it a version; that it is the one to use (the alias `champion`) is said by a person, by name. That is a
+tag of the version, and a line of this service's log, which no job can write.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import requests
+
+from container_server.clock import Clock
+from container_server.control import Handler, WrongQuestionError
+from container_server.errors import RefusedInputError, TransientError
+from container_server.log import say
+
+CHAMPION = "champion"
+_MOST = 50
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_TAGS = ("job_id", "promoted_by", "promoted_at", "retired_by", "retired_at", "retired_why")
+_LONGEST = 120
+
+
+class Registry(Protocol):
+    """MLflow's REST API."""
+
+    def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """One request below /api/2.0/mlflow/. Raises RefusedInputError or TransientError."""
+
+
+class Mlflow:
+    """Registry over HTTP, on this VM's loopback."""
+
+    _BASE = "http://127.0.0.1:5000/api/2.0/mlflow"
+    _SECONDS = 20
+
+    def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """See Registry."""
+        query, body_sent = (content, None) if method == "GET" else (None, content)
+        try:
+            answer = requests.request(
+                method, f"{self._BASE}/{path}", params=query, json=body_sent, timeout=self._SECONDS
+            )
+            body: dict[str, Any] = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise TransientError(f"MLflow does not answer: {type(error).__name__}") from error
+        if answer.status_code >= requests.codes.server_error:
+            raise TransientError(f"MLflow: {str(body.get('message', answer.status_code))[:200]}")
+        if not answer.ok:
+            raise RefusedInputError(f"MLflow: {str(body.get('message', answer.status_code))[:200]}")
+        return body
+
+
+class Models:
+    """What `fedctl models`, `promote` and `retire` do."""
+
+    def __init__(self, registry: Registry, clock: Clock):
+        self._registry = registry
+        self._clock = clock
+
+    def handlers(self) -> dict[str, Handler]:
+        """Command -> handler."""
+        return {"models": self.listing, "promote": self.promote, "retire": self.retire}
+
+    def listing(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """All versions, newest first; with `name` those of one model, each with the run's metrics."""
+        name = arguments.get("name")
+        wanted = {"filter": f"name='{_name(name)}'"} if name else {}
+        order = {"max_results": _MOST, "order_by": "last_updated_timestamp DESC"}
+        found = self._registry.ask("GET", "model-versions/search", **wanted, **order).get(
+            "model_versions", []
+        )
+        champions = {model: self._champion(model) for model in {str(one["name"]) for one in found}}
+        rows = [self._row(one, champions, with_metrics=bool(name)) for one in found]
+        return {"models": sorted(rows, key=lambda row: (row["name"], -int(row["version"])))}
+
+    def promote(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a version the one to use. One that was retired has to stay so."""
+        name, version = self._version(arguments)
+        if "retired_at" in self._tags(name, version):
+            raise RefusedInputError(f"{name} version {version} was retired. Fix: train again")
+        before = self._champion(name)
+        self._registry.ask("POST", "registered-models/alias", name=name, alias=CHAMPION, version=version)
+        self._note(name, version, "promoted", by=str(arguments["by"]))
+        return {"name": name, "version": version, "champion": True, "before": before}
+
+    def retire(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a version out of use: it keeps its place, and can never be the one to use again."""
+        name, version = self._version(arguments)
+        if self._champion(name) == version:
+            self._registry.ask("DELETE", "registered-models/alias", name=name, alias=CHAMPION)
+        self._note(name, version, "retired", by=str(arguments["by"]), why=str(arguments["why"]))
+        return {"name": name, "version": version, "champion": False}
+
+    def _note(self, name: str, version: str, what: str, **words: str) -> None:
+        moment = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="seconds")
+        plain = {word: _plain(text) for word, text in words.items()}
+        for key, value in {**plain, "at": moment}.items():
+            self._registry.ask(
+                "POST", "model-versions/set-tag", name=name, version=version, key=f"{what}_{key}", value=value
+            )
+        say(f"model {what}", model=name, version=version, **plain)
+
+    def _version(self, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        name, version = _name(arguments["name"]), str(arguments["version"])
+        if not version.isdecimal():
+            raise WrongQuestionError(f"{_plain(version)} is no version of a model: they are whole numbers")
+        self._tags(name, version)
+        return name, version
+
+    def _tags(self, name: str, version: str) -> dict[str, str]:
+        found = self._registry.ask("GET", "model-versions/get", name=name, version=version)["model_version"]
+        return {str(tag["key"]): _plain(tag["value"]) for tag in found.get("tags", [])}
+
+    def _champion(self, name: str) -> str | None:
+        found = self._registry.ask("GET", "registered-models/get", name=name)["registered_model"]
+        versions = [str(one["version"]) for one in found.get("aliases", []) if one["alias"] == CHAMPION]
+        return versions[0] if versions else None
+
+    def _row(
+        self, version: Mapping[str, Any], champions: Mapping[str, str | None], *, with_metrics: bool
+    ) -> dict[str, Any]:
+        name, number = str(version["name"]), str(version["version"])
+        tags = {str(tag["key"]): _plain(tag["value"]) for tag in version.get("tags", [])}
+        row: dict[str, Any] = {
+            "name": name,
+            "version": number,
+            "champion": champions[name] == number,
+            "made": int(version["creation_timestamp"]) / 1000,
+            "artifacts": _plain(version["source"]).removeprefix("mlflow-artifacts:/"),
+            **{key: tags[key] for key in _TAGS if key in tags},
+        }
+        return row | ({"metrics": self._metrics(str(version["run_id"]))} if with_metrics else {})
+
+    def _metrics(self, run: str) -> dict[str, float]:
+        found = self._registry.ask("GET", "runs/get", run_id=run)["run"]["data"].get("metrics", [])
+        return {_plain(metric["key"]): float(metric["value"]) for metric in found}
+
+
+def _name(text: Any) -> str:
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
+        raise WrongQuestionError(f"{_plain(text)} is no name of a model: it is that of its job")
+    return text
+
+
+def _plain(text: Any) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))[:_LONGEST]
