@@ -1,4 +1,4 @@
-"""`fed data`: a hospital's data on the emulator, and the check of a file anywhere."""
+"""`fed data`: a hospital's data, through its door, and the check of a file anywhere."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,16 +7,19 @@ import typer
 
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
-from automation.ui.outcome import Code, RefusedError
+from automation.ui.outcome import Code
+from federation.naming import DATA_CONTAINER
 
 with lazily():
-    from automation.operate import data, emulated
+    from azure import identity
+
+    from automation.operate import data, desk, emulated, people
     from automation.stacks import deploy
     from automation.stacks import target as targets
     from automation.ui import console
 
 if TYPE_CHECKING:
-    from emulator.datacentre.control import Fabric
+    from automation.operate.data import Container
     from workloads.container_server.container_server.hospital.dataset_check import Checked
 
 PANEL = "Work"
@@ -24,6 +27,10 @@ app = typer.Typer(help="Check a hospital's data, upload them, or list them.", no
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Named like its data set: heart.csv.")]
 Party = Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")]
+Account = Annotated[
+    str | None,
+    typer.Option("--account", metavar="NAME", help="On Azure: the hospital's storage account."),
+]
 InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
 
@@ -41,19 +48,34 @@ def check(file: File, as_json: Json = False) -> None:
 
 
 @app.command()
-def put(file: File, party: Party, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
-    """Check a file and upload it into a hospital's container `data`, as the hospital itself would."""
-    checked, changed = data.put(*_open(stack, on, party), file)
+def put(
+    file: File,
+    party: Party,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: Account = None,
+) -> None:
+    """Check a file and upload it into a hospital's container `data`, as the hospital's own people do.
+
+    On Azure: behind the hospital's door (docs/hospital.md), as whoever is signed in (az login).
+    """
+    words = ["put", str(file.resolve())]
+    checked, changed = data.put(_open(stack, on, party, account, words), file)
     typer.echo(_words(file, checked))
     typer.echo(f"{'uploaded for' if changed else 'already there, unchanged, at'} {party}")
 
 
 @app.command("list")
 def list_data(
-    party: Party, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False
+    party: Party,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: Account = None,
+    as_json: Json = False,
 ) -> None:
     """List what a hospital's container `data` holds, with checksums (MD5)."""
-    found = data.listing(*_open(stack, on, party))
+    words = ["list", *(["--json"] if as_json else [])]
+    found = data.listing(_open(stack, on, party, account, words))
     if as_json:
         console.show_json(found)
     elif not found:
@@ -63,14 +85,30 @@ def list_data(
             typer.echo(f"{md5}  {name}")
 
 
-def _open(stack: str, on: On, party: str) -> "tuple[Fabric, str]":
+def _open(stack: str, on: On, party: str, account: str | None, words: list[str]) -> "Container":
+    """Return a hospital's container; on the emulator, where it has a door, run ``data <words>`` behind it."""
     if on is On.AZURE:
-        raise RefusedError(
-            f"on Azure only {party} itself can reach its account, which has no public front\n"
-            "Fix: the hospital uploads through an endpoint of its own, see docs/hospital.md"
+        return people.PeoplesContainer(
+            account=account or _account(stack, on, party),
+            name=DATA_CONTAINER,
+            credential=identity.DefaultAzureCredential(),
         )
     target = targets.open_target(stack, on)
-    return emulated.running_fabric(target), data.container_of(deploy.outputs(target), party)
+    fabric, outputs = emulated.running_fabric(target), deploy.outputs(target)
+    container = data.container_of(outputs, party)
+    door = target.settings.hospitals[party].door if target.settings else None
+    if door is not None:
+        own = outputs.hospitals[party].storage_account.rpartition("/")[2]
+        behind = ["--party", party, "--on", On.AZURE.value, "--account", own]
+        desk.sit_down(fabric, door, ["data", *words, *behind])
+    return data.OwnersContainer(fabric=fabric, id=container)
+
+
+def _account(stack: str, on: On, party: str) -> str:
+    """Return the name of a hospital's account, from the stack's state."""
+    outputs = deploy.outputs(targets.open_deployed(stack, on))
+    data.container_of(outputs, party)
+    return outputs.hospitals[party].storage_account.rpartition("/")[2]
 
 
 def _words(file: Path, checked: "Checked") -> str:

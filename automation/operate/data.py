@@ -1,20 +1,51 @@
-"""Hospitals' data on the emulator: what each container `data` holds, and how a file gets there.
+"""Hospitals' data: what each container `data` holds, and how a file gets there.
 
-On Azure only the hospital itself can look into its account or write to it (docs/hospital.md): nothing here
-does that for it.
+On Azure only a hospital's own people can look into its account or write to it, through its door
+(`people.py`). On the emulator a hospital without a door has a way of its own, too.
 """
+
+from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from automation.stacks.demonstration import DEMONSTRATION, foreign
 from automation.ui.outcome import QuestionError, RefusedError
-from emulator.datacentre.control import Fabric
 from federation.outputs import Outputs
 from workloads.container_server.container_server.hospital import dataset_check
 from workloads.container_server.container_server.hospital.dataset_check import Checked
 from workloads.data import heart_data
+
+if TYPE_CHECKING:
+    from emulator.datacentre.control import Fabric
+
+
+class Container(Protocol):
+    """A container `data`, as somebody who may write to it sees it."""
+
+    def blobs(self) -> dict[str, str]:
+        """Return the blobs, each with its MD5 in base64."""
+
+    def upload(self, blob: str, content: bytes) -> bool:
+        """Write a blob; say whether it was written or had this content already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnersContainer:
+    """A container (its ARM id) of the emulator, as the owner of its account sees it by a way of their own."""
+
+    fabric: Fabric
+    id: str
+
+    def blobs(self) -> dict[str, str]:
+        """Return the blobs, each with its MD5 in base64."""
+        return self.fabric.blobs(self.id)
+
+    def upload(self, blob: str, content: bytes) -> bool:
+        """Write a blob; say whether it was written or had this content already."""
+        return self.fabric.upload(self.id, blob, content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +86,8 @@ def check(file: Path) -> Checked:
     return dataset_check.check(file.name, _content(file))
 
 
-def put(fabric: Fabric, container: str, file: Path) -> tuple[Checked, bool]:
-    """Check a file, then upload it into a container `data` (its ARM id) under its own name.
+def put(container: Container, file: Path) -> tuple[Checked, bool]:
+    """Check a file, then upload it into a container `data` under its own name.
 
     Returns what was found and whether the container changed. Raises RefusedError for a file that the
     hospital's VM would refuse.
@@ -68,12 +99,12 @@ def put(fabric: Fabric, container: str, file: Path) -> tuple[Checked, bool]:
             + "\n  ".join(checked.complaints)
             + f"\nFix: correct the file, then ./fed data check {file}"
         )
-    return checked, fabric.upload(container, file.name, _content(file))
+    return checked, container.upload(file.name, _content(file))
 
 
-def listing(fabric: Fabric, container: str) -> dict[str, str]:
-    """Return the blobs of a container `data` (its ARM id), each with its MD5 in hexadecimal digits."""
-    return {name: base64.b64decode(md5).hex() for name, md5 in sorted(fabric.blobs(container).items())}
+def listing(container: Container) -> dict[str, str]:
+    """Return the blobs of a container `data`, each with its MD5 in hexadecimal digits."""
+    return {name: base64.b64decode(md5).hex() for name, md5 in sorted(container.blobs().items())}
 
 
 def _content(file: Path) -> bytes:

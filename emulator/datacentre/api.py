@@ -42,6 +42,7 @@ class Api:
                 web.delete("/flows", self._forget_flows),
                 web.put("/blobs/{container:.+}", self._upload),
                 web.get("/blobs/{container:.+}", self._blobs),
+                web.post("/desks", self._desk),
                 web.get("/machines/{machine}/network", self._network),
                 web.post("/machines/{machine}/run", self._run),
                 web.post("/machines/{machine}/command", self._command),
@@ -85,6 +86,12 @@ class Api:
         """List a container as its account's owner."""
         container = "/" + request.match_info["container"]
         return web.json_response(await self._core.services.storage.blobs(container))
+
+    async def _desk(self, request: web.Request) -> web.Response:
+        """Put a desk into a subnet, or at an address of the internet."""
+        order = await request.json()
+        put = self._core.desk if "subnet" in order else self._core.office
+        return web.json_response({"name": await put(order.get("subnet") or order["address"], order["group"])})
 
     async def _network(self, request: web.Request) -> web.Response:
         """Answer how a process of the sandbox gets into a machine's network."""

@@ -179,6 +179,18 @@ class Fabric:
         script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
         return sandbox.enter(self.settings, self.pid, [*into, script, place["resolver"], *argv])
 
+    def desk(self, subnet: str, group: str) -> str:
+        """Put a machine of people's own into a subnet (its ARM id) and return its name, for `inside`.
+
+        ARM knows nothing of it. Whoever works there is signed in as a member of an Entra group (its object
+        id). The same subnet and group are the same desk. Raises FabricError when ARM has no such subnet.
+        """
+        return str(self._ask("POST", "/desks", {"subnet": subnet, "group": group})["name"])
+
+    def office(self, address: str, group: str) -> str:
+        """Put such a machine at a public address of the internet and return its name, for `inside`."""
+        return str(self._ask("POST", "/desks", {"address": address, "group": group})["name"])
+
     @contextmanager
     def forward(self, machine: str, port: int, local_port: int = 0) -> Iterator[int]:
         """Lead a port of 127.0.0.1 (yielded) to a port of a machine's loopback while the block runs.

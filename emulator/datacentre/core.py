@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from emulator.datacentre.azurite import Azurite
+from emulator.datacentre.desks import Desk, Desks, subnets
 from emulator.datacentre.errands import Errands
 from emulator.datacentre.errors import FabricError
 from emulator.datacentre.feed import ControlPlane
 from emulator.datacentre.flows import Flow, read_flows
-from emulator.datacentre.inventory import SUBNET, VNET, Inventory, topology
+from emulator.datacentre.inventory import Document, Inventory, topology
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.machine.fleet import Fleet
 from emulator.datacentre.networks import Networks
@@ -42,6 +43,7 @@ class Core:
         self.inventory = Inventory()
         self.networks = Networks()
         self.revision = -1
+        self._desks = Desks()
         self._control_plane = ControlPlane(settings.arm_socket)
         issuer = Issuer()
         self._azurite = Azurite(settings, errands, issuer)
@@ -52,6 +54,7 @@ class Core:
             azurite=self._azurite,
             issuer=issuer,
             control_plane=self._control_plane,
+            desks=self._desks,
         )
         self.fleet = Fleet(settings, self._control_plane, errands, self._ask_registry)
         self.resolver_file = settings.volatile / "resolv.conf"
@@ -92,7 +95,26 @@ class Core:
 
     def namespace(self, machine: str) -> Namespace:
         """Return the network namespace of a machine (by name or id), whether it is on or not."""
-        return self.networks.namespaces[_find(self._machines(), machine).id]
+        office = self.networks.offices.get(machine)
+        return office or self.networks.namespaces[_find(self._machines(), machine).id]
+
+    async def desk(self, subnet: str, group: str) -> str:
+        """Put a desk for a member of a group into a subnet (its id), if it is not there; return its name."""
+        desk = Desk(place=self._subnet(subnet).key, group=group)
+        async with self._turn:
+            self._desks.add(desk)
+            self._problems = await self._apply()
+        return desk.key
+
+    async def office(self, address: str, group: str) -> str:
+        """Put a desk for a member of a group at an address of the internet; return its name."""
+        async with self._turn:
+            port = self._desks.office(Desk(place=address, group=group))
+            namespace = self.networks.office(port)
+            await self.services.open_office(port, namespace)
+        while not namespace.running("eth0"):
+            await asyncio.sleep(_LOOK_SECONDS)
+        return port.id
 
     async def flows(self) -> list[Flow]:
         """Return the flow log."""
@@ -128,7 +150,7 @@ class Core:
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            self.networks.apply(topology(self.inventory))
+            self.networks.apply(self._desks.added_to(topology(self.inventory), self.inventory))
         except FabricError as refused:
             log.error("%s", refused)
             return [str(refused)]
@@ -173,20 +195,15 @@ class Core:
             return probe(self.networks, ports or machines, targets, seconds)
 
     def _stranger(self, source: str) -> AbstractContextManager[Port]:
-        wanted = source.removeprefix(STRANGER).lower()
-        subnets = {
-            subnet.key: subnet
-            for vnet in self.inventory.of_type(VNET)
-            for subnet in self.inventory.children(vnet, SUBNET, "subnets")
-        }
-        if wanted not in subnets:
+        return stranger(self.networks, self._subnet(source.removeprefix(STRANGER)))
+
+    def _subnet(self, identifier: str) -> Document:
+        known = subnets(self.inventory)
+        if identifier.lower() not in known:
             raise FabricError(
-                f"there is no subnet {wanted}; there are {', '.join(sorted(subnets)) or 'none'}"
+                f"there is no subnet {identifier}; there are {', '.join(sorted(known)) or 'none'}"
             )
-        properties = subnets[wanted].properties
-        prefix = properties.get("addressPrefix") or properties["addressPrefixes"][0]
-        group = (properties.get("networkSecurityGroup") or {}).get("id")
-        return stranger(self.networks, wanted, prefix, [group.lower()] if group else [])
+        return known[identifier.lower()]
 
 
 def _find(machines: Mapping[str, Port], name: str) -> Port:

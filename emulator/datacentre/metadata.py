@@ -30,10 +30,18 @@ _SELECTORS = {"client_id": "client_id", "object_id": "principal_id", "msi_res_id
 class Metadata:
     """What 169.254.169.254 answers inside one machine."""
 
-    def __init__(self, machine: str, inventory: Callable[[], Inventory], issuer: Issuer) -> None:
+    def __init__(
+        self,
+        machine: str,
+        inventory: Callable[[], Inventory],
+        issuer: Issuer,
+        person: Identity | None = None,
+    ) -> None:
+        """At a desk, `person` sits in front of the machine."""
         self._machine = machine
         self._inventory = inventory
         self._issuer = issuer
+        self._person = person
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -70,7 +78,7 @@ class Metadata:
 
     def _choose(self, query: Mapping[str, str]) -> Identity | web.Response:
         """Return the identity that a request means, or Azure's refusal."""
-        known = identities(self._inventory(), self._document())
+        known = [self._person] if self._person else identities(self._inventory(), self._document())
         given = {name: query[name] for name in _SELECTORS if name in query}
         if not known:
             return _refuse("invalid_request", "Identity not found")

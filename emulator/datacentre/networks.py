@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from emulator.datacentre.errors import FabricError
 from emulator.datacentre.kernel import Namespace
-from emulator.datacentre.router import Router, new_port_namespace
+from emulator.datacentre.router import Router, join_internet, new_port_namespace
 from emulator.datacentre.rules import RuleNumbers
 from emulator.datacentre.topology import Network, Port, Topology
 
@@ -17,7 +17,8 @@ class Networks:
     """What a topology looks like in the kernel. `apply` is the only way to change it.
 
     `namespaces` are those of the ports, `internet` is where everything ends that leaves a network: it holds
-    no address but those that are put there on purpose, and so swallows the rest.
+    no address but those that are put there on purpose, and so swallows the rest. `offices` are machines out
+    there, by the id of their port.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class Networks:
         self.problems: tuple[str, ...] = ()
         self._places: dict[str, int] = {}
         self._retired: list[Namespace] = []
+        self.offices: dict[str, Namespace] = {}
 
     def apply(self, topology: Topology) -> None:
         """Build what is new, change what differs, cut off what is gone.
@@ -62,6 +64,12 @@ class Networks:
             problems += router.apply(part, self.namespaces)
         self.topology, self._places, self.problems = topology, places, tuple(problems)
 
+    def office(self, port: Port) -> Namespace:
+        """Return the namespace of a machine on the internet, at the port's address; made once."""
+        if port.id not in self.offices:
+            self.offices[port.id] = join_internet(port, self.internet)
+        return self.offices[port.id]
+
     def router_index(self, network: str) -> int:
         """Return which of the routers serves a network."""
         return self._places[network]
@@ -83,6 +91,8 @@ class Networks:
             namespace.close()
         for router in self.routers:
             router.close()
+        for office in self.offices.values():
+            office.close()
         self.internet.close()
 
 

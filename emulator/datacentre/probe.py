@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import ipaddress
 import resource
 import select
 import socket
@@ -17,13 +16,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from emulator.datacentre.desks import addresses, free_address, groups_of
 from emulator.datacentre.errors import FabricError
 from emulator.datacentre.flows import Flow, read_flows
+from emulator.datacentre.inventory import Document
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.networks import Networks
 from emulator.datacentre.topology import Port
 
-_RESERVED_FIRST = 4
 _POLL_SECONDS = 0.01
 _SPARE_DESCRIPTORS = 200
 
@@ -81,24 +81,16 @@ def probe(
 
 
 @contextlib.contextmanager
-def stranger(networks: Networks, subnet: str, prefix: str, groups: Sequence[str]) -> Iterator[Port]:
-    """Put a machine that nobody ordered into a subnet, at its highest free address, for the time of a block.
-
-    `subnet` is the subnet's key, `prefix` its range, `groups` the security groups in force there.
-    """
-    taken = {address for port in networks.topology.ports.values() for address in port.addresses}
-    hosts = list(ipaddress.IPv4Network(prefix))[_RESERVED_FIRST:-1]
-    free = next((str(host) for host in reversed(hosts) if str(host) not in taken), None)
-    if free is None:
-        raise FabricError(f"no address is free in {subnet} ({prefix}) for a probing machine")
+def stranger(networks: Networks, subnet: Document) -> Iterator[Port]:
+    """Put a machine that nobody ordered into a subnet, at its highest free address, while a block runs."""
     port = Port(
-        id=f"{subnet}/stranger",
-        owner=f"{subnet}/stranger",
+        id=f"{subnet.key}/stranger",
+        owner=f"{subnet.key}/stranger",
         name="stranger",
-        network=subnet.rsplit("/", 2)[0],
-        subnet=subnet,
-        addresses=(free,),
-        groups=tuple(groups),
+        network=subnet.key.rsplit("/", 2)[0],
+        subnet=subnet.key,
+        addresses=(free_address(subnet, addresses(networks.topology.ports.values())),),
+        groups=groups_of(subnet),
     )
     without = networks.topology
     networks.apply(dataclasses.replace(without, ports={**without.ports, port.id: port}))

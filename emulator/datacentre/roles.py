@@ -80,17 +80,20 @@ _KNOWN = {
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
 
 
-def permits(inventory: Inventory, principal: str, action: str, scope: str, *, data: bool) -> bool:
-    """Say whether a principal may do an action on a resource (or below it) by now."""
-    return any(role.allows(action, data=data) for role in _roles(inventory, principal, scope))
+def permits(inventory: Inventory, principals: frozenset[str], action: str, scope: str, *, data: bool) -> bool:
+    """Say whether a caller may do an action on a resource (or below it) by now.
+
+    `principals` are the object ids of the caller and of the groups it is in, lower case.
+    """
+    return any(role.allows(action, data=data) for role in _roles(inventory, principals, scope))
 
 
-def _roles(inventory: Inventory, principal: str, scope: str) -> Iterable[Role]:
+def _roles(inventory: Inventory, principals: frozenset[str], scope: str) -> Iterable[Role]:
     for assignment in inventory.of_type(ASSIGNMENT):
         properties = assignment.properties
         above = str(properties["scope"]).lower().rstrip("/")
         if (
-            str(properties["principalId"]).lower() == principal.lower()
+            str(properties["principalId"]).lower() in principals
             and f"{scope.lower()}/".startswith(above + "/")
             and float(assignment.hidden.get("effective", 0)) <= time.time()
         ):

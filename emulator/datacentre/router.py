@@ -144,6 +144,21 @@ def new_port_namespace(port: Port) -> Namespace:
     return namespace
 
 
+def join_internet(port: Port, internet: Namespace) -> Namespace:
+    """Return a namespace for a machine that is in no network: the internet is its next hop."""
+    name, namespace = interface(port.id), new_port_namespace(port)
+    internet.ip(
+        [
+            f"link add {name} type veth peer name eth0 netns {namespace.path}",
+            f"addr add {GATEWAY}/32 dev {name} scope link",
+            f"link set {name} up",
+            *(f"route add {address}/32 dev {name}" for address in port.addresses),
+        ]
+    )
+    namespace.ip(_inside(port))
+    return namespace
+
+
 def _inside(port: Port) -> list[str]:
     return [
         *(f"addr add {address}/32 dev eth0" for address in port.addresses),

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from emulator.arm import certificates
 from emulator.datacentre.azurite import Azurite
+from emulator.datacentre.desks import Desks
 from emulator.datacentre.feed import ControlPlane
 from emulator.datacentre.inventory import Inventory, endpoint_target
 from emulator.datacentre.kernel import Namespace
@@ -75,13 +76,16 @@ class Services:
         azurite: Azurite,
         issuer: Issuer,
         control_plane: ControlPlane,
+        desks: Desks,
     ) -> None:
+        self._desks = desks
         self.azurite = azurite
         self.issuer = issuer
         self._settings = settings
         self._inventory = inventory
         self._directory = Directory()
         self._listeners: dict[str, _Listeners] = {}
+        self._offices: dict[str, _Listeners] = {}
         self._contexts: dict[frozenset[str], ssl.SSLContext] = {}
         self.storage = FrontDoor(
             inventory=inventory,
@@ -114,6 +118,12 @@ class Services:
             if key not in self._listeners:
                 self._listeners[key] = await self._open(port, networks.namespaces[key], wanted[key])
 
+    async def open_office(self, port: Port, namespace: Namespace) -> None:
+        """Open what a machine on the internet asks: public names, and who sits there."""
+        if port.id not in self._offices:
+            self._offices[port.id] = _Listeners(namespace, ("office",))
+            await self._open_machine(self._offices[port.id], port)
+
     def resolve(self, network: str, name: str) -> Answer:
         """Resolve a name for a machine of a network."""
         return self._directory.resolve(network, name)
@@ -135,7 +145,7 @@ class Services:
 
     async def close(self) -> None:
         """Close every listener."""
-        for listeners in self._listeners.values():
+        for listeners in (*self._listeners.values(), *self._offices.values()):
             await listeners.close()
 
     def _purpose(self, port: Port) -> tuple[str, ...]:
@@ -179,7 +189,7 @@ class Services:
             sock=listeners.namespace.socket(socket.SOCK_STREAM, RESOLVER, _DNS),
         )
         listeners.servers.append(server)
-        metadata = Metadata(port.owner, self._inventory, self.issuer)
+        metadata = Metadata(port.owner, self._inventory, self.issuer, self._desks.person(port.owner))
         await self._serve(listeners, metadata.application(), METADATA, _HTTP, None)
 
     async def _open_public(self, networks: Networks) -> None:

@@ -9,6 +9,7 @@ Errors: https://learn.microsoft.com/rest/api/storageservices/status-and-error-co
 from __future__ import annotations
 
 import email.utils
+import ipaddress
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -134,7 +135,7 @@ class FrontDoor:
     async def _answer(self, request: web.Request, endpoint: str | None) -> web.StreamResponse:
         account = self._account(request, endpoint)
         host = request.host.partition(":")[0].lower()
-        principal = self._principal(request, account)
+        principals = self._principals(request, account)
         query = {name.lower(): value for name, value in request.query.items()}
         try:
             operation = read_operation(
@@ -152,9 +153,9 @@ class FrontDoor:
         if operation.batch:
             body = await _read_batch_body(request)
             for each in self._batch(body, request, host):
-                self._authorise(principal, account, each)
+                self._authorise(principals, account, each)
         else:
-            self._authorise(principal, account, operation)
+            self._authorise(principals, account, operation)
         if operation.creates_container:
             await self._create(account, operation.container)
         elif operation.container is not None:
@@ -167,12 +168,12 @@ class FrontDoor:
         found = next((each for each in self._inventory().of_type(ACCOUNT) if each.name.lower() == name), None)
         if found is None or (endpoint is not None and found.key != endpoint):
             raise StorageError("AuthorizationFailure", f"This endpoint does not lead to {request.host}.")
-        if endpoint is None and found.properties.get("publicNetworkAccess") == "Disabled":
-            raise StorageError("AuthorizationFailure", "Public network access is disabled.")
+        if endpoint is None:
+            _refuse_at_the_public_front(found, request.remote or "")
         return found
 
-    def _principal(self, request: web.Request, account: Document) -> str:
-        """Return the object id of the caller."""
+    def _principals(self, request: web.Request, account: Document) -> frozenset[str]:
+        """Return the object ids of the caller and of its groups."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower().startswith("sharedkey") or "sig" in request.query:
             if account.properties.get("allowSharedKeyAccess") is False:
@@ -181,9 +182,10 @@ class FrontDoor:
         if scheme.lower() != "bearer":
             raise StorageError("NoAuthenticationInformation")
         try:
-            return str(self._issuer.verify(token, STORAGE)["oid"])
+            claims = self._issuer.verify(token, STORAGE)
         except jwt.InvalidTokenError as bad:
             raise StorageError("InvalidAuthenticationInfo", str(bad)) from bad
+        return frozenset(str(each).lower() for each in (claims["oid"], *claims.get("groups", ())))
 
     def _batch(self, body: bytes, request: web.Request, host: str) -> list[Operation]:
         try:
@@ -191,12 +193,12 @@ class FrontDoor:
         except (NotUnderstoodError, ForeignSourceError) as unknown:
             raise StorageError("UnsupportedHttpVerb", str(unknown)) from unknown
 
-    def _authorise(self, principal: str, account: Document, operation: Operation) -> None:
+    def _authorise(self, principals: frozenset[str], account: Document, operation: Operation) -> None:
         for need in operation.needs:
             scope = f"{account.id}/blobServices/default"
             if need.container is not None:
                 scope = _container_id(account, need.container)
-            if not permits(self._inventory(), principal, need.action, scope, data=need.data):
+            if not permits(self._inventory(), principals, need.action, scope, data=need.data):
                 raise StorageError("AuthorizationPermissionMismatch")
 
     async def _ensure(self, account: Document, container: str) -> None:
@@ -290,6 +292,20 @@ class FrontDoor:
         kind = "microsoft.managedidentity/userassignedidentities"
         known = next(self._inventory().of_type(kind), None)
         return str(known.properties["tenantId"]) if known else "common"
+
+
+def _refuse_at_the_public_front(account: Document, address: str) -> None:
+    """https://learn.microsoft.com/azure/storage/common/storage-network-security"""
+    if account.properties.get("publicNetworkAccess") == "Disabled":
+        raise StorageError("AuthorizationFailure", "Public network access is disabled.")
+    rules = account.properties.get("networkAcls") or {}
+    let_in = [ipaddress.ip_network(rule["value"]) for rule in rules.get("ipRules") or []]
+    if rules.get("defaultAction") == "Deny" and not any(
+        ipaddress.ip_address(address) in one for one in let_in
+    ):
+        raise StorageError(
+            "AuthorizationFailure", f"The firewall of {account.name} does not let {address} in."
+        )
 
 
 async def _read_batch_body(request: web.Request) -> bytes:

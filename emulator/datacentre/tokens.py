@@ -27,12 +27,16 @@ azureADAuthenticationAsArmPolicy)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A managed identity: its ARM id and its ids in Entra."""
+    """A managed identity: its ARM id and its ids in Entra. Or a person: `groups` are those it is in.
+
+    Real tokens for storage do not carry groups, the service asks Entra; here they are the only record.
+    """
 
     id: str
     client_id: str
     principal_id: str
     tenant_id: str
+    groups: tuple[str, ...] = ()
 
 
 class Issuer:
@@ -51,9 +55,10 @@ class Issuer:
             "nbf": now - 300,
             "exp": now + LIFE_SECONDS,
             "appid": identity.client_id,
-            "appidacr": "2",
+            "appidacr": "0" if identity.groups else "2",
             "idp": _issuer(identity.tenant_id),
-            "idtyp": "app",
+            "idtyp": "user" if identity.groups else "app",
+            "groups": list(identity.groups),
             "oid": identity.principal_id,
             "sub": identity.principal_id,
             "tid": identity.tenant_id,
