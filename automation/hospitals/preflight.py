@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from automation.hospitals import lack, landing_zone, offers
+from automation.hospitals import lack, landing_zone, offers, own_network
 from automation.hospitals.lack import Lack
 from automation.hospitals.landing_zone import Content
 from automation.hospitals.offers import Offers
@@ -67,6 +67,7 @@ class Answers:
     sizes: Answer
     offers: Offers
     policies: tuple[tuple[Content, Answer], ...]
+    own_network: Answer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,7 @@ def ask(arm: Arm, settings: Settings, party: Party) -> Answers:
         ),
         offers=offers.ask(arm, settings, party),
         policies=landing_zone.ask(arm, settings, party),
+        own_network=own_network.ask(arm, party),
     )
 
 
@@ -118,7 +120,7 @@ def missing(federation: Federation, party: Party, answers: Answers) -> list[Miss
         (answers.watchers, "the list of network watchers", check.watcher),
     ):
         found.extend([check.named(lack.unreadable(answer, what))] if answer.is_error else judge())
-    return [*found, *check.offers(), *check.policies()]
+    return [*found, *check.offers(), *check.policies(), *check.own_network()]
 
 
 def namespaces(settings: Settings, party: Party) -> list[str]:
@@ -303,6 +305,9 @@ class _Check:
 
     def policies(self) -> Iterator[Missing]:
         yield from map(self.named, landing_zone.lacking(self.party, self.answers.policies))
+
+    def own_network(self) -> Iterator[Missing]:
+        yield from map(self.named, own_network.lacking(self.party, self.answers.own_network))
 
     def named(self, found: Lack) -> Missing:
         return self._lacks(found.what, found.why, found.fix)

@@ -365,3 +365,36 @@ def test_a_list_that_azure_refuses_is_not_taken_for_an_empty_one(answer: str, wh
 def test_reading_roles_allow_nothing_that_the_deployment_does(action: str) -> None:
     assert not allows([{"actions": ["*/read"], "notActions": []}], action)
     assert allows([{"actions": [action.upper()], "notActions": []}], action)
+
+
+class TestADoorsNetwork:
+    NETWORK = ok(
+        name="vnet-house",
+        location="westeurope",
+        properties={"subnets": [{"name": "desks", "properties": {"addressPrefix": "10.50.3.0/24"}}]},
+    )
+
+    def look(self, answer: Answer, **endpoint: str) -> list[Missing]:
+        settings = load("dev", door_settings.config("dev", {"cleveland": door_settings.door(**endpoint)}))
+        whole = federation(settings)
+        party = whole.hospitals[0]
+        return missing(whole, party, dataclasses.replace(fit(whole, party), own_network=answer))
+
+    def test_that_has_room_lacks_nothing(self) -> None:
+        assert self.look(self.NETWORK) == []
+
+    @pytest.mark.parametrize("address", ["10.50.3.3", "10.50.3.255", "10.50.4.20"])
+    def test_an_address_that_azure_would_refuse_is_found(self, address: str) -> None:
+        (found,) = self.look(self.NETWORK, address=address)
+        assert f"the address {address} in desks" in found.what
+
+    def test_another_region_another_subnet_and_no_network_are_found(self) -> None:
+        elsewhere = dataclasses.replace(self.NETWORK, body={**self.NETWORK.body, "location": "northeurope"})
+        assert "an endpoint is in the region of its network" in self.look(elsewhere)[0].why
+        guests = door_settings.DESKS.replace("desks", "guests")
+        assert "the subnet guests" in self.look(self.NETWORK, subnetId=guests)[0].what
+        assert "the network" in self.look(refused(404, "ResourceNotFound", "none"))[0].what
+
+    def test_what_azure_does_not_show_is_not_taken_for_fit(self) -> None:
+        (found,) = self.look(refused(403, "AuthorizationFailed", "no such right"))
+        assert "the network of the door" in found.what
