@@ -231,6 +231,20 @@ TYPES: Final = (
         verified=True,
     ),
     AzureType(
+        pulumi_type="azure-native:network:Route",
+        path=in_group("Microsoft.Network/routeTables/{routeTableName}/routes/{routeName}"),
+        name=NameRule(pattern=WORD, maximum=80),
+        autoname="same",
+    ),
+    AzureType(
+        pulumi_type="azure-native:network:RouteTable",
+        path=in_group("Microsoft.Network/routeTables/{routeTableName}"),
+        name=NameRule(pattern=WORD, maximum=80),
+        replaces="location",
+        kept=("properties.routes",),
+        verified=True,
+    ),
+    AzureType(
         pulumi_type="azure-native:network:SecurityRule",
         path=in_group(
             "Microsoft.Network/networkSecurityGroups/{networkSecurityGroupName}"
@@ -400,6 +414,7 @@ FILLED: Final = {
     "privateIPAllocationMethod",
     "network.PrivateLinkServiceConnection": "id privateLinkServiceConnectionState",
     "network.PublicIPAddressSku": "tier",
+    "network.Route": "id type etag provisioningState",
     "network.SecurityRule": "id type etag provisioningState",
     "network.ServiceEndpointPropertiesFormat": "provisioningState",
     "network.Subnet": "id type etag provisioningState resourceNavigationLinks serviceAssociationLinks",

@@ -7,7 +7,7 @@ address for a VM: those are in `hub_spoke_peering.py` and `virtual_machine.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import final
 
 import pulumi
@@ -29,7 +29,7 @@ NSG_LOGS = ("NetworkSecurityGroupEvent", "NetworkSecurityGroupRuleCounter")
 
 @dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """A subnet of the address plan; `egress` says whether it uses the NAT gateway, where there is one.
+    """A subnet of the address plan; `egress` says whether it uses the party's way out, where there is one.
 
     Into a subnet `delegated_to` a service of Azure's, that service alone puts its own machines.
     """
@@ -53,30 +53,36 @@ class IsolatedNetworkArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class IsolatedNetworkResources:
-    """The network's children; `nat_gateway` and `nat_address` are None without egress."""
+    """The network's children: `nat_gateway` and `nat_address` where egress is `nat`, `routes` where it is
+    `firewall`.
+    """
 
     vnet: network.VirtualNetwork
     security_groups: Mapping[str, network.NetworkSecurityGroup]
     nat_gateway: network.NatGateway | None
     nat_address: network.PublicIPAddress | None
+    routes: network.RouteTable | None
 
 
 @final
 class IsolatedNetwork(pulumi.ComponentResource):
-    """VNet, subnets, security groups, and a NAT gateway where the party's egress is `nat`."""
+    """VNet, subnets, security groups, and the way out that the party's egress names."""
 
     def __init__(
         self, name: str, args: IsolatedNetworkArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("fed:components:IsolatedNetwork", name, None, opts)
         self._args = args
-        nat_address, nat_gateway = self._nat() if args.context.party.egress == "nat" else (None, None)
+        party = args.context.party
+        nat_address, nat_gateway = self._nat() if party.egress == "nat" else (None, None)
+        routes = self._routes(party.firewall) if party.firewall else None
         groups = {subnet.name: self._security_group(subnet) for subnet in args.subnets}
         self.resources = IsolatedNetworkResources(
-            vnet=self._network(groups, nat_gateway),
+            vnet=self._network(groups, nat_gateway, routes),
             security_groups=groups,
             nat_gateway=nat_gateway,
             nat_address=nat_address,
+            routes=routes,
         )
         self.id: pulumi.Output[str] = self.resources.vnet.id
         self.register_outputs({"networkId": self.id})
@@ -113,6 +119,31 @@ class IsolatedNetwork(pulumi.ComponentResource):
         )
         return address, gateway
 
+    def _routes(self, firewall: IPv4Address) -> network.RouteTable:
+        """All that has no network of its own goes to the organisation's firewall (docs/adr/0015).
+
+        Routes of a gateway are not taken over: they would lead past it.
+        """
+        args, context = self._args, self._args.context
+        name = context.names.of("rt")
+        return network.RouteTable(
+            name,
+            route_table_name=name,
+            resource_group_name=args.resource_group,
+            location=context.location,
+            disable_bgp_route_propagation=True,
+            routes=[
+                network.RouteArgs(
+                    name="firewall",
+                    address_prefix="0.0.0.0/0",
+                    next_hop_type=network.RouteNextHopType.VIRTUAL_APPLIANCE,
+                    next_hop_ip_address=str(firewall),
+                )
+            ],
+            tags=context.tags,
+            opts=context.options(self),
+        )
+
     def _security_group(self, subnet: Subnet) -> network.NetworkSecurityGroup:
         args, context = self._args, self._args.context
         name = context.names.of("nsg", subnet.name)
@@ -138,7 +169,10 @@ class IsolatedNetwork(pulumi.ComponentResource):
         return group
 
     def _network(
-        self, groups: Mapping[str, network.NetworkSecurityGroup], nat_gateway: network.NatGateway | None
+        self,
+        groups: Mapping[str, network.NetworkSecurityGroup],
+        nat_gateway: network.NatGateway | None,
+        routes: network.RouteTable | None,
     ) -> network.VirtualNetwork:
         args, context = self._args, self._args.context
         return network.VirtualNetwork(
@@ -155,6 +189,7 @@ class IsolatedNetwork(pulumi.ComponentResource):
                     nat_gateway=(
                         network.SubResourceArgs(id=nat_gateway.id) if nat_gateway and subnet.egress else None
                     ),
+                    route_table=(network.RouteTableArgs(id=routes.id) if routes and subnet.egress else None),
                     delegations=(
                         [network.DelegationArgs(name="service", service_name=subnet.delegated_to)]
                         if subnet.delegated_to

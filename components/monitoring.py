@@ -63,7 +63,7 @@ class Monitoring(pulumi.ComponentResource):
         super().__init__("fed:components:Monitoring", name, None, opts)
         self._args = args
         self.resource_group = args.resource_group
-        has_agent = args.machine and args.context.party.egress == "nat"
+        has_agent = args.machine and args.context.party.has_way_out
         has_quota = args.context.settings.monitoring.daily_quota_gb is not None
         workspace = self._workspace()
         self.workspace_id: pulumi.Output[str] = workspace.id

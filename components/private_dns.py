@@ -106,7 +106,7 @@ class PrivateDns(pulumi.ComponentResource):
         """
         if part == "internal":
             return None
-        if self._args.context.party.egress == "nat":
+        if self._args.context.party.has_way_out:
             return privatedns.ResolutionPolicy.NX_DOMAIN_REDIRECT
         return privatedns.ResolutionPolicy.DEFAULT
 

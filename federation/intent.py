@@ -61,7 +61,7 @@ class Flow:
     """One allowed way to open a connection. Answers travel back by themselves; nobody may open the reverse.
 
     `name` groups flows that one security rule allows. `enforced_by` is "platform" for what Azure lets every
-    VM reach whatever its security rules say.
+    VM reach whatever its security rules say. `through` is the next hop where that is a party's own firewall.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Flow:
     ports: tuple[int, ...]
     why: str
     enforced_by: Access = "nsg"
+    through: IPv4Address | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,14 +257,16 @@ def _hospital_flows(hospital: HospitalParty, centre: CentreParty) -> Iterator[Fl
 
 
 def _common_flows(party: Party, source: Place) -> Iterator[Flow]:
-    if party.egress == "nat":
+    if party.has_way_out:
+        through = "your own firewall" if party.firewall else "the NAT gateway"
         yield Flow(
             name="internet",
             source=source,
             destination=Place(party="internet", part="any", prefix=INTERNET),
             protocol="Tcp",
             ports=(80, 443),
-            why="package archives and Azure Monitor, through the NAT gateway, outward only",
+            why=f"package archives and Azure Monitor, through {through}, outward only",
+            through=party.firewall,
         )
     names = "names, from the private zones"
     yield _platform("platform-dns", source, PLATFORM_ADDRESS, protocol="Udp", ports=(53,), why=names)

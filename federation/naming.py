@@ -57,6 +57,7 @@ RULES: Final[dict[str, Rule]] = {
     "pep": Rule(2, 64, _NETWORK),
     "pip": Rule(1, 80, _NETWORK),
     "rg": Rule(1, 90, r"[\w._()-]*[\w_()-]"),
+    "rt": Rule(1, 80, _NETWORK),
     "snet": Rule(1, 80, _NETWORK),
     "vm": Rule(1, 64, r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"),
     "vnet": Rule(2, 64, _NETWORK),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from federation.address_plan import CentrePlan, HospitalPlan, centre_plan, hospital_plan
 from federation.azure_facts import REGIONS
@@ -15,12 +16,13 @@ CENTRE = "centre"
 
 @dataclass(frozen=True, kw_only=True)
 class Party:
-    """One organisation with a subscription of its own."""
+    """One organisation with a subscription of its own; `firewall` is set where `egress` is `firewall`."""
 
     name: str
     subscription_id: str
     location: str
     egress: str
+    firewall: IPv4Address | None
     vm_size: str
     storage_sku: str
     monthly_budget: float
@@ -30,6 +32,11 @@ class Party:
     dashboard: Dashboard | None
     names: Names
     tags: Mapping[str, str]
+
+    @property
+    def has_way_out(self) -> bool:
+        """Whether the party's VM reaches anything outside the federation."""
+        return self.egress != "none"
 
     @property
     def region_has_zones(self) -> bool:
@@ -98,7 +105,8 @@ def _centre(settings: Settings, centre: Centre) -> CentreParty:
         name=CENTRE,
         subscription_id=centre.subscription_id,
         location=settings.location,
-        egress=centre.egress or settings.network.egress,
+        egress=(egress := centre.egress or settings.network.egress),
+        firewall=_firewall(settings, egress, centre.firewall),
         vm_size=centre.vm_size or settings.machine.size,
         storage_sku=settings.storage.centre_sku,
         monthly_budget=settings.budgets.centre,
@@ -115,12 +123,17 @@ def _centre(settings: Settings, centre: Centre) -> CentreParty:
     )
 
 
+def _firewall(settings: Settings, egress: str, own: IPv4Address | None) -> IPv4Address | None:
+    return (own or settings.network.firewall) if egress == "firewall" else None
+
+
 def _hospital(settings: Settings, name: str, hospital: Hospital) -> HospitalParty:
     return HospitalParty(
         name=name,
         subscription_id=hospital.subscription_id,
         location=hospital.location or settings.location,
-        egress=hospital.egress or settings.network.egress,
+        egress=(egress := hospital.egress or settings.network.egress),
+        firewall=_firewall(settings, egress, hospital.firewall),
         vm_size=hospital.vm_size or settings.machine.size,
         storage_sku=hospital.storage_sku or settings.storage.hospital_sku,
         monthly_budget=hospital.monthly_budget or settings.budgets.hospital,

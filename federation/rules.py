@@ -261,6 +261,41 @@ def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Proble
             )
 
 
+def firewalls_are_named(stack: str, draft: Draft) -> Iterator[Problem]:
+    """A route needs its next hop, and a next hop a route to it."""
+    for name, party in _parties(draft):
+        egress = party.egress or draft.network.egress
+        if egress == "firewall" and party.firewall is None and draft.network.firewall is None:
+            yield violation(
+                key=f"{_key(name)}.firewall",
+                value=NOT_SET,
+                why=f"egress of {name} is firewall: nobody could tell where its packets should go",
+                fix="write the firewall's private address there, or as fed:network.firewall for everybody",
+            )
+        elif party.firewall is not None and egress is not None and egress != "firewall":
+            yield violation(
+                key=f"{_key(name)}.firewall",
+                value=str(party.firewall),
+                why=f"egress of {name} is {egress}: its packets would pass this firewall by",
+                fix=f"write egress: firewall next to it, or take it out of {name}",
+            )
+
+
+def firewalls_are_outside(stack: str, draft: Draft) -> Iterator[Problem]:
+    """This program puts nothing that forwards into a party's network."""
+    named = [("fed:network.firewall", draft.network.firewall)]
+    named += [(f"{_key(name)}.firewall", party.firewall) for name, party in _parties(draft)]
+    spaces = [party.address_space for _, party in _parties(draft) if party.address_space is not None]
+    for key, address in named:
+        if address is not None and any(address in space for space in spaces):
+            yield violation(
+                key=key,
+                value=str(address),
+                why="it is in the range of a party, where nothing forwards: every packet would be lost",
+                fix="write the address of the firewall in your own hub network",
+            )
+
+
 def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[Problem]:
     """Run command returns nothing without a way to Azure on 443, and operators ask the centre through it.
 
@@ -387,6 +422,8 @@ RULES: Final[tuple[Rule, ...]] = (
     hospitals_keep_several_copies,
     zonal_disks_fit_the_zone,
     closed_networks_need_own_images,
+    firewalls_are_named,
+    firewalls_are_outside,
     operators_get_answers_from_the_centre,
     image_has_one_source,
     keys_can_be_recovered,

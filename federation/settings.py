@@ -16,6 +16,7 @@ from federation.draft import examine
 from federation.problem import Problem
 from federation.values import (
     AdminName,
+    Appliance,
     BlobZoneId,
     Cidr,
     ConnectionId,
@@ -45,7 +46,7 @@ from federation.violations import SettingsError
 NAMESPACE = "fed"
 
 Environment = Literal["dev", "mvp", "prod"]
-Egress = Literal["nat", "none"]
+Egress = Literal["nat", "none", "firewall"]
 DiskSku = Literal["StandardSSD_LRS", "StandardSSD_ZRS", "Premium_LRS", "Premium_ZRS"]
 StorageSku = Literal["Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS", "Standard_RAGZRS"]
 
@@ -98,6 +99,9 @@ class Network(Section):
     """What every party's network has besides its VNet."""
 
     egress: Egress = Field(description="how VMs reach package archives", examples=["nat"])
+    firewall: Appliance | None = Field(
+        default=None, description="the address of your own firewall, for `egress: firewall`"
+    )
     flow_logs: bool = Field(default=False, description="whether every flow of a VNet is recorded")
     flow_log_days: int = Field(default=30, ge=1, le=365, description="for how many days flows are kept")
 
@@ -287,6 +291,7 @@ class Centre(Section):
     )
     vm_size: VmSizeName | None = Field(default=None, description="the size of the centre's VM")
     egress: Egress | None = Field(default=None, description="how the centre's VM reaches package archives")
+    firewall: Appliance | None = Field(default=None, description="the address of the centre's firewall")
     dashboard: Dashboard | None = Field(default=None, description="the centre's Power BI dashboard")
 
 
@@ -305,6 +310,7 @@ class Hospital(Section):
     location: Region | None = Field(default=None, description="the hospital's Azure region")
     vm_size: VmSizeName | None = Field(default=None, description="the size of the hospital's VM")
     egress: Egress | None = Field(default=None, description="how the hospital's VM reaches package archives")
+    firewall: Appliance | None = Field(default=None, description="the address of the hospital's firewall")
     storage_sku: StorageSku | None = Field(
         default=None, description="the redundancy of the hospital's account"
     )

@@ -96,6 +96,22 @@ def _private_address(value: Any) -> IPv4Address:
     return address
 
 
+def _appliance(value: Any) -> IPv4Address:
+    try:
+        address = IPv4Address(str(value))
+    except AddressValueError:
+        raise wrong(
+            "a route leads to one address: Azure would refuse it",
+            "write the firewall's private IPv4 address, for example 10.200.0.4",
+        ) from None
+    if not any(address in private for private in PRIVATE_RANGES):
+        raise wrong(
+            "it is not a private address: the next hop of a route is in a peered network",
+            "write the firewall's private address, in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16",
+        )
+    return address
+
+
 def _public_address(value: Any) -> IPv4Address:
     """Azure Storage takes public addresses only, and single ones without /32.
 
@@ -353,6 +369,7 @@ def _gallery_image(value: str) -> str:
 
 
 Cidr = Annotated[IPv4Network, BeforeValidator(_cidr)]
+Appliance = Annotated[IPv4Address, BeforeValidator(_appliance)]
 Guid = Annotated[
     str,
     _guid(

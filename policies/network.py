@@ -83,7 +83,8 @@ def nic_does_not_forward(nic: Planned) -> Iterator[str]:
 @rule(
     "subnet-closed",
     VNET,
-    why="a subnet without a security group, or with Azure's default outbound access, is open; "
+    why="a subnet without a security group, or with Azure's default outbound access, is open; one with a NAT "
+    "gateway and routes of its own has two ways out, of which only one was meant; "
     "without network policies the security group does not apply to private endpoints; and a service that a "
     "subnet is delegated to puts machines of its own there.",
     fix="give the subnet networkSecurityGroup, defaultOutboundAccess false and "
@@ -96,6 +97,8 @@ def subnets_are_closed(vnet: Planned) -> Iterator[str]:
         name = at(subnet, "name")
         if at(subnet, "networkSecurityGroup") is None:
             yield f"subnet {name} has no networkSecurityGroup"
+        if at(subnet, "natGateway") is not None and at(subnet, "routeTable") is not None:
+            yield f"subnet {name} has a natGateway and a routeTable"
         for fault in (
             *demand(subnet, "defaultOutboundAccess", False),
             *demand(subnet, "privateEndpointNetworkPolicies", "Enabled"),
@@ -270,11 +273,15 @@ def _is_local(peering: Planned, vnet: Planned) -> bool:
     ROUTE_TABLE,
     why="a route through an appliance or a gateway carries traffic past the security groups that "
     "were checked.",
-    fix="remove the route; hub and spokes need only Azure's own routes (nextHopType None may drop traffic).",
+    fix="remove the route; hub and spokes need only Azure's own routes (nextHopType None may drop traffic), "
+    "and egress: firewall one for 0.0.0.0/0, over which Azure prefers those.",
 )
 def routes_lead_nowhere_else(table: Planned) -> Iterator[str]:
-    """A route may only drop traffic or keep it in its network."""
+    """A route may drop traffic, keep it in its network, or lead what has no network here to a firewall."""
     for route in each(table.props, "routes"):
+        prefix = at(route, "addressPrefix")
+        if at(route, "nextHopType") == "VirtualAppliance" and (prefix == "0.0.0.0/0" or has_unknown(prefix)):
+            continue
         for fault in demand(route, "nextHopType", "None", "VnetLocal"):
             yield f"route {at(route, 'name')}: {fault}"
 

@@ -45,6 +45,8 @@ def planned(settings: Settings, party: Party) -> list[Content]:
             "properties": {"hardwareProfile": {"vmSize": party.vm_size}},
         },
     ]
+    if party.firewall:
+        found.append({"type": "Microsoft.Network/routeTables", "name": party.names.of("rt")})
     if party.egress == "nat":
         found.append({"type": "Microsoft.Network/publicIPAddresses", "sku": {"name": "Standard"}})
     if isinstance(party, HospitalParty) and party.door and party.door.window:

@@ -62,7 +62,7 @@ def verify(deployment: Deployment, federation: Federation, today: dt.date | None
         *fronts.findings,
         *access.findings,
         *names.findings,
-        *posture.check(deployment),
+        *posture.check(deployment, federation),
         *backups.check(deployment),
     ]
     return Verification(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from emulator.datacentre.topology import Group, Network, Peering, Port, Rule, Topology
@@ -226,7 +227,7 @@ def _interfaces(inventory: Inventory, subnets: Mapping[str, Document]) -> Iterab
             subnet=subnet.key,
             addresses=tuple(item["properties"]["privateIPAddress"] for item in configurations),
             groups=tuple(group for group in nearest if group),
-            egress=_egress(subnet),
+            egress=_egress(inventory, subnet),
             forwarding=bool(nic.properties.get("enableIPForwarding")),
             running=vm.hidden.get("power", "running") == "running",
         )
@@ -276,9 +277,35 @@ def endpoint_addresses(inventory: Inventory, endpoint: Document) -> list[tuple[s
     return found
 
 
-def _egress(subnet: Document) -> bool:
-    """Say whether a subnet reaches the internet: through a NAT gateway, or by Azure's default access."""
+def _egress(inventory: Inventory, subnet: Document) -> bool:
+    """Say whether a subnet reaches the internet: through a NAT gateway, or by Azure's default access.
+
+    A default route to a firewall overrules both. No firewall is imitated: it lets through whatever reaches
+    it, if its address is in the subnet's network or in one peered with it, as Azure demands of a next hop.
+    """
     properties = subnet.properties
+    firewall = _firewall(inventory, subnet)
+    if firewall is not None:
+        return any(firewall in space for space in _near(inventory, subnet.parent))
     return (
         bool(reference(properties.get("natGateway"))) or properties.get("defaultOutboundAccess") is not False
     )
+
+
+def _firewall(inventory: Inventory, subnet: Document) -> IPv4Address | None:
+    table = inventory.get(reference(subnet.properties.get("routeTable")))
+    for route in table.properties.get("routes") or () if table else ():
+        properties = route["properties"]
+        if (properties["addressPrefix"], properties["nextHopType"]) == ("0.0.0.0/0", "VirtualAppliance"):
+            return IPv4Address(properties["nextHopIpAddress"])
+    return None
+
+
+def _near(inventory: Inventory, network: str) -> Iterator[IPv4Network]:
+    """Yield the ranges of a network and of those that are peered with it."""
+    keys = [network]
+    for peering in inventory.of_type(PEERING):
+        if peering.parent == network and peering.properties["peeringState"] == "Connected":
+            keys.append(reference(peering.properties.get("remoteVirtualNetwork")) or "")
+    for vnet in filter(None, map(inventory.get, keys)):
+        yield from map(IPv4Network, vnet.properties["addressSpace"]["addressPrefixes"])

@@ -54,7 +54,8 @@ REASONS: Mapping[int, str] = {
     Reason.STOPPED: "the machine is stopped or the endpoint not approved",
     Reason.NOT_PEERED: "the networks are not peered, both halves Connected",
     Reason.NO_ROUTE: "a private range that no network of one's own covers",
-    Reason.NO_EGRESS: "the subnet has neither NAT gateway nor default outbound access",
+    Reason.NO_EGRESS: "the subnet has neither NAT gateway nor default outbound access nor a firewall within "
+    "reach",
     Reason.ENDPOINT_ORIGINATES: "a private endpoint opens no connections",
     Reason.FROM_INTERNET: "nothing enters from the internet",
     Reason.FORWARDING_REFUSED: "the peering does not accept forwarded traffic",

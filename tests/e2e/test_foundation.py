@@ -130,6 +130,19 @@ class TestADeployedStack:
         deployed.fed("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
+def test_a_hospital_behind_its_own_firewall_deploys_and_does_not_drift(clone: Clone) -> None:
+    clone.edit(keep_hospitals("cleveland"))
+    firewall = {"egress": "firewall", "firewall": "10.200.0.4"}
+    clone.edit(lambda content: content["config"]["fed:hospitals"]["cleveland"].update(firewall))
+    clone.fed("up")
+    clone.shell("pulumi preview -s dev --refresh --expect-no-changes --non-interactive")
+    clone.edit(lambda content: content["config"]["fed:hospitals"]["cleveland"].update(egress="nat"))
+    clone.edit(lambda content: content["config"]["fed:hospitals"]["cleveland"].pop("firewall"))
+    clone.fed("up")
+    clone.fed("preview", "--expect-no-changes")
+
+
 def begun(clone: Clone) -> "subprocess.Popen[str]":
     """Start a deployment of dev with one hospital and return when some of its resources exist."""
     clone.edit(keep_hospitals("cleveland"))

@@ -257,6 +257,7 @@ def network_life(name: str, space: str) -> Life:
     )
 
 
+ROUTE = properties(addressPrefix="10.9.0.0/24", nextHopType="None")
 RULE = properties(
     priority=100,
     direction="Inbound",
@@ -346,6 +347,20 @@ LIVES = [
         read=lambda c: c.network.security_rules.get("rg", "nsg", "fl"),
         change=lambda c: c.network.security_rules.begin_create_or_update("rg", "nsg", "fl", RULE),
         remove=lambda c: c.network.security_rules.begin_delete("rg", "nsg", "fl"),
+    ),
+    Life(
+        type="Microsoft.Network/routeTables",
+        make=lambda c: c.network.route_tables.begin_create_or_update("rg", "rt", WEST),
+        read=lambda c: c.network.route_tables.get("rg", "rt"),
+        change=lambda c: c.network.route_tables.update_tags("rg", "rt", TAGS),
+        remove=lambda c: c.network.route_tables.begin_delete("rg", "rt"),
+    ),
+    Life(
+        type="Microsoft.Network/routeTables/routes",
+        make=lambda c: c.network.routes.begin_create_or_update("rg", "rt", "drop", ROUTE),
+        read=lambda c: c.network.routes.get("rg", "rt", "drop"),
+        change=lambda c: c.network.routes.begin_create_or_update("rg", "rt", "drop", ROUTE),
+        remove=lambda c: c.network.routes.begin_delete("rg", "rt", "drop"),
     ),
     network_life("hub", "10.0.0.0/24"),
     network_life("spoke", "10.1.0.0/24"),

@@ -75,8 +75,8 @@ class TestConfiguration:
 
 class TestCheck:
     def test_a_type_without_a_row_is_refused_with_the_file_where_it_belongs(self, azure: Provider) -> None:
-        _, (refusal,) = azure.check("azure-native:network:RouteTable", "routes", {})
-        assert "azure-native:network:RouteTable is not emulated" in refusal
+        _, (refusal,) = azure.check("azure-native:network:ApplicationSecurityGroup", "routes", {})
+        assert "azure-native:network:ApplicationSecurityGroup is not emulated" in refusal
         assert "azure_types/overrides.py" in refusal
 
     def test_a_token_with_the_same_api_version_is_the_same_type(

@@ -127,7 +127,7 @@ def test_the_wrong_party_s_provider_finds_no_group(pair: Stack) -> None:
 def test_a_type_outside_the_table_is_refused_before_anything_is_made(pair: Stack) -> None:
     refused = pair.run("preview", EXTRA="1")
     assert refused.code != 0
-    assert "azure-native:network:RouteTable is not emulated" in refused.text
+    assert "azure-native:network:ApplicationSecurityGroup is not emulated" in refused.text
     assert "azure_types/overrides.py" in refused.text
 
 

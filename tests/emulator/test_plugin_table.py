@@ -25,6 +25,8 @@ NOT_IN_THE_ANSWER = {
     "PrivateDnsZoneGroup": {"id"},
     "PrivateEndpoint": {"id"},
     "PublicIPAddress": {"id"},
+    "Route": {"id"},
+    "RouteTable": {"id"},
     "SecurityRule": {"id"},
     "Subnet": {"id"},
     "VirtualNetwork": {"id"},

@@ -61,7 +61,10 @@ class Oracle:
         if there is None:
             subnet = self.subnet(packet.source)["properties"]
             if not subnet.get("natGateway") and subnet.get("defaultOutboundAccess") is False:
-                return False, "the subnet has neither NAT gateway nor default outbound access"
+                return False, (
+                    "the subnet has neither NAT gateway nor default outbound access nor a firewall within "
+                    "reach"
+                )
             return True, name
         return self.ask(packet.destination, "Inbound", packet)
 

@@ -21,6 +21,8 @@ def built(hospitals: int = 3, egress: str = "nat", *, dashboards: bool = False) 
     config = stack_config("dev")
     config["fed:network"]["egress"] = egress
     config["fed:centre"]["egress"] = "nat"
+    if egress == "firewall":
+        config["fed:network"]["firewall"] = "10.200.0.4"
     if egress == "none":
         config["fed:machine"]["image"] = {
             "galleryImageId": "/subscriptions/20000000-0000-4000-8000-000000000000/resourceGroups/g/providers"
@@ -101,7 +103,9 @@ def intended(flow: Flow, source: str, destination: str, port: int) -> bool:
 
 class TestSecurityRules:
     @pytest.mark.parametrize(
-        ("egress", "dashboards"), [("nat", False), ("none", False), ("none", True)], ids=str
+        ("egress", "dashboards"),
+        [("nat", False), ("firewall", False), ("none", False), ("none", True)],
+        ids=str,
     )
     def test_allow_exactly_what_is_intended(self, egress: str, dashboards: bool) -> None:
         """Every pair of addresses, intruders included, on every port that matters, by both ends' rules."""
@@ -125,7 +129,7 @@ class TestSecurityRules:
             wanted = any(intended(flow, source, destination, port) for flow in allowed.flows)
             assert passes == wanted, (source, destination, port)
             opened += wanted
-        assert opened == 3 + 3 * 5 + (8 if egress == "nat" else 2) + (1 if dashboards else 0)
+        assert opened == 3 + 3 * 5 + (2 if egress == "none" else 8) + (1 if dashboards else 0)
 
     @given(st.integers(0, 12))
     def test_have_names_and_priorities_that_azure_takes(self, hospitals: int) -> None:

@@ -52,6 +52,7 @@ VNET = {
         }
     ]
 }
+NATTED = {"subnets": [VNET["subnets"][0] | {"natGateway": {"id": UNKNOWN}}]}
 _RULE = {"access": "Allow", "protocol": "Tcp", "sourcePortRange": "*", "destinationPortRange": "443"}
 _DENY = {
     "name": "deny",
@@ -101,6 +102,7 @@ PEERING = {
     "allowVirtualNetworkAccess": True,
 }
 ROUTES = {"routes": [{"name": "drop", "nextHopType": "None"}]}
+FIREWALL = {"routes": [{"name": "firewall", "addressPrefix": "0.0.0.0/0", "nextHopType": "VirtualAppliance"}]}
 ENDPOINT = {
     "privateLinkServiceConnections": [{"name": "data", "privateLinkServiceId": "/subscriptions/mine/x/y"}]
 }
@@ -259,6 +261,8 @@ BREAKS: list[tuple[str, str, Props, str, Any]] = [
     ("peering-flags", NET + "VirtualNetworkPeering", PEERING, "allowGatewayTransit", True),
     ("peering-flags", NET + "VirtualNetworkPeering", PEERING, "useRemoteGateways", True),
     ("routes-stay-inside", NET + "RouteTable", ROUTES, "routes.0.nextHopType", "VirtualAppliance"),
+    ("routes-stay-inside", NET + "RouteTable", FIREWALL, "routes.0.addressPrefix", "10.10.0.0/24"),
+    ("subnet-closed", NET + "VirtualNetwork", NATTED, "subnets.0.routeTable", {"id": "/a/table"}),
     (
         "endpoint-approved",
         NET + "PrivateEndpoint",

@@ -1,6 +1,7 @@
 """Verification follows the settings: members come, leave and keep their data; networks have no way out."""
 
 import copy
+import dataclasses
 import threading
 from typing import Any
 
@@ -82,6 +83,70 @@ def test_without_egress_nothing_leads_from_a_hospital_to_the_internet() -> None:
 
     assert found.findings == ()
     assert {flow[0] for flow in flows(found) if any("internet" in name for name in flow)} == {"centre/server"}
+
+
+FIREWALL = "10.200.0.4"
+
+
+def behind_a_firewall() -> dict[str, Any]:
+    return changed("dev", hungary={"egress": "firewall", "firewall": FIREWALL})
+
+
+def test_with_a_firewall_a_hospitals_packets_leave_through_it_and_nowhere_else() -> None:
+    found = verified("dev", behind_a_firewall())
+
+    assert found.findings == ()
+    (subnet,) = [s for s in found.topology.subnets.values() if "-hungary-" in s.name]
+    assert not subnet.nat and [str(route.address) for route in subnet.routes] == [FIREWALL]
+    assert ("hungary/machine", "internet/any") in flows(found)
+    assert ("hungary/machine", "cleveland/machine") not in flows(found)
+
+
+@pytest.mark.parametrize(
+    ("party", "space", "flags", "rules"),
+    [
+        ("hungary", "10.200.0.0/24", {}, set()),
+        ("hungary", "10.201.0.0/24", {}, {"peering-flags", "peering-hub-only"}),
+        ("hungary", "10.200.0.0/24", {"useRemoteGateways": True}, {"peering-flags", "peering-hub-only"}),
+        ("cleveland", "10.200.0.0/24", {}, {"peering-flags", "peering-hub-only"}),
+    ],
+)
+def test_of_all_strangers_peerings_only_the_firewalls_is_expected(
+    party: str, space: str, flags: dict[str, Any], rules: set[str]
+) -> None:
+    """The organisation makes it: docs/adr/0015."""
+    there = deployment("dev", config=behind_a_firewall())
+    (vnet,) = [one for one in there.of("network:VirtualNetwork") if one.name.endswith(party)]
+    hub = "/subscriptions/h/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/hub"
+    props = {
+        "remoteVirtualNetwork": {"id": hub},
+        "remoteAddressSpace": {"addressPrefixes": [space]},
+        "peeringState": "Connected",
+        "allowVirtualNetworkAccess": True,
+        "allowForwardedTraffic": True,
+        "allowGatewayTransit": False,
+        "useRemoteGateways": False,
+        **flags,
+    }
+    (like, *_) = there.of("network:VirtualNetworkPeering")
+    peering = dataclasses.replace(
+        like, id=f"{vnet.id}/virtualNetworkPeerings/to-hub", urn="", props=props, refers={}
+    )
+    whole = dataclasses.replace(there, resources=(*there.resources, peering))
+
+    found = verify(whole, parties("dev", behind_a_firewall()))
+
+    assert {finding.rule for finding in found.findings} == rules
+
+
+@pytest.mark.parametrize(
+    "config", [changed("dev"), changed("dev", hungary={"egress": "firewall", "firewall": "10.200.0.5"})]
+)
+def test_packets_that_pass_the_firewall_by_are_found(config: dict[str, Any]) -> None:
+    found = verify(deployment("dev", config=config), parties("dev", behind_a_firewall()))
+
+    (past,) = [f for f in found.findings if f.kind == "open" and "past the firewall" in f.what]
+    assert "snet-fed-dev-hungary-workload" in past.what and FIREWALL in past.fix
 
 
 def test_a_machine_without_a_way_out_is_not_asked_what_it_could_not_answer() -> None:

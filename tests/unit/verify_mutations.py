@@ -485,7 +485,7 @@ MUTATIONS = [
         name="a route leads through an appliance",
         change=route("cleveland", "0.0.0.0/0", "VirtualAppliance", "10.10.0.4"),
         kind=WEAK,
-        where="stranger-rt-vnet-fed-dev-cleveland: route stranger: nextHopType",
+        where="vnet-fed-dev-cleveland: subnet snet-fed-dev-cleveland-workload has a natGateway and a route",
     ),
     Mutation(
         name="the centre's VM forwards packets",

@@ -5,11 +5,14 @@ before the rule.
 """
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from automation.verify.facts.finding import Finding, Kind
-from automation.verify.facts.resources import Deployment, Resource
+from automation.verify.facts.resources import Deployment, Resource, reference
+from federation.parties import Federation
 from policies.check import Broken, broken
+from policies.network import PEERING
 from policies.planned import Planned
 from policies.rule import Level
 
@@ -17,10 +20,26 @@ PROOF = "policy"
 _VM = "azure-native:compute:VirtualMachine"
 
 
-def check(deployment: Deployment) -> list[Finding]:
+def check(deployment: Deployment, federation: Federation) -> list[Finding]:
     """Return a finding for each violation of a mandatory rule."""
-    resources = [planned(deployment.stack, resource) for resource in deployment.resources]
+    firewalls = {party.subscription_id.lower(): party.firewall for party in federation.parties}
+    resources = [
+        planned(deployment.stack, resource)
+        for resource in deployment.resources
+        if not _leads_to(firewalls.get(resource.subscription), resource, deployment)
+    ]
     return [_finding(one) for one in broken(deployment.stack, resources) if one.rule.level is Level.MANDATORY]
+
+
+def _leads_to(firewall: IPv4Address | None, peering: Resource, deployment: Deployment) -> bool:
+    """Whether it is the peering with a firewall's network, which the organisation makes (docs/adr/0015)."""
+    if firewall is None or peering.type != PEERING:
+        return False
+    remote = reference(peering.at("remoteVirtualNetwork"))
+    transit = peering.at("allowGatewayTransit") or peering.at("useRemoteGateways")
+    spaces = peering.at("remoteAddressSpace.addressPrefixes") or ()
+    inside = any(firewall in IPv4Network(space) for space in spaces)
+    return inside and not transit and deployment.find(remote) is None
 
 
 def planned(stack: str, resource: Resource) -> Planned:

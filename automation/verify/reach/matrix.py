@@ -90,7 +90,8 @@ class _Computation:
         self._intended = _Intended(intent)
         self._gates = Gates(topology)
         self._mends = fixes(topology, intent)
-        self._paths = Paths(topology, self._spots)
+        self._firewalls = _firewalls(intent)
+        self._paths = Paths(topology, self._spots, self._firewalls)
         self._cells: list[Cell] = []
         self._open: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._weak: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -163,7 +164,26 @@ class _Computation:
             reasons += [g.why_closed(closed) for g in gates]
             self._missing["; ".join(dict.fromkeys(filter(None, reasons)))].append(_flow(cell, closed))
 
+    def _past_the_firewall(self) -> Iterator[Finding]:
+        """What leaves a party with a firewall by another way: the matrix says only that there is one."""
+        for subnet in self._topology.subnets.values():
+            firewall = self._firewalls.get(self._topology.network_of(subnet).party)
+            default = next((route for route in subnet.routes if route.prefix.prefixlen == 0), None)
+            leads_out = subnet.nat or subnet.default_outbound or default is not None
+            if firewall is None or not leads_out or (default and default.address == firewall):
+                continue
+            yield Finding(
+                kind=Kind.OPEN,
+                proof=PROOF,
+                rule="reach",
+                what=f"{subnet.name} sends its packets past the firewall {firewall}",
+                where=str(default or f"{subnet.name}: natGateway or defaultOutboundAccess"),
+                why="the party's officers look at what leaves there, and would not see these",
+                fix=f"route 0.0.0.0/0 of {subnet.name} to {firewall}; ./fed up restores it",
+            )
+
     def _findings(self) -> Iterator[Finding]:
+        yield from self._past_the_firewall()
         for (culprit, way), flows in self._open.items():
             yield Finding(
                 kind=Kind.OPEN,
@@ -199,6 +219,11 @@ class _Computation:
         """Return how the groups or subnets that a culprit names differ from the intent, and what to do."""
         named = [text for name, text in self._mends.items() if name in culprit]
         return "; ".join((*(named or filter(None, [otherwise])), "./fed up restores what the program says"))
+
+
+def _firewalls(intent: Intent) -> Mapping[str, IPv4Address]:
+    """The firewall of each party that has one."""
+    return {flow.source.party: flow.through for flow in intent.flows if flow.through}
 
 
 def _flow(cell: Cell, found: Ports) -> str:

@@ -1,9 +1,10 @@
 """How packets travel: within a network, over a peering, through a forwarding VM, or out to the internet.
 
 Only Azure's own routing is believed; what a guest does with a packet it is given (forward it or not) is
-assumed to be the worst.
+assumed to be the worst. A party's own firewall is outside the federation: it may pass on whatever it gets.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -25,8 +26,11 @@ class Path:
 class Paths:
     """Answers for one topology."""
 
-    def __init__(self, topology: Topology, spots: tuple[Spot, ...]) -> None:
+    def __init__(
+        self, topology: Topology, spots: tuple[Spot, ...], firewalls: Mapping[str, IPv4Address]
+    ) -> None:
         self._topology = topology
+        self._firewalls = firewalls
         self._peerings = {(p.local, p.remote): p for p in topology.peerings}
         self._forwarders = {s.address: s for s in spots if s.interface is not None}
 
@@ -95,6 +99,8 @@ class Paths:
 
     def _forwarded(self, source: Spot, route: Route, destination: Spot, through: tuple[Spot, ...]) -> Path:
         hop = self._forwarders.get(int(route.address)) if route.address else None
+        if route.address and route.address == self._firewalls.get(source.party):
+            return Path(exists=True, reason=f"{route}, the party's own firewall", through=through)
         if hop is None or hop.subnet is None or hop.interface is None:
             return Path(exists=False, reason=f"{route}: nothing has that address")
         if not hop.interface.forwards:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from emulator.arm.context import Context
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json, Request, Response
-from emulator.arm.network.common import network_key
 from emulator.arm.network.interface_links import endpoint_of, machine_of, subnets_of
+from emulator.arm.network.routes import APPLIANCE, EVERYTHING, appliance
 from emulator.arm.network.security_groups import RULE, default_rules
 from emulator.arm.network.virtual_networks import PEERING, SUBNET
 from emulator.arm.operations import answer_later
@@ -26,8 +26,9 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 def effective_routes(context: Context, row: Row, request: Request) -> Response:
     """Answer the routes of an interface."""
     _refuse_idle(context.tx, row)
-    network = context.tx.get(network_key(subnets_of(row)[0]))
-    routes = list(_routes(context.tx, network)) if network else []
+    subnet = context.tx.get(subnets_of(row)[0])
+    network = context.tx.get(subnet.parent) if subnet else None
+    routes = list(_routes(context.tx, network, appliance(context.tx, subnet))) if network and subnet else []
     return answer_later(context, row, request, {"value": routes})
 
 
@@ -61,13 +62,15 @@ def _refuse_idle(tx: Transaction, row: Row) -> None:
 # Routes
 
 
-def _routes(tx: Transaction, network: Row) -> Iterator[Json]:
+def _routes(tx: Transaction, network: Row, firewall: str | None) -> Iterator[Json]:
     own = list(network.properties["addressSpace"]["addressPrefixes"])
     peered = [one for one in tx.children(network.key, PEERING) if _carries(one)]
     remote = [prefix for one in peered for prefix in one.properties["remoteAddressSpace"]["addressPrefixes"]]
     yield from (_route(prefix, "VnetLocal") for prefix in own)
     yield from (_route(prefix, "VNetPeering") for prefix in remote)
-    yield _route("0.0.0.0/0", "Internet")
+    yield _route(EVERYTHING, "Internet", overruled=firewall is not None)
+    if firewall is not None:
+        yield _route(EVERYTHING, APPLIANCE, via=firewall)
     yield from (_route(prefix, "None") for prefix in PRIVATE if prefix not in (*own, *remote))
     networks = [network.key, *(one.properties["remoteVirtualNetwork"]["id"] for one in peered)]
     for key in networks:
@@ -89,13 +92,14 @@ def _endpoints(tx: Transaction, network: str) -> Iterator[str]:
                     yield str(one["properties"]["privateIPAddress"])
 
 
-def _route(prefix: str, hop: str) -> Json:
+def _route(prefix: str, hop: str, *, via: str | None = None, overruled: bool = False) -> Json:
+    """A route: Azure's own, or the user's that leads to an appliance, which overrules Azure's."""
     return {
-        "source": "Default",
-        "state": "Active",
+        "source": "User" if via else "Default",
+        "state": "Invalid" if overruled else "Active",
         "addressPrefix": [prefix],
         "nextHopType": hop,
-        "nextHopIpAddress": [],
+        "nextHopIpAddress": [via] if via else [],
         "disableBgpRoutePropagation": False,
     }
 

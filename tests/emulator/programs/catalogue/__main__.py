@@ -162,6 +162,22 @@ gateway = network.NatGateway(
     public_ip_addresses=[network.SubResourceArgs(id=address.id)],
     opts=of(hub),
 )
+routes = network.RouteTable(
+    "rt",
+    route_table_name="rt",
+    resource_group_name=hub_group.name,
+    tags=TAGS,
+    disable_bgp_route_propagation=True,
+    routes=[
+        network.RouteArgs(
+            name="firewall",
+            address_prefix="0.0.0.0/0",
+            next_hop_type=network.RouteNextHopType.VIRTUAL_APPLIANCE,
+            next_hop_ip_address="10.9.0.4",
+        )
+    ],
+    opts=of(hub),
+)
 lone = network.VirtualNetwork(
     "vnet-lone",
     resource_group_name=hub_group.name,
@@ -177,6 +193,7 @@ network.Subnet(
     address_prefix="10.8.0.0/26",
     default_outbound_access=False,
     nat_gateway=network.SubResourceArgs(id=gateway.id),
+    route_table=network.RouteTableArgs(id=routes.id),
     opts=of(hub),
 )
 
@@ -718,7 +735,7 @@ authorization.ManagementLockByScope(
     opts=of(hub, reader),  # while the lock is there, nothing below the container can be deleted
 )
 if os.environ.get("EXTRA"):
-    network.RouteTable("extra", resource_group_name=hub_group.name, opts=of(hub))
+    network.ApplicationSecurityGroup("extra", resource_group_name=hub_group.name, opts=of(hub))
 
 client = authorization.get_client_config_output(opts=pulumi.InvokeOptions(provider=spoke))
 pulumi.export("subscription", client.subscription_id)

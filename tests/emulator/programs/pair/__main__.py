@@ -51,7 +51,7 @@ for index, (name, provider) in enumerate(providers.items()):
         opts=options,
     )
     if os.environ.get("EXTRA"):
-        network.RouteTable("extra", resource_group_name=group.name, opts=options)
+        network.ApplicationSecurityGroup("extra", resource_group_name=group.name, opts=options)
 
 halves: list[network.VirtualNetworkPeering] = []
 for name, other in (("hub", "spoke"), ("spoke", "hub")):
