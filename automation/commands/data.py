@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.options import DEFAULT_STACK, InStack, Json, On, Where
 from automation.ui.outcome import Code
 from federation.naming import DATA_CONTAINER
 
@@ -31,7 +31,6 @@ Account = Annotated[
     str | None,
     typer.Option("--account", metavar="NAME", help="On Azure: the hospital's storage account."),
 ]
-InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, Where, Yes
+from automation.ui.options import DEFAULT_STACK, InStack, Json, On, Where, Yes
 
 with lazily():
     from automation.hospitals import consent
@@ -25,7 +25,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The hospital's name, 
 Code = Annotated[
     str, typer.Argument(metavar="CODE", help="The checksum of the job's code, or its beginning.")
 ]
-InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
 
 @app.command()

@@ -19,6 +19,7 @@ class On(StrEnum):
 
 Stack = Annotated[str | None, typer.Argument(metavar="[STACK]", help="dev, mvp or prod; dev when left out.")]
 StackOption = Annotated[str | None, typer.Option("--stack", "-s", metavar="STACK", help="The same as STACK.")]
+InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 Where = Annotated[On, typer.Option("--on", help="The emulator on this machine, or Azure.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
