@@ -153,6 +153,49 @@ class TestRoles:
         )
         assert shown == [True, ["big.bin", "copy.bin"], []]
 
+    @pytest.mark.parametrize("mib", [8, pytest.param(64, marks=pytest.mark.long)])
+    def test_blocks_of_a_large_blob_are_put_side_by_side_and_ranges_read(
+        self, place: Place, mib: int
+    ) -> None:
+        """As AzCopy does: Put Block in any order and in parallel, Put Block List, and ranges of it back.
+
+        https://learn.microsoft.com/rest/api/storageservices/put-block-list
+        """
+        shown = place.run(
+            "vm-one",
+            """
+            import hashlib, os
+            from concurrent.futures import ThreadPoolExecutor
+            from azure.storage.blob import BlobBlock
+            size, part = MIB * 1024 ** 2, MIB * 1024 ** 2 // 16
+            content = os.urandom(size)
+            large = blob(HUB, "client-one", "large.bin")
+            names = [f"{n:06}" for n in range(size // part)]
+            def put(n):
+                large.stage_block(names[n], content[n * part:(n + 1) * part], validate_content=n == 0)
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(put, reversed(range(len(names)))))
+            show(attempt(large.get_blob_properties))
+            committed, waiting = large.get_block_list("all")
+            show([len(committed), len(waiting)])
+            show(attempt(lambda: large.commit_block_list([BlobBlock("999999")])))
+            large.commit_block_list([BlobBlock(name) for name in names])
+            show(large.get_blob_properties().size == size)
+            at = 3 * part - 5
+            show(large.download_blob(offset=at, length=10).readall() == content[at:at + 10])
+            back = large.download_blob(max_concurrency=8).readall()
+            show(hashlib.sha256(back).digest() == hashlib.sha256(content).digest())
+            large.delete_blob()
+            service = BlobServiceClient(HUB, credential=credential, retry_total=0, connection_timeout=2,
+                                        max_single_put_size=part, max_block_size=part)
+            large = service.get_blob_client("client-one", "large.bin")
+            large.upload_blob(content, max_concurrency=8)
+            show(len(large.get_block_list("committed")[0]) == len(names))
+            large.delete_blob()
+            """.replace("MIB", str(mib)),
+        )
+        assert shown == [[404, "BlobNotFound"], [0, 16], [400, "InvalidBlockList"], True, True, True, True]
+
     def test_a_reader_only_reads(self, place: Place) -> None:
         shown = place.run(
             "vm-one",
