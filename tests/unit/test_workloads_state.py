@@ -1,7 +1,9 @@
 """The hospital's state machine: a state, its reason and one action follow from the facts alone."""
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from container_server.engine import ContainerState, Running
 from container_server.hospital.state import Action, Facts, State, decide
 
@@ -30,6 +32,23 @@ class TestTheWayUp:
 
     def test_it_runs_when_the_server_answers(self) -> None:
         assert decide(GOOD).state is State.RUNNING
+
+    @pytest.mark.parametrize(
+        ("changes", "action"),
+        [
+            ({"heard_ago": 100.0}, Action.NONE),
+            ({"heard_ago": 130.0}, Action.RESTART),
+            ({"heard_ago": 130.0, "job_runs": True}, Action.NONE),
+            ({"heard_ago": 610.0, "job_runs": True}, Action.RESTART),
+            ({"heard_ago": None, "started_ago": 500.0}, Action.NONE),
+            ({"heard_ago": None, "started_ago": 610.0}, Action.RESTART),
+        ],
+    )
+    def test_a_client_that_hears_nothing_for_long_is_started_again(
+        self, changes: dict[str, Any], action: Action
+    ) -> None:
+        """NVFlare 2.9 does not register again by itself with a server whose key has changed."""
+        assert decide(replace(GOOD, **changes)).action is action
 
 
 class TestFaults:

@@ -128,6 +128,7 @@ def rotate_the_root(federation: Federation) -> None:
 def rotate_server_and_lead(federation: Federation) -> None:
     federation.rotate("lead")
     federation.rotate("server")
+    federation.turn(300, pause=10)
 
 
 EVENTS: dict[float, Callable[[Federation], object]] = {

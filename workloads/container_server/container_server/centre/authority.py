@@ -114,22 +114,28 @@ class Authority:
         """
         certificate = self._config.kit / SERVER_KIT.certificate
         made = read_json(self._manifest_path) is not None and certificate.is_file()
-        if made and (spare or not asked) and not self._ends_soon(certificate, LAST_WEEK):
-            wanted = self._ends_soon(certificate, RENEW_BEFORE) or not self.server_kit_is_of_newest_root()
-            if spare or not wanted:
+        if made and spare and not self._ends_soon(certificate, LAST_WEEK):
+            return False
+        if made and not asked and self._newest_signed(certificate) and not self._ends_soon(certificate):
+            if self._trusts_the_right_root():
                 return False
-        self._make_server_kit()
+            self._write_trusted_root()
+        else:
+            self._make_server_kit()
         return True
 
     def server_kit_is_of_newest_root(self) -> bool:
         """Whether the newest root signed the server's kit, and it trusts the root that it should."""
         certificate = self._config.kit / SERVER_KIT.certificate
-        if not certificate.is_file():
-            return False
+        return certificate.is_file() and self._newest_signed(certificate) and self._trusts_the_right_root()
+
+    def _newest_signed(self, certificate: Path) -> bool:
         newest = Certificate.read((self.roots.newest / "rootCA.pem").read_bytes())
-        own = Certificate.read(certificate.read_bytes())
-        trusts = Certificate.read((self._config.kit / ROOT_CERTIFICATE).read_bytes()).fingerprint
-        return own.issued_by(newest) and trusts == Certificate.read(self.roots.trusted).fingerprint
+        return Certificate.read(certificate.read_bytes()).issued_by(newest)
+
+    def _trusts_the_right_root(self) -> bool:
+        trusts = Certificate.read((self._config.kit / ROOT_CERTIFICATE).read_bytes())
+        return trusts.fingerprint == Certificate.read(self.roots.trusted).fingerprint
 
     def server_kit_faults(self) -> list[str]:
         """What is wrong with the server's kit; empty when the server may start."""
@@ -163,11 +169,21 @@ class Authority:
         self._restart_due.touch()
         self._manifest_path.unlink(missing_ok=True)
         install_server_kit(made, self._config.kit, self._config.server_work)
-        trusted = Certificate.read(self.roots.trusted).fingerprint
-        Manifest.of(self._config.kit, trusted, self._config.fl_host, self._config.fl_target).save(
-            self._manifest_path
-        )
+        self._save_manifest()
         say("server kit made")
+
+    def _write_trusted_root(self) -> None:
+        """Another root to trust, and the same key: clients that are registered stay so."""
+        self._restart_due.touch()
+        self._manifest_path.unlink(missing_ok=True)
+        write_bytes(self._config.kit / ROOT_CERTIFICATE, self.roots.trusted, 0o644)
+        self._save_manifest()
+        say("server trusts another root")
+
+    def _save_manifest(self) -> None:
+        trusted = Certificate.read(self.roots.trusted).fingerprint
+        manifest = Manifest.of(self._config.kit, trusted, self._config.fl_host, self._config.fl_target)
+        manifest.save(self._manifest_path)
 
     @property
     def _lead_kit(self) -> Path:

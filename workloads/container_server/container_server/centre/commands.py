@@ -311,7 +311,7 @@ def _interrupts(what: str, running: list[str], *, now: bool, finish: bool) -> st
     restart = (
         f"the server restarts at once; jobs that run fail and can be resumed ({jobs})"
         if now
-        else f"the server restarts once no job is queued or runs ({jobs}); hospitals reconnect by themselves"
+        else f"the server restarts once no job is queued or runs ({jobs}); hospitals are back within minutes"
     )
     if what == "server":
         return restart

@@ -17,7 +17,7 @@ from container_server.hospital.airlock_policy import AirlockPolicy
 from container_server.hospital.consent import Consent
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.staging import Staging
-from container_server.hospital.state import Action, Decision, Facts, State, decide
+from container_server.hospital.state import GRACE_SECONDS, Action, Decision, Facts, State, decide
 from container_server.keeper import Keeper
 from container_server.kit import HOSPITAL_KIT, Manifest, faults
 from container_server.local_config import renew_hospital_policy
@@ -236,6 +236,7 @@ class HospitalAgent:
             client=client,
             heard_ago=None if heard is None else now - heard,
             started_ago=None if started is None else now - started,
+            job_runs=self._health().get("jobs", 0) != 0,
             restarts=self._keeper.restarts,
         )
 
@@ -257,6 +258,11 @@ class HospitalAgent:
             say("client stopped", reason=self.decision.reason)
         elif self.decision.action is Action.START:
             self._start()
+        elif self.decision.action is Action.RESTART and self._clock.now() - self._since > GRACE_SECONDS:
+            # Seen so for a while: a clock that is put right makes every answer look old for a moment.
+            self._keeper.restart()
+            say("client restarted: it heard nothing for long", reason=self.decision.reason)
+            self._restarted()
         elif self._restart_due and alive and not self._kit_faults and not self._waits_for_a_job():
             self._keeper.restart()
             say("client restarted with its new certificate")

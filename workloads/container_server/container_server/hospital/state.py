@@ -17,6 +17,10 @@ from container_server.engine import ContainerState, Running
 
 HEARD_WITHIN_SECONDS = 30.0
 """A registered client hears from the server every 5 seconds."""
+DEAF_SECONDS, DEAF_IN_A_JOB_SECONDS = 120.0, 600.0
+"""After how long without an answer a client is started again. One whose registration the server cannot check
+any more, because the server has another key, does not register again by itself (NVFlare 2.9). In a job it may
+still join again when its network is back; one that was started again may not."""
 GRACE_SECONDS = 60.0
 """How long a started client may take to register before that is a fault."""
 
@@ -39,6 +43,7 @@ class Action(Enum):
     ENROL = "enrol"
     START = "start"
     STOP = "stop"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,8 @@ class Facts:
     """Seconds since the server last answered the client; None when it never did since its start."""
     started_ago: float | None = None
     """Seconds since this service started the client; None when it did not, or stopped it since."""
+    job_runs: bool = False
+    """Whether a job ran here when the client last heard from the server."""
     restarts: int = 0
     """How often this service started it again since it last ran for long."""
 
@@ -120,7 +127,15 @@ def _of_running_client(facts: Facts) -> Decision:
         State.DEGRADED,
         f"the client runs, but the server last answered it {since}: is the server up, the peering there, the"
         " certificate still approved?",
+        Action.RESTART if _is_deaf(facts) else Action.NONE,
     )
+
+
+def _is_deaf(facts: Facts) -> bool:
+    """It was heard and is no more for long, or was never heard, for longer still, since it was started."""
+    if facts.heard_ago is None:
+        return facts.started_ago is not None and facts.started_ago > DEAF_IN_A_JOB_SECONDS
+    return facts.heard_ago > (DEAF_IN_A_JOB_SECONDS if facts.job_runs else DEAF_SECONDS)
 
 
 def _meaning(exit_code: int | None) -> str:
