@@ -281,6 +281,7 @@ class VirtualMachine(pulumi.ComponentResource):
             fl_address=str(boot.fl_address),
             fl_port=boot.fl_port,
             approval=context.settings.approval,
+            request_days=context.settings.jobs.request_days,
             smallest_cell=context.settings.privacy.smallest_cell,
             root_fingerprint=boot.root_fingerprint,
             **known,

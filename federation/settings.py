@@ -221,6 +221,14 @@ class Privacy(Section):
     )
 
 
+class Jobs(Section):
+    """How the jobs of the centre are put before the hospitals."""
+
+    request_days: int = Field(
+        default=14, ge=1, le=365, description="for how many days a job waits for the hospitals' answers"
+    )
+
+
 class Budgets(Section):
     """Monthly amounts in the subscription's currency; the contacts hear of 80 % spent and 100 % forecast."""
 
@@ -352,6 +360,7 @@ class Settings(Section):
     protection: Protection = Protection()
     backup: Backup = Backup()
     privacy: Privacy = Privacy()
+    jobs: Jobs = Jobs()
     budgets: Budgets
     centre: Centre
     hospitals: Mapping[HospitalName, Hospital] = Field(default_factory=dict)

@@ -41,6 +41,8 @@ def _words(entry: dict[str, Any]) -> str:
         spent = f"epsilon {entry['epsilon']:g} of all so far" if "epsilon" in entry else ""
         told = [f"{entry['kind']}, {entry['numbers']} numbers", metrics, spent]
         return f"released   {where}: {'; '.join(part for part in told if part)}"
+    if event == "started":
+        return f"started    {entry['job_id'][:8]}, code {entry['started'][:12]}"
     if event == "refused":
         return f"kept back  {entry['job_id'][:8]} {entry['task']}{_round(entry)}: {entry['refused']}"
     if event == "answers":

@@ -116,18 +116,25 @@ def review(
     name: Name,
     *,
     code: Annotated[
-        str | None, typer.Option("--code", metavar="CODE", help="Save this job's code into --to.")
+        str | None,
+        typer.Option("--code", metavar="CODE", help="What this job says of itself, and what changed."),
     ] = None,
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new folder for the code.")] = Path(
-        "job"
-    ),
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Save the code into a new folder.")
+    ] = None,
     stack: InStack = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     as_json: Json = False,
 ) -> None:
-    """Show the jobs that asked to run at a hospital and what it said; save a job's code to read it."""
+    """Show the jobs that asked to run at a hospital and what it said.
+
+    With --code: who asks and why, what it reads and sends, what changed since the version approved before.
+    """
     house = consent.House.of(targets.open_target(stack, on, check=False), name)
-    if code is not None:
+    if code is not None and to is None:
+        typer.echo("\n".join(house.look(code)))
+        return
+    if code is not None and to is not None:
         files = house.save(str(house.job(code)["code"]), to)
         typer.echo("\n".join(str(to / file) for file in files))
         return
@@ -186,3 +193,17 @@ def airlock(
     if file is not None:
         house.decide(consent.read_policy(file))
     console.show_json(house.airlock())
+
+
+@app.command()
+def withdraw(
+    name: Name,
+    code: Code,
+    *,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What its author is told.")] = "",
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Take back an approval, in the hospital's place (emulator); what runs with it there ends."""
+    consent.House.of(targets.open_target(stack, on, check=False), name).withdraw(code, why)
+    typer.echo(f"{name} no longer approves {code[:12]}: a job that runs with it there ends at its next round")

@@ -12,7 +12,9 @@ with lazily():
 
 PANEL = "Work"
 
-app = typer.Typer(help="List the jobs, or stop one.", invoke_without_command=True)
+app = typer.Typer(
+    help="List the jobs, show what one asks of the hospitals, or stop it.", invoke_without_command=True
+)
 
 StackName = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
@@ -27,6 +29,17 @@ def listing(
     """List all jobs, newest first."""
     if context.invoked_subcommand is None:
         session.jobs(stack, on, as_json=as_json)
+
+
+@app.command()
+def show(
+    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    as_json: Json = False,
+) -> None:
+    """Show who asks for a job, why, what it reads and sends, and what each hospital says to it."""
+    session.show_job(stack, on, job_id, as_json=as_json)
 
 
 @app.command()

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
+from automation.hospitals.code_difference import difference
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
+from automation.operate.manifest import describe
 from automation.stacks import deploy
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -119,6 +121,23 @@ class House:
             path.write_bytes(content)
         return sorted(files)
 
+    def look(self, code: str) -> list[str]:
+        """Return what a job says of itself, and how its code differs from the version approved before."""
+        job = self.job(code)
+        archive = self._code(job["code"])
+        lines = [f"code {job['code']}, {job['answer']}", *_described(archive)]
+        before = self._approved_before(job)
+        if before is None:
+            return [*lines, "", f"no other version of {job['name']} was approved here"]
+        changes = difference(job_code.own_files(self._code(before)), job_code.own_files(archive))
+        return [*lines, "", f"since {before[:12]}, which is approved:", *changes]
+
+    def _approved_before(self, job: Mapping[str, Any]) -> str | None:
+        """The newest other code of a job's name that is approved."""
+        same = (one for one in self.review()["jobs"] if one["name"] == job["name"])
+        codes = (one["code"] for one in same if one["answer"] == "approved" and one["code"] != job["code"])
+        return next(codes, None)
+
     def approve(self, code: str, by: str) -> None:
         """Let a job's code run here from now on. Raises as `save` does, and FedError when the VM does not
         take the answer.
@@ -132,6 +151,18 @@ class House:
         """Let a job's code run here no more, and tell its author why. Raises as `approve` does."""
         job = self.job(code)
         self._say(job["code"], "refused", {"code": job["code"], "why": why})
+
+    def withdraw(self, code: str, why: str) -> None:
+        """Take an approval back: a job that runs with it here ends at its next task. Raises as `approve`
+        does, and QuestionError for code that is not approved.
+        """
+        job = self.job(code)
+        if job["answer"] != "approved":
+            raise QuestionError(
+                f"{job['code'][:12]} is not approved at {self.name}: it is {job['answer']}\n"
+                f"Fix: ./fed hospital review {self.name}"
+            )
+        self.refuse(job["code"], f"its approval was withdrawn{': ' if why else ''}{why}")
 
     def airlock(self) -> dict[str, Any] | None:
         """Return the policy that the airlock follows; None where nothing leaves for want of one."""
@@ -216,6 +247,13 @@ def read_policy(file: Path) -> dict[str, Any]:
     return {key: value for key, value in policy.items() if key != "schema"}
 
 
+def _described(archive: bytes) -> list[str]:
+    try:
+        return list(describe(job_code.manifest(archive)))
+    except job_code.UnreadableJobError as error:
+        return [f"  it does not say what it is for: {error}"]
+
+
 def _entries(blob: str, text: str) -> list[dict[str, Any]]:
     """The entries of one blob of a record; times as text in UTC."""
     if blob.startswith("audit/"):
@@ -227,5 +265,5 @@ def _entries(blob: str, text: str) -> list[dict[str, Any]]:
 def _release(job: str, line: str) -> dict[str, Any]:
     note = json.loads(line)
     moment = datetime.fromtimestamp(float(note["time"]), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    event = "refused" if "refused" in note else "released"
+    event = next((event for event in ("started", "refused") if event in note), "released")
     return {**note, "event": event, "job_id": job, "time": moment}

@@ -24,12 +24,13 @@ from federation.parties import CENTRE
 
 Health = Mapping[str, Any]
 """``{containers: {party: {container: words}}, hospitals: {name: {enrolment, state, registered, client?,
-reason?, trouble?, reported?, ends?, waits?: {what, since}, refused?}}, registered, last_job?, troubles:
-[{what, owner, reason}], certificates: {server?, lead?, root?}, rotation,
-notices: [{code, about, text, since}]}``.
+reason?, trouble?, jobs_fault?, jobs_wait?: {jobs, since}, reported?, ends?, waits?: {what, since},
+refused?}}, registered, last_job?, troubles: [{what, owner, reason}], certificates: {server?, lead?, root?},
+rotation, notices: [{code, about, text, since}]}``.
 
 `reported`, `since`, `ends` (of the certificate) and `certificates` (their ends) are Unix times; `rotation`
-says what is under way. `waits` is what waits for a person,
+says what is under way. `jobs_wait` are jobs that wait for the hospital's officers, `jobs_fault` is what is
+wrong with their file. `waits` is what waits for a person,
 `refused` why its last request was; `trouble` is what the centre meets in a hospital's container, `troubles`
 elsewhere.
 """
@@ -197,7 +198,14 @@ def _state(row: Mapping[str, Any]) -> Text:
     sound = row["registered"] and row["state"] == "running"
     words = "\n".join([f"{row['state']}, {registered}", *([row["reason"]] if "reason" in row else [])])
     trouble = f"\nits container: {row['trouble']}" if "trouble" in row else ""
-    return Text.assemble((words, "" if sound else "red"), (trouble, "red"))
+    fault = f"\n{row['jobs_fault']}" if "jobs_fault" in row else ""
+    waits = f"\n{_jobs_wait(row['jobs_wait'])}" if "jobs_wait" in row else ""
+    return Text.assemble((words, "" if sound else "red"), (trouble, "red"), (fault, "red"), waits)
+
+
+def _jobs_wait(waits: Mapping[str, Any]) -> str:
+    number = f"{waits['jobs']} jobs wait" if waits["jobs"] > 1 else "a job waits"
+    return f"{number} for its officers since {_date(waits['since'])}"
 
 
 def _ago(seconds: float) -> str:

@@ -59,6 +59,15 @@ def jobs(stack: str, on: On, *, as_json: bool) -> None:
         show(training.listing(found))
 
 
+def show_job(stack: str, on: On, job_id: str, *, as_json: bool) -> None:
+    """Show what a job asks of the hospitals, and what each says to it."""
+    answer = _centre(stack, on).ask("show", job_id)
+    if as_json:
+        show_json(answer)
+    else:
+        show(Text("\n".join(training.request(answer))))
+
+
 def abort(stack: str, on: On, job_id: str) -> None:
     """Stop a job."""
     answer = _centre(stack, on).ask("abort", job_id)
@@ -77,7 +86,7 @@ def name_running_jobs(target: Target) -> None:
         say(f"whether a job runs cannot be known: {silent}")
         return
     for job in found:
-        if job["state"] in ("queued", "running"):
+        if job["state"] not in training.OVER:
             say(f"{training.sentence(job)}: it ends with the stack")
 
 

@@ -1,5 +1,6 @@
 """Submits jobs to the centre, follows them, and says how they ended."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 from rich.table import Table
 
 from automation.operate.machines import Centre
+from automation.operate.manifest import describe
 from automation.ui.outcome import QuestionError, RefusedError
+from workloads.fl_client.fed_site.manifest import Manifest
 
 POLL_SECONDS = 1.0
 REST = 1.5
@@ -76,13 +79,14 @@ def sentence(answer: Answer) -> str:
         f"{name} {row['auc']:.3f}" for name, row in answer.get("hospitals", {}).items() if "auc" in row
     )
     rounds = f"round {answer['round']} of {answer['rounds']}" if answer.get("rounds") else answer["state"]
-    if answer["state"] == "queued":
-        rounds = f"queued{': ' if answer.get('reason') else ''}{answer.get('reason', '')}"
+    if answer["state"] in ("queued", "waiting"):
+        rounds = f"{answer['state']}{': ' if answer.get('reason') else ''}{answer.get('reason', '')}"
     dropped = ", ".join(answer.get("dropped", []))
     return (
         f"{answer['job']} {answer['id'][:8]}: {rounds}"
         + (f"; AUC {heard}" if heard else "")
         + (f"; answers dropped of {dropped}" if dropped else "")
+        + "".join(f"; {words}" for words in _withdrawn(answer))
     )
 
 
@@ -98,6 +102,11 @@ def remarks(answer: Answer) -> Iterator[str]:
         yield f"MLflow takes no metric named {metric!r}: it is {taken!r} there"
     if trouble := answer.get("tracking_error"):
         yield f"not everything was recorded: {trouble}"
+
+
+def _withdrawn(answer: Answer) -> Iterator[str]:
+    """Yield who no longer approves a job that runs, and why."""
+    yield from (f"{name} ends it there: {why}" for name, why in answer.get("withdrawn", {}).items())
 
 
 def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:
@@ -163,9 +172,34 @@ def listing(jobs: list[Answer]) -> Table:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job["submitted"]))
         rounds = f"{job['round']} of {job['rounds']}" if job.get("rounds") else ""
         without = f"answers dropped of {', '.join(job['dropped'])}" if job.get("dropped") else ""
-        remark = "; ".join(part for part in (job.get("reason", ""), without) if part)
+        remark = "; ".join(part for part in (job.get("reason", ""), without, *_withdrawn(job)) if part)
         result.add_row(job["id"], job["job"], job["state"], rounds, when, remark)
     return result
+
+
+def request(answer: Answer) -> Iterator[str]:
+    """Yield what a job asks of the hospitals, and what each says to it, in lines."""
+    yield f"job {answer['id']}, {answer['state']}" + (f": {answer['reason']}" if answer.get("reason") else "")
+    if not answer.get("manifest"):
+        yield "  it has no manifest: it is of an earlier version"
+        return
+    yield from describe(Manifest.read(json.dumps(answer["manifest"]).encode()))
+    yield f"  code       {answer['code']}"
+    for name in answer["approved"]:
+        yield f"  {name:<20} approves it"
+    for name, why in answer["refused"].items():
+        yield f"  {name:<20} refuses it: {why}"
+    for name, since in answer["waits"].items():
+        asked = f"since {_moment(since)}" if since else "and has not read the question yet"
+        yield f"  {name:<20} has not answered, {asked}"
+    if runs_at := answer.get("runs_at"):
+        yield f"  it was started at {', '.join(runs_at)}"
+    if until := answer.get("until"):
+        yield f"  it waits until {_moment(until)}"
+
+
+def _moment(unix: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix))
 
 
 def _number(value: float | None) -> str:

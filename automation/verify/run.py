@@ -21,14 +21,15 @@ T = TypeVar("T")
 class Sources:
     """Where to look besides the state; None where nobody looks.
 
-    ``client`` is Resource Manager, ``prober`` opens connections, ``inside`` acts from within the machines.
-    ``deployers`` are who may deploy.
+    ``client`` is Resource Manager, ``prober`` opens connections, ``inside`` acts from within the machines,
+    ``consent`` compares hospitals' records with the centre's jobs. ``deployers`` are who may deploy.
     """
 
     client: live.Client | None = None
     deployers: live.Deployers | None = None
     prober: packets.Prober | None = None
     inside: Callable[[Verification], Inside] | None = None
+    consent: Callable[[], tuple[Finding, ...]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,8 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
         look = sources.inside
         inside = timed("inside", lambda: look(seen))
         findings |= dict.fromkeys(inside.findings)
+    if sources.consent is not None:
+        findings |= dict.fromkeys(timed("consent", sources.consent))
     return Outcome(
         date=dt.datetime.now(tz=dt.UTC),
         state=state,

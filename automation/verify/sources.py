@@ -14,6 +14,7 @@ from infra import settings as delivery_settings
 from infra.rights import rights
 
 with lazily():
+    from automation.verify.observed import consent
     from emulator.datacentre import control, errors
 
 
@@ -29,6 +30,7 @@ def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sourc
         deployers=_deployers() if live else None,
         prober=_prober(target) if packets else None,
         inside=(lambda seen: probes.look(seen, partial(machines.run, arm))) if inside and arm else None,
+        consent=(lambda: consent.look(target)) if inside and target.emulator else None,
     )
 
 

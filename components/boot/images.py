@@ -13,13 +13,13 @@ class ImageSource:
     dockerfile: str
 
 
+# Dockerfile.dockerignore narrows the context `workloads`.
 IMAGES: Mapping[str, ImageSource] = MappingProxyType(
     {
         "container-server": ImageSource(
-            context="workloads/container_server", dockerfile="workloads/container_server/Dockerfile"
+            context="workloads", dockerfile="workloads/container_server/Dockerfile"
         ),
         "fl-client": ImageSource(context="workloads/fl_client", dockerfile="workloads/fl_client/Dockerfile"),
-        # These carry the jobs and the curation; Dockerfile.dockerignore narrows their wider context.
         "fl-server": ImageSource(context="workloads", dockerfile="workloads/fl_server/Dockerfile"),
         "mlflow": ImageSource(context="workloads", dockerfile="workloads/mlflow/Dockerfile"),
     }

@@ -52,6 +52,8 @@ class BootPlan:
     """Login server of the centre's registry."""
     images: Mapping[str, str]
     """Image name -> `<login server>/<repository>@sha256:<64 hex>`; exactly those in ROLE_IMAGES."""
+    request_days: int = 14
+    """Centre only: for how many days a job waits for the hospitals' answers."""
     smallest_cell: int = 10
     """Centre only: fewest patients that a number in the dashboards may stand for."""
     approval: Literal["auto", "manual"] = "manual"

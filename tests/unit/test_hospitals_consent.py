@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from automation.commands import audit
+from automation.hospitals.code_difference import MOST_LINES, difference
 from automation.hospitals.consent import EMPTY, House, read_policy
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from tests.unit.job_archives import packed
+from tests.unit.job_archives import job, packed
 from workloads.fl_client.fed_site import job_code
 
-JOB = packed({"custom/job.py": b"print()"})
+JOB = job(b"print()\n")
 CODE = job_code.checksum(JOB)
 OTHER = "b" * 64
 RELEASE = {
@@ -50,10 +51,10 @@ class Stand:
         if blob == "airlock.json":
             self.listing = json.dumps({key: value for key, value in policy.items() if key != "schema"})
             return
-        for job in self.jobs:
+        for one in self.jobs:
             for answer in ("approved", "refused"):
-                if job["code"] in {entry["code"] for entry in policy[answer]}:
-                    job["answer"] = answer
+                if one["code"] in {entry["code"] for entry in policy[answer]}:
+                    one["answer"] = answer
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -79,6 +80,18 @@ def test_a_refusal_takes_the_approvals_place(stand: Stand) -> None:
     stand.house.refuse(CODE, "no purpose")
     assert stand.policy["approved"] == []
     assert stand.policy["refused"] == [{"code": CODE, "why": "no purpose"}]
+
+
+def test_an_approval_is_withdrawn_and_its_author_told(stand: Stand) -> None:
+    stand.house.approve(CODE, "Dr Meier")
+    stand.house.withdraw(CODE[:8], "our board changed its mind")
+    assert stand.policy["approved"] == []
+    assert stand.policy["refused"][0]["why"] == "its approval was withdrawn: our board changed its mind"
+
+
+def test_only_an_approval_can_be_withdrawn(stand: Stand) -> None:
+    with pytest.raises(QuestionError, match="it is waiting"):
+        stand.house.withdraw(CODE, "")
 
 
 def test_code_that_is_not_what_the_checksum_says_is_not_approved(stand: Stand) -> None:
@@ -120,8 +133,8 @@ def test_a_checksum_that_nobody_asked_with_is_a_mistake(stand: Stand, code: str)
 
 
 def test_code_is_saved_as_it_arrived(stand: Stand, tmp_path: Path) -> None:
-    assert stand.house.save(CODE, tmp_path / "job") == ["custom/job.py"]
-    assert (tmp_path / "job/custom/job.py").read_bytes() == b"print()"
+    assert {"code/job.py", "manifest.json"} <= set(stand.house.save(CODE, tmp_path / "job"))
+    assert (tmp_path / "job/code/job.py").read_bytes() == b"print()\n"
 
 
 def test_the_record_is_in_order_of_time_and_in_words(stand: Stand) -> None:
@@ -133,7 +146,8 @@ def test_the_record_is_in_order_of_time_and_in_words(stand: Stand) -> None:
     }
     asked |= {"code": CODE, "answer": "approved"}
     noisy = {**RELEASE, "round": 4, "time": 5.0, "metrics": {}, "epsilon": 2.5, "delta": 1e-5}
-    notes = "\n".join(json.dumps(note) for note in (KEPT, RELEASE, noisy))
+    start = {"time": 0.5, "task": "start", "round": None, "started": CODE}
+    notes = "\n".join(json.dumps(note) for note in (KEPT, start, RELEASE, noisy))
     decided = {"time": "19700101T000009.000000Z", "event": "airlock", "policy": {"longest": 0.5}}
     stand.listing = "\n".join(
         json.dumps(blob)
@@ -146,9 +160,53 @@ def test_the_record_is_in_order_of_time_and_in_words(stand: Stand) -> None:
     words = [audit._words(entry) for entry in stand.house.record()]
     assert words[0].startswith("asked      12345678 cohort")
     assert "\x1b" not in words[0]
-    assert words[1:] == [
+    assert words[1] == f"started    12345678, code {CODE[:12]}"
+    assert words[2:] == [
         "released   12345678 train round 2: WEIGHT_DIFF, 30 numbers; auc 0.9",
         "kept back  12345678 train round 3: no number",
         "released   12345678 train round 4: WEIGHT_DIFF, 30 numbers; epsilon 2.5 of all so far",
         'airlock    {"longest": 0.5}',
     ]
+
+
+def test_a_job_is_shown_with_what_it_says_of_itself(stand: Stand) -> None:
+    shown = "\n".join(stand.house.look(CODE[:8]))
+    for said in (
+        "cohort: A cohort",
+        "for        to see",
+        "asked by   ada, as the centre states",
+        "heart.csv: age",
+    ):
+        assert said in shown
+    assert "no other version of cohort was approved here" in shown
+
+
+def test_what_changed_since_the_approved_version_is_shown(stand: Stand) -> None:
+    new = job(b"print()\nsend(rows)\n", purpose="to see more")
+    stand.jobs = [{"code": job_code.checksum(new), "name": "cohort", "answer": "waiting"}]
+    stand.jobs.append({"code": CODE, "name": "cohort", "answer": "approved"})
+    stand.held[f"record/requests/{job_code.checksum(new)}.zip"] = new
+    shown = stand.house.look(job_code.checksum(new))
+    assert f"since {CODE[:12]}, which is approved:" in shown
+    assert "+send(rows)" in shown
+    assert any(line.startswith("+") and "to see more" in line for line in shown)
+
+
+class TestDifference:
+    def test_new_gone_and_binary_files_are_named(self) -> None:
+        before = {"gone.py": b"x = 1\n", "same.py": b"s\n", "blob": b"\xff"}
+        after = {"new.py": b"y = 2\n", "same.py": b"s\n", "blob": b"\xfe"}
+        lines = list(difference(before, after))
+        assert lines[0] == "blob: other content, which is no text"
+        assert "-x = 1" in lines and "+y = 2" in lines
+        assert not [line for line in lines if "same.py" in line]
+
+    def test_it_is_bounded_and_harmless_to_a_terminal(self) -> None:
+        after = {"new.py": b"\x1b[2J\n" * 10_000}
+        lines = list(difference({}, after))
+        assert len(lines) == MOST_LINES + 1
+        assert "more than" in lines[-1]
+        assert "\x1b" not in "".join(lines)
+
+    def test_what_is_the_same_has_none(self) -> None:
+        assert list(difference({"a": b"x"}, {"a": b"x"})) == []

@@ -22,7 +22,9 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-@pytest.mark.parametrize(("state", "named"), [("running", True), ("queued", True), ("finished", False)])
+@pytest.mark.parametrize(
+    ("state", "named"), [("running", True), ("waiting", True), ("queued", True), ("finished", False)]
+)
 def test_a_job_that_would_end_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: str, named: bool
 ) -> None:

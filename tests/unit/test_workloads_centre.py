@@ -24,10 +24,12 @@ from container_server.foreign import ForeignFolder
 from container_server.hospital.state import State
 from container_server.messages import DECISION, REQUEST, ROOT, decode, encode
 from container_server.storage import StorageUnreachableError
+from fed_site import job_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automation.operate import training
+from tests.unit.job_archives import job
 from tests.unit.workloads_pki import request_archive, zipped
 from tests.unit.workloads_world import World
 from workloads.data import heart_data
@@ -89,6 +91,7 @@ class TestServer:
     def test_its_certificate_is_renewed_and_the_server_restarted_between_jobs_if_it_can(
         self, world: World, day: int, training: bool, restarts: int
     ) -> None:
+        world.answer(approved=[CODE])
         world.turn(10)
         if training:
             world.server.execution = builds(world, HEART)
@@ -306,13 +309,19 @@ def builds(
         out = Path(command[command.index("--out") + 1])
         folder = world.centre_config.work / out.relative_to(world.centre_config.server_work)
         if "job" in answer:
-            (folder / answer["job"]).mkdir(parents=True)
-            (folder / answer["job"] / "meta.json").write_text("{}")
+            for file, content in job_code.files(job()).items():
+                path = folder / answer["job"] / "app_hospital" / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            meta = {"deploy_map": {"app_server": ["server"], "app_hospital": ["cleveland"]}}
+            (folder / answer["job"] / "meta.json").write_text(json.dumps(meta))
         return code, "noise\n" + json.dumps(answer)
 
     return execution
 
 
+CODE = job_code.checksum(job())
+"""Of the jobs that `builds` makes."""
 HEART = {"job": "heart", "rounds": 10, "first_round": 0, "parameters": {}, "checksum": "ab"}
 
 
@@ -327,6 +336,7 @@ def leave(world: World, job_id: str, nvflare: str, **progress: Any) -> None:
 class TestJobs:
     @pytest.fixture
     def centre(self, world: World) -> CentreAgent:
+        world.answer(approved=[CODE])
         world.turn(10)
         world.server.execution = builds(world, HEART)
         return world.centre
@@ -559,6 +569,7 @@ class TestJobs:
         world.members = ["austin", "cleveland"]
         world.turn(10)
         centre._members.change("austin", status="approved", serial="ab")
+        centre._enrolments.channel("austin").report = {"jobs": {"approved": [CODE]}}
         world.store("client-austin").failure = StorageUnreachableError("there is a lease on the blob")
         self._with_tables(world, "austin")
         world.turn(10)
@@ -729,6 +740,7 @@ NAMES = st.text(
 class TestInbox:
     @pytest.fixture
     def centre(self, world: World) -> CentreAgent:
+        world.answer(approved=[CODE])
         world.turn(10)
         world.server.execution = builds(world, {**HEART, "job": "pulse"})
         return world.centre

@@ -14,11 +14,14 @@ from container_server.hospital import consent as hospital_consent
 from container_server.hospital.consent import POLICY, Consent, platform_jobs
 from container_server.messages import checked
 from container_server.storage import StorageForbiddenError
-from fed_site import consent, job_form
+from fed_site import consent, job_form, withdrawal
+from fed_site.house_rules import HouseRules
 from fed_site.job_code import CLIENT, UnreadableJobError, checksum
 from fed_site.job_code import files as archived
 from fed_site.manifest import Manifest
-from nvflare.apis.fl_context import FLContextManager
+from nvflare.apis.fl_context import FLContext, FLContextManager
+from nvflare.apis.fl_exception import UnsafeJobError
+from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
@@ -167,30 +170,37 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the hospital's answers are for the client; nothing is there yet."""
     monkeypatch.setattr(consent, "ANSWERS", tmp_path / "answers.json")
     monkeypatch.setattr(consent, "REQUESTS", tmp_path / "work/requests")
+    monkeypatch.setattr(consent, "RUNS", tmp_path / "runs.json")
+    monkeypatch.setattr(consent, "RELEASES", tmp_path / "releases")
     return tmp_path / "answers.json"
+
+
+def said(*approved: str, refused: dict[str, str] | None = None, **rules: Any) -> str:
+    """The container server's file of what the officers said."""
+    return json.dumps({"approved": approved, "refused": refused or {}, "rules": rules})
 
 
 class Arrival:
     """A job arrives at the client; what NVFlare would unpack is counted."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
         self.unpacked: list[str] = []
+        self.run = run
         monkeypatch.setattr(AppDeployer, "deploy", self._unpack)
 
     def _unpack(self, _: Workspace, job_id: str, *__: Any) -> None:
         self.unpacked.append(job_id)
 
-    def of(self, content: bytes) -> str:
+    def of(self, content: bytes, job_id: str = "job-1") -> str:
         context = FLContextManager(identity_name="cleveland").new_context()
         meta = {"name": "cohort\x1b[2J", "submitter_name": "lead@centre.local"}
-        workspace: Any = None
-        return str(consent.ConsentingDeployer().deploy(workspace, "job-1", meta, "app", content, context))
+        workspace: Any = type("Workspace", (), {"get_run_dir": lambda _, job: str(self.run)})()
+        return str(consent.ConsentingDeployer().deploy(workspace, job_id, meta, "app", content, context))
 
 
 @pytest.fixture
 def arrival(monkeypatch: pytest.MonkeyPatch, answers: Path) -> Arrival:
-    del answers
-    return Arrival(monkeypatch)
+    return Arrival(monkeypatch, answers.parent)
 
 
 JOB = job()
@@ -198,11 +208,11 @@ JOB = job()
 
 class TestArrival:
     def test_nothing_runs_without_an_answer(self, arrival: Arrival) -> None:
-        said = arrival.of(JOB)
+        words = arrival.of(JOB)
         assert not arrival.unpacked
-        assert said.startswith("has not approved")
-        assert checksum(JOB)[:12] in said
-        assert "fed hospital review cleveland" in said
+        assert words.startswith("has not approved")
+        assert checksum(JOB)[:12] in words
+        assert "fed hospital review cleveland" in words
 
     @pytest.mark.parametrize("content", ["", "[]", "{}", '{"approved": 1, "refused": {}}', "null"])
     def test_answers_that_cannot_be_read_approve_nothing(
@@ -213,15 +223,45 @@ class TestArrival:
         assert not arrival.unpacked
 
     def test_approved_code_is_unpacked(self, arrival: Arrival, answers: Path) -> None:
-        answers.write_text(json.dumps({"approved": [checksum(JOB)], "refused": {}}))
+        answers.write_text(said(checksum(JOB)))
         assert arrival.of(JOB) == ""
         assert arrival.unpacked == ["job-1"]
+        assert (answers.parent / consent.CODE).read_text() == checksum(JOB)
+
+    def test_each_start_is_noted_with_its_code(self, arrival: Arrival, answers: Path) -> None:
+        answers.write_text(said(checksum(JOB)))
+        arrival.of(JOB, "00000000-0000-4000-8000-000000000001")
+        (note,) = (answers.parent / "releases").iterdir()
+        assert json.loads(note.read_text())["started"] == checksum(JOB)
 
     def test_refused_code_is_not_and_its_author_is_told_why(self, arrival: Arrival, answers: Path) -> None:
         code = checksum(JOB)
-        answers.write_text(json.dumps({"approved": [code], "refused": {code: "no purpose"}}))
+        answers.write_text(said(code, refused={code: "no purpose"}))
         assert "no purpose" in arrival.of(JOB)
         assert not arrival.unpacked
+
+    @pytest.mark.parametrize(
+        ("rules", "named"),
+        [
+            ({"columns": {"heart.csv": ["sex"]}}, "lets no job read age of heart.csv"),
+            ({"hours": {"from": "00:00", "to": "00:00"}}, "lets jobs run from 00:00 to 00:00 UTC alone"),
+        ],
+    )
+    def test_approved_code_keeps_the_rules_of_the_house(
+        self, arrival: Arrival, answers: Path, rules: dict[str, Any], named: str
+    ) -> None:
+        answers.write_text(said(checksum(JOB), **rules))
+        assert named in arrival.of(JOB)
+        assert not arrival.unpacked
+
+    def test_approved_code_runs_as_often_as_the_house_allows(self, arrival: Arrival, answers: Path) -> None:
+        answers.write_text(said(checksum(JOB), runs={"a_day": 2}))
+        assert [arrival.of(JOB) for _ in range(3)] == [
+            "",
+            "",
+            "lets the same code run 2 times in 24 hours, and it has",
+        ]
+        assert arrival.unpacked == ["job-1"] * 2
 
     @pytest.mark.parametrize("content", [b"PK", packed({**archived(JOB), "custom/job.py": b""})])
     def test_an_archive_that_is_no_job_is_not_unpacked_nor_shown(
@@ -235,8 +275,8 @@ class TestArrival:
     def test_a_job_that_does_not_say_what_it_is_for_is_not_unpacked(
         self, arrival: Arrival, content: bytes | None
     ) -> None:
-        said = arrival.of(packed({"x.py": b""} | ({} if content is None else {"manifest.json": content})))
-        assert "manifest" in said
+        words = arrival.of(packed({"x.py": b""} | ({} if content is None else {"manifest.json": content})))
+        assert "manifest" in words
         assert not arrival.unpacked
 
     def test_what_was_asked_is_left_for_the_officers(self, arrival: Arrival) -> None:
@@ -251,6 +291,48 @@ class TestArrival:
         for number in range(consent.MOST_REQUESTS + 5):
             arrival.of(job(str(number).encode()))
         assert len(list(consent.REQUESTS.iterdir())) == 2 * consent.MOST_REQUESTS
+
+
+class TestWithdrawal:
+    """A job runs as long as its code is approved, and no answer leaves after that."""
+
+    @pytest.fixture
+    def context(self, tmp_path: Path) -> FLContext:
+        workspace = type("Workspace", (), {"get_run_dir": lambda _, job: str(tmp_path)})()
+        consent.remember_code(workspace, "job-1", CODE)
+        engine = type("Engine", (), {"get_workspace": lambda _: workspace})()
+        return FLContextManager(engine=engine, job_id="job-1").new_context()
+
+    @pytest.fixture(autouse=True)
+    def read_from(self, answers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(withdrawal, "ANSWERS", answers)
+
+    def test_what_is_approved_goes_by(self, answers: Path, context: FLContext) -> None:
+        answers.write_text(said(CODE))
+        task = Shareable({"x": 1})
+        assert withdrawal.StillApproved().process(task, context) is task
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            {"approved": [], "refused": {}},
+            {"approved": [CODE], "refused": {CODE: "withdrawn"}},
+            {"approved": [OTHER], "refused": {}},
+            None,
+        ],
+    )
+    def test_what_is_not_any_more_ends_here(
+        self, answers: Path, context: FLContext, words: dict[str, Any] | None
+    ) -> None:
+        if words is not None:
+            answers.write_text(json.dumps({"rules": {}, **words}))
+        with pytest.raises(UnsafeJobError):
+            withdrawal.StillApproved().process(Shareable(), context)
+
+    def test_a_job_whose_code_is_not_known_gets_nothing(self, tmp_path: Path, context: FLContext) -> None:
+        (tmp_path / consent.CODE).unlink()
+        with pytest.raises(OSError, match="fed_code"):
+            withdrawal.StillApproved().process(Shareable(), context)
 
 
 class House:
@@ -364,6 +446,44 @@ class TestAnswers:
         with pytest.raises(StorageForbiddenError):
             house.step()
         assert house.answers.approved == {CODE}
+
+    def test_rules_of_the_house_reach_the_client_and_the_report(self, house: House) -> None:
+        rules: dict[str, Any] = {
+            "hours": {"from": "00:00", "to": "00:00"},
+            "columns": {"heart.csv": ["age"]},
+            "runs": {"a_day": 3},
+        }
+        house.write(approved=[approval()], **rules)
+        house.step()
+        assert house.answers.rules == HouseRules.read(rules)
+        standing = house.consent.standing()
+        assert standing["approved"] == []
+        assert standing["closed"].startswith("lets jobs run from 00:00")
+
+    def test_a_job_that_asks_for_other_columns_is_refused_by_the_rules_alone(self, house: House) -> None:
+        code = checksum(JOB)
+        house.write(approved=[approval(code)], columns={"heart.csv": ["sex"]})
+        house.step()
+        house.consent.ask(code, JOB, {"job_id": "1", "name": "cohort", "submitter": "ada"})
+        standing = house.consent.standing()
+        assert standing["refused"] == {code: "lets no job read age of heart.csv"}
+        assert code not in standing["approved"]
+
+    @pytest.mark.parametrize(
+        "rules",
+        [
+            {"hours": {"from": "25:00", "to": "06:00"}},
+            {"hours": "night"},
+            {"columns": ["age"]},
+            {"runs": {"a_day": 0}},
+            {"everything": True},
+        ],
+    )
+    def test_rules_that_are_wrong_approve_nothing(self, house: House, rules: dict[str, Any]) -> None:
+        house.write(approved=[approval()], **rules)
+        house.step()
+        assert not house.answers.approved
+        assert "no job is approved until policy/jobs.json is right" in house.consent.standing()["fault"]
 
     def test_a_refusal_wins_over_an_approval(self, house: House) -> None:
         house.write(approved=[approval()], refused=[{"code": CODE, "why": "second thoughts"}])

@@ -11,7 +11,7 @@ from container_server.centre.jobs import JobRefusedError
 from container_server.errors import RefusedInputError
 from container_server.foreign import DEEPEST, MOST_FILES, ForeignFileError, ForeignFolder
 
-from tests.unit.test_workloads_centre import HEART, builds, leave
+from tests.unit.test_workloads_centre import CODE, HEART, builds, leave
 from tests.unit.workloads_pki import zipped
 from tests.unit.workloads_world import World
 
@@ -151,6 +151,7 @@ class TestAtTheCentre:
     @pytest.fixture
     def world(self, tmp_path: Path) -> World:
         world = World(tmp_path)
+        world.answer(approved=[CODE])
         world.turn(10)
         world.server.execution = builds(world, HEART)
         agent = world.centre_config.agent

@@ -272,6 +272,21 @@ class TestTracker:
         assert text.isprintable()
         assert len(text) < 300
 
+    def test_a_hospital_that_withdrew_is_named_in_every_round_that_it_misses(
+        self, run: Run, aggregator: JudgingAggregator
+    ) -> None:
+        peer = FLContext()
+        peer.set_prop(ReservedKey.IDENTITY_NAME, "hungary", private=False)
+        reply = make_reply(ReturnCode.UNSAFE_JOB)
+        sent = {FLContextKey.TASK_RESULT: reply, FLContextKey.PEER_CONTEXT: peer}
+        run.fire(AppEventType.ROUND_STARTED)
+        run.fire(EventType.BEFORE_PROCESS_SUBMISSION, **sent)
+        run.fire(AppEventType.AFTER_AGGREGATION)
+        run.round(aggregator, {"a": answer("cleveland")})
+        dropped = run.progress()["dropped"]["hungary"]
+        assert len(dropped["rounds"]) == 2
+        assert "round 0: the hospital no longer approves" in dropped["reason"]
+
     def test_what_one_cannot_compute_is_blank_there(self, run: Run, aggregator: JudgingAggregator) -> None:
         without = {MetaKey.INITIAL_METRICS: {"n_test": 50.0, "n_train": 100.0, "auc": float("nan")}}
         run.round(aggregator, {"a": answer("cleveland"), "b": answer("hungary", **without)})

@@ -155,6 +155,8 @@ class FakeNvflare:
         self._clock = clock
         self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.jobs: list[str] = []
+        self.submitted: list[dict[str, Any]] = []
+        """The meta.json of each job that was submitted."""
         self.refuse: NvflareError | None = None
         self.calls: list[str] = []
 
@@ -177,7 +179,10 @@ class FakeNvflare:
         if self.refuse:
             raise self.refuse
         self.jobs.append(f"{action} {Path(argument).name}")
-        return {"job_id": f"{len(self.jobs):08d}-0000-4000-8000-000000000000"}
+        if action != "submit":
+            return {}
+        self.submitted.append(json.loads((Path(argument) / "meta.json").read_text()))
+        return {"job_id": self.submitted[-1]["job_id"]}
 
     def _init(self, ca: Path) -> dict[str, Any]:
         root = Root.new()

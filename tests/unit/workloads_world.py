@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from container_server.centre.agent import CentreAgent
 from container_server.config import Config
 from container_server.engine import ContainerState, Running
 from container_server.hospital.agent import HospitalAgent
+from container_server.hospital.consent import POLICY
 from container_server.hospital.state import State
 from container_server.messages import REPORT, decode
 from container_server.nvflare_cli import Nvflare
@@ -80,6 +82,16 @@ class World:
             engine=self.server,
             nvflare=cast(Nvflare, self.nvflare),
         )
+
+    def answer(self, *, approved: Iterable[str] = (), refused: Mapping[str, str] | None = None) -> None:
+        """The hospital's officers write what they say to jobs' code."""
+        policy = {
+            "schema": "fed/jobs/1",
+            "platform": True,
+            "approved": [{"code": code, "name": "x", "by": "Dr Meier"} for code in approved],
+            "refused": [{"code": code, "why": why} for code, why in (refused or {}).items()],
+        }
+        self.store("policy").write(POLICY, json.dumps(policy).encode())
 
     def store(self, name: str) -> FolderStore:
         return self.stores.setdefault(name, FolderStore(self.folder / "blobs" / name))

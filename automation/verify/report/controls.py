@@ -170,6 +170,13 @@ CONTROLS: Final = (
         ),
     ),
     Control(
+        name="Consent",
+        promise="Nothing left a hospital for a job whose code the hospital had not approved before, and the "
+        "centre counts no answer that the hospital's record does not know.",
+        protects_against="a curious centre, a malicious job",
+        rules=frozenset({"consent"}),
+    ),
+    Control(
         name="Nothing unknown",
         promise="Everything that exists is understood by these checks, and is what the program deployed.",
         protects_against="a change behind the program's back",

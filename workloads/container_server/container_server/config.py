@@ -39,6 +39,8 @@ class Config:
     """What the hospital said about jobs; the client reads it and cannot write it."""
     curation: Path
     """What MLflow's container shares with this one, for the making of tables and nothing else."""
+    request_days: int
+    """How long a job waits for the hospitals' answers."""
     smallest_cell: int
     """Fewest patients that a number in the dashboards' tables may stand for."""
     curation_image: str
@@ -68,8 +70,9 @@ class Config:
             mistakes.append(f"FED_ROLE is {environment['FED_ROLE']!r}, expected centre or hospital")
         if environment.get("FED_APPROVAL", "manual") not in ("auto", "manual"):
             mistakes.append(f"FED_APPROVAL is {environment['FED_APPROVAL']!r}, expected auto or manual")
-        if not environment.get("FED_SMALLEST_CELL", "10").isdigit():
-            mistakes.append(f"FED_SMALLEST_CELL is {environment['FED_SMALLEST_CELL']!r}, expected a number")
+        for name in ("FED_SMALLEST_CELL", "FED_REQUEST_DAYS"):
+            if not environment.get(name, "1").isdigit():
+                mistakes.append(f"{name} is {environment[name]!r}, expected a number")
         if mistakes:
             raise ConfigError("; ".join(mistakes) + ": see /opt/fed/compose.yaml on the VM")
         root = Path(environment.get("FED_ROOT", str(ROOT)))
@@ -94,6 +97,7 @@ class Config:
             answers=root / "answers",
             curation=root / "curation",
             curation_image=environment.get("FED_CURATION_IMAGE", "unknown"),
+            request_days=int(environment.get("FED_REQUEST_DAYS", "14")),
             smallest_cell=int(environment.get("FED_SMALLEST_CELL", "10")),
             server_work=Path("/var/lib/fl"),
         )

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("jobs", help="all jobs, newest first")
     for name, text in (
         ("job", "one job: state, rounds, metrics of each hospital"),
+        ("show", "what a job asks of the hospitals, and what each says to it"),
         ("abort", "stop a job"),
         ("resume", "go on with a failed job from its last full round, as a new job"),
     ):

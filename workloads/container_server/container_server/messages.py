@@ -16,11 +16,18 @@ from container_server.errors import RefusedInputError
 
 DESIRED = "desired.json"
 REPORT = "report.json"
+ASKED = "asked.json"
 REQUEST = "enrol/request.zip"
 DECISION = "enrol/decision.json"
 SIGNED = "enrol/signed.zip"
 ROOT = "enrol/root.json"
 ROOTS = "enrol/roots.json"
+
+
+def asked_archive(code: str) -> str:
+    """The blob with the code of a job that waits for a hospital's answer."""
+    return f"asked/{code}.zip"
+
 
 _SCHEMAS = Path(__file__).with_name("schemas")
 
@@ -30,7 +37,7 @@ class InvalidMessageError(RefusedInputError):
 
 
 def encode(kind: str, content: dict[str, Any]) -> bytes:
-    """A message of `kind` (desired, root, roots, decision, report) as bytes; `schema` is added.
+    """A message of `kind` (desired, root, roots, decision, report, asked) as bytes; `schema` is added.
 
     Raises InvalidMessageError for content this service must not send.
     """

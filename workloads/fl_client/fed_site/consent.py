@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,17 @@ from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
 from fed_site import job_form
+from fed_site.house_rules import HouseRules
 from fed_site.job_code import UnreadableJobError, checksum, files, manifest
+from fed_site.notes import FOLDER as RELEASES
+from fed_site.notes import Notes
+from fed_site.runs import RUNS, Runs
 from fed_site.start import WORK
 
 ANSWERS = Path(os.environ.get("FED_ANSWERS", "/answers")) / "answers.json"
 REQUESTS = WORK / "requests"
+CODE = "fed_code.txt"
+"""In the folder of a job's run."""
 MOST_REQUESTS = 20
 _PLAIN = re.compile(r"[^A-Za-z0-9 _.@-]")
 
@@ -35,28 +41,40 @@ class Answers:
 
     approved: frozenset[str]
     refused: Mapping[str, str]
+    rules: HouseRules = field(default_factory=HouseRules)
 
     @classmethod
     def read(cls, path: Path) -> "Answers":
         """From the container server's file; nothing is approved where there is none, or another's."""
         try:
             content = json.loads(path.read_text())
-            return cls(frozenset(map(str, content["approved"])), dict(content["refused"]))
+            rules = HouseRules.read(content["rules"])
+            return cls(frozenset(map(str, content["approved"])), dict(content["refused"]), rules)
         except (OSError, ValueError, KeyError, TypeError):
             return cls(frozenset(), {})
 
-    def objection(self, code: str, hospital: str) -> str | None:
-        """Why a job of this code may not run here, in words for its author that go on after the hospital's
-        name; None when it may.
+    def objection(self, code: str, hospital: str, now: float) -> str | None:
+        """Why a job of this code may not run here now, in words for its author that go on after the
+        hospital's name; None when it may.
         """
         if code in self.refused:
             return f"has refused this job's code ({code[:12]}): {self.refused[code]}"
         if code in self.approved:
-            return None
+            return self.rules.closed(now)
         return (
-            f"has not approved this job's code ({code[:12]}) yet; once its officers have"
-            f" (`fed hospital review {hospital}`), submit the job again"
+            f"has not approved this job's code ({code[:12]}) yet; its officers see it with"
+            f" `fed hospital review {hospital}`"
         )
+
+
+def remember_code(workspace: Workspace, job_id: str, code: str) -> None:
+    """Write down, next to a job, the checksum of what was unpacked."""
+    (Path(workspace.get_run_dir(job_id)) / CODE).write_text(code)
+
+
+def code_of(workspace: Workspace, job_id: str) -> str:
+    """The checksum of what was unpacked for a job. Raises OSError."""
+    return (Path(workspace.get_run_dir(job_id)) / CODE).read_text()
 
 
 class ConsentingDeployer(AppDeployer):  # type: ignore[misc]  # nvflare has no types
@@ -74,16 +92,23 @@ class ConsentingDeployer(AppDeployer):  # type: ignore[misc]  # nvflare has no t
         """See AppDeployerSpec: what is wrong, in words, or an empty text."""
         hospital = str(fl_ctx.get_identity_name())
         try:
-            code = checksum(app_data)
-            manifest(app_data)
+            code, said = checksum(app_data), manifest(app_data)
             job_form.check(files(app_data), job_meta)
         except (UnreadableJobError, job_form.JobFormError) as error:
             return f"does not take this job: {error}"
-        objection = Answers.read(ANSWERS).objection(code, hospital)
+        answers, now, runs = Answers.read(ANSWERS), time.time(), Runs(RUNS)
+        objection = answers.objection(code, hospital, now) or answers.rules.objection(
+            said, runs.of(code), now
+        )
         ask(REQUESTS, code, app_data, description(job_id, job_meta))
         if objection:
             return objection
-        return str(super().deploy(workspace, job_id, job_meta, app_name, app_data, fl_ctx) or "")
+        wrong = super().deploy(workspace, job_id, job_meta, app_name, app_data, fl_ctx)
+        if not wrong:
+            remember_code(workspace, job_id, code)
+            runs.add(code, now)
+            Notes(RELEASES).note(job_id, {"task": "start", "round": None}, {"started": code})
+        return str(wrong or "")
 
 
 def description(job_id: str, job_meta: Mapping[str, Any]) -> dict[str, Any]:

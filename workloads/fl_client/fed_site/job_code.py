@@ -32,12 +32,20 @@ def checksum(archive: bytes) -> str:
     ambiguous.
     """
     digest = hashlib.sha256()
-    for name, content in sorted(files(archive).items()):
-        if name != SERVER and name.rpartition("/")[2] not in SIGNATURES:
-            counted = _shape(name, content) if name in (CLIENT, MANIFEST) else content
-            digest.update(f"{name}\0{len(counted)}\0".encode())
-            digest.update(counted)
+    for name, content in sorted(own_files(archive).items()):
+        counted = _shape(name, content) if name in (CLIENT, MANIFEST) else content
+        digest.update(f"{name}\0{len(counted)}\0".encode())
+        digest.update(counted)
     return digest.hexdigest()
+
+
+def own_files(archive: bytes) -> dict[str, bytes]:
+    """Those that count: name -> content. Raises UnreadableJobError."""
+    return {
+        name: content
+        for name, content in files(archive).items()
+        if name != SERVER and name.rpartition("/")[2] not in SIGNATURES
+    }
 
 
 def manifest(archive: bytes) -> Manifest:

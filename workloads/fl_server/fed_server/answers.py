@@ -92,10 +92,16 @@ def read_sent(meta: Mapping[str, Any], expected: Expected) -> Contribution:
     )
 
 
+UNSAFE_JOB = "UNSAFE_JOB"
+"""The return code with which a hospital's client says that it ended the job (fed_site/withdrawal.py)."""
+
+
 def error_text(code: Any, airlock: Any) -> str:
     """What an error in place of an answer says, for the job's author: the airlock's words, if it has any."""
     if isinstance(airlock, str):
         return f"its airlock let nothing out: {printable(airlock)}"
+    if code == UNSAFE_JOB:
+        return "the hospital no longer approves the job's code, and ended it there"
     return f"its task ended with {printable(code)}: its own log says why"
 
 

@@ -33,7 +33,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fed_server import gates, mlflow_model
-from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, Expected, error_text, read_sent
+from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, UNSAFE_JOB, Expected, error_text, read_sent
 from fed_server.contribution import Contribution
 from fed_server.files import write_json
 from fed_server.mlflow_model import Predictor
@@ -68,6 +68,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._contributions: dict[str, Contribution] = {}
         self._dropped: dict[str, str] = {}
         """Hospital -> why its answer does not count in the present round."""
+        self._left: dict[str, str] = {}
+        """Hospital that ended the job at its house -> why."""
         self._round_began = 0.0
         self._reason = ""
         self._runs: JobRuns | None = None
@@ -177,9 +179,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """An error in place of an answer."""
         result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
         code = result.get_return_code()
+        site = fl_ctx.get_peer_context().get_identity_name()
         if code and code != ReturnCode.OK:
-            site = fl_ctx.get_peer_context().get_identity_name()
-            self._dropped[site] = error_text(code, result.get_header(AIRLOCK))
+            kept = self._left if code == UNSAFE_JOB else self._dropped
+            kept[site] = error_text(code, result.get_header(AIRLOCK))
 
     def _contribution(self, fl_ctx: FLContext) -> None:
         result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
@@ -198,7 +201,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
     def _round_measured(self, fl_ctx: FLContext) -> None:
         self._meet(fl_ctx)
         number = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
-        silent = {**dict.fromkeys(self.asked, "no answer in time"), **self._dropped}
+        silent = {**dict.fromkeys(self.asked, "no answer in time"), **self._left, **self._dropped}
         dropped = {site: why for site, why in silent.items() if site not in self._contributions}
         entry = {
             "round": number,

@@ -14,6 +14,7 @@ from container_server.centre.jobs import SERVER, Jobs
 from container_server.centre.members import Members
 from container_server.centre.metadata import members
 from container_server.centre.models import Mlflow, Models
+from container_server.centre.requests import Requests
 from container_server.centre.rotation import Rotation
 from container_server.chore import Chore
 from container_server.clock import Clock
@@ -67,7 +68,7 @@ class CentreAgent:
             engine=engine,
             nvflare=nvflare,
             authority=self._authority,
-            hospitals=self._reported_data,
+            reports=self._enrolments.reports,
         )
         own = open_container("server")
         self._inbox = Inbox(own, self._jobs, clock, config.agent / "inbox.json")
@@ -89,6 +90,10 @@ class CentreAgent:
         self._listed = Chore("members", Cadence(clock, 5.0), self._follow_members)
         self._lead = Chore("administrator", Cadence(clock, 3600.0), self._authority.ensure_lead_kit)
         self._jobs_in = Chore("inbox", Cadence(clock, 10.0), self._inbox.step)
+        self._requests = Requests(
+            self._jobs, self._enrolments, clock, config.agent / "asked.json", self._admitted
+        )
+        self._answers = Chore("jobs that wait", Cadence(clock, 1.0), self._requests.step)
         self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
         self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
         self._notices = Notices(clock)
@@ -110,11 +115,8 @@ class CentreAgent:
             models=Models(Mlflow(), clock),
         )
 
-    def _reported_data(self) -> dict[str, dict[str, str]]:
-        return {
-            name: {file: known["sha256"] for file, known in report.get("data", {}).items()}
-            for name, report in self._enrolments.reports().items()
-        }
+    def _admitted(self) -> list[str]:
+        return list(self._enrolments.reports())
 
     def tick(self) -> float:
         """One turn of what must not wait."""
@@ -139,6 +141,7 @@ class CentreAgent:
         It has a thread of its own: a newcomer, a revocation or a report waits for none of it.
         """
         self._jobs_in.run()
+        self._answers.run()
         self._results.run()
         self._tables.run()
         return QUIET_SECONDS
@@ -146,8 +149,9 @@ class CentreAgent:
     def _chores(self) -> list[Chore]:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead]
-        own += [self._noticing, self._jobs_in, self._results, self._tables]
-        return [*own, *self._inbox.chores, *self._distribution.chores, *self._curation.chores]
+        own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables]
+        parts = (self._inbox, self._requests, self._distribution, self._curation)
+        return [*own, *(chore for part in parts for chore in part.chores)]
 
     def _ensure_root(self) -> None:
         self._authority.ensure_root()
@@ -200,6 +204,7 @@ class CentreAgent:
         for name in came:
             self._enrolments.reopen(name)
             self._curation.forget(name)
+            self._requests.forget(name)
             # Last, and in one step: whoever is killed before it does all this again.
             back = self._members.take_in(
                 name, manual=self._config.approval == "manual", now=self._clock.now()
@@ -210,5 +215,4 @@ class CentreAgent:
             say("member gone: its certificate is no longer accepted", hospital=name)
 
     def _hand_results_on(self) -> None:
-        admitted = [name for name, member in self._members.all().items() if member.admitted]
-        self._distribution.step(admitted)
+        self._distribution.step(self._admitted())

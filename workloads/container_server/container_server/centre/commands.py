@@ -27,6 +27,8 @@ TROUBLE_LENGTH = 160
 MOST_TROUBLES = 5
 MOST_NOTICES = 10
 ROTATION_LENGTH = 400
+MOST_NAMES = 30
+"""Names of a list in `fedctl show`."""
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
 """Metrics of a hospital shown in `fedctl job`, where the job has them."""
 
@@ -78,6 +80,7 @@ class Commands:
             "check": self.check,
             "jobs": self.jobs,
             "job": self.job,
+            "show": self.show,
             "abort": self.abort,
             "resume": self.resume,
             "requests": self.requests,
@@ -158,6 +161,21 @@ class Commands:
             **{key: progress[key] for key in ("tracking_error", "renamed") if progress.get(key)},
         }
 
+    def show(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What a job asks of the hospitals, and what each says to it."""
+        job = self._jobs.get(arguments["id"])
+        standing, asked = self._jobs.standing(job), job.submission.get("hospitals")
+        return {
+            **self._row(job),
+            "code": job.submission.get("code"),
+            "manifest": _short(job.submission.get("manifest")),
+            "runs_at": asked,
+            "approved": list(standing.approved),
+            "refused": dict(standing.refused),
+            "waits": dict(standing.waits),
+            "until": job.submission.get("waits_until"),
+        }
+
     def abort(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Stop a job."""
         self._jobs.abort(arguments["id"])
@@ -208,7 +226,7 @@ class Commands:
         what, now, finish = arguments["what"], bool(arguments.get("now")), bool(arguments.get("finish"))
         if finish and what != "root":
             raise RotationRefusedError("--finish withdraws an old root: it goes with root alone")
-        running = [job.name for job in self._jobs.all() if not job.over]
+        running = [job.name for job in self._jobs.all() if job.sent]
         answer = {"what": what, "interrupts": _interrupts(what, running, now=now, finish=finish)}
         if finish:
             answer["left_behind"] = self._rotation.left_behind(self._enrolments.reports())
@@ -250,13 +268,20 @@ class Commands:
         }
         if dropped := sorted(progress.get("dropped", {})):
             row["dropped"] = dropped
-        reason = self._waits_for(job) if job.state == "queued" else job.reason
+        if job.sent and (withdrawn := self._jobs.withdrawn(job)):
+            row["withdrawn"] = withdrawn
+        reason = job.reason
+        if job.state == "waiting":
+            reason = f"waits: {self._jobs.standing(job).words(job.needed)}"
+        elif job.state == "queued":
+            reason = self._waits_for(job)
         return {**row, **({"reason": reason[:300]} if reason else {})}
 
     def _waits_for(self, job: Job) -> str:
         """Whom a job that has not begun waits for; nothing where enough hospitals are connected."""
-        needed = int(job.submission.get("minimum_sites", 0))
-        members = sorted(name for name, member in self._members.all().items() if member.admitted)
+        needed, asked = job.needed, job.submission.get("hospitals")
+        admitted = sorted(name for name, member in self._members.all().items() if member.admitted)
+        members = [name for name in admitted if asked is None or name in asked]
         ever, now = self._stated(), self._heard()
         missing = [name for name in members if name not in now]
         if len(members) - len(missing) >= needed:
@@ -297,6 +322,7 @@ class Commands:
         }
         if report.get("state") != "running":
             row["reason"] = str(report.get("reason") or member.reason or "no report yet")[:TROUBLE_LENGTH]
+        row |= _answers(report.get("jobs") or {})
         if channel.trouble:
             row["trouble"] = channel.trouble[:TROUBLE_LENGTH]
         if report:
@@ -321,6 +347,24 @@ def _interrupts(what: str, running: list[str], *, now: bool, finish: bool) -> st
         f"{restart}. Each hospital is then asked to renew, which waits for a person where one approves, and"
         " restarts its client between jobs; when all have, the server restarts once more"
     )
+
+
+def _short(value: Any) -> Any:
+    """A manifest whose long lists are cut: the answer must fit into Azure's 4 KB."""
+    if isinstance(value, dict):
+        return {key: _short(entry) for key, entry in value.items()}
+    if isinstance(value, list) and len(value) > MOST_NAMES:
+        return [*value[:MOST_NAMES], f"and {len(value) - MOST_NAMES} more"]
+    return value
+
+
+def _answers(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is wrong with a hospital's answers to jobs, how many jobs wait for one, and since when."""
+    waits = said.get("asked") or {}
+    return {
+        **({"jobs_fault": said["fault"][:TROUBLE_LENGTH]} if "fault" in said else {}),
+        **({"jobs_wait": {"jobs": len(waits), "since": int(min(waits.values()))}} if waits else {}),
+    }
 
 
 def _paper(member: Member, length: int) -> dict[str, Any]:

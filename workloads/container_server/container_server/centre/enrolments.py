@@ -4,7 +4,7 @@ state.
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,6 +67,8 @@ class Channel:
     report_etag: str | None = None
     root_written: str = ""
     """Fingerprint of the root that was stated in it."""
+    report_awaited: bool = False
+    """Whether a job waits for what this hospital says."""
     report: dict[str, Any] = field(default_factory=dict)
     reported: float = 0.0
     """When the last report came, by this VM's clock."""
@@ -148,7 +150,7 @@ class Enrolments:
             unstated = channel.root_written != self._authority.fingerprint
             if awaited or unstated or member.owed or _untold(member):
                 channel.greeting.run()
-            if channel.report.get("state") != "running":
+            if channel.report_awaited or channel.report.get("state") != "running":
                 channel.reading.run()
         if self._slow.due():
             self._slow.succeeded()
@@ -161,6 +163,11 @@ class Enrolments:
         channel.expected_since = self._clock.now()
         channel.renewing = member.request.request_id if member.request else None
         channel.greeting.cadence.at_once()
+
+    def await_report(self, hospitals: Container[str]) -> None:
+        """Look fast at the reports of these hospitals from now on, and of no others."""
+        for name in list(self._channels):
+            self._channels[name].report_awaited = name in hospitals
 
     def tell(self, hospital: str) -> None:
         """Write what its client should do, with a higher number than before. Raises TransientError."""

@@ -1,9 +1,10 @@
 """Jobs: built in the server's container, submitted with the administrator's kit, followed by the files they
 leave.
 
-That a job was submitted is this service's own memory, `agent/jobs/<id>.json`. What became of it is in the
-server's volume, `jobs/<id>/`: status.json, progress.json and results/, written where the job's own code runs
-and therefore read as hostile (foreign.py).
+A job waits until as many hospitals have approved its code as it needs; then it is submitted to NVFlare, for
+those hospitals alone. That a job was asked for is this service's own memory, `agent/jobs/<id>.json`. What
+became of it is in the server's volume, `jobs/<id>/`: status.json, progress.json and results/, written where
+the job's own code runs and therefore read as hostile (foreign.py).
 """
 
 import json
@@ -13,15 +14,16 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from container_server.centre.authority import LEAD, Authority
+from container_server.centre.built_jobs import BuiltJobs
+from container_server.centre.standing import Reports, Standing
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import Engine
 from container_server.errors import ContainerServerError, RefusedInputError
-from container_server.files import empty, read_json, write_bytes, write_json
+from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
 from container_server.log import say
 from container_server.messages import checked
@@ -32,7 +34,11 @@ LONGEST_AUTHOR = 200
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-JobState = Literal["queued", "running", "finished", "failed", "aborted"]
+DAY = 86_400.0
+SETTLE_SECONDS = 10.0
+"""How long a job waits for reports of hospitals that were not heard yet, before it starts without them."""
+
+JobState = Literal["waiting", "queued", "running", "finished", "failed", "aborted"]
 
 
 class JobRefusedError(ContainerServerError):
@@ -58,7 +64,17 @@ class Job:
     @property
     def over(self) -> bool:
         """Whether nothing more will happen."""
-        return self.state not in ("queued", "running")
+        return self.state not in ("waiting", "queued", "running")
+
+    @property
+    def sent(self) -> bool:
+        """Whether NVFlare has it and is not done with it."""
+        return self.state in ("queued", "running")
+
+    @property
+    def needed(self) -> int:
+        """Hospitals without which it does not run."""
+        return int(self.submission.get("minimum_sites", 1))
 
 
 class Jobs:
@@ -72,11 +88,10 @@ class Jobs:
         engine: Engine,
         nvflare: Nvflare,
         authority: Authority,
-        hospitals: Callable[[], Mapping[str, Mapping[str, str]]],
+        reports: Callable[[], Reports],
     ):
         self._config = config
-        self._hospitals = hospitals
-        """Hospitals whose clients may register now -> file -> checksum of the data that they reported."""
+        self._reports = reports
         self._clock = clock
         self._engine = engine
         self._nvflare = nvflare
@@ -85,6 +100,7 @@ class Jobs:
         self._submissions = config.agent / "jobs"
         self.shared = ForeignFolder(config.work)
         """The server's volume: `jobs/<id>/` is a job's folder."""
+        self.built = BuiltJobs(config.agent / "built", self.shared)
 
     def submit(
         self,
@@ -94,13 +110,11 @@ class Jobs:
         *,
         author: str = "unknown",
     ) -> str:
-        """Build and submit a job in somebody's name; its id.
+        """Build a job in somebody's name and ask the hospitals; its id.
 
         Raises JobRefusedError, NvflareError or TransientError.
         """
-        return self._build_and_submit(
-            [*_words(name, rounds, parameters), "--author", author[:LONGEST_AUTHOR]]
-        )
+        return self._build_and_ask([*_words(name, rounds, parameters), "--author", author[:LONGEST_AUTHOR]])
 
     def run_first(
         self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
@@ -119,7 +133,27 @@ class Jobs:
         ]
 
     def _data(self) -> dict[str, dict[str, str]]:
-        return {hospital: dict(files) for hospital, files in sorted(self._hospitals().items())}
+        """Hospital -> file -> checksum of the data that it reported."""
+        return {
+            hospital: {file: known["sha256"] for file, known in report.get("data", {}).items()}
+            for hospital, report in sorted(self._reports().items())
+        }
+
+    def standing(self, job: Job) -> Standing:
+        """What the hospitals say to its code now."""
+        return Standing.of(str(job.submission.get("code", "")), self._reports())
+
+    def withdrawn(self, job: Job) -> dict[str, str]:
+        """Hospitals where it was started and whose approval is gone -> why."""
+        refused = self.standing(job).refused
+        return {name: refused[name] for name in job.submission.get("hospitals", ()) if name in refused}
+
+    def step(self) -> None:
+        """Start each job that enough hospitals have approved; end those that never will run."""
+        with self._one_at_a_time:
+            for job in self.all():
+                if job.state == "waiting":
+                    self._decide(job)
 
     def resume(self, job_id: str) -> str:
         """Go on with a failed or aborted job from its last full round, as a new job; its id."""
@@ -127,15 +161,18 @@ class Jobs:
         if not job.over:
             raise JobRefusedError(f"job {job_id} is {job.state}: only a job that has ended can be resumed")
         author = str(job.submission.get("author", "unknown"))
-        return self._build_and_submit([job.name, "--resume", job.job_id, "--author", author])
+        return self._build_and_ask([job.name, "--resume", job.job_id, "--author", author])
 
     def abort(self, job_id: str) -> None:
         """Stop a job that is queued or running."""
         job = self.get(job_id)
         if job.over:
             raise JobRefusedError(f"job {job_id} is {job.state} already")
-        self._as_lead("abort", job.job_id)
-        self._note(job, aborted=self._clock.now())
+        if job.state == "waiting":
+            self._end(job, "aborted", "aborted")
+        else:
+            self._as_lead("abort", job.job_id)
+            self._note(job, aborted=self._clock.now())
         say("job aborted", job=job.name, job_id=job.job_id)
 
     def get(self, job_id: str) -> Job:
@@ -155,7 +192,7 @@ class Jobs:
         """Whether no job is queued or runs; while that is so, none is submitted."""
         free = self._one_at_a_time.acquire(blocking=False)
         try:
-            yield free and all(job.over for job in self.all())
+            yield free and not any(job.sent for job in self.all())
         finally:
             if free:
                 self._one_at_a_time.release()
@@ -194,6 +231,10 @@ class Jobs:
         except RefusedInputError as error:
             progress = {"state": "failed", "reason": f"what it wrote of itself cannot be used: {error}"[:500]}
         state, reason = state_of(str(status.get("nvflare", "")), str(status.get("reason", "")), progress)
+        if "waits_until" in submission:
+            state, reason = "waiting", ""
+        if ended := submission.get("ended"):
+            state, reason = ended["state"], ended["reason"]
         if "aborted" in submission and state == "finished":
             state, reason = "aborted", "aborted"
         if withheld := submission.get("withheld"):
@@ -206,57 +247,80 @@ class Jobs:
         content = self.shared.json(f"jobs/{job_id}/{kind}.json")
         return {} if content is None else checked(kind, content)
 
-    def _build_and_submit(self, arguments: list[str]) -> str:
+    def _build_and_ask(self, arguments: list[str]) -> str:
         with self._one_at_a_time:
-            outbox = f"outbox/{uuid.uuid4().hex}"
+            outbox, job_id = f"outbox/{uuid.uuid4().hex}", str(uuid.uuid4())
             try:
-                finished = [f"--finished={name}={ended}" for name, ended in self.newest_finished().items()]
-                out = ["--out", str(self._config.server_work / outbox)]
-                built = self._build([*arguments, *finished, *out])
-                self._check_minimum(built)
-                folder = self._take_over(outbox, str(built.get("job", "")))
-                answer = self._as_lead("submit", str(folder))
-            except ForeignFileError as error:
-                raise JobRefusedError(f"the job that was built is not taken: {error}") from error
+                self._build_into(outbox, job_id, arguments)
+                self._decide(self.get(job_id))
+            except Exception as error:
+                self._forget(job_id)
+                if isinstance(error, ForeignFileError):
+                    raise JobRefusedError(f"the job that was built is not taken: {error}") from error
+                raise
             finally:
                 self.shared.remove(outbox)
-                empty(self._outbox)
-            job_id = str(answer["job_id"])
-            if not _JOB_ID.fullmatch(job_id):
-                raise JobRefusedError(f"NVFlare answered with an unusable job id: {job_id[:80]!r}")
-            submission = {**built, "submitted": self._clock.now(), "by": LEAD, "data": self._data()}
-            write_json(self._submissions / f"{job_id}.json", submission)
-            self.shared.make(f"jobs/{job_id}")  # where the server writes what becomes of it
-        say("job submitted", job=built["job"], job_id=job_id, rounds=built["rounds"])
         return job_id
+
+    def _build_into(self, outbox: str, job_id: str, arguments: list[str]) -> None:
+        """Build a job, take it over, and take note that it waits for the hospitals."""
+        finished = [f"--finished={name}={ended}" for name, ended in self.newest_finished().items()]
+        out = ["--out", str(self._config.server_work / outbox)]
+        built = self._build([*arguments, *finished, *out])
+        self._check_minimum(built)
+        name = str(built.get("job", ""))
+        if not _NAME.fullmatch(name):
+            raise JobRefusedError(f"the server's container built a job named {name[:80]!r}")
+        asked = self.built.take_over(outbox, name, job_id)
+        now = self._clock.now()
+        submission = {**built, **vars(asked), "submitted": now, "by": LEAD, "data": self._data()}
+        until = now + self._config.request_days * DAY
+        write_json(self._submissions / f"{job_id}.json", {**submission, "waits_until": until})
+
+    def _forget(self, job_id: str) -> None:
+        self.built.drop(job_id)
+        (self._submissions / f"{job_id}.json").unlink(missing_ok=True)
+
+    def _decide(self, job: Job) -> None:
+        """Start a job that waits, end it, or leave it."""
+        standing, now = self.standing(job), self._clock.now()
+        if standing.silent and now - job.submitted < SETTLE_SECONDS:
+            return
+        if len(standing.approved) >= job.needed:
+            self._start(job, list(standing.approved))
+        elif not standing.possible(job.needed):
+            self._end(job, "failed", standing.words(job.needed))
+        elif now > float(job.submission["waits_until"]):
+            days = f"{self._config.request_days} days"
+            self._end(job, "failed", f"it waited for {days}: {standing.words(job.needed)}")
+
+    def _start(self, job: Job, hospitals: list[str]) -> None:
+        folder = self.built.for_hospitals(job.job_id, hospitals)
+        self.shared.make(f"jobs/{job.job_id}")  # where the server writes what becomes of it
+        known = self._message("status", job.job_id).get("nvflare")  # sent, and this service killed since
+        answer = {"job_id": job.job_id} if known else self._as_lead("submit", str(folder))
+        if answer["job_id"] != job.job_id:
+            raise JobRefusedError(f"NVFlare runs it under another id: {str(answer['job_id'])[:80]!r}")
+        submission = {key: value for key, value in job.submission.items() if key != "waits_until"}
+        write_json(self._submissions / f"{job.job_id}.json", {**submission, "hospitals": hospitals})
+        self.built.drop(job.job_id)
+        say("job submitted", job=job.name, job_id=job.job_id, hospitals=hospitals)
+
+    def _end(self, job: Job, state: JobState, reason: str) -> None:
+        """A job that never ran."""
+        self._note(job, ended={"state": state, "reason": reason})
+        self.built.drop(job.job_id)
+        say("job not started", job=job.name, job_id=job.job_id, state=state, reason=reason)
 
     def _check_minimum(self, built: Mapping[str, Any]) -> None:
         """A job that needs more hospitals than there are would wait forever. Raises JobRefusedError."""
-        members, needed = self._hospitals(), built.get("minimum_sites")
+        members, needed = self._reports(), built.get("minimum_sites")
         if isinstance(needed, int) and needed > len(members):
             known = ", ".join(sorted(members)) or "none"
             raise JobRefusedError(
                 f"{built['job']} needs answers of {needed} hospitals (minimum_sites in its job.yaml), and"
                 f" {len(members)} may register: {known}. Fix: lower minimum_sites, or approve more hospitals"
             )
-
-    @property
-    def _outbox(self) -> Path:
-        """Where a built job is copied to before it is sent, out of reach of the code that built it."""
-        return self._config.agent / "outbox"
-
-    def _take_over(self, outbox: str, name: str) -> Path:
-        """The plain files of a built job, copied; its folder. Raises ForeignFileError or JobRefusedError."""
-        if not _NAME.fullmatch(name):
-            raise JobRefusedError(f"the server's container built a job named {name[:80]!r}")
-        empty(self._outbox)
-        for file in self.shared.files(f"{outbox}/{name}"):
-            content = self.shared.read(file)
-            if content is not None:
-                write_bytes(self._outbox / PurePosixPath(file).relative_to(outbox), content)
-        if not (self._outbox / name / "meta.json").is_file():
-            raise JobRefusedError(f"{name}: the server's container built no job folder")
-        return self._outbox / name
 
     def _as_lead(self, action: str, argument: str) -> dict[str, Any]:
         with self._authority.lead_kit() as kit:

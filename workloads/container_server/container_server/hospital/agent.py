@@ -14,6 +14,7 @@ from container_server.engine import ContainerState, Engine, EngineUnreachableErr
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
 from container_server.hospital.airlock_policy import AirlockPolicy
+from container_server.hospital.asked import Asked
 from container_server.hospital.consent import Consent
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.staging import Staging
@@ -78,6 +79,8 @@ class HospitalAgent:
         )
         self._airlock = AirlockPolicy(policy, config.answers, self._consent.note)
         self._airlock_look = Chore("airlock", Cadence(clock, 20.0), self._airlock.step)
+        self._asked = Asked(channel, self._consent)
+        self._asked_look = Chore("questions", Cadence(clock, 20.0), self._asked.step)
         self._consent_look = Chore("jobs", Cadence(clock, 20.0), self._consent.step)
         self._orders = Chore("desired state", Cadence(clock, 10.0), self._look_at_desired)
         self._kit_look = Chore("kit", Cadence(clock, 30.0), self._check_kit)
@@ -119,6 +122,7 @@ class HospitalAgent:
         self._orders.run()
         self._consent_look.run()
         self._airlock_look.run()
+        self._asked_look.run()
         self._kit_look.run()
         if self._manifest:
             self._data_look.run()
@@ -140,7 +144,8 @@ class HospitalAgent:
         return {"status": lambda arguments: self.report(), "review": lambda arguments: self.review()}
 
     def review(self) -> dict[str, Any]:
-        """The jobs that asked to run here and what was said; looks at the hospital's files again soon."""
+        """The jobs that asked to run here and what was said; looks again soon for questions and answers."""
+        self._asked_look.cadence.at_once()
         self._consent_look.cadence.at_once()
         self._airlock_look.cadence.at_once()
         return self._consent.review()
@@ -164,6 +169,7 @@ class HospitalAgent:
             },
             "data": {name: vars(file) for name, file in self._staging.files.items()},
             "certificate": self._certificate(),
+            "jobs": self._consent.standing(),
             "versions": {"image": self._config.image, "revision": self._config.revision},
         }
 
@@ -350,6 +356,7 @@ class HospitalAgent:
             self._client.running if self._client else None,
             self._staging.faults,
             *self._staging.files.items(),
+            self._consent.standing(),
         )
 
     def _troubles(self) -> list[str]:
@@ -357,6 +364,7 @@ class HospitalAgent:
             self._orders,
             self._consent_look,
             self._airlock_look,
+            self._asked_look,
             self._kit_look,
             self._data_look,
             self._engine_look,
@@ -369,6 +377,7 @@ class HospitalAgent:
             self._refused_order,
             self._consent.fault,
             self._airlock.fault,
+            self._asked.fault,
             *(chore.trouble for chore in chores),
         ]
         return [trouble for trouble in told if trouble]

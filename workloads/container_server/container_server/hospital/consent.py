@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
+from fed_site import job_code
+from fed_site.house_rules import HouseRules
+from fed_site.job_code import UnreadableJobError
+
 from container_server.clock import Clock
 from container_server.files import read_json, write_bytes, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
@@ -30,6 +34,8 @@ RELEASES = "releases"
 """Where the client notes what left with a job's answers."""
 RELEASES_LIMIT = 2 * 1024 * 1024
 JOB_LIMIT = 20 * 1024 * 1024
+RULES = ("hours", "columns", "runs")
+"""Of the officers' file: what they allow any job (fed_site/house_rules.py)."""
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
 _RELEASES = re.compile(r"releases/[0-9a-f-]{36}\.jsonl")
 _PLATFORM = Path(__file__).parent.parent / "policy" / "platform_jobs.json"
@@ -81,6 +87,33 @@ class Consent:
         ]
         return {"jobs": sorted(jobs, key=lambda job: -job["asked"]), "fault": self.fault}
 
+    def knows(self, code: str) -> bool:
+        """Whether a job of this code has asked before."""
+        return code in self._known
+
+    def ask(self, code: str, archive: bytes, said: Mapping[str, str]) -> None:
+        """Put a job's code before the officers: `said` is its id, its name and who submits it."""
+        self._take({**said, "asked": self._clock.now()}, code, archive)
+
+    def standing(self) -> dict[str, Any]:
+        """For the report: what may run now, what may not and why, what waits for an answer since when."""
+        rules = HouseRules.read(self._said.get("rules", {}))
+        forbidden = {
+            code: words
+            for code, entry in self._known.items()
+            if (words := rules.forbids(entry.get("data", {})))
+        }
+        closed = rules.closed(self._clock.now()) or ""
+        approved = [code for code in self._said.get("approved", []) if code not in forbidden]
+        since = {code: entry["first"] for code, entry in self._known.items() if "first" in entry}
+        return {
+            "approved": [] if closed else approved,
+            "refused": {**forbidden, **self._said.get("refused", {})},
+            "asked": {code: first for code, first in since.items() if self._answer_to(code) == "waiting"},
+            **({"closed": closed} if closed else {}),
+            **({"fault": self.fault[:300]} if self.fault else {}),
+        }
+
     def _answer_to(self, code: str) -> str:
         if code in self._said.get("refused", {}):
             return "refused"
@@ -111,7 +144,8 @@ class Consent:
         platform = platform_jobs().values() if policy["platform"] else ()
         refused = {entry["code"]: entry["why"] for entry in policy["refused"]}
         approved = {*platform, *(entry["code"] for entry in policy["approved"])} - refused.keys()
-        answers = {"approved": sorted(approved), "refused": refused}
+        rules = {key: policy[key] for key in RULES if key in policy}
+        answers = {"approved": sorted(approved), "refused": refused, "rules": rules}
         if answers == self._said and self._answers.is_file():
             return
         write_bytes(self._answers, json.dumps(answers).encode(), 0o644)
@@ -127,15 +161,20 @@ class Consent:
 
     def _bring_request(self, code: str) -> None:
         asked = _description(self._work.json(f"{REQUESTS}/{code}.json"))
-        if asked is None or self._known.get(code) == asked:
+        if asked is None or self._known.get(code, {}).items() >= asked.items():
             return
-        if code not in self._known:
-            archive = self._work.read(f"{REQUESTS}/{code}.zip", JOB_LIMIT)
-            if archive is None:
-                return
+        archive = None if code in self._known else self._work.read(f"{REQUESTS}/{code}.zip", JOB_LIMIT)
+        if archive is not None or code in self._known:
+            self._take(asked, code, archive)
+
+    def _take(self, asked: Mapping[str, Any], code: str, archive: bytes | None) -> None:
+        """Take note of a job that asks; `archive` is its code, where that is new."""
+        if archive is not None:
             self._record.write(f"requests/{code}.zip", archive)
         self.note(f"asked-{code[:12]}", {"code": code, **asked, "answer": self._answer_to(code)})
-        self._known[code] = asked
+        known = self._known.get(code, {})
+        data = known.get("data", {}) if archive is None else _data(archive)
+        self._known[code] = {**asked, "first": known.get("first", asked["asked"]), "data": data}
         self._remember()
         say("a job asks to run", code=code, name=asked["name"], answer=self._answer_to(code))
 
@@ -157,6 +196,14 @@ class Consent:
         newest = sorted(self._known.items(), key=lambda item: -item[1]["asked"])[:100]
         self._known = dict(newest)
         write_json(self._memory, {"jobs": self._known, "answers": self._said})
+
+
+def _data(archive: bytes) -> dict[str, list[str]]:
+    """The columns that a job's manifest asks for; none of an archive that the client would refuse."""
+    try:
+        return {file: list(columns) for file, columns in job_code.manifest(archive).data.items()}
+    except UnreadableJobError:
+        return {}
 
 
 def platform_jobs() -> dict[str, str]:

@@ -1,0 +1,29 @@
+"""A job's manifest in words: who asks, why, for which data, what is to leave."""
+
+from collections.abc import Iterator
+
+from workloads.fl_client.fed_site.manifest import Manifest
+
+
+def describe(manifest: Manifest) -> Iterator[str]:
+    """Yield the lines that people read before they say yes or no."""
+    yield f"{manifest.name}: {manifest.title}" if manifest.title else manifest.name
+    yield f"  for        {manifest.purpose}"
+    yield f"  asked by   {manifest.author}, as the centre states"
+    for file, columns in manifest.data.items() or (("nothing that it names", ()),):
+        yield f"  reads      {file}" + (f": {', '.join(columns)}" if columns else "")
+    for what, names in _leaves(manifest):
+        yield f"  sends      {what}: {', '.join(names)}"
+    rounds = f"{manifest.rounds} rounds, " if manifest.rounds else ""
+    yield f"  runs       {rounds}at {manifest.minimum_sites} hospitals or more"
+
+
+def _leaves(manifest: Manifest) -> Iterator[tuple[str, list[str]]]:
+    """What leaves with each answer: a kind and its names."""
+    parts = {
+        "a model's difference": [f"{name} ({shape} numbers)" for name, shape in manifest.model.items()],
+        "metrics": list(manifest.metrics),
+        "histograms of scores": list(manifest.histograms),
+        "statistics of columns": list(manifest.statistics),
+    }
+    yield from ((what, names) for what, names in parts.items() if names)

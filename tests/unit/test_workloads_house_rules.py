@@ -1,0 +1,74 @@
+"""What a hospital's officers allow any job: when, which columns, how often."""
+
+import calendar
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fed_site.house_rules import DAY, HouseRules
+from fed_site.runs import Runs
+
+
+def at(clock: str) -> float:
+    """A Unix time of that hour and minute, UTC."""
+    hour, minute = clock.split(":")
+    return float(calendar.timegm((2026, 11, 30, int(hour), int(minute), 0)))
+
+
+class TestHours:
+    @pytest.mark.parametrize(
+        ("hours", "clock", "is_open"),
+        [
+            (("18:00", "22:00"), "17:59", False),
+            (("18:00", "22:00"), "18:00", True),
+            (("18:00", "22:00"), "21:59", True),
+            (("18:00", "22:00"), "22:00", False),
+            (("18:00", "06:00"), "23:30", True),
+            (("18:00", "06:00"), "05:59", True),
+            (("18:00", "06:00"), "06:00", False),
+            (None, "03:00", True),
+        ],
+    )
+    def test_jobs_run_within_them(self, hours: tuple[str, str] | None, clock: str, is_open: bool) -> None:
+        closed = HouseRules(hours=hours).closed(at(clock))
+        assert (closed is None) == is_open
+        assert is_open or "from 18:00 to" in str(closed)
+
+
+class TestColumns:
+    RULES = HouseRules(columns={"heart.csv": ["age", "sex"]})
+
+    @pytest.mark.parametrize("data", [{}, {"heart.csv": ["age"]}, {"heart.csv": ["sex", "age"]}])
+    def test_those_that_are_allowed_may_be_asked_for(self, data: dict[str, list[str]]) -> None:
+        assert self.RULES.forbids(data) is None
+        assert HouseRules().forbids({"any.csv": ["any"]}) is None
+
+    @pytest.mark.parametrize("data", [{"heart.csv": ["age", "disease"]}, {"more.csv": ["disease"]}])
+    def test_others_are_named(self, data: dict[str, list[str]]) -> None:
+        assert "disease of" in str(self.RULES.forbids(data))
+
+
+class TestRuns:
+    def test_so_many_a_day_and_in_all(self) -> None:
+        rules, now = HouseRules(runs={"a_day": 2, "in_all": 3}), 100 * DAY
+        assert rules.spent([now - 1.5 * DAY, now - 1], now) is None
+        assert "2 times in 24 hours" in str(rules.spent([now - 2, now - 1], now))
+        assert "3 times in all" in str(rules.spent([1.0, 2.0, 3.0], now))
+        assert HouseRules().spent([now] * 1000, now) is None
+
+    def test_they_are_counted_by_code(self, tmp_path: Path) -> None:
+        for code, now in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
+            Runs(tmp_path / "runs.json").add(code, now)
+        assert Runs(tmp_path / "runs.json").of("a") == [1.0, 3.0]
+        assert Runs(tmp_path / "runs.json").of("c") == []
+
+    def test_a_count_that_is_damaged_is_not_taken_for_none(self, tmp_path: Path) -> None:
+        (tmp_path / "runs.json").write_text("{")
+        with pytest.raises(ValueError, match="Expecting"):
+            Runs(tmp_path / "runs.json").of("a")
+
+
+@pytest.mark.parametrize("content", [{"hours": {"from": "18:00"}}, {"hours": 3}])
+def test_rules_that_cannot_be_read_are_no_rules(content: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError)):
+        HouseRules.read(content)

@@ -1,0 +1,67 @@
+"""What a hospital's officers allow any job, however approved: when, which columns, how often. Pure.
+
+Rules only forbid. Each answers in words for the job's author that go on after the hospital's name.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from .manifest import Manifest
+
+DAY = 86_400.0
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class HouseRules:
+    """Without any, nothing more is forbidden."""
+
+    hours: tuple[str, str] | None = None
+    """From and to, `HH:MM` in UTC; over midnight where the second is the earlier one."""
+    columns: Mapping[str, Sequence[str]] | None = None
+    """File -> columns that jobs may read; None: all."""
+    runs: Mapping[str, int] = field(default_factory=dict)
+    """`a_day` and `in_all`: how often one code may run."""
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> "HouseRules":
+        """From the part of the officers' file that its schema has checked. Raises KeyError or TypeError."""
+        hours = content.get("hours")
+        return cls(
+            hours=(str(hours["from"]), str(hours["to"])) if hours else None,
+            columns=content.get("columns"),
+            runs=content.get("runs") or {},
+        )
+
+    def closed(self, now: float) -> str | None:
+        """Whether no job may run at this Unix time."""
+        if self.hours is None:
+            return None
+        begin, end = self.hours
+        clock = time.strftime("%H:%M", time.gmtime(now))
+        is_open = begin <= clock < end if begin <= end else clock >= begin or clock < end
+        return None if is_open else f"lets jobs run from {begin} to {end} UTC alone"
+
+    def forbids(self, data: Mapping[str, Sequence[str]]) -> str | None:
+        """Whether a job whose manifest names these columns reads more than is allowed."""
+        if self.columns is None:
+            return None
+        for file, columns in data.items():
+            if more := sorted(set(columns) - set(self.columns.get(file, ()))):
+                return f"lets no job read {', '.join(more[:10])} of {file}"
+        return None
+
+    def spent(self, runs: Sequence[float], now: float) -> str | None:
+        """Whether code that ran here at these Unix times may not run once more."""
+        today = [moment for moment in runs if now - moment < DAY]
+        for done, key, words in ((today, "a_day", "in 24 hours"), (runs, "in_all", "in all")):
+            most = self.runs.get(key)
+            if most is not None and len(done) >= most:
+                return f"lets the same code run {most} times {words}, and it has"
+        return None
+
+    def objection(self, manifest: Manifest, runs: Sequence[float], now: float) -> str | None:
+        """Why a job that is approved may not start now; None when it may."""
+        return self.closed(now) or self.forbids(manifest.data) or self.spent(runs, now)
