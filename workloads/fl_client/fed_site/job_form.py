@@ -16,7 +16,7 @@ BOX = "fed_site.box_executor.BoxExecutor"
 STATISTICS = "fed_site.statistics.OwnStatisticsExecutor"
 EXECUTORS: Mapping[str, frozenset[str]] = {
     BOX: frozenset({"script", "arguments", "settings"}),
-    STATISTICS: frozenset({"data_set", "features"}),
+    STATISTICS: frozenset({"data_set", "features", "indicators"}),
 }
 """Class -> its arguments; all of them are given."""
 CODE = "code/"

@@ -60,11 +60,14 @@ class OwnFiles:
         """
         return [reading for path in self._csv_files() for reading in self._readings(path, feature)]
 
-    def reading(self, feature: str) -> Array | None:
-        """The last of those ways, in the first file that has the column; None where none has it."""
+    def reading(self, feature: str, *, missing_is_0: bool) -> Array | None:
+        """One of those ways, in the first file that has the column; None where none has it.
+
+        A column that happens to hold 0 and 1 alone is read with the missing as 0 only where that is asked.
+        """
         for path in self._csv_files():
             if ways := list(self._readings(path, feature)):
-                return ways[-1]
+                return ways[-1] if missing_is_0 else ways[0]
         return None
 
     def _readings(self, path: Path, feature: str) -> Iterator[Array]:

@@ -22,13 +22,15 @@ class OwnColumns(Statistics):  # type: ignore[misc]  # nvflare has no types
     """The numbers that NVFlare's handler asks for, of features that are columns here; the airlock counts what
     leaves again.
 
-    `column` leaves missing values out (where all are 0 or 1 they count as 0), `column=value` and
-    `column missing` are 0 or 1 for every patient.
+    `column` leaves missing values out (those of `indicators`, which are 0 or 1, count as 0), `column=value`
+    and `column missing` are 0 or 1 for every patient.
     """
 
-    def __init__(self, data_set: str, features: list[str], files: OwnFiles):
+    def __init__(self, data_set: str, features: list[str], indicators: list[str], files: OwnFiles):
         self._data_set = data_set
-        readings = {feature: files.reading(feature) for feature in features}
+        readings = {
+            feature: files.reading(feature, missing_is_0=feature in indicators) for feature in features
+        }
         self._values: dict[str, Array] = {
             feature: values for feature, values in readings.items() if values is not None and len(values) > 1
         }
@@ -76,13 +78,14 @@ class OwnColumns(Statistics):  # type: ignore[misc]  # nvflare has no types
 class OwnStatisticsExecutor(StatisticsExecutor):  # type: ignore[misc]  # nvflare has no types
     """NVFlare's executor with our generator in place of one that a job brings."""
 
-    def __init__(self, data_set: str, features: list[str]):
+    def __init__(self, data_set: str, features: list[str], indicators: list[str]):
         super().__init__(generator_id="")
         self.data_set = data_set
         self.features = features
+        self.indicators = indicators
 
     def get_task_handler(self, fl_ctx: FLContext) -> Any:
         """See TaskHandlerExecutor."""
         handler = StatisticsTaskHandler(self.generator_id, self.precision)
-        handler.stats_generator = OwnColumns(self.data_set, self.features, own_files())
+        handler.stats_generator = OwnColumns(self.data_set, self.features, self.indicators, own_files())
         return handler

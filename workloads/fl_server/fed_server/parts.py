@@ -39,11 +39,13 @@ class Script:
 class ColumnStatistics:
     """NVFlare's statistics of columns, counted by the hospital itself.
 
-    A feature is `column` (without missing values), `column=value` or `column missing`.
+    A feature is `column` (without missing values), `column=value` or `column missing`. Columns that are 0 or
+    1 may be `indicators`: there a missing value counts as 0.
     """
 
     data_set: str
     features: Sequence[str]
+    indicators: Sequence[str] = ()
     task: str = "fed_stats"
 
 
@@ -83,7 +85,11 @@ def add_hospital_app(
 
 def _executor(part: Script | ColumnStatistics) -> Mapping[str, Any]:
     if isinstance(part, ColumnStatistics):
-        arguments: Mapping[str, Any] = {"data_set": part.data_set, "features": list(part.features)}
+        arguments: Mapping[str, Any] = {
+            "data_set": part.data_set,
+            "features": list(part.features),
+            "indicators": list(part.indicators),
+        }
         return {"path": "fed_site.statistics.OwnStatisticsExecutor", "args": arguments}
     arguments = {
         "script": part.path,

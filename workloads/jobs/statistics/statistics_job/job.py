@@ -7,7 +7,7 @@ from nvflare.app_common.statistics.json_stats_file_persistor import JsonStatsFil
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 from nvflare.job_config.api import FedJob
 
-from .columns import FEATURES, HISTOGRAMS
+from .columns import BINARY, FEATURES, HISTOGRAMS
 from .pooling import DATA_SET
 from .report import OUTPUT, StatisticsReport
 
@@ -33,4 +33,6 @@ def build(request: JobRequest) -> JobParts:
     )
     job.to_server(JsonStatsFileWriter(output_path=OUTPUT), id="writer")
     job.to_server(StatisticsReport(request.for_tracker()), id="tracker")
-    return JobParts(server=job, hospitals=ColumnStatistics(data_set=DATA_SET, features=FEATURES))
+    return JobParts(
+        server=job, hospitals=ColumnStatistics(data_set=DATA_SET, features=FEATURES, indicators=BINARY)
+    )
