@@ -18,8 +18,9 @@ from automation.stacks.urns import SHARED, name_of, party_of, type_of
 from automation.stacks.view import sentence
 from automation.ui.console import confirm, say, stderr
 from automation.ui.outcome import FedError, RefusedError
+from federation.azure_facts import POWER_BI_GATEWAY
 from federation.outputs import Outputs, OutputsError, read
-from federation.parties import CENTRE
+from federation.parties import CENTRE, federation
 from federation.settings import Settings
 
 
@@ -36,6 +37,7 @@ def up(target: Target, *, ask: bool, reconnect: Collection[str] = ()) -> Outputs
     before = _resources(stack)
     refuse_forgotten(target, before)
     refuse_moved(target, before)
+    refuse_gateways_subnet(target, before)
     killed = holders.recover(target, stack)
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
     again = peerings.to_make_again(target, before, named=reconnect, killed=killed)
@@ -113,6 +115,30 @@ def refuse_moved(target: Target, resources: Iterable[Mapping[str, Any]]) -> None
             "range into its entry, then ./fed hospital add NAME. The centre keeps its own as long as the "
             "federation lasts. Nothing was deployed."
         )
+
+
+def refuse_gateways_subnet(target: Target, resources: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse to take away the subnet of Power BI's data gateway while a gateway is on it.
+
+    Azure holds such a subnet by a link (InUseSubnetCannotBeDeleted), as it is documented of other services'
+    delegations (https://github.com/MicrosoftDocs/azure-docs/issues/116634).
+    """
+    if target.settings is None or federation(target.settings).centre.gateway:
+        return
+    for network in resources:
+        if type_of(network["urn"]) != "azure-native:network:VirtualNetwork":
+            continue
+        for subnet in network["inputs"].get("subnets") or ():
+            if all(each["serviceName"] != POWER_BI_GATEWAY for each in subnet.get("delegations") or ()):
+                continue
+            answer = target.arm().get(f"{network['id']}/subnets/{subnet['name']}", "2024-05-01")
+            if (answer.body.get("properties") or {}).get("serviceAssociationLinks"):
+                raise RefusedError(
+                    f"Pulumi.{target.name}.yaml names no dashboard any more, so {subnet['name']} would go, "
+                    "but Power BI's data gateway is still on it: Azure would refuse, in the middle of the "
+                    "deployment.\nFix: remove the gateway in Power Platform's admin centre, then run this "
+                    "again. Nothing was deployed."
+                )
 
 
 def _deployed_ranges(target: Target, resources: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -81,3 +81,29 @@ def test_a_deployed_range_is_for_life(party: str, deployed: str, wanted: str) ->
 def test_the_same_range_and_a_network_that_goes_stand_in_nobodys_way() -> None:
     move(network("hungary", "10.10.2.0/27"), network("switzerland", "10.10.4.0/27"))
     move()
+
+
+@pytest.mark.parametrize(
+    ("stack", "links", "refused"), [("dev", [{}], True), ("dev", [], False), ("prod", [{}], False)]
+)
+def test_the_subnet_of_a_gateway_stays_while_the_gateway_is_on_it(
+    stack: str, links: list[dict[str, Any]], refused: bool
+) -> None:
+    """prod has a dashboard, so that its subnet stays anyway; dev has none."""
+    delegation = {"serviceName": "Microsoft.PowerPlatform/vnetaccesslinks"}
+    deployed = network("centre", "10.10.0.0/24") | {"id": "/vnet"}
+    deployed["inputs"]["subnets"] = [{"name": "server"}, {"name": "gateway", "delegations": [delegation]}]
+    asked: list[str] = []
+
+    def get(path: str, _: str) -> Any:
+        asked.append(path)
+        return SimpleNamespace(body={"properties": {"serviceAssociationLinks": links}})
+
+    settings = load(stack, stack_config(stack))
+    target: Any = SimpleNamespace(name=stack, settings=settings, arm=lambda: SimpleNamespace(get=get))
+    if refused:
+        with pytest.raises(RefusedError, match="gateway is still on it"):
+            deploy.refuse_gateways_subnet(target, [deployed])
+    else:
+        deploy.refuse_gateways_subnet(target, [deployed])
+    assert asked == (["/vnet/subnets/gateway"] if stack == "dev" else [])
