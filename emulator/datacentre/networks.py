@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from emulator.datacentre.errors import FabricError
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.router import Router, join_internet, new_port_namespace
-from emulator.datacentre.rules import RuleNumbers
+from emulator.datacentre.rules import RuleNumbers, interface
 from emulator.datacentre.topology import Network, Port, Topology
 
 
@@ -65,7 +65,11 @@ class Networks:
         self.topology, self._places, self.problems = topology, places, tuple(problems)
 
     def office(self, port: Port) -> Namespace:
-        """Return the namespace of a machine on the internet, at the port's address; made once."""
+        """Return the namespace of a machine on the internet; whoever had its address before is gone."""
+        before = [key for key in self.offices if key != port.id and key.startswith(f"{port.addresses[0]}/")]
+        for key in before:
+            self.internet.ip([f"link del {interface(key)}"])
+            self.offices.pop(key).close()
         if port.id not in self.offices:
             self.offices[port.id] = join_internet(port, self.internet)
         return self.offices[port.id]

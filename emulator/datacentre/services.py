@@ -119,7 +119,10 @@ class Services:
                 self._listeners[key] = await self._open(port, networks.namespaces[key], wanted[key])
 
     async def open_office(self, port: Port, namespace: Namespace) -> None:
-        """Open what a machine on the internet asks: public names, and who sits there."""
+        """Open what a machine on the internet asks: public names, and who alone sits there."""
+        before = [key for key in self._offices if key != port.id and key.startswith(f"{port.addresses[0]}/")]
+        for key in before:
+            await self._offices.pop(key).close()
         if port.id not in self._offices:
             self._offices[port.id] = _Listeners(namespace, ("office",))
             await self._open_machine(self._offices[port.id], port)
