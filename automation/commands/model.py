@@ -9,8 +9,7 @@ from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
 
 with lazily():
-    from automation.operate import models, person
-    from automation.operate.machines import Centre
+    from automation.operate import machines, models, person
     from automation.stacks import deploy
     from automation.stacks import target as targets
     from automation.ui import console
@@ -61,7 +60,7 @@ def get(
     """Fetch a version's files, which mlflow.pyfunc.load_model(FOLDER) loads."""
     target = targets.open_deployed(stack, on)
     outputs = deploy.outputs(target)
-    row = models.chosen(Centre.of(target.arm(), outputs), name, version)
+    row = models.chosen(machines.Centre.of(target.arm(), outputs), name, version)
     names = models.download(target, outputs, row, folder)
     console.say(f"{name} version {row['version']}: {len(names)} files in {folder}")
 
@@ -75,7 +74,7 @@ def promote(
 ) -> None:
     """Make a version the one to use: models:/NAME@champion. Who said so is recorded."""
     target = targets.open_deployed(stack, on)
-    centre = Centre.of(target.arm(), deploy.outputs(target))
+    centre = machines.Centre.of(target.arm(), deploy.outputs(target))
     before = centre.ask("promote", name, version, "--by", person.of(target))["before"]
     instead = f" instead of version {before}" if before not in (None, version) else ""
     console.say(f"{name} version {version} is the champion{instead}")
@@ -91,11 +90,11 @@ def retire(
 ) -> None:
     """Take a version out of use, for good. It stays in the register, with the reason."""
     target = targets.open_deployed(stack, on)
-    centre = Centre.of(target.arm(), deploy.outputs(target))
+    centre = machines.Centre.of(target.arm(), deploy.outputs(target))
     centre.ask("retire", name, version, "--by", person.of(target), "--why", why)
     console.say(f"{name} version {version} is retired")
 
 
-def _centre(stack: str, on: On) -> Centre:
+def _centre(stack: str, on: On) -> "machines.Centre":
     target = targets.open_deployed(stack, on)
-    return Centre.of(target.arm(), deploy.outputs(target))
+    return machines.Centre.of(target.arm(), deploy.outputs(target))
