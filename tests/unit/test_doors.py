@@ -458,7 +458,7 @@ class Packets:
         if target.protocol != "tcp":
             return False
         if source == f"subnet:{DESKS}":
-            expected = target.address == ADDRESS and target.port == 443
+            expected = target.address == ADDRESS  # on every port: nothing of ours filters there
             return self._changes.get(target.address, expected) if target.port == 443 else expected
         allowed = self._cells.get((self._sources[source], target.address.replace(packets.SOMEWHERE, "")), ())
         return any(low <= target.port <= high for low, high in allowed)

@@ -87,6 +87,7 @@ def measure(verification: Verification, prober: Prober, seconds: float = 1.0) ->
         _attempt(probe, sources[probe.source], targets[probe.address], cells)
         for probe in probes
         if sources[probe.source] is not targets[probe.address]
+        and not (_is_own(sources[probe.source], targets[probe.address]) and probe.port != 443)
     )
     return Packets(attempts=attempts, findings=tuple(_findings(attempts)))
 
@@ -124,6 +125,11 @@ def _doors(verification: Verification) -> Iterator[tuple[Cell, str]]:
             computed=ports("443") if door in verification.doors.open else NONE,
         )
         yield cell, f"subnet:{door.subnet_id}"
+
+
+def _is_own(source: Spot, destination: Spot) -> bool:
+    """Whether both are in a hospital's own network, whose rules are its own; the endpoint answers on 443."""
+    return (source.part, destination.part, source.party) == ("own network", "door", destination.party)
 
 
 def _last(verification: Verification, spot: Spot) -> Spot:
