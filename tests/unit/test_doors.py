@@ -491,9 +491,9 @@ class TestPackets:
 class TestPolicies:
     def test_a_window_past_its_day_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(storage, "today", lambda: TOMORROW)
-        assert posture.check(deployed()) == []
+        assert posture.check(deployed(), parties("dev", door.config("dev", BOTH))) == []
         monkeypatch.setattr(storage, "today", lambda: TOMORROW + dt.timedelta(days=1))
-        (refused,) = posture.check(deployed())
+        (refused,) = posture.check(deployed(), parties("dev", door.config("dev", BOTH)))
         assert refused.rule == "storage-closed"
         assert f"its window ended on {TOMORROW}" in refused.where
 
@@ -508,7 +508,10 @@ class TestPolicies:
         ],
     )
     def test_what_a_door_must_not_be_is_refused(self, change: Change, rule: str) -> None:
-        assert rule in {finding.rule for finding in posture.check(deployed("dev", change))}
+        assert rule in {
+            finding.rule
+            for finding in posture.check(deployed("dev", change), parties("dev", door.config("dev", BOTH)))
+        }
 
 
 class TestTheHospitalsOwnNetwork:
