@@ -161,7 +161,7 @@ def approve_job(
 ) -> None:
     """Let a job's code run at a hospital from now on, in the hospital's place (emulator)."""
     consent.House.of(targets.open_target(stack, on, check=False), name).approve(code, by)
-    typer.echo(f"{name} approves {code[:12]}: the job may be submitted again")
+    typer.echo(f"{name} approves {code[:12]}: a job that waits for it starts by itself")
 
 
 @app.command("refuse-job")
