@@ -206,6 +206,7 @@ class TestKit:
         assert "site_log_streamer" not in components
         assert components["app_deployer"] == "fed_site.consent.ConsentingDeployer"
         assert components["process_launcher"] == "fed_site.launcher.JobLauncher"
+        assert components["job_commands_alone"] == "fed_site.commands.JobCommandsAlone"
 
     def test_a_damaged_manifest_means_enrolling_again(self, world: World) -> None:
         world.turn(10)

@@ -21,6 +21,7 @@ _OURS = (
     {"id": "health_file", "path": "fed_site.health.HealthFile", "args": {}},
     {"id": "app_deployer", "path": "fed_site.consent.ConsentingDeployer", "args": {}},
     {"id": "process_launcher", "path": "fed_site.launcher.JobLauncher", "args": {}},
+    {"id": "job_commands_alone", "path": "fed_site.commands.JobCommandsAlone", "args": {}},
 )
 """What the client runs of ours; launcher and deployer are in place of NVFlare's."""
 _EXECUTORS = ("fed_site.box_executor.BoxExecutor", "fed_site.statistics.OwnStatisticsExecutor")
