@@ -16,7 +16,7 @@ PANEL = "This machine"
 
 
 def command(as_json: Json = False) -> None:
-    """Try what fed needs of this machine, print the cure for what is missing; exit with 1 if something is."""
+    """Try what fed needs of this machine, print the fix for what is missing; exit with 1 if something is."""
     findings = doctor.examine()
     if as_json:
         console.show_json([asdict(finding) for finding in findings])
