@@ -690,6 +690,8 @@ class TestMeeting:
         (shared / "app/code/job").mkdir(parents=True)
         (shared / "app/code/job/train.py").write_text("print()")
         (shared / "client.key").write_text("key")
+        for unapproved in (".__nvfl_sig.json", "job/.__nvfl_submitter.crt"):
+            (shared / "app/code" / unapproved).write_text("what no checksum counts")
         (shared / "app/code/job/key").symlink_to(shared / "client.key")
         (shared / "app/code/all").symlink_to(shared)
         assert box.put_code(shared / "app")

@@ -15,6 +15,7 @@ from typing import Any, Final, final
 
 from fed_box.channel import CODE, SOCKET, Frame, receive, send
 
+from fed_site.job_code import SIGNATURES
 from fed_site.start import ORDER_FILE, WORK
 
 BOX: Final = Path(os.environ.get("FED_BOX", "/box"))
@@ -49,7 +50,7 @@ def release(job: str) -> None:
 
 def put_code(app: Path) -> bool:
     """Put an unpacked job's code where its box reads it; whether it has any. Links are left out: this process
-    reads more than a box may.
+    reads more than a box may; and so are NVFlare's signatures, which are no part of what was approved.
     """
     if (BOX / CODE).exists():
         shutil.rmtree(BOX / CODE)
@@ -57,7 +58,7 @@ def put_code(app: Path) -> bool:
         return False
     shutil.copytree(app / CODE, BOX / CODE, symlinks=True, copy_function=shutil.copyfile)
     for path in (BOX / CODE, *(BOX / CODE).rglob("*")):
-        if path.is_symlink():
+        if path.is_symlink() or path.name in SIGNATURES:
             path.unlink()
         else:
             path.chmod(_FOLDER if path.is_dir() else _FILE)
