@@ -2,6 +2,8 @@
 
 import json
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,17 @@ class TestLedger:
         assert json.loads((tmp_path / "budget.json").read_text())["answers"] == 1
         assert Ledger(tmp_path / "budget.json").take(self.budget)
         assert not Ledger(tmp_path / "budget.json").take(self.budget)
+
+    def test_answers_at_the_same_time_spend_no_part_twice(self, tmp_path: Path) -> None:
+        """A server may push tasks to a job next to those it asks for (`ReservedTopic.DO_TASK`, NVFlare 2.9)."""
+        ledger, together = Ledger(tmp_path / "budget.json"), threading.Barrier(8)
+
+        def take(_: int) -> bool:
+            together.wait()
+            return ledger.take(self.budget)
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(take, range(8))) == self.budget.answers
 
     def test_another_policy_goes_on_from_what_was_spent(self, tmp_path: Path) -> None:
         ledger = Ledger(tmp_path / "budget.json")

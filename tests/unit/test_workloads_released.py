@@ -4,6 +4,7 @@ The attack is a centre's: subtract what one run says from what another does. It 
 exact sums (it did on a running federation on 2026-11-30: all 14 values of a new patient from two runs).
 """
 
+import fcntl
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -166,6 +167,20 @@ class TestQuestions:
         assert "histogram" in hospital.run()["age"]
         assert "histogram" not in hospital.run(cells=11)["age"]
         assert "histogram" in hospital.run()["age"]
+
+    def test_two_at_the_same_time_get_no_two_answers(
+        self, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def save(releases: Releases) -> None:
+            with (hospital.folder / "released.json.lock").open("w") as another:
+                with pytest.raises(BlockingIOError):
+                    fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            saved.append(releases)
+
+        saved: list[Releases] = []
+        monkeypatch.setattr(Releases, "save", save)
+        hospital.run()
+        assert saved
 
     def test_a_restart_forgets_nothing_and_no_row_is_kept(self, hospital: Hospital) -> None:
         before = hospital.run()

@@ -18,6 +18,7 @@ from typing import Any, final
 import numpy as np
 
 from fed_site.airlock import is_number, rounded
+from fed_site.alone import alone_at
 from fed_site.patients import Array, OwnFiles
 from fed_site.released import Release, Releases
 from fed_site.small_cells import gives_away_few, hide
@@ -80,11 +81,12 @@ class OwnStatistics:
         Raises ValueError or OSError where the ledger cannot be read or written: then nothing leaves.
         """
         self._meet(claimed)
-        releases = Releases(self._ledger, self._limits.changed)
-        release = releases.of(self._files.rows())
-        answers = self._answers(claimed, middles, release)
-        releases.save()
-        return answers
+        with alone_at(self._ledger):
+            releases = Releases(self._ledger, self._limits.changed)
+            release = releases.of(self._files.rows())
+            answers = self._answers(claimed, middles, release)
+            releases.save()
+            return answers
 
     def _answers(
         self, claimed: Statistics, middles: Middles, release: Release

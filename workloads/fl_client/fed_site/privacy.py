@@ -19,6 +19,8 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from fed_site.alone import alone_at
+
 LARGEST_EPSILON: Final = 100.0
 """More is no protection, and what `policy/airlock.json` may say at most."""
 _STEPS = 100
@@ -70,6 +72,10 @@ class Ledger:
         """Note that one more answer leaves, before it does; False, and nothing noted, where too little is
         left. Raises ValueError, KeyError, TypeError or OSError for a ledger that cannot be used.
         """
+        with alone_at(self._path):
+            return self._take(budget)
+
+    def _take(self, budget: Budget) -> bool:
         spent, answers = self._read()
         if spent + budget.share > budget.whole * (1 + 1e-9):
             return False
