@@ -73,7 +73,7 @@ def test_one_that_lost_a_half_stays_cut_until_its_hospital_is_named(
     there = target(azure)
     assert peerings.to_make_again(there, RESOURCES, named=(), killed=True) == []
     told = " ".join(capsys.readouterr().err.split())
-    assert "hungary is cut off" in told and "./fed up dev --reconnect hungary" in told
+    assert "hungary is cut off" in told and "./fed up dev --on azure --reconnect hungary" in told
     assert "cleveland" not in told
 
     (again,) = peerings.to_make_again(there, RESOURCES, named=("hungary", "cleveland"), killed=False)
@@ -87,6 +87,12 @@ def test_one_that_a_killed_run_on_the_emulator_cut_is_made_again() -> None:
     there = target(azure, emulated=True)
     (again,) = peerings.to_make_again(there, RESOURCES, named=(), killed=True)
     assert again.hospital == "hungary"
+
+
+def test_on_the_emulator_the_fix_is_for_the_emulator(capsys: pytest.CaptureFixture[str]) -> None:
+    there = target(Azure(cleveland="Connected"), emulated=True)
+    assert peerings.to_make_again(there, RESOURCES, named=(), killed=False) == []
+    assert "./fed up dev --reconnect hungary" in " ".join(capsys.readouterr().err.split())
 
 
 def test_one_that_waits_for_its_second_half_or_was_never_whole_is_not_cut() -> None:

@@ -43,6 +43,7 @@ def to_make_again(
             f"--reconnect {unknown[0]}: {target.name} has no such hospital. Nothing was done."
         )
     again = []
+    on = " --on azure" if target.emulator is None else ""
     for peering in cut(target, resources):
         if peering.hospital in named or (killed and target.emulator):
             again.append(peering)
@@ -50,7 +51,7 @@ def to_make_again(
             warn(
                 f"{peering.hospital} is cut off: a half of its peering was deleted, not from here. It stays "
                 "so, because a hospital may stop all traffic at any time (docs/hospital.md). Fix: ask the "
-                f"hospital, then ./fed up {target.name} --reconnect {peering.hospital}"
+                f"hospital, then ./fed up {target.name}{on} --reconnect {peering.hospital}"
             )
     return again
 
