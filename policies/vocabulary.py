@@ -9,15 +9,10 @@ from typing import Final
 
 from azure_types.overrides import TYPES
 
-_NOT_EMULATED: Final = frozenset({"azure-native:network:RouteTable"})
-"""Verified, tagged, and without a row: only stacks on Azure may have it."""
-
-KNOWN_TYPES: Final = _NOT_EMULATED | {type_.pulumi_type for type_ in TYPES if type_.verified}
+KNOWN_TYPES: Final = frozenset(type_.pulumi_type for type_ in TYPES if type_.verified)
 """Every Azure type the platform may use."""
 
-TAGGED_TYPES: Final = _NOT_EMULATED | {
-    type_.pulumi_type for type_ in TYPES if type_.verified and type_.tagged
-}
+TAGGED_TYPES: Final = frozenset(type_.pulumi_type for type_ in TYPES if type_.verified and type_.tagged)
 """Types whose tags Azure keeps and cost reports use."""
 
 REQUIRED_TAGS: Final = ("project", "environment", "party", "managedBy")
