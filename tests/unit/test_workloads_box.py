@@ -114,6 +114,7 @@ class TestChannel:
             raw(described(["w", "<f4", [1.5]])),
             raw(described(["w", "<f4", [True]])),
             raw(described(["w", "<f4", [2**28, 2**28]])),
+            raw(described(["w", "<f8", [0, *[2**29] * 7]])),
             raw(described(["w", "<f4", [1]], ["w", "<f4", [1]]), bytes(8)),
             raw(described(["w", "<f8", [100]])),
         ],

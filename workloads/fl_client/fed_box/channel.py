@@ -173,6 +173,8 @@ def _description(array: Any) -> _Described:
         raise ChannelError(f"an array's shape is no list of at most {MOST_DIMENSIONS} lengths")
     if not all(type(length) is int and 0 <= length <= LARGEST_ARRAYS for length in shape):
         raise ChannelError("an array's shape has a length that is none")
+    if math.prod(length or 1 for length in shape) > LARGEST_ARRAYS:  # numpy has no such array, empty or not
+        raise ChannelError("an array's shape is too large")
     return name, np.dtype(kept), shape, math.prod(shape)
 
 
