@@ -406,6 +406,9 @@ class TestOwnPolicy:
         airlock = made(files, tmp_path, privacy=self.BUDGET)
         for _ in range(5):
             assert refusal_of(answered(airlock, update({"v": np.zeros(3)}))) == Refusal.OTHER_MODEL.value
+            counts = update(meta={HISTOGRAMS_KEY: {"ill": ["x"]}})
+            assert refusal_of(answered(airlock, counts)) == Refusal.HISTOGRAMS.value
+        assert airlock.spent()["epsilon"] == 0
         assert from_shareable(answered(airlock, update()))
 
     @pytest.mark.parametrize("content", ["", "[]", "{}", '{"spent": -1, "answers": 0}', '{"spent": NaN}'])

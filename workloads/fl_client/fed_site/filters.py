@@ -147,8 +147,6 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             raise RefusedError(Refusal.NO_PATIENTS)
         whole = answer.data_kind == DataKind.WEIGHTS
         limits = replace(self._limits, longest=self._policy.longest)
-        noise = self._noise(answer.get_meta_prop(PATIENT_CHANGE))
-        data = difference(answer.data, sent, limits, whole=whole, noise=noise)
         meta: dict[str, Any] = {DATA_SHA256: self._files.sha256}
         patients = patients_of(answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND), own)
         if patients is not None:
@@ -158,6 +156,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         if counted is not None:
             meta[HISTOGRAMS_KEY] = histograms(among(counted, announced.histograms), own, self._limits)
         meta[UNANNOUNCED] = others(measured, announced.metrics) + others(counted, announced.histograms)
+        noise = self._noise(answer.get_meta_prop(PATIENT_CHANGE))  # last: drawing it is paid for
+        data = difference(answer.data, sent, limits, whole=whole, noise=noise)
         return DXO(DataKind.WEIGHT_DIFF, data, meta)
 
     def _noise(self, stated: Any) -> Noise | None:
