@@ -1,6 +1,7 @@
 """A job waits for the hospitals' answers, and runs where its code is approved."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,6 +50,28 @@ def member(world: World, name: str, **answers: Any) -> None:
     if answers:
         said = {"approved": [], "refused": {}, "asked": {}, **answers}
         world.centre._enrolments.channel(name).report = {"jobs": said}
+
+
+class AwaitedLock:
+    """A lock that says when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.awaited = threading.Event()
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        if blocking and self._lock.locked():
+            self.awaited.set()
+        return self._lock.acquire(blocking=blocking)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class TestStanding:
@@ -137,6 +160,37 @@ class TestWaiting:
         world.answer(approved=[CODE])
         world.turn(SOON)
         assert world.nvflare.jobs == []
+
+    def test_one_that_is_stopped_while_it_is_sent_is_stopped_at_nvflare(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The note that it was sent once replaced the one that it was stopped: it ran."""
+        job_id = submit(world)
+        lock, ask = AwaitedLock(), world.nvflare.as_administrator
+        stopping = threading.Thread(target=world.centre.commands.abort, args=({"id": job_id},))
+
+        def stopped_meanwhile(kit: Path, user: str, action: str, argument: str) -> dict[str, Any]:
+            if action == "submit":
+                stopping.start()
+                assert lock.awaited.wait(5)
+            return ask(kit, user, action, argument)
+
+        monkeypatch.setattr(world.centre._jobs, "_one_at_a_time", lock)
+        monkeypatch.setattr(world.nvflare, "as_administrator", stopped_meanwhile)
+        world.answer(approved=[CODE])
+        world.turn(SOON)
+        stopping.join(5)
+        assert world.nvflare.jobs == ["submit heart", f"abort {job_id}"]
+
+    def test_one_that_cannot_be_sent_holds_up_no_other(self, world: World) -> None:
+        first = submit(world)
+        world.turn(2)
+        second = submit(world)  # the newer one is looked at first
+        world.centre._jobs.built.drop(second)
+        world.answer(approved=[CODE])
+        world.turn(SOON)
+        assert row(world, first)["state"] == "queued"
+        assert row(world, second)["state"] == "waiting"
 
     def test_a_restart_of_either_side_forgets_nothing_and_asks_once(self, world: World) -> None:
         job_id = submit(world)

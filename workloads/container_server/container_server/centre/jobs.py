@@ -149,11 +149,20 @@ class Jobs:
         return {name: refused[name] for name in job.submission.get("hospitals", ()) if name in refused}
 
     def step(self) -> None:
-        """Start each job that enough hospitals have approved; end those that never will run."""
+        """Start each job that enough hospitals have approved; end those that never will run.
+
+        One that cannot be started now holds up no other: the first error is raised after all were looked at.
+        """
+        errors: list[Exception] = []
         with self._one_at_a_time:
             for job in self.all():
                 if job.state == "waiting":
-                    self._decide(job)
+                    try:
+                        self._decide(job)
+                    except Exception as error:  # raised below
+                        errors.append(error)
+        if errors:
+            raise errors[0]
 
     def resume(self, job_id: str) -> str:
         """Go on with a failed or aborted job from its last full round, as a new job; its id."""
@@ -164,16 +173,24 @@ class Jobs:
         return self._build_and_ask([job.name, "--resume", job.job_id, "--author", author])
 
     def abort(self, job_id: str) -> None:
-        """Stop a job that is queued or running."""
+        """Stop a job that waits, is queued or runs."""
+        if self.get(job_id).state == "waiting" and self._end_unsent(job_id):
+            return
         job = self.get(job_id)
         if job.over:
             raise JobRefusedError(f"job {job_id} is {job.state} already")
-        if job.state == "waiting":
-            self._end(job, "aborted", "aborted")
-        else:
-            self._as_lead("abort", job.job_id)
-            self._note(job, aborted=self._clock.now())
+        self._as_lead("abort", job.job_id)
+        self._note(job, aborted=self._clock.now())
         say("job aborted", job=job.name, job_id=job.job_id)
+
+    def _end_unsent(self, job_id: str) -> bool:
+        """End a job that still waits; False where it was sent, or ended, while this waited for its turn."""
+        with self._one_at_a_time:
+            job = self.get(job_id)
+            if job.state != "waiting":
+                return False
+            self._end(job, "aborted", "aborted")
+            return True
 
     def get(self, job_id: str) -> Job:
         """A job by its id or the beginning of it. Raises UnknownJobError."""
