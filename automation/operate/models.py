@@ -37,8 +37,19 @@ print(base64.b64encode(packed.getvalue()).decode())
 
 
 def listing(centre: Centre, name: str | None = None) -> list[Row]:
-    """Return all versions, or those of one model with their metrics; none where it is unknown."""
-    return list(centre.ask("models", *(["--name", name] if name else []))["models"])
+    """Return all versions, or those of one model with their metrics; none where it is unknown.
+
+    However many: Azure's run command carries a few at a time.
+    """
+    rows: list[Row] = []
+    while True:
+        skipped = ["--skip", str(len(rows))] if rows else []
+        answer = centre.ask("models", *(["--name", name] if name else []), *skipped)
+        rows += answer["models"]
+        if not answer.get("cut"):
+            return rows
+        if not answer["models"]:
+            raise FedError("a model version's metrics are too long for the centre's answer")
 
 
 def chosen(centre: Centre, name: str, version: str | None) -> Row:

@@ -3,17 +3,22 @@
 import importlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import yaml
+from container_server import fedctl
 from container_server.centre.models import CHAMPION, Models
 from container_server.control import WrongQuestionError
 from container_server.errors import RefusedInputError
 from fed_server import mlflow_model
 
+from automation.operate import models as people
+from automation.operate.machines import Centre
+from automation.ui.outcome import FedError
 from tests.unit.workloads_fakes import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,9 +48,12 @@ class FakeMlflow:
             "tags": [{"key": key, "value": value} for key, value in self.tags[version].items()],
         }
 
-    def _get_model_versions_search(self, **content: Any) -> dict[str, Any]:
+    def _get_model_versions_search(self, max_results: int, **content: Any) -> dict[str, Any]:
+        first = int(content.get("page_token", 0))
         wanted = content.get("filter", "name='heart'") == "name='heart'"
-        return {"model_versions": [self._version(version) for version in self.tags]} if wanted else {}
+        known = [self._version(version) for version in self.tags] if wanted else []
+        more = {"next_page_token": str(first + max_results)} if known[first + max_results :] else {}
+        return {"model_versions": known[first : first + max_results], **more}
 
     def _get_model_versions_get(self, name: str, version: str) -> dict[str, Any]:
         return {"model_version": self._version(version)}
@@ -67,6 +75,18 @@ class FakeMlflow:
         return {"run": {"data": {"metrics": [{"key": "auc", "value": 0.83}]}}}
 
 
+@dataclass
+class CentreByRunCommand:
+    """The centre, whose answers `fedctl` cuts."""
+
+    models: Models
+
+    def ask(self, *words: str) -> dict[str, Any]:
+        given = vars(fedctl.parser().parse_args(list(words)))
+        answer = self.models.handlers()[given.pop("command")](given)
+        return dict(json.loads(fedctl.fit(answer, fedctl.OUTPUT_LIMIT)))
+
+
 @pytest.fixture
 def mlflow() -> FakeMlflow:
     return FakeMlflow()
@@ -84,6 +104,24 @@ def test_lists_all_versions_the_newest_first_without_control_characters(models: 
     assert "metrics" not in rows[0]
     assert models.listing({"name": "heart"})["models"][0]["metrics"] == {"auc": 0.83}
     assert models.listing({"name": "other"})["models"] == []
+
+
+@pytest.mark.parametrize("name", [None, "heart"])
+def test_people_see_every_version_though_azure_carries_a_few_at_a_time(
+    models: Models, mlflow: FakeMlflow, name: str | None
+) -> None:
+    """With some ten versions the older ones, perhaps the champion, were once not there."""
+    mlflow.tags = {str(number): {"job_id": "a" * 36} for number in range(1, 251)}
+    models.promote({"name": "heart", "version": "1", "by": "Dr Meier"})
+    rows = people.listing(cast("Centre", CentreByRunCommand(models)), name)
+    assert [row["version"] for row in rows] == [str(number) for number in range(250, 0, -1)]
+    assert [row["version"] for row in rows if row["champion"]] == ["1"]
+
+
+def test_one_version_that_does_not_fit_is_an_error(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fedctl, "OUTPUT_LIMIT", 100)
+    with pytest.raises(FedError, match="too long"):
+        people.listing(cast("Centre", CentreByRunCommand(models)))
 
 
 def test_a_promotion_says_who_and_what_was_before(models: Models, mlflow: FakeMlflow) -> None:

@@ -59,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
     rotate.add_argument("--now", action="store_true", help="restart the server though a job runs")
     rotate.add_argument("--finish", action="store_true", help="withdraw the old root, whoever has not moved")
     rotate.add_argument("--yes", action="store_true", help="do it")
-    commands.add_parser("models", help="registered models, newest first").add_argument("--name")
+    models = commands.add_parser("models", help="registered models, newest first")
+    models.add_argument("--name")
+    models.add_argument("--skip", type=int, help="go on with an answer that was cut after so many")
     for name, text in (
         ("promote", "make a version of a model the one to use"),
         ("retire", "take a version of a model out of use"),

@@ -18,7 +18,7 @@ from container_server.errors import RefusedInputError, TransientError
 from container_server.log import say
 
 CHAMPION = "champion"
-_MOST = 50
+_A_PAGE = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TAGS = ("job_id", "promoted_by", "promoted_at", "retired_by", "retired_at", "retired_why")
 _LONGEST = 120
@@ -66,16 +66,15 @@ class Models:
         return {"models": self.listing, "promote": self.promote, "retire": self.retire}
 
     def listing(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """All versions, newest first; with `name` those of one model, each with the run's metrics."""
-        name = arguments.get("name")
-        wanted = {"filter": f"name='{_name(name)}'"} if name else {}
-        order = {"max_results": _MOST, "order_by": "last_updated_timestamp DESC"}
-        found = self._registry.ask("GET", "model-versions/search", **wanted, **order).get(
-            "model_versions", []
-        )
+        """All versions, newest first; with `name` those of one model, each with the run's metrics.
+
+        `skip` leaves the first ones out: it goes on with an answer that was cut.
+        """
+        name, skip = arguments.get("name"), int(arguments.get("skip") or 0)
+        found = self._versions({"filter": f"name='{_name(name)}'"} if name else {})
+        found = sorted(found, key=lambda one: (str(one["name"]), -int(one["version"])))[skip:]
         champions = {model: self._champion(model) for model in {str(one["name"]) for one in found}}
-        rows = [self._row(one, champions, with_metrics=bool(name)) for one in found]
-        return {"models": sorted(rows, key=lambda row: (row["name"], -int(row["version"])))}
+        return {"models": [self._row(one, champions, with_metrics=bool(name)) for one in found]}
 
     def promote(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Make a version the one to use. One that was retired has to stay so."""
@@ -103,6 +102,16 @@ class Models:
                 "POST", "model-versions/set-tag", name=name, version=version, key=f"{what}_{key}", value=value
             )
         say(f"model {what}", model=name, version=version, **plain)
+
+    def _versions(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        page: dict[str, Any] = {}
+        while True:
+            answer = self._registry.ask("GET", "model-versions/search", **wanted, **page, max_results=_A_PAGE)
+            found += answer.get("model_versions", [])
+            if not answer.get("next_page_token"):
+                return found
+            page = {"page_token": answer["next_page_token"]}
 
     def _version(self, arguments: Mapping[str, Any]) -> tuple[str, str]:
         name, version = _name(arguments["name"]), str(arguments["version"])
