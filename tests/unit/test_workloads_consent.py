@@ -180,6 +180,9 @@ def said(*approved: str, refused: dict[str, str] | None = None, **rules: Any) ->
     return json.dumps({"approved": approved, "refused": refused or {}, "rules": rules})
 
 
+JOB_ID = "00000000-0000-4000-8000-000000000001"
+
+
 class Arrival:
     """A job arrives at the client; what NVFlare would unpack is counted."""
 
@@ -191,9 +194,9 @@ class Arrival:
     def _unpack(self, _: Workspace, job_id: str, *__: Any) -> None:
         self.unpacked.append(job_id)
 
-    def of(self, content: bytes, job_id: str = "job-1") -> str:
+    def of(self, content: bytes, job_id: str = JOB_ID, called: str | None = None) -> str:
         context = FLContextManager(identity_name="cleveland").new_context()
-        meta = {"name": "cohort\x1b[2J", "submitter_name": "lead@centre.local"}
+        meta = {"name": "cohort\x1b[2J", "submitter_name": "lead@centre.local", "job_id": called or job_id}
         workspace: Any = type("Workspace", (), {"get_run_dir": lambda _, job: str(self.run)})()
         return str(consent.ConsentingDeployer().deploy(workspace, job_id, meta, "app", content, context))
 
@@ -225,14 +228,24 @@ class TestArrival:
     def test_approved_code_is_unpacked(self, arrival: Arrival, answers: Path) -> None:
         answers.write_text(said(checksum(JOB)))
         assert arrival.of(JOB) == ""
-        assert arrival.unpacked == ["job-1"]
+        assert arrival.unpacked == [JOB_ID]
         assert (answers.parent / consent.CODE).read_text() == checksum(JOB)
 
     def test_each_start_is_noted_with_its_code(self, arrival: Arrival, answers: Path) -> None:
         answers.write_text(said(checksum(JOB)))
-        arrival.of(JOB, "00000000-0000-4000-8000-000000000001")
+        arrival.of(JOB)
         (note,) = (answers.parent / "releases").iterdir()
         assert json.loads(note.read_text())["started"] == checksum(JOB)
+
+    @pytest.mark.parametrize(
+        ("job_id", "called"), [("job-1", None), ("local", None), (JOB_ID, "local"), ("", None)]
+    )
+    def test_a_job_that_would_leave_no_notes_is_not_taken(
+        self, arrival: Arrival, answers: Path, job_id: str, called: str | None
+    ) -> None:
+        answers.write_text(said(checksum(JOB)))
+        assert "has no id, or two" in arrival.of(JOB, job_id, called)
+        assert not arrival.unpacked
 
     def test_refused_code_is_not_and_its_author_is_told_why(self, arrival: Arrival, answers: Path) -> None:
         code = checksum(JOB)
@@ -261,7 +274,7 @@ class TestArrival:
             "",
             "lets the same code run 2 times in 24 hours, and it has",
         ]
-        assert arrival.unpacked == ["job-1"] * 2
+        assert arrival.unpacked == [JOB_ID] * 2
 
     @pytest.mark.parametrize("content", [b"PK", packed({**archived(JOB), "custom/job.py": b""})])
     def test_an_archive_that_is_no_job_is_not_unpacked_nor_shown(
@@ -284,7 +297,7 @@ class TestArrival:
         code = checksum(JOB)
         assert (consent.REQUESTS / f"{code}.zip").read_bytes() == JOB
         asked = json.loads((consent.REQUESTS / f"{code}.json").read_text())
-        assert (asked["job_id"], asked["submitter"]) == ("job-1", "lead@centre.local")
+        assert (asked["job_id"], asked["submitter"]) == (JOB_ID, "lead@centre.local")
         assert "\x1b" not in asked["name"]
 
     def test_only_the_newest_requests_are_kept(self, arrival: Arrival) -> None:

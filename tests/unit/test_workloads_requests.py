@@ -372,8 +372,9 @@ class TestSabotage:
         monkeypatch.setattr(AppDeployer, "deploy", lambda *_: pytest.fail("it was unpacked"))
         context = FLContextManager(identity_name="cleveland").new_context()
         workspace: Any = None
-        meta = {"submitter_name": "lead@centre.local", "name": "cohort"}
-        return consent.ConsentingDeployer().deploy(workspace, "job-1", meta, "app", archive, context)
+        job = "00000000-0000-4000-8000-000000000001"
+        meta = {"submitter_name": "lead@centre.local", "name": "cohort", "job_id": job}
+        return consent.ConsentingDeployer().deploy(workspace, job, meta, "app", archive, context)
 
     def test_a_forged_report_has_the_centre_submit_and_the_hospital_refuse(
         self, world: World, monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ from fed_site import job_form
 from fed_site.house_rules import HouseRules
 from fed_site.job_code import UnreadableJobError, checksum, files, manifest
 from fed_site.notes import FOLDER as RELEASES
-from fed_site.notes import Notes
+from fed_site.notes import JOB_ID, Notes
 from fed_site.runs import RUNS, Runs
 from fed_site.start import WORK
 
@@ -91,6 +91,8 @@ class ConsentingDeployer(AppDeployer):  # type: ignore[misc]  # nvflare has no t
     ) -> str:
         """See AppDeployerSpec: what is wrong, in words, or an empty text."""
         hospital = str(fl_ctx.get_identity_name())
+        if not JOB_ID.fullmatch(job_id) or job_meta.get(JobMetaKey.JOB_ID) != job_id:
+            return "does not take this job: it has no id, or two"
         try:
             code, said = checksum(app_data), manifest(app_data)
             job_form.check(files(app_data), job_meta)

@@ -17,7 +17,8 @@ from fed_site.start import WORK
 
 FOLDER = WORK / "releases"
 MOST_BYTES = 1_000_000
-_JOB_ID = re.compile(r"[0-9a-f-]{36}")
+JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Other jobs would leave no notes: they are not taken (consent.py)."""
 
 
 @final
@@ -29,7 +30,7 @@ class Notes:
 
     def note(self, job_id: str, task: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         """Add a line to a job's notes; nothing more is added beyond MOST_BYTES."""
-        if not _JOB_ID.fullmatch(job_id):
+        if not JOB_ID.fullmatch(job_id):
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{job_id}.jsonl"
