@@ -69,7 +69,7 @@ class TestLedger:
         assert not Ledger(tmp_path / "budget.json").take(self.budget)
 
     def test_answers_at_the_same_time_spend_no_part_twice(self, tmp_path: Path) -> None:
-        """A server may push tasks to a job next to those it asks for (`ReservedTopic.DO_TASK`, NVFlare 2.9)."""
+        """A server may push tasks besides those asked for (`ReservedTopic.DO_TASK`, NVFlare 2.9)."""
         ledger, together = Ledger(tmp_path / "budget.json"), threading.Barrier(8)
 
         def take(_: int) -> bool:

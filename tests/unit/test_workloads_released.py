@@ -172,9 +172,9 @@ class TestQuestions:
         self, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def save(releases: Releases) -> None:
-            with (hospital.folder / "released.json.lock").open("w") as another:
-                with pytest.raises(BlockingIOError):
-                    fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = hospital.folder / "released.json.lock"
+            with lock.open("w") as another, pytest.raises(BlockingIOError):
+                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
             saved.append(releases)
 
         saved: list[Releases] = []
