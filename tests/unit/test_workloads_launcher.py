@@ -90,6 +90,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "kit" / part).mkdir(parents=True)
         (tmp_path / "kit" / part / "privacy.json").write_text("right")
         (tmp_path / "work/workspace" / part).mkdir(parents=True)
+    (tmp_path / "work/workspace" / JOB).mkdir()
     monkeypatch.setattr(launcher, "KIT", tmp_path / "kit")
     monkeypatch.setattr(launcher, "WORK", tmp_path / "work")
     monkeypatch.setattr(launcher, "protect_this_process", lambda: None)
@@ -130,11 +131,16 @@ def test_a_link_in_place_of_the_policy_is_not_followed(places: Path, monkeypatch
 
 
 def test_a_job_finds_no_other_jobs_files(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for job in (JOB, EARLIER):
-        (places / "work/workspace" / job).mkdir()
+    (places / "work/workspace" / EARLIER).mkdir()
     launched(monkeypatch, places)
     assert (places / "work/workspace" / JOB).is_dir()
     assert not (places / "work/workspace" / EARLIER).exists()
+
+
+def test_what_arrived_once_starts_once(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched(monkeypatch, places)
+    with pytest.raises(launcher.StartedBeforeError):
+        launched(monkeypatch, places)
 
 
 class Process(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types

@@ -27,10 +27,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 """Numbers of <linux/prctl.h>."""
 _JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PATIENCE_SECONDS = 10.0
+STARTED = "fed_started"
+"""In the folder of a job's run."""
 
 
 class LeftRunningError(RuntimeError):
     """Processes of a job that could not be ended."""
+
+
+class StartedBeforeError(RuntimeError):
+    """A job that arrived once, and is to start again: a house that counts runs counts arrivals."""
 
 
 class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare has no types
@@ -41,10 +47,13 @@ class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare ha
         protect_this_process()
 
     def launch_job(self, job_meta: dict[str, Any], fl_ctx: FLContext) -> JobHandleSpec:
-        """See JobLauncherSpec. Raises LeftRunningError when an earlier job's processes cannot be ended."""
+        """See JobLauncherSpec. Raises LeftRunningError when an earlier job's processes cannot be ended, and
+        StartedBeforeError.
+        """
+        job = str(job_meta[JobConstants.JOB_ID])
+        start_once(WORK / "workspace" / job)
         end_descendants()
         fresh_kit(KIT, WORK / "workspace")
-        job = str(job_meta[JobConstants.JOB_ID])
         remove_other_jobs(WORK / "workspace", job)
         if any(box.put_code(app) for app in (WORK / "workspace" / job).glob("app_*")):
             box.order(job)
@@ -71,6 +80,14 @@ class JobHandle(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
         self._process.wait()
         box.release(self._job)
         end_descendants()
+
+
+def start_once(run: Path) -> None:
+    """Take note that the job in this folder starts; the next arrival makes the folder anew."""
+    try:
+        (run / STARTED).touch(exist_ok=False)
+    except FileExistsError as error:
+        raise StartedBeforeError("the job has started before: it has to be deployed again") from error
 
 
 def protect_this_process() -> None:
