@@ -39,4 +39,7 @@ def _absent(namespace: str, kind: str) -> ResourceType:
     return listed(f"{namespace}/{kind}", VERSIONS, _nothing, level=level)
 
 
+NAMES = frozenset(
+    f"{namespace}/{kind}".lower() for namespace, kinds in KINDS.items() for kind in kinds.split()
+)
 TYPES = tuple(_absent(namespace, kind) for namespace, kinds in KINDS.items() for kind in kinds.split())

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from emulator.arm import activity, fabric_feed, ids, resources, sign_in
+from emulator.arm import absent, activity, fabric_feed, ids, resources, sign_in
 from emulator.arm.api_versions import check_version
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
 from emulator.arm.context import Context, Deletion
@@ -190,6 +190,8 @@ class _FrontDoor:
             found = self._list(path, type_)
             return Response(status=200, body=found if type_.bare else {"value": found})
         if request.method not in type_.methods:
+            if type_.name.lower() in absent.NAMES:
+                raise self._unknown_type(path)
             if request.method == "DELETE":
                 self._refuse_orphan(path, type_)
             raise _not_allowed(request)

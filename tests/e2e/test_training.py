@@ -162,7 +162,8 @@ class TestTraining:
         shown = json.loads(federation.clone.fed("model", "show", "heart", "--json").stdout)
         assert shown["champion"] and shown["promoted_by"] and shown["job_id"] == trained.answer["id"]
         load = "import mlflow.pyfunc; m = mlflow.pyfunc.load_model('models:/heart@champion')"
-        script = f"python3 -c \"{load}; print('risk', *m.predict(m.input_example))\""
+        predict = f"{load}; print('risk', *m.predict(m.input_example))"
+        script = f'MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python3 -c "{predict}"'
         said = federation.clone.fed("shell", "centre", "mlflow", "-c", script)
         assert 0 < float(said.stdout.split()[-1]) < 1
 
@@ -474,6 +475,30 @@ class TestOwnJobs:
         assert job["gates"]["passed"], job["gates"]
         assert sorted(job["hospitals"]) == sorted(APPROVING)
         assert "dropped" not in job
+
+    def test_an_approval_that_is_withdrawn_ends_a_job_there_and_the_others_go_on(
+        self, federation: Federation, trained: Trained
+    ) -> None:
+        del trained
+        last = HOSPITALS[-1]
+        code = self.code(federation, last, "heart-rate")
+        federation.clone.fed("hospital", "approve-job", last, code, "--by", "its officer")
+        job = federation.fedctl("submit", "--job", "heart-rate", "--rounds", "500")["id"]
+        federation.wait(lambda: federation.fedctl("job", job)["round"] > 0, "the first round")
+        federation.clone.fed("hospital", "withdraw", last, code, "--why", "our board changed its mind")
+
+        def shown() -> dict[str, Any]:
+            return federation.fedctl("job", job)
+
+        def reason() -> str:
+            return str(shown()["hospitals"].get(last, {}).get("dropped", {}).get("reason"))
+
+        federation.wait(lambda: "no longer approves the job's code" in reason(), f"{last} ends it")
+        ended = shown()["round"]
+        federation.wait(lambda: shown()["round"] > ended, "a round without it")
+        assert shown()["withdrawn"] == {last: "its approval was withdrawn: our board changed its mind"}
+        federation.fedctl("abort", job)
+        federation.wait(lambda: shown()["state"] == "aborted", "the job is stopped")
 
     def test_one_that_sends_whole_weights_runs_as_if_it_sent_their_difference(
         self, federation: Federation, trained: Trained

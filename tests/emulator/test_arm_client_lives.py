@@ -170,7 +170,9 @@ class Clients:
 
     def grant(self, principal: str, role: str, scope: str) -> None:
         identifier = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/{BUILT_IN[role]}"
-        body = {"properties": {"principalId": principal, "roleDefinitionId": identifier}}
+        # Azure's advice for an identity that is new: https://aka.ms/docs-principaltype
+        kind = {"principalType": "ServicePrincipal"}
+        body = {"properties": {"principalId": principal, "roleDefinitionId": identifier, **kind}}
         self.roles.create(scope, str(uuid.uuid4()), body)
 
 

@@ -196,7 +196,8 @@ class TestLists:
                 path = f"{GROUP}/providers/{type_.name}"
             deployed.put(REGISTRY, {"location": "westeurope", "sku": {"name": "Basic"}})
             assert deployed.get(path)["value"] == []
-            assert deployed("PUT", f"{path}/one", {"location": "westeurope"}).status == 405
+            refused = deployed("PUT", f"{path}/one", {"location": "westeurope"})
+            assert (refused.status, refused.body["error"]["code"]) == (404, "InvalidResourceType")
             assert deployed("GET", f"{path}/one").status == 404
         assert deployed("GET", f"{REGISTRY}x/webhooks").status == 404
 

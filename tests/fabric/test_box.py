@@ -148,8 +148,21 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def of_the_box() -> list[int]:
-    """Processes of the box's user."""
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _user(path) == BOX_USER]
+    """Processes of the box's user below this one: other federations of this machine have boxes, too."""
+    found = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _user(path) == BOX_USER]
+    return [process for process in found if _is_below(process, os.getpid())]
+
+
+def _is_below(process: int, ancestor: int) -> bool:
+    """Whether it descends from another; what has ended meanwhile does not."""
+    while process > 1:
+        if process == ancestor:
+            return True
+        try:
+            process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    return False
 
 
 def _user(process: Path) -> int | None:
