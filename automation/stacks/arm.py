@@ -75,12 +75,14 @@ class Arm:
         return self._endpoint.credential.get_token(SCOPE).token
 
     def get(self, path: str, version: str, **query: str) -> Answer:
-        """GET one resource, or a list with all its pages in ``value``."""
+        """GET one resource, or a list with all its pages in ``value``, or the refusal of a page."""
         answer = self._send("GET", path, {"api-version": version, **query})
         found = list(answer.body.get("value", []))
         following = answer.body.get("nextLink")
         while following:
             page = self._send("GET", str(following), None)
+            if page.is_error:
+                return page
             found += page.body.get("value", [])
             following = page.body.get("nextLink")
         return Answer(status=answer.status, body={**answer.body, "value": found}) if found else answer

@@ -58,6 +58,17 @@ def test_a_list_is_read_to_its_last_page() -> None:
         assert {one.headers["authorization"] for one in stub.asked} == {"Bearer entra"}
 
 
+def test_a_list_of_which_a_page_is_refused_is_not_taken_for_whole() -> None:
+    def answer(asked: Asked) -> Answers:
+        if "page" in asked.query:
+            return Answers(status=403, body=error("AuthorizationFailed"))
+        following = f"http://{asked.headers['host']}/list?page=2"
+        return Answers(body={"value": [{"name": 1}], "nextLink": following})
+
+    with azure(answer) as (arm, _):
+        assert arm.get("/list", "2024-01-01").is_error
+
+
 def test_an_operation_is_waited_for_where_azure_says() -> None:
     polls = iter(
         [Answers(status=202), Answers(status=202), Answers(status=200, body={"properties": {"done": True}})]
