@@ -10,7 +10,7 @@ from rich.table import Table
 from automation.operate.machines import Centre
 from automation.operate.manifest import describe
 from automation.ui.outcome import QuestionError, RefusedError
-from workloads.fl_client.fed_site.manifest import Manifest
+from workloads.fl_client.fed_site.manifest import Manifest, UnreadableManifestError
 
 POLL_SECONDS = 1.0
 REST = 1.5
@@ -180,10 +180,10 @@ def listing(jobs: list[Answer]) -> Table:
 def request(answer: Answer) -> Iterator[str]:
     """Yield what a job asks of the hospitals, and what each says to it, in lines."""
     yield f"job {answer['id']}, {answer['state']}" + (f": {answer['reason']}" if answer.get("reason") else "")
-    if not answer.get("manifest"):
+    if answer.get("manifest") is None:
         yield "  it has no manifest: it is of an earlier version"
         return
-    yield from describe(Manifest.read(json.dumps(answer["manifest"]).encode()))
+    yield from _asked(answer["manifest"])
     yield f"  code       {answer['code']}"
     for name in answer["approved"]:
         yield f"  {name:<20} approves it"
@@ -196,6 +196,14 @@ def request(answer: Answer) -> Iterator[str]:
         yield f"  it was started at {', '.join(runs_at)}"
     if until := answer.get("until"):
         yield f"  it waits until {_moment(until)}"
+
+
+def _asked(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a manifest in words; what the centre's answer has no room for is not in its form any more."""
+    try:
+        yield from describe(Manifest.read(json.dumps(manifest).encode()))
+    except UnreadableManifestError:
+        yield "  its manifest is too long to be shown here: each hospital has it whole"
 
 
 def _moment(unix: float) -> str:

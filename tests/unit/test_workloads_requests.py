@@ -317,6 +317,13 @@ class TestShow:
         assert "cut" not in text
         assert "and 370 more" in "\n".join(training.request(json.loads(text)))
 
+    def test_a_manifest_without_room_is_said_and_not_taken_for_an_old_jobs(self, world: World) -> None:
+        shown = world.centre.commands.show({"id": submit(world)})
+        shown["manifest"]["data"] = {f"file{number}.csv": ["c" * 100] for number in range(100)}
+        lines = "\n".join(training.request(json.loads(fedctl.fit(shown))))
+        assert "too long to be shown here" in lines
+        assert f"code       {CODE}" in lines
+
 
 class TestAtTheHospital:
     """What the centre asks is hostile until checked."""
