@@ -17,13 +17,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clone import paths
 from emulator.record import Record, code_state
-
-if TYPE_CHECKING:
-    pass
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
