@@ -162,6 +162,22 @@ class TestProof:
         with pytest.raises(UnprovenRootError):
             proven(pki.old.certificate.fingerprint, site.fingerprint, history, now)
 
+    def test_not_by_making_a_root_of_a_partys_own_key(self, pki: Pki, now: float) -> None:
+        """The server's certificate is the old root's signature on a key that a stolen server has."""
+        leaf = Certificate.read(pki.server_before.certificate)
+        same = Identity("localhost", "centre", "client")
+        key = load_pem_private_key(pki.server_before.key, None)
+        root = serialize_cert(generate_cert(same, same, key, leaf.public_key, 3650, ca=True))
+        made = Certificate.read(root)
+        assert made.public_key == leaf.public_key
+        assert made.x509.subject == leaf.x509.subject
+        history = {
+            "roots": [pki.old.pem.decode(), root.decode()],
+            "proofs": [leaf.x509.public_bytes(Encoding.PEM).decode()],
+        }
+        with pytest.raises(UnprovenRootError):
+            proven(pki.old.certificate.fingerprint, made.fingerprint, history, now)
+
     def test_not_when_the_old_roots_time_is_over(self, pki: Pki, now: float) -> None:
         with pytest.raises(UnprovenRootError, match="its time is over"):
             proven(*prints(pki), pki.history, now + 4000 * DAY)

@@ -90,6 +90,7 @@ def _check(step: Certificate, old: Certificate, new: Certificate, now: float) ->
         and step.public_key == new.public_key
         and step.x509.subject == new.x509.subject
         and step.valid_from <= moment <= step.valid_until
+        and _may_sign(step)
         and _may_sign(new)
     )
     if not sound:
@@ -100,8 +101,8 @@ def _check(step: Certificate, old: Certificate, new: Certificate, now: float) ->
         )
 
 
-def _may_sign(root: Certificate) -> bool:
+def _may_sign(issuer: Certificate) -> bool:
     try:
-        return root.x509.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        return issuer.x509.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
