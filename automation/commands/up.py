@@ -33,6 +33,9 @@ def command(  # noqa: PLR0917 typer reads the order
         list[str] | None,
         typer.Option(metavar="HOSPITAL", help="Make a hospital's peering again that somebody cut."),
     ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Look at Azure first, and put back what was changed by hand.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Deploy a stack and show it; a run that was killed goes on where it ended.
@@ -40,7 +43,7 @@ def command(  # noqa: PLR0917 typer reads the order
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
     target = targets.open_target(stack_name(stack, stack_option), on)
-    outputs = deploy.up(target, ask=on is On.AZURE and not yes, reconnect=reconnect or ())
+    outputs = deploy.up(target, ask=on is On.AZURE and not yes, reconnect=reconnect or (), refresh=refresh)
     if machines:
         if target.emulator and system.can_install():
             system.require_packages()

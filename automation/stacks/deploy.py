@@ -24,12 +24,13 @@ from federation.parties import CENTRE, federation
 from federation.settings import Settings
 
 
-def up(target: Target, *, ask: bool, reconnect: Collection[str] = ()) -> Outputs[str]:
+def up(target: Target, *, ask: bool, reconnect: Collection[str] = (), refresh: bool = False) -> Outputs[str]:
     """Deploy a stack and return its outputs.
 
     With `ask` the plan is shown first and a person decides. On Azure it is made in any case, since only a
     plan shows what several resources together break before anything is changed. `reconnect` names hospitals
-    whose peering is to be made whole where somebody cut it (docs/adr/0014).
+    whose peering is to be made whole where somebody cut it (docs/adr/0014). With `refresh` Azure is looked at
+    first, so that what was changed there by hand is put back.
     Raises RefusedError when a person declines, a rule of `policies/` is broken, a hospital whose data are
     protected is no longer in the settings, or a deployed network would get another address range.
     """
@@ -40,9 +41,12 @@ def up(target: Target, *, ask: bool, reconnect: Collection[str] = ()) -> Outputs
     refuse_gateways_subnet(target, before)
     killed = holders.recover(target, stack)
     left = roll_back(target.emulator, stack) if target.emulator and killed else []
-    again = peerings.to_make_again(target, before, named=reconnect, killed=killed)
-    replaced = [urn for peering in again for urn in peering.urns]
-    plan = _plan(target, stack, before, replaced) if ask or target.emulator is None else None
+    again = peerings.to_make_again(target, before, named=reconnect, killed=killed, refresh=refresh)
+    refresh = refresh or killed
+    # A refresh forgets what is gone: there is nothing left to replace.
+    replaced = [] if refresh else [urn for peering in again for urn in peering.urns]
+    planned = ask or target.emulator is None
+    plan = _plan(target, stack, before, replaced, refresh=refresh) if planned else None
     if plan and ask:
         stderr.print(plans.render(plan))
         if plan.changes:
@@ -56,8 +60,8 @@ def up(target: Target, *, ask: bool, reconnect: Collection[str] = ()) -> Outputs
         return stack.up(
             on_event=on_event,
             policy_packs=[PACK],
-            refresh=killed or None,
-            replace=None if killed else replaced,  # a refresh forgets what is gone
+            refresh=refresh or None,
+            replace=replaced or None,
             show_secrets=False,
             suppress_outputs=True,
             color="never",
@@ -172,12 +176,19 @@ def preview(target: Target) -> Plan:
 
 
 def _plan(
-    target: Target, stack: Stack, before: Iterable[Mapping[str, Any]], replaced: Sequence[str] = ()
+    target: Target,
+    stack: Stack,
+    before: Iterable[Mapping[str, Any]],
+    replaced: Sequence[str] = (),
+    *,
+    refresh: bool = False,
 ) -> Plan:
     """Plan a deployment over these resources in the state and judge it; raises as `preview`."""
 
     def run(on_event: OnEvent) -> PreviewResult:
-        return stack.preview(on_event=on_event, json=True, replace=list(replaced), color="never")
+        return stack.preview(
+            on_event=on_event, json=True, replace=list(replaced), refresh=refresh or None, color="never"
+        )
 
     result, record = operation.run(target, f"previewing {target.name}", run)
     document = json.loads(result.stdout)

@@ -82,6 +82,9 @@ class TestADeployedStack:
         assert (name, change["kind"], change["properties"]) == ("vnet-fed-dev-cleveland", "update", ["tags"])
         deployed.fed("up")
         assert ask(emulator, "GET", vnet, api_version="2024-05-01").json()["tags"] == body["tags"]
+        assert ask(emulator, "PUT", vnet, api_version="2024-05-01", body=changed).status_code < 300
+        deployed.fed("up", "--refresh")
+        assert ask(emulator, "GET", vnet, api_version="2024-05-01").json()["tags"] == body["tags"]
 
     def test_a_hospital_comes_and_goes_without_touching_the_others(self, deployed: Clone) -> None:
         deployed.edit(lambda content: content["config"]["fed:hospitals"].update({"hungary": dict(HUNGARY)}))

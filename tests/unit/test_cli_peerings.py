@@ -7,7 +7,7 @@ import pytest
 
 from automation.stacks.arm import Answer
 from automation.stacks.recovery import peerings
-from automation.ui.outcome import FedError, QuestionError
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 
 HUB = "/subscriptions/0/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/hub"
 
@@ -71,12 +71,14 @@ def test_one_that_lost_a_half_stays_cut_until_its_hospital_is_named(
 ) -> None:
     azure = Azure(cleveland="Connected", **({"hungary": state} if state else {}))
     there = target(azure)
-    assert peerings.to_make_again(there, RESOURCES, named=(), killed=True) == []
+    assert peerings.to_make_again(there, RESOURCES, named=(), killed=True, refresh=False) == []
     told = " ".join(capsys.readouterr().err.split())
     assert "hungary is cut off" in told and "./fed up dev --on azure --reconnect hungary" in told
     assert "cleveland" not in told
 
-    (again,) = peerings.to_make_again(there, RESOURCES, named=("hungary", "cleveland"), killed=False)
+    (again,) = peerings.to_make_again(
+        there, RESOURCES, named=("hungary", "cleveland"), killed=False, refresh=False
+    )
     assert again.urns == tuple(one["urn"] for one in peering("hungary")[1:])
     peerings.delete_what_is_left(there, [again])
     assert azure.deleted == [from_centre("hungary"), from_hospital("hungary")]
@@ -85,13 +87,13 @@ def test_one_that_lost_a_half_stays_cut_until_its_hospital_is_named(
 def test_one_that_a_killed_run_on_the_emulator_cut_is_made_again() -> None:
     azure = Azure(cleveland="Connected")
     there = target(azure, emulated=True)
-    (again,) = peerings.to_make_again(there, RESOURCES, named=(), killed=True)
+    (again,) = peerings.to_make_again(there, RESOURCES, named=(), killed=True, refresh=False)
     assert again.hospital == "hungary"
 
 
 def test_on_the_emulator_the_fix_is_for_the_emulator(capsys: pytest.CaptureFixture[str]) -> None:
     there = target(Azure(cleveland="Connected"), emulated=True)
-    assert peerings.to_make_again(there, RESOURCES, named=(), killed=False) == []
+    assert peerings.to_make_again(there, RESOURCES, named=(), killed=False, refresh=False) == []
     assert "./fed up dev --reconnect hungary" in " ".join(capsys.readouterr().err.split())
 
 
@@ -102,7 +104,7 @@ def test_one_that_waits_for_its_second_half_or_was_never_whole_is_not_cut() -> N
 
 def test_a_name_that_is_no_hospitals_is_refused() -> None:
     with pytest.raises(QuestionError, match="basel"):
-        peerings.to_make_again(target(Azure()), [], named=("basel",), killed=False)
+        peerings.to_make_again(target(Azure()), [], named=("basel",), killed=False, refresh=False)
 
 
 def test_what_azure_refuses_to_delete_is_said_with_the_fix() -> None:
@@ -110,3 +112,13 @@ def test_what_azure_refuses_to_delete_is_said_with_the_fix() -> None:
     azure.refuses = True
     with pytest.raises(FedError, match=r"AuthorizationFailed(.|\n)*Fix: delete it in the portal"):
         peerings.delete_what_is_left(target(azure), peerings.cut(target(azure), RESOURCES))
+
+
+def test_a_refresh_makes_no_peering_again_that_nobody_named() -> None:
+    azure = Azure(hungary="Disconnected", cleveland="Connected")
+    with pytest.raises(RefusedError, match=r"hungary is cut off[\s\S]*Fix: ask the hospital"):
+        peerings.to_make_again(target(azure), RESOURCES, named=(), killed=False, refresh=True)
+    (again,) = peerings.to_make_again(
+        target(azure), RESOURCES, named=("hungary",), killed=False, refresh=True
+    )
+    assert again.hospital == "hungary"

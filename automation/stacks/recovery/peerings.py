@@ -13,7 +13,7 @@ from typing import Any, Final
 from automation.stacks.target import Target
 from automation.stacks.urns import party_of, type_of
 from automation.ui.console import say, warn
-from automation.ui.outcome import FedError, QuestionError
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 
 COMPONENT: Final = "fed:components:HubSpokePeering"
 _HALF: Final = "azure-native:network:VirtualNetworkPeering"
@@ -31,12 +31,18 @@ class CutPeering:
 
 
 def to_make_again(
-    target: Target, resources: Collection[Mapping[str, Any]], *, named: Collection[str], killed: bool
+    target: Target,
+    resources: Collection[Mapping[str, Any]],
+    *,
+    named: Collection[str],
+    killed: bool,
+    refresh: bool,
 ) -> list[CutPeering]:
     """Return the cut peerings that this run is to make whole; warn of the others.
 
     These are the ones of the hospitals `named`, and all where a killed run on the emulator may have cut them.
-    Raises QuestionError for a name that is no hospital's.
+    Raises QuestionError for a name that is no hospital's, RefusedError where a `refresh` would make one whole
+    that nobody named.
     """
     if unknown := sorted(set(named) - set(target.hospitals)):
         raise QuestionError(
@@ -47,6 +53,13 @@ def to_make_again(
     for peering in cut(target, resources):
         if peering.hospital in named or (killed and target.emulator):
             again.append(peering)
+        elif refresh:
+            raise RefusedError(
+                f"{peering.hospital} is cut off: a half of its peering was deleted, not from here, and a "
+                "refresh would make it again; a hospital may stop all traffic at any time (docs/hospital.md)\n"
+                f"Fix: ask the hospital, then add --reconnect {peering.hospital}; or leave --refresh out. "
+                "Nothing was deployed."
+            )
         else:
             warn(
                 f"{peering.hospital} is cut off: a half of its peering was deleted, not from here. It stays "

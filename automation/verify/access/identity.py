@@ -242,7 +242,7 @@ class _Computation:
                     what=f"{cell.principal} may not {_words(lacking)} {what}",
                     where=self._why_missing(cell, what),
                     why="the federation needs this access",
-                    fix="restore the role assignment from the program (./fed up)",
+                    fix="restore the role assignment from the program (./fed up --refresh)",
                 )
 
     def _why_missing(self, cell: Cell, what: str) -> str:

@@ -171,7 +171,7 @@ def _differences(answer: Answer) -> Iterator[Finding]:
             why="its connections to that name go out to the internet"
             if public
             else "its connections to that name go where nobody intended",
-            fix="remove the record or link; the program writes the intended ones (./fed up)",
+            fix="remove the record or link; the program writes the intended ones (./fed up --refresh)",
         )
     if lacking := answer.intended - answer.computed:
         yield Finding(
@@ -181,7 +181,7 @@ def _differences(answer: Answer) -> Iterator[Finding]:
             what=f"{answer.viewer} does not resolve {answer.name} to {', '.join(sorted(lacking))}",
             where="no zone linked to its network has that record",
             why="without it the public name is used, which is closed",
-            fix="restore zone, link and record from the program (./fed up)",
+            fix="restore zone, link and record from the program (./fed up --refresh)",
         )
 
 

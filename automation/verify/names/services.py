@@ -122,7 +122,7 @@ def _opened(front: Front) -> Finding:
         f"of {front.owner}, past every network here",
         where=front.cause if front.window is None else f"{front.cause}; {_words(front.window)}",
         why="only its roles then stand between the internet and what it holds",
-        fix="set publicNetworkAccess Disabled and the default action Deny, without exceptions (./fed up)",
+        fix="set publicNetworkAccess Disabled, default action Deny, no exceptions (./fed up --refresh)",
     )
 
 
@@ -134,7 +134,7 @@ def _shut(window: Window) -> Finding:
         what=f"{window.owner}'s people cannot reach its account from {window.address}",
         where=_words(window),
         why="the hospital cannot upload its data",
-        fix="open the window from the program (./fed up), or take it out of the settings",
+        fix="open the window from the program (./fed up --refresh), or take it out of the settings",
     )
 
 
@@ -156,5 +156,5 @@ def _misled(deployment: Deployment, topology: Topology) -> Iterator[Finding]:
             what=f"{endpoint.name} leads to {where}: {endpoint.target}",
             where=f"{endpoint.name}: privateLinkServiceConnections",
             why="what a machine writes to that private address lands in a stranger's account",
-            fix="delete the endpoint and make it again from the program (./fed up)",
+            fix="delete the endpoint and make it again from the program (./fed up --refresh)",
         )

@@ -259,5 +259,5 @@ def _gone(resource: Resource) -> Finding:
         what=f"{resource.id} is in the state and does not exist",
         where=f"{resource.name}: deleted behind the program's back",
         why="what it protected or allowed is gone",
-        fix="./fed up makes it again",
+        fix="./fed up --refresh makes it again",
     )

@@ -188,5 +188,5 @@ def _findings(attempts: Sequence[Attempt]) -> Iterator[Finding]:
                 Kind.MISSING: "this is no theory: the federation's connection does not come up",
                 Kind.UNKNOWN: "graph and packets disagree, so one of them is wrong",
             }[kind],
-            fix="see what the graph says about the same rule; ./fed up restores the program's rules",
+            fix="see what the graph says about the same rule; ./fed up --refresh restores the rules",
         )

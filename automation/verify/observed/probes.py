@@ -175,7 +175,7 @@ def _findings(tries: Sequence[Try], rule: str) -> Iterator[Finding]:
             else f"{one.viewer}'s machine resolves {one.target} to {one.said}, not to {one.action}",
             where=f"tried from within: the answer was {one.said}",
             why="this is no theory: it was tried",
-            fix="see what the computed proofs say about the same; ./fed up restores roles and zones",
+            fix="see what the computed proofs say of it; ./fed up --refresh restores roles and zones",
         )
 
 

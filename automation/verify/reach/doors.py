@@ -122,7 +122,7 @@ def _misled(door: Door, endpoint: Interface) -> Finding:
         what=f"{door.owner}'s door leads to {endpoint.target}",
         where=f"{endpoint.name}: privateLinkServiceConnections",
         why="what its people upload there is not stored in their own account",
-        fix="delete the endpoint and make it again from the program (./fed up)",
+        fix="delete the endpoint and make it again from the program (./fed up --refresh)",
     )
 
 
@@ -134,5 +134,5 @@ def _missing(door: Door, where: str) -> Finding:
         what=f"{door.owner}'s people cannot reach its account at {door.address}",
         where=f"{door.subnet_id}: {where}",
         why="the hospital cannot upload its data",
-        fix="restore the door from the program (./fed up)",
+        fix="restore the door from the program (./fed up --refresh)",
     )

@@ -179,7 +179,7 @@ class _Computation:
                 what=f"{subnet.name} sends its packets past the firewall {firewall}",
                 where=str(default or f"{subnet.name}: natGateway or defaultOutboundAccess"),
                 why="the party's officers look at what leaves there, and would not see these",
-                fix=f"route 0.0.0.0/0 of {subnet.name} to {firewall}; ./fed up restores it",
+                fix=f"route 0.0.0.0/0 of {subnet.name} to {firewall}; ./fed up --refresh restores it",
             )
 
     def _findings(self) -> Iterator[Finding]:
@@ -218,7 +218,9 @@ class _Computation:
     def _fix(self, culprit: str, otherwise: str = "") -> str:
         """Return how the groups or subnets that a culprit names differ from the intent, and what to do."""
         named = [text for name, text in self._mends.items() if name in culprit]
-        return "; ".join((*(named or filter(None, [otherwise])), "./fed up restores what the program says"))
+        return "; ".join(
+            (*(named or filter(None, [otherwise])), "./fed up --refresh restores what the program says")
+        )
 
 
 def _firewalls(intent: Intent) -> Mapping[str, IPv4Address]:

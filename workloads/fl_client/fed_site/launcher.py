@@ -83,7 +83,7 @@ class JobHandle(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
 
 
 def start_once(run: Path) -> None:
-    """Take note that the job in this folder starts; the next arrival makes the folder anew."""
+    """Take note that the job in this folder starts; the next arrival makes the folder again."""
     try:
         (run / STARTED).touch(exist_ok=False)
     except FileExistsError as error:
