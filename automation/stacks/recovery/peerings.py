@@ -56,7 +56,7 @@ def to_make_again(
         elif refresh:
             raise RefusedError(
                 f"{peering.hospital} is cut off: a half of its peering was deleted, not from here, and a "
-                "refresh would make it again; a hospital may stop all traffic at any time (docs/hospital.md)\n"
+                "refresh would make it again: a hospital may stop all traffic at any time (hospital.md)\n"
                 f"Fix: ask the hospital, then add --reconnect {peering.hospital}; or leave --refresh out. "
                 "Nothing was deployed."
             )
