@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fed_site.job_code import CLIENT, SIGNATURES
+from fed_site.manifest import FILE as MANIFEST
 
 BOX = "fed_site.box_executor.BoxExecutor"
 STATISTICS = "fed_site.statistics.OwnStatisticsExecutor"
@@ -20,7 +21,6 @@ EXECUTORS: Mapping[str, frozenset[str]] = {
 }
 """Class -> its arguments; all of them are given."""
 CODE = "code/"
-MANIFEST = "manifest.json"
 SECONDS = ("get_task_timeout", "submit_task_result_timeout", "task_request_interval")
 """Numbers that the configuration may set for the client."""
 _KEYS = {"format_version", "executors", "components", "task_data_filters", "task_result_filters", *SECONDS}
