@@ -3,12 +3,15 @@
 import dataclasses
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from container_server.centre.rotation import RotationRefusedError
+from container_server.centre import rotation
+from container_server.centre.rotation import Rotation, RotationRefusedError
 from container_server.certificates import Certificate
 from container_server.messages import ROOTS, decode, encode
 
@@ -34,6 +37,28 @@ def restarts(federation: Federation) -> int:
 
 def root_keys(federation: Federation) -> list[Path]:
     return list(federation.config.agent.rglob("rootCA.key"))
+
+
+def test_two_that_are_asked_for_at_once_are_both_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command and the loop: the one that wrote last once undid the other."""
+    anything: Any = SimpleNamespace(roots=SimpleNamespace(handing_over=False))
+    asked = Rotation(anything, anything, tmp_path / "rotation.json")
+    other = threading.Thread(target=asked.ask_for_server, kwargs={"now": False})
+    write = rotation.write_json
+
+    def meanwhile(path: Path, content: Any) -> None:
+        if other.ident is None:
+            other.start()
+            other.join(0.1)
+        write(path, content)
+
+    monkeypatch.setattr(rotation, "write_json", meanwhile)
+    asked.ask_for_root(now=False)
+    other.join()
+    kept = json.loads((tmp_path / "rotation.json").read_text())
+    assert kept == {"server": True, "root": True, "now": False, "finish": False}
 
 
 class TestServer:

@@ -7,6 +7,7 @@ A server has a new kit with one restart, between jobs unless the operator wants 
         -> the server trusts the new root alone -> the old root's key is deleted
 """
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ class Rotation:
         self._members = members
         self._memory = memory
         self._asked = _Asked(**(read_json(memory) or {}))
+        self._changing = threading.Lock()
 
     @property
     def server_is_asked(self) -> bool:
@@ -54,25 +56,25 @@ class Rotation:
 
     def ask_for_server(self, *, now: bool) -> None:
         """Have the server get a new key and certificate."""
-        self._ask(replace(self._asked, server=True, now=now))
+        self._change(server=True, now=now)
 
     def ask_for_root(self, *, now: bool) -> None:
         """Have the next root take over. Raises RotationRefusedError while one does."""
         if self._asked.root or self._authority.roots.handing_over:
             raise RotationRefusedError("a root hands over already: ./fed status says how far it is")
-        self._ask(replace(self._asked, root=True, now=now))
+        self._change(root=True, now=now)
 
     def finish(self, *, now: bool) -> None:
         """Withdraw the old root whoever has not moved. Raises RotationRefusedError when there is none to."""
         roots = self._authority.roots
         if not (roots.handing_over and roots.told):
             raise RotationRefusedError("no old root can be withdrawn: no hospital was asked to move yet")
-        self._ask(replace(self._asked, finish=True, now=now))
+        self._change(finish=True, now=now)
 
     def server_is_new(self) -> None:
         """Take note that the server runs with a kit that was made since it was asked for."""
         if self._asked.server or self._asked.now:
-            self._ask(replace(self._asked, server=False, now=False))
+            self._change(server=False, now=False)
 
     def left_behind(self, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         """Members that do not run with a certificate of the root that signs -> what they wait for."""
@@ -95,14 +97,14 @@ class Rotation:
         if self._asked.root:
             if not roots.handing_over:
                 self._authority.add_root()
-            self._ask(replace(self._asked, root=False))
+            self._change(root=False)
         if roots.handing_over and not roots.told and self._server_has_moved():
             roots.sign_with_newest()
             say("the next root signs hospitals", fingerprint=roots.fingerprint)
         self._have_members_renew()
         if roots.handing_over and roots.told and self._may_withdraw(reports):
             roots.trust_newest()
-            self._ask(replace(self._asked, finish=False))
+            self._change(finish=False)
         if roots.has_old_keys and self._server_has_moved():
             roots.forget_old_keys()
             say("old root withdrawn: its key is deleted", root=roots.fingerprint)
@@ -139,6 +141,9 @@ class Rotation:
                 self._members.change(name, owed=True, **change)
                 say("asked to renew under the root that signs now", hospital=name)
 
-    def _ask(self, asked: _Asked) -> None:
-        write_json(self._memory, asdict(asked))
-        self._asked = asked
+    def _change(self, **asked: bool) -> None:
+        """A command and the loop may change it at once: neither undoes what the other did."""
+        with self._changing:
+            new = replace(self._asked, **asked)
+            write_json(self._memory, asdict(new))
+            self._asked = new
