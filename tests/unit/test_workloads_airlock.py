@@ -27,7 +27,7 @@ from fed_site.filters import (
     SentModel,
 )
 from fed_site.manifest import Manifest
-from fed_site.notes import MOST_BYTES, Notes
+from fed_site.notes import MOST_BYTES, Notes, NotesFullError
 from fed_site.own_policy import OwnPolicy
 from fed_site.patients import OwnFiles
 from fed_site.privacy import LARGEST_EPSILON, Budget, epsilon
@@ -833,10 +833,11 @@ class TestNotes:
         answer = DXO(DataKind.METRICS, {"auc": 0.5, "brier": 0.1}).to_shareable()
         assert from_shareable(airlock.process(answer, context)).data == {"brier": 0.1}
 
-    def test_notes_do_not_grow_for_ever(self, tmp_path: Path) -> None:
+    def test_beyond_its_notes_nothing_of_a_job_leaves(self, tmp_path: Path) -> None:
         notes = Notes(tmp_path)
-        for _ in range(3):
-            notes.note(self.JOB, {}, {"x": "y" * MOST_BYTES})
+        notes.note(self.JOB, {}, {"x": "y" * MOST_BYTES})
+        with pytest.raises(NotesFullError):
+            notes.note(self.JOB, {}, {})
         assert (tmp_path / f"{self.JOB}.jsonl").stat().st_size < 2 * MOST_BYTES
 
     def test_a_jobs_id_leads_nowhere_else(self, tmp_path: Path) -> None:

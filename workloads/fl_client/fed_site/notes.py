@@ -16,9 +16,14 @@ from nvflare.apis.dxo import DXO, MetaKey
 from fed_site.start import WORK
 
 FOLDER = WORK / "releases"
-MOST_BYTES = 1_000_000
+MOST_BYTES = 2_000_000
+"""Of one job: some two thousand answers. The container server reads a little more (consent.py)."""
 JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Other jobs would leave no notes: they are not taken (consent.py)."""
+
+
+class NotesFullError(RuntimeError):
+    """An answer that could not be noted, and so may not leave: NVFlare sends that a filter failed."""
 
 
 @final
@@ -29,14 +34,15 @@ class Notes:
         self._folder = folder
 
     def note(self, job_id: str, task: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-        """Add a line to a job's notes; nothing more is added beyond MOST_BYTES."""
+        """Add a line to a job's notes. Raises NotesFullError beyond MOST_BYTES."""
         if not JOB_ID.fullmatch(job_id):
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{job_id}.jsonl"
-        if not path.exists() or path.stat().st_size < MOST_BYTES:
-            with path.open("a") as notes:
-                notes.write(json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n")
+        if path.exists() and path.stat().st_size >= MOST_BYTES:
+            raise NotesFullError(f"the notes of job {job_id} are full: nothing of it leaves any more")
+        with path.open("a") as notes:
+            notes.write(json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n")
 
 
 def summary(answer: DXO) -> dict[str, Any]:
