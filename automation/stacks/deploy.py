@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from pulumi.automation import OnEvent, OutputValue, PreviewResult, Stack, UpResult
@@ -136,6 +137,8 @@ def refuse_gateways_subnet(target: Target, resources: Iterable[Mapping[str, Any]
             if all(each["serviceName"] != POWER_BI_GATEWAY for each in subnet.get("delegations") or ()):
                 continue
             answer = target.arm().get(f"{network['id']}/subnets/{subnet['name']}", "2024-05-01")
+            if answer.is_error and answer.status != HTTPStatus.NOT_FOUND:
+                raise FedError(f"whether a gateway is on {subnet['name']} cannot be seen: {answer.error}")
             if (answer.body.get("properties") or {}).get("serviceAssociationLinks"):
                 raise RefusedError(
                     f"Pulumi.{target.name}.yaml names no dashboard any more, so {subnet['name']} would go, "

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from automation.stacks import deploy
-from automation.ui.outcome import RefusedError
+from automation.stacks.arm import Answer
+from automation.ui.outcome import FedError, RefusedError
 from federation.settings import load
 from tests.unit.program_graph import stack_config
 
@@ -97,7 +98,7 @@ def test_the_subnet_of_a_gateway_stays_while_the_gateway_is_on_it(
 
     def get(path: str, _: str) -> Any:
         asked.append(path)
-        return SimpleNamespace(body={"properties": {"serviceAssociationLinks": links}})
+        return Answer(status=200, body={"properties": {"serviceAssociationLinks": links}})
 
     settings = load(stack, stack_config(stack))
     target: Any = SimpleNamespace(name=stack, settings=settings, arm=lambda: SimpleNamespace(get=get))
@@ -107,3 +108,15 @@ def test_the_subnet_of_a_gateway_stays_while_the_gateway_is_on_it(
     else:
         deploy.refuse_gateways_subnet(target, [deployed])
     assert asked == (["/vnet/subnets/gateway"] if stack == "dev" else [])
+
+
+def test_a_subnet_that_cannot_be_looked_at_is_not_taken_away() -> None:
+    deployed = network("centre", "10.10.0.0/24") | {"id": "/vnet"}
+    delegation = {"serviceName": "Microsoft.PowerPlatform/vnetaccesslinks"}
+    deployed["inputs"]["subnets"] = [{"name": "gateway", "delegations": [delegation]}]
+    forbidden = Answer(status=403, body={"error": {"code": "AuthorizationFailed", "message": "no"}})
+    settings = load("dev", stack_config("dev"))
+    arm = SimpleNamespace(get=lambda path, version: forbidden)
+    target: Any = SimpleNamespace(name="dev", settings=settings, arm=lambda: arm)
+    with pytest.raises(FedError, match="cannot be seen: AuthorizationFailed"):
+        deploy.refuse_gateways_subnet(target, [deployed])

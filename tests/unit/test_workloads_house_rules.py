@@ -1,10 +1,12 @@
 """What a hospital's officers allow any job: when, which columns, how often."""
 
 import calendar
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fed_site.consent import Answers
 from fed_site.house_rules import DAY, HouseRules
 from fed_site.runs import Runs
 
@@ -66,6 +68,13 @@ class TestRuns:
         (tmp_path / "runs.json").write_text("{")
         with pytest.raises(ValueError, match="Expecting"):
             Runs(tmp_path / "runs.json").of("a")
+
+
+@pytest.mark.parametrize("content", [{"hours": {"from": "18:00"}}, {"hours": 3}])
+def test_with_rules_that_cannot_be_read_nothing_is_approved(tmp_path: Path, content: dict[str, Any]) -> None:
+    for rules in (content, [], "x", None):
+        (tmp_path / "answers.json").write_text(json.dumps({"approved": ["a"], "refused": {}, "rules": rules}))
+        assert Answers.read(tmp_path / "answers.json").approved == frozenset()
 
 
 @pytest.mark.parametrize("content", [{"hours": {"from": "18:00"}}, {"hours": 3}])

@@ -192,6 +192,16 @@ class TestWaiting:
         assert row(world, first)["state"] == "queued"
         assert row(world, second)["state"] == "waiting"
 
+    def test_one_that_can_never_be_sent_ends_after_the_same_time(self, world: World) -> None:
+        job_id = submit(world)
+        world.centre._jobs.built.drop(job_id)
+        world.answer(approved=[CODE])
+        world.turn(SOON)
+        assert row(world, job_id)["state"] == "waiting"
+        world.clock.time += world.centre_config.request_days * DAY
+        world.turn(SOON)
+        assert row(world, job_id)["reason"] == "it waited for 14 days: NVFlare did not take it"
+
     def test_a_restart_of_either_side_forgets_nothing_and_asks_once(self, world: World) -> None:
         job_id = submit(world)
         world.turn(SOON)

@@ -50,7 +50,7 @@ class Answers:
             content = json.loads(path.read_text())
             rules = HouseRules.read(content["rules"])
             return cls(frozenset(map(str, content["approved"])), dict(content["refused"]), rules)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls(frozenset(), {})
 
     def objection(self, code: str, hospital: str, now: float) -> str | None:

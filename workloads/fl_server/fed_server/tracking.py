@@ -298,7 +298,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._tracked(lambda: runs.upload(GLOBAL, results / "global", "model"))
         self._tracked(lambda: runs.upload(GLOBAL, results / "centre", "centre"))
         if self.predictor:
-            self._write_model(results, self.predictor, runs.ids[GLOBAL])
+            self._tracked(partial(self._write_model, results, self.predictor, runs.ids[GLOBAL]))
             self._tracked(lambda: runs.upload(GLOBAL, results / "mlflow", "model"))
         if not failures and self._has_model(results):
             version = self._tracked(lambda: runs.register(self.request["job"], "model"))
@@ -308,7 +308,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
     def _write_model(self, results: Path, predictor: Predictor, run_id: str) -> None:
         package = Path(sys.modules[type(self).__module__].__file__ or "").parent
         files = sorted(path for path in (results / "global").iterdir() if path.is_file())
-        mlflow_model.write(results / "mlflow", predictor, package, files, run_id)
+        try:
+            mlflow_model.write(results / "mlflow", predictor, package, files, run_id)
+        except (OSError, KeyError) as error:
+            raise TrackingError(f"the model cannot be put into MLflow's form: {error!r}") from error
 
     def _culprits(self) -> dict[str, str]:
         """Tags of the federation's run: whose answers were dropped or have blanks, and why it failed."""

@@ -303,13 +303,14 @@ class Jobs:
         standing, now = self.standing(job), self._clock.now()
         if standing.silent and now - job.submitted < SETTLE_SECONDS:
             return
-        if len(standing.approved) >= job.needed:
+        enough = len(standing.approved) >= job.needed
+        if now > float(job.submission["waits_until"]):
+            why = "NVFlare did not take it" if enough else standing.words(job.needed)
+            self._end(job, "failed", f"it waited for {self._config.request_days} days: {why}")
+        elif enough:
             self._start(job, list(standing.approved))
         elif not standing.possible(job.needed):
             self._end(job, "failed", standing.words(job.needed))
-        elif now > float(job.submission["waits_until"]):
-            days = f"{self._config.request_days} days"
-            self._end(job, "failed", f"it waited for {days}: {standing.words(job.needed)}")
 
     def _start(self, job: Job, hospitals: list[str]) -> None:
         folder = self.built.for_hospitals(job.job_id, hospitals)
