@@ -108,6 +108,7 @@ def test_another_file_is_refused_by_name(name: str) -> None:
         with_executor(executor={"path": [BOX], "args": ARGUMENTS}),
         with_executor(executor={"path": BOX, "args": {}}),
         with_executor(executor={"path": BOX, "args": {**ARGUMENTS, "seconds": 1}}),
+        with_executor(executor={"path": BOX, "args": {**ARGUMENTS, "settings": {"code": 2**53 + 1}}}),
         config(settings=NESTED),
         config(settings={"deep": [{"class_path": "os.system"}]}),
         config(settings={"deep": {"config_type": "component"}}),

@@ -36,6 +36,8 @@ _BUILT = ("path", "class_path", "name", "args", "config_type")
 """Keys by which NVFlare takes a dictionary for an object to build."""
 _SCRIPT = re.compile(r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.py")
 _DEEPEST = 6
+LARGEST_WHOLE = 2**53
+"""JSON's whole numbers are exact up to here; a longer one, which no checksum counts, could be code."""
 _PLAIN_META = ("launcher_spec", "resource_spec")
 
 
@@ -126,6 +128,8 @@ def _check_plain(value: Any, depth: int) -> None:
     elif isinstance(value, str):
         if not _TEXT.fullmatch(value):
             raise JobFormError(f"a text of its arguments is not plain: {_shown(value)}")
+    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        raise JobFormError("a whole number of its arguments has more digits than a number needs")
     elif value is not None and not isinstance(value, bool | int | float):
         raise JobFormError("its arguments are no plain values")
 
