@@ -17,8 +17,8 @@ from fed_site.consent import ANSWERS, Answers, code_of
 class StillApproved(Filter):  # type: ignore[misc]  # nvflare has no types
     """Lets tasks and answers by while the hospital's officers approve the job's code.
 
-    UnsafeJobError is how NVFlare ends a job at one client (client_runner.py, 2.9): it answers UNSAFE_JOB and
-    stops the run here.
+    UnsafeJobError is how NVFlare ends a job at one client (client_runner.py, 2.9). The run stops here, as was
+    seen before its answer UNSAFE_JOB is sent; why it stopped is in the hospital's report.
     """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
