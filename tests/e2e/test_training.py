@@ -476,28 +476,6 @@ class TestOwnJobs:
         assert sorted(job["hospitals"]) == sorted(APPROVING)
         assert "dropped" not in job
 
-    def test_an_approval_that_is_withdrawn_ends_a_job_there_and_the_others_go_on(
-        self, federation: Federation, trained: Trained
-    ) -> None:
-        del trained
-        last = HOSPITALS[-1]
-        code = self.code(federation, last, "heart-rate")
-        federation.clone.fed("hospital", "approve-job", last, code, "--by", "its officer")
-        job = federation.fedctl("submit", "--job", "heart-rate", "--rounds", "500")["id"]
-        federation.wait(lambda: federation.fedctl("job", job)["round"] > 0, "the first round")
-        federation.clone.fed("hospital", "withdraw", last, code, "--why", "our board changed its mind")
-
-        def shown() -> dict[str, Any]:
-            return federation.fedctl("job", job)
-
-        said = {last: "its approval was withdrawn: our board changed its mind"}
-        federation.wait(lambda: shown().get("withdrawn") == said, f"{last} ends it")
-        federation.wait(lambda: "dropped" in shown()["hospitals"].get(last, {}), "a round misses it")
-        ended = shown()["round"]
-        federation.wait(lambda: shown()["round"] > ended, "a round without it")
-        federation.fedctl("abort", job)
-        federation.wait(lambda: shown()["state"] == "aborted", "the job is stopped")
-
     def test_one_that_sends_whole_weights_runs_as_if_it_sent_their_difference(
         self, federation: Federation, trained: Trained
     ) -> None:
