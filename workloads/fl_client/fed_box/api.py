@@ -15,12 +15,8 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.client.api_context import APIContext
 from nvflare.client.api_spec import APISpec
 
-from fed_box.channel import ClosedError, Frame, receive, send
+from fed_box.channel import HISTOGRAMS_KEY, PATIENT_CHANGE, ClosedError, Frame, receive, send
 
-HISTOGRAMS = "score_histograms"
-"""Key of `FLModel.meta` under which a script may send `{name: [counts]}`."""
-PATIENT_CHANGE = "patient_change"
-"""Key of `FLModel.meta` under which a script may state by how much one patient changes its update at most."""
 _LONG = 30 * 86_400.0
 _SEND_SECONDS = 600.0
 
@@ -129,7 +125,7 @@ def answer(model: FLModel) -> Frame:
     values = {
         "params": None if model.params is None else ParamsType(model.params_type or ParamsType.FULL).value,
         "metrics": _numbers(model.metrics or {}),
-        "histograms": _counts(meta.get(HISTOGRAMS)),
+        "histograms": _counts(meta.get(HISTOGRAMS_KEY)),
         "patients": _number(meta.get(MetaKey.NUM_STEPS_CURRENT_ROUND)),
         "patient_change": _number(meta.get(PATIENT_CHANGE)),
     }

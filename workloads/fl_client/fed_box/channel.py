@@ -21,6 +21,12 @@ from numpy.typing import NDArray
 
 CODE, SOCKET = "code", "socket"
 """In the folder that client and box share: the job's files, and where the client listens."""
+HISTOGRAMS_KEY = "score_histograms"
+"""Key of `FLModel.meta`, and of an answer: there a job may send `{name: [counts]}` next to its weights."""
+PATIENT_CHANGE = "patient_change"
+"""Key there under which a job's code may state by how much one patient, replaced by another, changes its
+update at most (L2 norm): for hospitals whose privacy budget protects single patients.
+"""
 TYPES = ("|i1", "|u1", "<i2", "<i4", "<i8", "<f2", "<f4", "<f8")
 """Types of numbers, as numpy writes them."""
 LARGEST_HEADER = 512 * 1024

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fed_box.channel import CODE, ChannelError, ClosedError, Frame, LateError
+from fed_box.channel import CODE, HISTOGRAMS_KEY, PATIENT_CHANGE, ChannelError, ClosedError, Frame, LateError
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -19,7 +19,7 @@ from nvflare.app_common.app_constant import AppConstants
 
 from fed_site.box import BOX, Box, NoBoxError
 from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, BoxAnswer, BoxError, BoxFailedError, read
-from fed_site.filters import ERROR_HEADER, HISTOGRAMS_KEY, PATIENT_CHANGE
+from fed_site.filters import ERROR_HEADER
 
 TASK_SECONDS = float(os.environ.get("FED_BOX_SECONDS", "600"))
 """How long a script may work on one task; a setting of the hospital's VM."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fed_box.channel import HISTOGRAMS_KEY, PATIENT_CHANGE
 from numpy.typing import NDArray
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.filter import Filter
@@ -43,14 +44,8 @@ from fed_site.patients import OwnFiles, own_files
 from fed_site.privacy import Budget, Ledger, gaussian
 from fed_site.start import BUDGET_FILE, RELEASED_FILE, WORK
 
-HISTOGRAMS_KEY = "score_histograms"
-"""Meta key under which a job may send `{name: [counts]}` next to its weights."""
 DATA_SHA256 = "data_sha256"
 """Meta key of the checksum of the hospital's files, which the airlock states itself."""
-PATIENT_CHANGE = "patient_change"
-"""Meta key under which a job's code may state by how much one patient, replaced by another, changes its
-update at most (L2 norm): for hospitals whose privacy budget protects single patients.
-"""
 REFUSAL_HEADER = "fed_refusal"
 """Header of a refused answer: the sentence of `Refusal`, and where in the job's own code an error was."""
 UNANNOUNCED = "not announced"
