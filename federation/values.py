@@ -76,40 +76,46 @@ def _cidr(value: Any) -> IPv4Network:
     return network
 
 
-def _address(value: Any) -> IPv4Address:
+def _one_address(value: Any, consequence: str, fix: str) -> IPv4Address:
     try:
         return IPv4Address(str(value))
     except AddressValueError:
-        raise wrong(
-            "a door is one address, so that everybody can see who or what it is",
-            "write one IPv4 address without a range, for example 10.50.3.20",
-        ) from None
+        raise wrong(consequence, fix) from None
+
+
+def _private(address: IPv4Address, consequence: str, fix: str) -> IPv4Address:
+    if not any(address in private for private in PRIVATE_RANGES):
+        raise wrong(consequence, fix)
+    return address
+
+
+def _address(value: Any) -> IPv4Address:
+    return _one_address(
+        value,
+        "a door is one address, so that everybody can see who or what it is",
+        "write one IPv4 address without a range, for example 10.50.3.20",
+    )
 
 
 def _private_address(value: Any) -> IPv4Address:
-    address = _address(value)
-    if not any(address in private for private in PRIVATE_RANGES):
-        raise wrong(
-            "it is no private address: no subnet of a network can have it",
-            "write a free address of the subnet, for example 10.50.3.20",
-        )
-    return address
+    return _private(
+        _address(value),
+        "it is no private address: no subnet of a network can have it",
+        "write a free address of the subnet, for example 10.50.3.20",
+    )
 
 
 def _appliance(value: Any) -> IPv4Address:
-    try:
-        address = IPv4Address(str(value))
-    except AddressValueError:
-        raise wrong(
-            "a route leads to one address: Azure would refuse it",
-            "write the firewall's private IPv4 address, for example 10.200.0.4",
-        ) from None
-    if not any(address in private for private in PRIVATE_RANGES):
-        raise wrong(
-            "it is not a private address: the next hop of a route is in a peered network",
-            "write the firewall's private address, in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16",
-        )
-    return address
+    address = _one_address(
+        value,
+        "a route leads to one address: Azure would refuse it",
+        "write the firewall's private IPv4 address, for example 10.200.0.4",
+    )
+    return _private(
+        address,
+        "it is not a private address: the next hop of a route is in a peered network",
+        "write the firewall's private address, in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16",
+    )
 
 
 def _public_address(value: Any) -> IPv4Address:
