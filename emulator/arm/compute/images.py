@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from azure_types.azure_type import NameRule
 from azure_types.types import BY_ARM_TYPE
-from emulator.arm.catalogue import Level, Listing, Names, Place, ResourceType, listed
+from emulator.arm.catalogue import Listing, ResourceType, listed
 from emulator.arm.compute.common import MACHINE
 from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, not_found
@@ -112,20 +111,5 @@ TYPES = (
     _list_of(PUBLISHERS, _publishers),
     _list_of(OFFERS, _offers),
     _list_of(SKUS, _skus),
-    ResourceType(
-        name=VERSION,
-        versions=BY_ARM_TYPE[MACHINE].versions,
-        level=Level.SUBSCRIPTION,
-        place=Place.NONE,
-        tags=False,
-        schema=False,
-        provisioning=False,
-        creatable=False,
-        names=Names(rule=NameRule(pattern=r".+", maximum=128)),
-        methods=frozenset({"GET"}),
-        listing=_versions,
-        bare=True,
-        virtual=_version,
-        missing=_missing,
-    ),
+    replace(_list_of(VERSION, _versions), render=None, virtual=_version, missing=_missing),
 )
