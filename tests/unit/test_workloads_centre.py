@@ -23,6 +23,7 @@ from container_server.errors import TransientError
 from container_server.foreign import ForeignFolder
 from container_server.hospital.state import State
 from container_server.messages import DECISION, REQUEST, ROOT, decode, encode
+from container_server.nvflare_cli import NvflareError
 from container_server.storage import StorageUnreachableError
 from fed_site import job_code
 from hypothesis import given, settings
@@ -500,6 +501,19 @@ class TestJobs:
         with pytest.raises(JobRefusedError, match="aborted already"):
             centre.commands.abort({"id": job_id})
 
+    def test_an_abort_that_nvflare_refused_leaves_the_job_as_it_is(
+        self, world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuses(*arguments: object) -> dict[str, Any]:
+            raise NvflareError("abort", "JOB_NOT_RUNNING", "the job is not running")
+
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        monkeypatch.setattr(world.nvflare, "as_administrator", refuses)
+        with pytest.raises(NvflareError, match="not running"):
+            centre.commands.abort({"id": job_id})
+        leave(world, job_id, "RUNNING", state="finished", history=[])
+        assert centre.commands.job({"id": job_id})["state"] == "finished"
+
     @pytest.mark.parametrize("job_id", ["", "zzz", "../../etc"])
     def test_an_unknown_job_is_an_answer(self, centre: CentreAgent, job_id: str) -> None:
         centre.commands.submit({"job": "heart"})
@@ -703,6 +717,9 @@ class TestJobs:
             ("", {}, "queued"),
             ("SUBMITTED", {}, "queued"),
             ("DISPATCHED", {}, "running"),
+            ("RUNNING", {"state": "running"}, "running"),
+            ("RUNNING", {"state": "finished"}, "finished"),
+            ("RUNNING", {"state": "failed", "reason": "x"}, "running"),
             ("FINISHED:COMPLETED", {"state": "finished"}, "finished"),
             ("FINISHED:ABNORMAL", {"state": "finished"}, "finished"),
             ("FINISHED:COMPLETED", {"state": "failed", "reason": "x"}, "failed"),

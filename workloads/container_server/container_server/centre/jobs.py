@@ -179,8 +179,12 @@ class Jobs:
         job = self.get(job_id)
         if job.over:
             raise JobRefusedError(f"job {job_id} is {job.state} already")
-        self._as_lead("abort", job.job_id)
-        self._note(job, aborted=self._clock.now())
+        self._note(job, aborted=self._clock.now())  # first, so that no result of it is handed on meanwhile
+        try:
+            self._as_lead("abort", job.job_id)
+        except Exception:
+            self._note(job, aborted=None)
+            raise
         say("job aborted", job=job.name, job_id=job.job_id)
 
     def _end_unsent(self, job_id: str) -> bool:
@@ -252,7 +256,7 @@ class Jobs:
             state, reason = "waiting", ""
         if ended := submission.get("ended"):
             state, reason = ended["state"], ended["reason"]
-        if "aborted" in submission and state == "finished":
+        if submission.get("aborted") and state == "finished":
             state, reason = "aborted", "aborted"
         if withheld := submission.get("withheld"):
             state, reason = "failed", f"its results are withheld from everybody: {withheld}"
@@ -366,12 +370,14 @@ def state_of(nvflare: str, reason: str, progress: Mapping[str, Any]) -> tuple[Jo
     """State and reason from NVFlare's status and the tracker's progress.
 
     The tracker decides whether a job that ended by itself is complete: NVFlare calls a job abnormal when one
-    hospital was lost on the way, though all rounds were done. What was aborted never counts as finished.
+    hospital was lost on the way, though all rounds were done. It also takes seconds (of NVFlare 2.9: three
+    until the server's job process sees its end, three more until that process is gone) before it says that
+    a job has ended, which nobody has to wait for. What was aborted never counts as finished.
     """
     if nvflare in ("", "SUBMITTED", "APPROVED"):
         return "queued", reason
     if not nvflare.startswith("FINISHED"):
-        return "running", reason
+        return ("finished", "") if progress.get("state") == "finished" else ("running", reason)
     if nvflare == "FINISHED:ABORTED" or (progress.get("state"), progress.get("reason")) == (
         "failed",
         "aborted",
