@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -27,6 +28,12 @@ AZURE = "https://management.azure.com"
 SCOPE = "https://management.azure.com/.default"
 #: Azure answers long operations within minutes; an import of large images may take longer.
 OPERATION_SECONDS = 1800.0
+#: Statuses after which a question is asked again, with these pauses (seconds) where Azure names none, as
+#: Microsoft's own clients do (azure-core's RetryPolicy). Only 429 says that nothing was done: what is no
+#: question or deletion is asked again after that alone.
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+PAUSES = (0.8, 1.6, 3.2, 6.4)
+_REPEATABLE = frozenset({"GET", "DELETE"})
 #: What the status of an operation says before its end.
 RUNNING = frozenset({"Accepted", "InProgress", "Pending", "Running"})
 
@@ -116,17 +123,29 @@ class Arm:
         self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
     ) -> httpx.Response:
         token = self.token()
-        for _ in range(5):
+        for pause in (*PAUSES, None):
             try:
                 response = self._client.request(
                     method, path, params=query, json=body, headers={"Authorization": f"Bearer {token}"}
                 )
             except httpx.HTTPError as error:
-                raise FedError(f"Resource Manager did not answer {method} {path}: {error}.") from error
-            if response.status_code != 429:
+                if pause is None or not _answer_was_lost(method, error):
+                    raise FedError(f"Resource Manager did not answer {method} {path}: {error}.") from error
+                time.sleep(pause)
+                continue
+            if pause is None or not _passes(method, response.status_code):
                 break
-            time.sleep(min(float(response.headers.get("retry-after", "5")), 60))
+            time.sleep(min(float(response.headers.get("retry-after", pause)), 60))
         return response
+
+
+def _answer_was_lost(method: str, error: httpx.HTTPError) -> bool:
+    """Whether Azure was reached, did not answer, and may be asked the same again."""
+    return method in _REPEATABLE and isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+
+
+def _passes(method: str, status: int) -> bool:
+    return status == HTTPStatus.TOO_MANY_REQUESTS or (status in PASSING and method in _REPEATABLE)
 
 
 def of_azure() -> Arm:

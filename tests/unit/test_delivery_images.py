@@ -4,10 +4,12 @@ over.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from azure.core.credentials import AccessToken
 from typer.testing import CliRunner
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 from automation.commands.images import app
 from automation.delivery import images, promotion
 from automation.hospitals.stack_file import StackFile
+from automation.stacks import arm as arm_client
 from automation.stacks.arm import Arm, Endpoint
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -105,13 +108,46 @@ def test_an_operation_with_a_status_of_its_own_is_waited_for(outcome: str) -> No
         assert found.is_error is (outcome != "Succeeded")
 
 
-def test_azure_that_is_busy_is_asked_again() -> None:
-    states = iter([429, 429, 200])
+@pytest.mark.parametrize("passing", [408, 429, 500, 502, 503, 504])
+def test_azure_that_is_busy_is_asked_again(passing: int) -> None:
+    states = iter([passing, passing, 200])
     with azure(lambda _: Answers(status=next(states), body={"name": "x"}, headers={"retry-after": "0"})) as (
         arm,
         _,
     ):
         assert arm.get("/thing", "2024-01-01").body == {"name": "x"}
+
+
+def test_an_action_that_may_have_been_done_is_not_asked_for_again() -> None:
+    with azure(lambda _: Answers(status=500, headers={"retry-after": "0"})) as (arm, stub):
+        assert arm.post("/thing/act", "2024-01-01", {}).is_error
+        assert len(stub.asked) == 1
+
+
+@pytest.mark.parametrize(("method", "asked"), [("GET", 2), ("DELETE", 2), ("POST", 1)])
+def test_a_question_whose_answer_was_lost_is_asked_again(
+    method: str, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arm_client, "PAUSES", (0.0,))
+    times = 0
+
+    def lost_at_first(request: httpx.Request) -> httpx.Response:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        return httpx.Response(200, json={})
+
+    with azure(lambda _: Answers()) as (arm, _):
+        arm._client = httpx.Client(transport=httpx.MockTransport(lost_at_first), base_url="http://azure")
+        asking: dict[str, Callable[[str, str], Any]] = {
+            "GET": arm.get,
+            "DELETE": arm.delete,
+            "POST": partial(arm.post, body={}),
+        }
+        with pytest.raises(FedError, match="did not answer POST") if asked == 1 else nullcontext():
+            asking[method]("/thing", "2024-01-01")
+    assert times == asked
 
 
 def test_an_image_is_imported_by_digest_and_never_over_another() -> None:
