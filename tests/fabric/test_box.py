@@ -84,9 +84,10 @@ class OwnMachine:
         self.machine.containers["fl-box"] = self.box
         self.machine._write_files()
         self.machine._init = await MachineInit.start("one", "/proc/self/ns/net")
-        (self.disk / "data/heart.csv").write_text("age,sex\n63,1\n")
+        (self.disk / "input/heart.csv").write_text("age,sex\n63,1\n")
+        (self.disk / "data/heart.csv").write_text("age,sex,name\n63,1,Ada\n")
         (self.disk / "kit/client.key").write_text("key")
-        for path, mode in (("data/heart.csv", 0o640), ("kit/client.key", 0o600)):
+        for path, mode in (("input/heart.csv", 0o640), ("data/heart.csv", 0o600), ("kit/client.key", 0o600)):
             os.chown(self.disk / path, 10001, 10001)
             (self.disk / path).chmod(mode)
 

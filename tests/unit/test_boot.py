@@ -23,7 +23,7 @@ from tests.unit.boot_text import CENTRE, HOSPITAL, PLANS, REGISTRY, compose_of, 
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
-SHARED = ("/var/lib/fed/data", "/var/lib/fed/box")
+SHARED = ("/var/lib/fed/input", "/var/lib/fed/box")
 """Folders of the client's group, which the box's user is in."""
 
 

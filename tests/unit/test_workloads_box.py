@@ -15,10 +15,12 @@ import pytest
 import yaml
 from container_server.engine import ContainerState, Running
 from container_server.hospital.box import BOX, CLIENT, BoxKeeper
+from container_server.hospital.box_input import BoxInput
 from fed_box import channel, run
 from fed_box.channel import ChannelError, ClosedError, Frame, LateError, receive, send
 from fed_server import answers
 from fed_site import box, start
+from fed_site.airlock import place
 from fed_site.box import NoBoxError
 from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, BoxError, BoxFailedError, read
 from fed_site.box_executor import BoxExecutor
@@ -509,7 +511,7 @@ class TestHeart:
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folders of a hospital's VM that client and container server share."""
-    for name in ("box", "work", "answers"):
+    for name in ("box", "work", "answers", "data", "input"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(box, "BOX", tmp_path / "box")
     monkeypatch.setattr(box, "ORDER", tmp_path / "work/box.json")
@@ -529,7 +531,14 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def keeper(shared: Path, engine: FakeEngine, clock: FakeClock) -> BoxKeeper:
-    return BoxKeeper(engine, clock, shared / "work", shared / "answers")
+    return boxes(shared, engine, clock)
+
+
+def boxes(shared: Path, engine: FakeEngine, clock: FakeClock) -> BoxKeeper:
+    """One that has just started, as after a restart of the container server."""
+    return BoxKeeper(
+        engine, clock, shared / "work", shared / "answers", BoxInput(shared / "data", shared / "input")
+    )
 
 
 class TestOrders:
@@ -570,7 +579,7 @@ class TestOrders:
     ) -> None:
         box.order(JOB)
         keeper.turn()
-        BoxKeeper(engine, clock, shared / "work", shared / "answers").turn()
+        boxes(shared, engine, clock).turn()
         assert engine.actions == [f"start {BOX}"]
 
     @pytest.mark.parametrize(
@@ -635,6 +644,92 @@ class TestOrders:
         clock.sleep(1)
         keeper.turn()
         assert engine.actions == [f"start {BOX}"]
+
+
+class TestInput:
+    """What a box sees of the data is what its job's manifest names."""
+
+    @pytest.fixture
+    def data(self, shared: Path) -> Path:
+        folder = shared / "data"
+        (folder / "heart.csv").write_text('age,name,sex\n63,"Ada, née B",1\n41,Bo\n')
+        (folder / "scans.bin").write_bytes(b"\x00\xff")
+        (folder / "other.csv").write_text("age\n5\n")
+        return folder
+
+    def seen(self, shared: Path) -> dict[str, str]:
+        return {path.name: path.read_bytes().decode("latin-1") for path in (shared / "input").iterdir()}
+
+    def test_the_columns_of_the_manifest_are_there_and_no_others(
+        self, shared: Path, data: Path, keeper: BoxKeeper, engine: FakeEngine
+    ) -> None:
+        there: list[dict[str, str]] = []
+        engine.on_start = lambda name: there.append(self.seen(shared))
+        box.order(JOB, {"heart.csv": ("sex", "age", "height"), "../work/x": ["age"]})
+        keeper.turn()
+        assert there == [{"heart.csv": "age,sex\n63,1\n41,\n"}]  # as the box starts, not later
+        assert (shared / "input/heart.csv").stat().st_mode & 0o777 == 0o640
+
+    def test_a_file_that_is_no_table_is_given_whole_where_it_is_named(
+        self, shared: Path, data: Path, keeper: BoxKeeper
+    ) -> None:
+        box.order(JOB, {"scans.bin": []})
+        keeper.turn()
+        assert self.seen(shared) == {"scans.bin": "\x00\xff"}
+
+    @pytest.mark.parametrize("separator", [";", "\t"])
+    def test_a_table_of_another_form_keeps_it(
+        self, shared: Path, data: Path, keeper: BoxKeeper, separator: str
+    ) -> None:
+        table = "\ufeffage,name\r\n63,Ada\r\n".replace(",", separator)
+        (data / "other.csv").write_text(table, encoding="utf-8", newline="")
+        box.order(JOB, {"other.csv": ["age", "name"]})
+        keeper.turn()
+        assert self.seen(shared) == {"other.csv": "age,name\n63,Ada\n".replace(",", separator)}
+
+    def test_nothing_is_left_of_it_when_the_box_has_ended(
+        self, shared: Path, data: Path, keeper: BoxKeeper, engine: FakeEngine
+    ) -> None:
+        for end in (lambda: box.order(None), lambda: engine.crash(CLIENT)):
+            engine.start(CLIENT)
+            box.order(JOB, {"heart.csv": ["age"]})
+            keeper.turn()
+            end()
+            keeper._next_look = 0.0
+            keeper.turn()
+            assert not self.seen(shared)
+
+    def test_the_next_job_sees_nothing_of_the_one_before(
+        self, shared: Path, data: Path, keeper: BoxKeeper
+    ) -> None:
+        box.order(JOB, {"heart.csv": ["name"], "scans.bin": []})
+        keeper.turn()
+        box.order(JOB, {"heart.csv": ["age"]})
+        keeper.turn()
+        assert self.seen(shared) == {"heart.csv": "age\n63\n41\n"}
+
+    @pytest.mark.parametrize("data_", ["x", ["heart.csv"], {"heart.csv": "name"}, {"heart.csv": [["name"]]}])
+    def test_an_order_in_another_form_gives_no_column(
+        self, shared: Path, data: Path, keeper: BoxKeeper, data_: Any
+    ) -> None:
+        (shared / "work/box.json").write_text(json.dumps({"number": 5, "job": JOB, "data": data_}))
+        keeper.turn()
+        assert "Ada" not in "".join(self.seen(shared).values())
+
+    def test_a_table_that_cannot_be_read_starts_no_box_and_says_so(
+        self, shared: Path, data: Path, keeper: BoxKeeper, engine: FakeEngine
+    ) -> None:
+        (data / "heart.csv").write_text("age\n" + "6" * 200_000)
+        box.order(JOB, {"heart.csv": ["age"]})
+        keeper.turn()
+        assert not engine.actions
+        said = json.loads((shared / "answers/box.json").read_text())
+        assert said["problem"] == "heart.csv cannot be given to the box: Error"
+
+    def test_another_column_is_an_error_that_says_what_a_box_has(self) -> None:
+        told = place({"kind": "KeyError", "file": "job/train.py", "line": 2})
+        assert told.startswith("KeyError at job/train.py, line 2; a box has the files and columns alone")
+        assert place({"kind": "ValueError"}) == "ValueError"
 
 
 class TestMeeting:

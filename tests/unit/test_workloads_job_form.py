@@ -11,6 +11,8 @@ from fed_site.job_code import CLIENT
 from fed_site.job_form import BOX, JobFormError, check
 from nvflare.fuel.utils.config_service import ConfigService
 
+from tests.unit.job_archives import manifest_content
+
 ARGUMENTS = {"script": "job/train.py", "arguments": ["--rate", 0.5], "settings": {"scale": {"age": [1, 2]}}}
 NESTED: Any = {"path": "os.system", "args": {"command": "id"}}
 
@@ -147,3 +149,29 @@ def test_a_job_without_configuration_is_refused() -> None:
 def test_another_way_to_be_started_is_refused(meta: dict[str, Any]) -> None:
     with pytest.raises(JobFormError, match="another way to be started"):
         check(job(), meta)
+
+
+class TestStatistics:
+    """They are counted by the platform's code from the hospital's own files, and of agreed columns alone."""
+
+    def arrived(self, *features: Any) -> dict[str, bytes]:
+        arguments = {"data_set": "patients", "features": list(features), "indicators": []}
+        executor = {"path": job_form.STATISTICS, "args": arguments}
+        content = {"format_version": 2, "executors": [{"tasks": ["fed_stats"], "executor": executor}]}
+        manifest = manifest_content(data={"heart.csv": ["age", "cp"]})
+        return {CLIENT: json.dumps(content).encode(), "manifest.json": json.dumps(manifest).encode()}
+
+    def test_of_columns_of_the_manifest(self) -> None:
+        check(self.arrived("age", "age missing", "cp=1"), {})
+
+    @pytest.mark.parametrize(
+        "feature", ["sex", "sex=1", "sex missing", "cp =1", "cp=1=1", "age missing missing"]
+    )
+    def test_any_other_is_named(self, feature: str) -> None:
+        with pytest.raises(JobFormError, match="its manifest does not name among the columns"):
+            check(self.arrived("age", feature), {})
+
+    @pytest.mark.parametrize("feature", [1, None, ["age"]])
+    def test_a_feature_is_a_name(self, feature: Any) -> None:
+        with pytest.raises(JobFormError, match="no list of names"):
+            check(self.arrived(feature), {})

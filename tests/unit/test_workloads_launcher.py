@@ -13,6 +13,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobHandleSpec
 from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
 
+from tests.unit.job_archives import manifest_content
+
 JOB, EARLIER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 
 STAYS = """
@@ -162,6 +164,7 @@ def test_a_job_with_code_has_its_box_for_as_long_as_it_runs(
     code = places / "work/workspace" / JOB / "app_basel/code"
     code.mkdir(parents=True)
     (code / "train.py").write_text("print()")
+    (code.parent / "manifest.json").write_text(json.dumps(manifest_content()))
     monkeypatch.setattr(ClientProcessJobLauncher, "launch_job", lambda *_: Process())
 
     def wanted() -> Any:
@@ -169,6 +172,7 @@ def test_a_job_with_code_has_its_box_for_as_long_as_it_runs(
 
     running = launcher.JobLauncher().launch_job({JobConstants.JOB_ID: JOB}, FLContext())
     assert wanted() == JOB
+    assert json.loads(box.ORDER.read_text())["data"] == {"heart.csv": ["age"]}
     assert (places / "box/code/train.py").is_file()
     launcher.JobHandle(Process(), EARLIER).wait()  # which ended late
     assert wanted() == JOB

@@ -1,7 +1,6 @@
 """A hospital's data reaches its client only when its shape is right, and complaints never quote a patient."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,7 +142,7 @@ class TestStaging:
         return self.again(tmp_path, store)
 
     def again(self, tmp_path: Path, store: FolderStore) -> Staging:
-        return Staging(store, tmp_path / "data", tmp_path / "staging.json")
+        return Staging(store, tmp_path / "data", tmp_path / "input", tmp_path / "staging.json")
 
     def test_good_data_lies_ready_with_its_checksum(
         self, tmp_path: Path, store: FolderStore, staging: Staging
@@ -243,21 +242,23 @@ class TestStaging:
         assert staging.ready
         assert (tmp_path / "data/heart.csv").is_file()
 
-    def test_the_box_of_a_job_can_read_the_copy_and_nobody_else_on_the_vm(
+    def test_the_copy_is_this_services_and_the_clients_alone(
         self, tmp_path: Path, store: FolderStore, staging: Staging
     ) -> None:
-        """Its user is in this service's group; also a copy that an earlier release made."""
         store.write("heart.csv", GOOD)
-        copy = tmp_path / "data/heart.csv"
-        before = os.umask(0o077)  # as the service sets it
-        try:
-            staging.refresh()
-            assert copy.stat().st_mode & 0o777 == 0o640
-            copy.chmod(0o600)
-            staging.refresh()
-            assert copy.stat().st_mode & 0o777 == 0o640
-        finally:
-            os.umask(before)
+        staging.refresh()
+        assert (tmp_path / "data/heart.csv").stat().st_mode & 0o777 == 0o600
+
+    def test_what_the_hospital_removes_is_taken_from_a_box_that_runs(
+        self, tmp_path: Path, store: FolderStore, staging: Staging
+    ) -> None:
+        store.write("heart.csv", GOOD)
+        staging.refresh()
+        (tmp_path / "input").mkdir()
+        (tmp_path / "input/heart.csv").write_bytes(GOOD)
+        store.delete("heart.csv")
+        staging.refresh()
+        assert not list((tmp_path / "input").iterdir())
 
     def test_its_memory_holds_no_data(self, tmp_path: Path, store: FolderStore, staging: Staging) -> None:
         store.write("heart.csv", GOOD)

@@ -17,6 +17,7 @@ from container_server.config import Config, ConfigError
 from container_server.engine import DockerEngine
 from container_server.hospital.agent import EngineLostError, HospitalAgent
 from container_server.hospital.box import BoxKeeper
+from container_server.hospital.box_input import BoxInput
 from container_server.log import say
 from container_server.nvflare_cli import Nvflare
 
@@ -80,7 +81,9 @@ def main() -> None:
             nvflare=nvflare,
         )
         control.serve(hospital.handlers())
-        boxes = BoxKeeper(DockerEngine(), clock, config.work, config.answers)
+        boxes = BoxKeeper(
+            DockerEngine(), clock, config.work, config.answers, BoxInput(config.data, config.input)
+        )
         work(boxes.turn, clock)
         try:
             run(hospital.tick, clock)

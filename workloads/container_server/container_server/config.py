@@ -35,6 +35,8 @@ class Config:
     kit: Path
     work: Path
     data: Path
+    input: Path
+    """What of the data the box of a job sees."""
     answers: Path
     """What the hospital said about jobs; the client reads it and cannot write it."""
     curation: Path
@@ -94,6 +96,7 @@ class Config:
             kit=root / "kit",
             work=root / "work",
             data=root / "data",
+            input=root / "input",
             answers=root / "answers",
             curation=root / "curation",
             curation_image=environment.get("FED_CURATION_IMAGE", "unknown"),

@@ -25,6 +25,8 @@ Model = Mapping[str, NDArray[Any]]
 Noise = Callable[[int], NDArray[np.float64]]
 """Draws so many numbers, once an answer is sure to leave."""
 
+_AGREED = "; a box has the files and columns alone that job.yaml names under data"
+"""What helps an author whose code looks for another column, or another file, of a hospital's."""
 _FILE = re.compile(r"[A-Za-z0-9_./-]{1,80}\.py")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _./@=-]{0,39}")
 
@@ -253,6 +255,8 @@ def _counts(name: Any, cells: Any, limits: Limits) -> list[float]:
 def place(error: Any) -> str:
     """`ValueError at my_job/train.py, line 12`, of an error of the job's own code.
 
+    With it goes what a box has, where the code looks for what is not there.
+
     `error` has `kind`, and `file` and `line` where they are known. Nothing for what is not in this form: no
     message of an error ever leaves.
     """
@@ -262,7 +266,8 @@ def place(error: Any) -> str:
     if not isinstance(kind, str) or kind not in KINDS:
         return ""
     known = isinstance(file, str) and _FILE.fullmatch(file) and type(line) is int and 0 < line < 100_000
-    return f"{kind} at {file}, line {line}" if known else f"{kind}"
+    hint = _AGREED if kind in ("KeyError", "FileNotFoundError") else ""
+    return (f"{kind} at {file}, line {line}" if known else kind) + hint
 
 
 def is_number(value: Any) -> TypeGuard[float]:

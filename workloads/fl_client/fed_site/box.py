@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -20,10 +20,13 @@ from fed_site.start import ORDER_FILE, WORK
 
 BOX: Final = Path(os.environ.get("FED_BOX", "/box"))
 ORDER: Final = WORK / ORDER_FILE
-"""What the container server is asked for: `{"number": N, "job": id or null}`; no file asks for no box."""
+"""What the container server is asked for: `{"number": N, "job": id or null, "data": {file: [columns]}}`; no
+file asks for no box.
+"""
 DONE: Final = Path(os.environ.get("FED_ANSWERS", "/answers")) / "box.json"
 """What it says of the newest order, after an older box has ended: `{"number": N, "problem": text}`."""
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 180.0
+"""The container server writes the job's columns first: a second for 16 MB."""
 _PAUSE = 0.02
 _FOLDER, _FILE, _SOCKET = 0o750, 0o640, 0o660
 """The box's user is in the client's group: it reads, and connects."""
@@ -33,11 +36,13 @@ class NoBoxError(RuntimeError):
     """There is no box to speak to: why."""
 
 
-def order(job: str | None) -> int:
-    """Ask for a new box for a job, or for none at all; the order's number."""
+def order(job: str | None, data: Mapping[str, Sequence[str]] | None = None) -> int:
+    """Ask for a new box for a job, which sees these columns of these files, or for none at all; the order's
+    number.
+    """
     number = time.time_ns()
     new = ORDER.with_name(ORDER.name + ".new")
-    new.write_text(json.dumps({"number": number, "job": job}))
+    new.write_text(json.dumps({"number": number, "job": job, "data": dict(data or {})}))
     new.replace(ORDER)
     return number
 

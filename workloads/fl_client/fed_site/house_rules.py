@@ -49,7 +49,9 @@ class HouseRules:
         if self.columns is None:
             return None
         for file, columns in data.items():
-            if more := sorted(set(columns) - set(self.columns.get(file, ()))):
+            if file not in self.columns:
+                return f"lets no job read {file}"
+            if more := sorted(set(columns) - set(self.columns[file])):
                 return f"lets no job read {', '.join(more[:10])} of {file}"
         return None
 

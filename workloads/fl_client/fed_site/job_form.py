@@ -12,6 +12,7 @@ from typing import Any
 
 from fed_site.job_code import CLIENT, SIGNATURES
 from fed_site.manifest import FILE as MANIFEST
+from fed_site.manifest import Manifest, UnreadableManifestError
 
 BOX = "fed_site.box_executor.BoxExecutor"
 STATISTICS = "fed_site.statistics.OwnStatisticsExecutor"
@@ -101,6 +102,8 @@ def _check_executor(entry: Any, files: Mapping[str, bytes]) -> None:
     _check_plain(arguments, _DEEPEST)
     if path == BOX:
         _check_box(arguments, files)
+    else:
+        _check_columns(arguments["features"], files)
 
 
 def _check_box(arguments: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
@@ -111,6 +114,25 @@ def _check_box(arguments: Mapping[str, Any], files: Mapping[str, bytes]) -> None
         raise JobFormError("its script's arguments are no list of texts and numbers")
     if not isinstance(settings, dict):
         raise JobFormError("its script's settings are no table")
+
+
+def _check_columns(features: Any, files: Mapping[str, bytes]) -> None:
+    """Statistics are counted from the hospital's own files, not in a box: they get no other column either."""
+    try:
+        data = Manifest.read(files.get(MANIFEST, b"")).data
+    except UnreadableManifestError as error:
+        raise JobFormError(f"its manifest {error}") from error
+    if not isinstance(features, list) or not all(isinstance(feature, str) for feature in features):
+        raise JobFormError("its features are no list of names")
+    agreed = {column for columns in data.values() for column in columns}
+    if more := sorted({column_of(feature) for feature in features} - agreed):
+        raise JobFormError(f"it counts {_shown(more[0])}, which its manifest does not name among the columns")
+
+
+def column_of(feature: str) -> str:
+    """The column of `column`, `column=value` or `column missing`."""
+    name, equals, value = feature.rpartition("=")
+    return name if equals and value.isdecimal() else feature.removesuffix(" missing")
 
 
 def _check_plain(value: Any, depth: int) -> None:

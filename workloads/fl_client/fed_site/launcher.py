@@ -20,6 +20,8 @@ from nvflare.apis.job_launcher_spec import JobHandleSpec
 from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
 
 from fed_site import box
+from fed_site.manifest import FILE as MANIFEST
+from fed_site.manifest import Manifest
 from fed_site.start import KIT, WORK, fresh_kit
 
 _PR_SET_DUMPABLE = 4
@@ -55,8 +57,9 @@ class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare ha
         end_descendants()
         fresh_kit(KIT, WORK / "workspace")
         remove_other_jobs(WORK / "workspace", job)
-        if any(box.put_code(app) for app in (WORK / "workspace" / job).glob("app_*")):
-            box.order(job)
+        for app in (WORK / "workspace" / job).glob("app_*"):
+            if box.put_code(app):
+                box.order(job, Manifest.read((app / MANIFEST).read_bytes()).data)
         return JobHandle(super().launch_job(job_meta, fl_ctx), job)
 
 

@@ -67,7 +67,7 @@ class HospitalAgent:
         self._engine = engine
         self._keeper = Keeper(engine, clock, CLIENT)
         self._enrolment = Enrolment(config, channel, nvflare, clock)
-        self._staging = Staging(data, config.data, config.agent / "staging.json")
+        self._staging = Staging(data, config.data, config.input, config.agent / "staging.json")
         self._consent = Consent(
             policy=policy,
             record=record,

@@ -1,12 +1,12 @@
 """Starts and ends the box of a job, on the client's word: a container without network that forgets all.
 
 The client leaves an order in its own folder; this service, which alone may use the engine, follows it and
-says so in the folder that the client reads. An order names a job and nothing else: which container, which
-image and which mounts are those of the VM's compose file.
+says so in the folder that the client reads. An order names a job and the columns that its manifest names, and
+nothing else: which container, which image and which mounts are those of the VM's compose file.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -16,14 +16,16 @@ from container_server.clock import Clock
 from container_server.engine import Engine, EngineUnreachableError, Running
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFolder
+from container_server.hospital.box_input import Agreed, BoxInput, NoInputError
 from container_server.log import say
 
 BOX, CLIENT = "fl-box", "fl-client"
 ORDER = "box.json"
-"""Below the client's folder: `{"number": N, "job": id or null}`."""
+"""Below the client's folder: `{"number": N, "job": id or null, "data": {file: [columns]}}`."""
 DONE = "box.json"
 """In the folder that the client reads: `{"number": N, "problem": text}`."""
-ORDER_LIMIT = 4096
+ORDER_LIMIT = 128 * 1024
+"""A job's manifest, which names the columns, has half of it at most."""
 LOOK_SECONDS = 0.1
 CLIENT_LOOK_SECONDS = 2.0
 _JOB = re.compile(r"[0-9a-f-]{36}")
@@ -35,15 +37,17 @@ class Order:
 
     number: int
     job: str | None
+    data: Agreed = field(default_factory=dict)
 
 
 @final
 class BoxKeeper:
     """Keeps at most one box running: that of the newest order, while its client runs."""
 
-    def __init__(self, engine: Engine, clock: Clock, work: Path, answers: Path):
+    def __init__(self, engine: Engine, clock: Clock, work: Path, answers: Path, box_input: BoxInput):
         self._engine = engine
         self._clock = clock
+        self._input = box_input
         self._work = ForeignFolder(work)
         self._done = answers / DONE
         said: Any = read_json(self._done) or {}
@@ -69,29 +73,32 @@ class BoxKeeper:
         if not isinstance(content, dict) or type(content.get("number")) is not int:
             return Order(0, None)
         job = content.get("job")
-        return Order(content["number"], job if isinstance(job, str) and _JOB.fullmatch(job) else None)
+        known = job if isinstance(job, str) and _JOB.fullmatch(job) else None
+        return Order(content["number"], known, _columns(content.get("data")))
 
     def _follow(self, order: Order) -> None:
         if order.number == self._followed:
             return
         self._end()
-        problem = self._start() if order.job else ""
+        problem = self._start(order.data) if order.job else ""
         self._running = order.job is not None and not problem
         write_json(self._done, {"number": order.number, "problem": problem}, 0o644)
         self._followed = order.number
         if order.job:
             say("box started" if self._running else "no box", job=order.job, problem=problem)
 
-    def _start(self) -> str:
+    def _start(self, agreed: Agreed) -> str:
         try:
+            self._input.fill(agreed)
             self._engine.start(BOX)
-        except EngineUnreachableError as error:
+        except (EngineUnreachableError, NoInputError) as error:
             return str(error)[:300]
         return ""
 
     def _end(self) -> None:
         if self._engine.state(BOX).running in (Running.RUNNING, Running.RESTARTING):
             self._engine.stop(BOX, seconds=0)
+        self._input.clear()
 
     def _look_after_the_client(self) -> None:
         """A client that has died takes its box along."""
@@ -102,3 +109,14 @@ class BoxKeeper:
             self._end()
             self._running = False
             say("box ended: its client does not run")
+
+
+def _columns(given: Any) -> Agreed:
+    """File -> columns of an order; of none but texts."""
+    if not isinstance(given, dict):
+        return {}
+    return {
+        str(file): [name for name in names if isinstance(name, str)]
+        for file, names in given.items()
+        if isinstance(names, list)
+    }

@@ -17,8 +17,6 @@ from container_server.storage import Blob, BlobEntry, BlobStore, BlobTooLargeErr
 
 MOST_FILES = 20
 FILE_LIMIT = 200 * 1024 * 1024
-READABLE = 0o640
-"""The client and the box of a job read: the one has this service's user, the other its group."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}(?:\.[a-z0-9]{1,10}){1,2}")
 
 
@@ -38,9 +36,11 @@ class StagedFile:
 class Staging:
     """Keeps the folder `data` the same as the hospital's container."""
 
-    def __init__(self, store: BlobStore, data: Path, memory: Path):
+    def __init__(self, store: BlobStore, data: Path, seen: Path, memory: Path):
         self._store = store
         self._data = data
+        self._seen = seen
+        """What the box of a job sees of the data (box_input.py)."""
         self._memory = memory
         """Private file that remembers which version of each blob was looked at."""
         self.faults: tuple[str, ...] = ()
@@ -67,6 +67,7 @@ class Staging:
                 seen[entry.name] = self._bring(entry, remembered.get(entry.name))
         for name in set(self._present()) - set(seen):
             (self._data / name).unlink()
+            (self._seen / name).unlink(missing_ok=True)
             say("data file removed: the hospital removed it", file=name)
         write_json(self._memory, seen)
         self.files = {
@@ -88,8 +89,6 @@ class Staging:
     def _bring(self, entry: BlobEntry, known: Note | None) -> Note:
         here = self._data / entry.name
         if known and known["etag"] == entry.etag and (here.is_file() or not known["sha256"]):
-            if here.is_file():
-                here.chmod(READABLE)  # a copy may be older than this rule
             return known
         good = known if known and here.is_file() else None
         kept = {key: good[key] if good else None for key in ("sha256", "bytes", "rows")}
@@ -103,7 +102,7 @@ class Staging:
         if checked.complaints:
             say("data file refused", file=entry.name, complaints=checked.complaints)
             return {"etag": blob.etag, **kept, "complaints": checked.complaints}
-        write_bytes(here, checked.content, READABLE)
+        write_bytes(here, checked.content)
         digest = hashlib.sha256(checked.content).hexdigest()
         say("data file staged", file=entry.name, rows=checked.rows, sha256=digest, notes=checked.notes)
         return {

@@ -32,7 +32,7 @@ def read(content: bytes) -> Table:
     text, notes = _decode(content)
     if "\0" in text:
         raise UnreadableError("not a text file (is it a spreadsheet? save it as CSV)")
-    separator = _separator(text)
+    separator = separator_of(text)
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
@@ -69,7 +69,7 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
         return content.decode("cp1252", "replace"), ["the file is not UTF-8, read as Windows-1252"]
 
 
-def _separator(text: str) -> str:
+def separator_of(text: str) -> str:
     """The separator that the first line has most of; a comma when it has none."""
     first = text.partition("\n")[0]
     return max(SEPARATORS, key=lambda separator: (first.count(separator), separator == ","))
