@@ -1,5 +1,6 @@
 """`fed hospital`: a hospital joins, leaves, is looked at, or says which jobs may run there."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -146,6 +147,8 @@ def review(
         typer.echo(f"{job['code'][:12]}  {job['answer']:<8}  {job['name']}, asked by {job['submitter']}")
     if not found["jobs"]:
         typer.echo(f"no job has asked to run at {name}")
+    for rule, value in found["rules"].items():
+        typer.echo(f"rule of the house: {rule} {json.dumps(value)}")
     if found["fault"]:
         console.stderr.print(f"fed: {found['fault']}")
 

@@ -33,7 +33,7 @@ class Stand:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.jobs = [{"code": code, "name": "cohort", "answer": "waiting"} for code in (CODE, OTHER)]
         self.held: dict[str, bytes] = {f"record/requests/{CODE}.zip": JOB}
-        monkeypatch.setattr(House, "review", lambda _: {"jobs": self.jobs, "fault": ""})
+        monkeypatch.setattr(House, "review", lambda _: {"jobs": self.jobs, "rules": {}, "fault": ""})
         monkeypatch.setattr(House, "_read", lambda _, container, blob: self.held.get(f"{container}/{blob}"))
         monkeypatch.setattr(House, "_fabric", lambda _: self)
         monkeypatch.setattr(House, "_inside", lambda _, script: self.listing)

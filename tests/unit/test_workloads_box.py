@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from container_server.engine import ContainerState, Running
-from container_server.hospital.box import BOX, CLIENT, BoxKeeper
+from container_server.engine import ContainerState, Limits, Running
+from container_server.hospital.box import BOX, CLIENT, BoxKeeper, Width
 from container_server.hospital.box_input import BoxInput
 from fed_box import channel, run
 from fed_box.channel import ChannelError, ClosedError, Frame, LateError, receive, send
 from fed_server import answers
-from fed_site import box, start
+from fed_site import box, box_executor, start
 from fed_site.airlock import place
 from fed_site.box import NoBoxError
 from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, BoxError, BoxFailedError, read
@@ -349,6 +349,7 @@ class FakeBox:
     def __init__(self, *answers: Frame | Exception) -> None:
         self.answers = list(answers)
         self.heard: list[Frame] = []
+        self.patience: list[float] = []
         self.open = True
 
     def send(self, frame: Frame, seconds: float) -> None:
@@ -356,6 +357,7 @@ class FakeBox:
 
     def receive(self, seconds: float, stop: Callable[[], bool], largest: int) -> Frame:
         answer = self.answers.pop(0)
+        self.patience.append(seconds)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -537,7 +539,12 @@ def keeper(shared: Path, engine: FakeEngine, clock: FakeClock) -> BoxKeeper:
 def boxes(shared: Path, engine: FakeEngine, clock: FakeClock) -> BoxKeeper:
     """One that has just started, as after a restart of the container server."""
     return BoxKeeper(
-        engine, clock, shared / "work", shared / "answers", BoxInput(shared / "data", shared / "input")
+        engine=engine,
+        clock=clock,
+        work=shared / "work",
+        answers=shared / "answers",
+        box_input=BoxInput(shared / "data", shared / "input"),
+        machine=Width(memory_mb=8192, cpus=4),
     )
 
 
@@ -730,6 +737,53 @@ class TestInput:
         told = place({"kind": "KeyError", "file": "job/train.py", "line": 2})
         assert told.startswith("KeyError at job/train.py, line 2; a box has the files and columns alone")
         assert place({"kind": "ValueError"}) == "ValueError"
+
+
+class TestLimits:
+    """What a box may use is for the hospital's officers to say, as far as their machine goes."""
+
+    def given(self, shared: Path, keeper: BoxKeeper, engine: FakeEngine, **limits: Any) -> Limits:
+        rules = {"limits": limits} if limits else {}
+        answers = {"approved": [], "refused": {}, "rules": rules}
+        (shared / "answers/answers.json").write_text(json.dumps(answers))
+        box.order(JOB)
+        keeper.turn()
+        assert engine.actions[-1] == f"start {BOX}"
+        return engine.limits[BOX]
+
+    def test_without_a_word_of_theirs_those_of_the_platform_hold(
+        self, shared: Path, keeper: BoxKeeper, engine: FakeEngine
+    ) -> None:
+        usual = Limits(memory_mb=2048, cpus=None, processes=256, scratch_mb=256)
+        assert self.given(shared, keeper, engine) == usual
+
+    def test_theirs_hold_from_the_next_run(self, shared: Path, keeper: BoxKeeper, engine: FakeEngine) -> None:
+        wanted = {"memory_mb": 4096, "cpus": 1.5, "processes": 64, "scratch_mb": 32, "seconds": 30}
+        assert self.given(shared, keeper, engine, **wanted) == Limits(
+            memory_mb=4096, cpus=1.5, processes=64, scratch_mb=32
+        )
+
+    def test_none_is_wider_than_the_machine(
+        self, shared: Path, keeper: BoxKeeper, engine: FakeEngine
+    ) -> None:
+        wide = self.given(shared, keeper, engine, memory_mb=1_000_000, cpus=99, scratch_mb=1_000_000)
+        assert (wide.memory_mb, wide.cpus, wide.scratch_mb) == (8192, 4, 8192)
+
+    def test_scratch_is_part_of_the_memory(self, shared: Path, keeper: BoxKeeper, engine: FakeEngine) -> None:
+        assert self.given(shared, keeper, engine, memory_mb=512, scratch_mb=1024).scratch_mb == 512
+
+    def test_an_answer_takes_no_longer_than_they_say(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(box_executor, "ANSWERS", tmp_path / "answers.json")
+        waited = FakeBox(answered(), answered())
+        running = executor(waited, tmp_path)
+        running.execute("train", task(), FLContext(), Signal())
+        rules = {"limits": {"seconds": 30}}
+        answers = {"approved": [], "refused": {}, "rules": rules}
+        (tmp_path / "answers.json").write_text(json.dumps(answers))
+        running.execute("train", task(1), FLContext(), Signal())
+        assert waited.patience == [600, 30]
 
 
 class TestMeeting:

@@ -534,6 +534,21 @@ class TestRecord:
         shown = house.consent.review()["jobs"]
         assert [(job["code"], job["answer"]) for job in shown] == [(OTHER, "waiting"), (CODE, "refused")]
 
+    def test_review_shows_the_rules_of_the_house(self, house: House) -> None:
+        rules = {"hours": {"from": "18:00", "to": "06:00"}, "limits": {"memory_mb": 4096, "seconds": 60}}
+        house.write(**rules)
+        house.step()
+        assert house.consent.review()["rules"] == rules
+
+    @pytest.mark.parametrize(
+        "limits", [{"memory_mb": 0}, {"cpus": 0}, {"seconds": 1e9}, {"scratch_mb": "all"}, {"disk": 1}]
+    )
+    def test_limits_that_are_none_approve_nothing(self, house: House, limits: dict[str, Any]) -> None:
+        house.write(approved=[approval()], limits=limits)
+        house.step()
+        assert "limits" in house.consent.fault
+        assert not house.consent.standing()["approved"]
+
     def test_what_left_is_brought_as_it_grows(self, house: House) -> None:
         job = "00000000-0000-4000-8000-000000000001"
         notes = house.folder / f"work/releases/{job}.jsonl"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from container_server.engine import ContainerState, EngineUnreachableError, Running
+from container_server.engine import ContainerState, EngineUnreachableError, Limits, Running
 from container_server.storage import MESSAGE_LIMIT, Blob, BlobEntry, BlobTooLargeError, Unread
 
 
@@ -91,6 +91,7 @@ class FakeEngine:
 
     containers: dict[str, ContainerState] = field(default_factory=dict)
     actions: list[str] = field(default_factory=list)
+    limits: dict[str, Limits] = field(default_factory=dict)
     reachable: bool = True
     on_start: Callable[[str], None] = lambda name: None
     execution: Callable[[str, list[str]], tuple[int, str]] = lambda name, command: (0, "")
@@ -98,6 +99,10 @@ class FakeEngine:
     def state(self, name: str) -> ContainerState:
         self._reach()
         return self.containers.get(name, ContainerState(Running.ABSENT))
+
+    def limit(self, name: str, limits: Limits) -> None:
+        self._reach()
+        self.limits[name] = limits
 
     def start(self, name: str) -> None:
         self._reach()

@@ -17,15 +17,16 @@ import yaml
 from emulator.datacentre.errors import FabricError
 
 _IGNORED = frozenset(
-    {"init", "mem_limit", "memswap_limit", "cpus", "cpu_shares", "security_opt", "labels", "logging",
+    {"init", "memswap_limit", "cpus", "cpu_shares", "security_opt", "labels", "logging",
      "ulimits", "stop_signal", "stop_grace_period", "pull_policy", "platform", "hostname", "ports", "expose"}
 )  # fmt: skip
 """Keys without an effect here: every container has an init and no new privileges; there are no cgroups."""
 _UNDERSTOOD = frozenset(
     {"image", "container_name", "network_mode", "networks", "profiles", "restart", "read_only", "cap_drop",
      "cap_add", "group_add", "tmpfs", "environment", "extra_hosts", "dns", "volumes", "command", "entrypoint",
-     "healthcheck", "user", "working_dir", "depends_on", "pids_limit", "shm_size"}
+     "healthcheck", "user", "working_dir", "depends_on", "pids_limit", "shm_size", "mem_limit"}
 )  # fmt: skip
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 in a container
 RESTARTS = ("no", "always", "on-failure", "unless-stopped")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -68,7 +69,8 @@ class Service:
     no network at all.
 
     `managed` services (those with a profile) are created and not started. `tmpfs` are places and their mount
-    options. `processes` limits those of a user that no other service has.
+    options. `processes` limits those of a user that no other service has. `memory` (bytes) and `nano_cpus`
+    are known and have no effect.
     """
 
     name: str
@@ -90,6 +92,8 @@ class Service:
     healthcheck: HealthCheck | None
     alone: bool = False
     processes: int | None = None
+    memory: int = 0
+    nano_cpus: int = 0
 
 
 def read(text: str) -> tuple[Service, ...]:
@@ -112,6 +116,14 @@ def seconds(text: str | int | float) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise FabricError(f"{text!r} is not a duration such as 1m30s.")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+)([kmg]?)b?", text.lower())
+    if found is None:
+        raise FabricError(f"{text!r} is not a size such as 256m.")
+    number, unit = found.groups()
+    return int(number) * 1024 ** " kmg".index(unit or " ")
 
 
 def _network(name: str, value: dict[str, Any]) -> Network:
@@ -150,6 +162,7 @@ def _service(name: str, value: dict[str, Any], networks: Mapping[str, Network]) 
         healthcheck=_healthcheck(value.get("healthcheck")),
         alone=value.get("network_mode") == "none",
         processes=int(value["pids_limit"]) if "user" in value and "pids_limit" in value else None,
+        memory=_bytes(str(value.get("mem_limit", 0))),
     )
 
 
@@ -172,7 +185,7 @@ def _place(name: str, value: dict[str, Any], networks: Mapping[str, Network]) ->
 
 def _tmpfs(value: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     places = [str(one).partition(":") for one in _list(value.get("tmpfs"))]
-    shared = [("/dev/shm", f"size={value['shm_size']}")] if "shm_size" in value else []  # noqa: S108 in it
+    shared = [(SHARED_MEMORY, f"size={value['shm_size']}")] if "shm_size" in value else []
     return (*((place, options) for place, _, options in places), *shared)
 
 

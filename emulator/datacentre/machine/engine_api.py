@@ -1,7 +1,8 @@
 """The part of the Docker Engine API that a machine's containers and its `docker` command use, on its socket.
 
 Real wire format (https://docs.docker.com/reference/api/engine/version/v1.44/): the PyPI package
-`docker` works unchanged. Containers come from the compose file at boot, not from here.
+`docker` works unchanged. Containers come from the compose file at boot; one can be made
+anew with other limits.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import sys
 import termios
 import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from emulator.datacentre.errors import FabricError
+from emulator.datacentre.machine.compose import SHARED_MEMORY, Service
 from emulator.datacentre.machine.machine import SOCKET_GROUP, STOP_SECONDS, Container, Machine
 from emulator.datacentre.machine.runtime import Process
 
@@ -49,6 +51,7 @@ class EngineApi:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._execs: dict[str, _Exec] = {}
+        self._removed: dict[str, Container] = {}
         self._runner: web.AppRunner | None = None
 
     async def serve(self, *, rootless: bool) -> None:
@@ -61,6 +64,8 @@ class EngineApi:
                     web.get(f"{prefix}/version", self._version),
                     web.get(f"{prefix}/info", self._info),
                     web.get(f"{prefix}/containers/json", self._list),
+                    web.post(f"{prefix}/containers/create", self._create),
+                    web.delete(f"{prefix}/containers/{{name}}", self._remove),
                     web.get(f"{prefix}/containers/{{name}}/json", self._inspect),
                     web.get(f"{prefix}/containers/{{name}}/logs", self._logs),
                     web.post(f"{prefix}/containers/{{name}}/exec", self._make_exec),
@@ -179,13 +184,41 @@ class EngineApi:
                     "Labels": {"com.docker.compose.service": service.name},
                     "Tty": False,
                 },
-                "HostConfig": {"RestartPolicy": {"Name": service.restart}},
+                "HostConfig": _host_config(service),
                 "Mounts": [
                     {"Type": "bind", "Source": one.source, "Destination": one.target, "RW": not one.read_only}
                     for one in service.volumes
                 ],
             }
         )
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        container = self._container(request)
+        if container.started:
+            raise web.HTTPConflict(**_message(f"container {container.id[:12]} is running: stop it first"))
+        self._removed[container.service.name] = self._machine.containers.pop(container.service.name)
+        return web.Response(status=204)
+
+    async def _create(self, request: web.Request) -> web.Response:
+        """Make a container that was removed anew, with the limits that are given."""
+        name, body = request.query.get("name", ""), await request.json()
+        if name in self._machine.containers:
+            raise web.HTTPConflict(**_message(f'The container name "/{name}" is already in use'))
+        before = self._removed.pop(name, None)
+        if before is None:
+            raise web.HTTPBadRequest(**_message(f"the emulated engine knows no container {name}"))
+        host = body["HostConfig"]
+        kept = tuple(place for place in before.service.tmpfs if place[0] == SHARED_MEMORY)
+        service = replace(
+            before.service,
+            memory=host["Memory"],
+            nano_cpus=host["NanoCpus"],
+            processes=host["PidsLimit"],
+            tmpfs=(*host["Tmpfs"].items(), *kept),
+        )
+        mark = uuid.uuid4().hex * 2
+        self._machine.containers[name] = Container(service, mark)
+        return web.json_response({"Id": mark, "Warnings": []}, status=201)
 
     async def _act(self, request: web.Request) -> web.Response:
         container, action = self._container(request), request.match_info["action"]
@@ -273,6 +306,17 @@ class EngineApi:
             found.running = False
         found.code = result.code
         return _frame(STDOUT, result.stdout) + _frame(STDERR, result.stderr)
+
+
+def _host_config(service: Service) -> Json:
+    return {
+        "RestartPolicy": {"Name": service.restart},
+        "Memory": service.memory,
+        "MemorySwap": service.memory,
+        "NanoCpus": service.nano_cpus,
+        "PidsLimit": service.processes,
+        "Tmpfs": {place: options for place, options in service.tmpfs if place != SHARED_MEMORY},
+    }
 
 
 class _Hijacked(web.StreamResponse):

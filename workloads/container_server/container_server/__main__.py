@@ -82,7 +82,11 @@ def main() -> None:
         )
         control.serve(hospital.handlers())
         boxes = BoxKeeper(
-            DockerEngine(), clock, config.work, config.answers, BoxInput(config.data, config.input)
+            engine=DockerEngine(),
+            clock=clock,
+            work=config.work,
+            answers=config.answers,
+            box_input=BoxInput(config.data, config.input),
         )
         work(boxes.turn, clock)
         try:

@@ -1,5 +1,6 @@
 """The VM's container engine, as far as this service may use it: the managed containers, by their names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ from container_server.errors import ContainerServerError, TransientError
 
 EXEC_OUTPUT_LIMIT = 64 * 1024
 STOP_SECONDS = 10
+SCRATCH = "/tmp"  # noqa: S108 in a container
+MIB = 1024 * 1024
 
 
 class EngineUnreachableError(TransientError):
@@ -39,11 +42,38 @@ class ContainerState:
     health: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a container may use: `cpus` None for as many as there are."""
+
+    memory_mb: int
+    cpus: float | None
+    processes: int
+    scratch_mb: int
+    """In /tmp."""
+
+    def of(self, host: Mapping[str, Any]) -> dict[str, Any]:
+        """What Docker calls a container's HostConfig, with these limits in the place of its own."""
+        options = [one for one in host["Tmpfs"][SCRATCH].split(",") if not one.startswith("size=")]
+        memory = self.memory_mb * MIB
+        return {
+            **host,
+            "Memory": memory,
+            "MemorySwap": memory,
+            "NanoCpus": round((self.cpus or 0) * 1e9),
+            "PidsLimit": self.processes,
+            "Tmpfs": {**host["Tmpfs"], SCRATCH: ",".join([f"size={self.scratch_mb}m", *options])},
+        }
+
+
 class Engine(Protocol):
     """May raise EngineUnreachableError."""
 
     def state(self, name: str) -> ContainerState:
         """What the container is doing."""
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """Give it, which does not run, these limits; where they are others it is made anew."""
 
     def start(self, name: str) -> None:
         """Start it; nothing happens when it runs."""
@@ -82,6 +112,19 @@ class DockerEngine:
             return ContainerState(Running.RUNNING, None, health)
         ended = state.get("Status") in ("exited", "dead")
         return ContainerState(Running.STOPPED, int(state.get("ExitCode", 0)) if ended else None)
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """See Engine. Docker changes no tmpfs of a container that is there (`docker update`)."""
+        try:
+            api = self._client().api
+            found = api.inspect_container(name)
+            wanted = limits.of(found["HostConfig"])
+            if wanted != found["HostConfig"]:
+                api.remove_container(name)
+                config = {**found["Config"], "HostConfig": wanted}
+                api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise EngineUnreachableError(f"container engine, limits of {name}: {error}") from error
 
     def start(self, name: str) -> None:
         """See Engine."""

@@ -1,6 +1,5 @@
 """The client's half of a job: gives the box its task, takes its answer. No code of a job is imported here."""
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +16,11 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import AppConstants
 
-from fed_site.box import BOX, Box, NoBoxError
+from fed_site.box import BOX, START_SECONDS, Box, NoBoxError
 from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, BoxAnswer, BoxError, BoxFailedError, read
+from fed_site.consent import ANSWERS, Answers
 from fed_site.filters import ERROR_HEADER
 
-TASK_SECONDS = float(os.environ.get("FED_BOX_SECONDS", "600"))
-"""How long a script may work on one task; a setting of the hospital's VM."""
 _ROOM = 1024 * 1024
 """Bytes that an answer may have besides the model's own arrays, in 8 bytes a number."""
 Meet = Callable[[Callable[[], bool]], Box]
@@ -75,12 +73,13 @@ class BoxExecutor(Executor):  # type: ignore[misc]  # nvflare has no types
         self, task_name: str, shareable: Shareable, fl_ctx: FLContext, stop: Callable[[], bool]
     ) -> Shareable:
         task = _task(task_name, shareable)
+        seconds = Answers.read(ANSWERS).rules.limits.seconds  # at each task: the officers may change it
         box = self._box = self._box or self._met(fl_ctx, stop)
         try:
             with suppress(ClosedError):  # it may have said why before it went
-                box.send(task, TASK_SECONDS)
+                box.send(task, seconds)
             largest = 8 * sum(array.size for array in task.arrays.values()) + _ROOM
-            answer = read(box.receive(TASK_SECONDS, stop, largest), _lines(self._code))
+            answer = read(box.receive(seconds, stop, largest), _lines(self._code))
         except LateError as error:
             raise BoxFailedError(LATE) from error
         except ClosedError as error:
@@ -101,7 +100,7 @@ class BoxExecutor(Executor):  # type: ignore[misc]  # nvflare has no types
         }
         try:
             box = self._meet(stop)
-            box.send(Frame(kind="start", values=start), TASK_SECONDS)
+            box.send(Frame(kind="start", values=start), START_SECONDS)
         except (NoBoxError, ChannelError) as error:
             self.logger.error(f"there is no box: {error}")
             raise BoxFailedError(NO_BOX) from error

@@ -1,4 +1,4 @@
-"""What a hospital's officers allow any job, however approved: when, which columns, how often. Pure.
+"""What a hospital's officers allow any job, however approved: when, which columns, how often, how much. Pure.
 
 Rules only forbid. Each answers in words for the job's author that go on after the hospital's name.
 """
@@ -15,6 +15,21 @@ DAY = 86_400.0
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class BoxLimits:
+    """What the box of a job may use; never more than the machine has."""
+
+    memory_mb: int = 2048
+    """Scratch is part of it."""
+    cpus: float | None = None
+    """None: all of them, but fewer than the client while both want them."""
+    processes: int = 256
+    scratch_mb: int = 256
+    seconds: int = 600
+    """For one answer."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class HouseRules:
     """Without any, nothing more is forbidden."""
 
@@ -24,6 +39,7 @@ class HouseRules:
     """File -> columns that jobs may read; None: all."""
     runs: Mapping[str, int] = field(default_factory=dict)
     """`a_day` and `in_all`: how often one code may run."""
+    limits: BoxLimits = field(default_factory=BoxLimits)
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "HouseRules":
@@ -33,6 +49,7 @@ class HouseRules:
             hours=(str(hours["from"]), str(hours["to"])) if hours else None,
             columns=content.get("columns"),
             runs=content.get("runs") or {},
+            limits=BoxLimits(**content.get("limits") or {}),
         )
 
     def closed(self, now: float) -> str | None:

@@ -5,18 +5,22 @@ says so in the folder that the client reads. An order names a job and the column
 nothing else: which container, which image and which mounts are those of the VM's compose file.
 """
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from fed_site.house_rules import HouseRules
+
 from container_server.cadence import Cadence
 from container_server.chore import Chore
 from container_server.clock import Clock
-from container_server.engine import Engine, EngineUnreachableError, Running
+from container_server.engine import MIB, Engine, EngineUnreachableError, Limits, Running
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFolder
 from container_server.hospital.box_input import Agreed, BoxInput, NoInputError
+from container_server.hospital.consent import ANSWERS
 from container_server.log import say
 
 BOX, CLIENT = "fl-box", "fl-client"
@@ -41,13 +45,39 @@ class Order:
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class Width:
+    """How much this machine has."""
+
+    memory_mb: int
+    cpus: int
+
+    @classmethod
+    def own(cls) -> "Width":
+        """Of this one, whose container sees all of it."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return cls(memory_mb=memory // MIB, cpus=os.cpu_count() or 1)
+
+
+@final
 class BoxKeeper:
     """Keeps at most one box running: that of the newest order, while its client runs."""
 
-    def __init__(self, engine: Engine, clock: Clock, work: Path, answers: Path, box_input: BoxInput):
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        clock: Clock,
+        work: Path,
+        answers: Path,
+        box_input: BoxInput,
+        machine: Width | None = None,
+    ):
         self._engine = engine
         self._clock = clock
         self._input = box_input
+        self._answers = answers / ANSWERS
+        self._machine = machine or Width.own()
         self._work = ForeignFolder(work)
         self._done = answers / DONE
         said: Any = read_json(self._done) or {}
@@ -89,11 +119,23 @@ class BoxKeeper:
 
     def _start(self, agreed: Agreed) -> str:
         try:
+            self._engine.limit(BOX, self._limits())
             self._input.fill(agreed)
             self._engine.start(BOX)
         except (EngineUnreachableError, NoInputError) as error:
             return str(error)[:300]
         return ""
+
+    def _limits(self) -> Limits:
+        """The officers', as far as the machine goes."""
+        said: Any = read_json(self._answers) or {}
+        rules = HouseRules.read(said.get("rules", {})).limits
+        return Limits(
+            memory_mb=min(rules.memory_mb, self._machine.memory_mb),
+            cpus=None if rules.cpus is None else min(rules.cpus, self._machine.cpus),
+            processes=rules.processes,
+            scratch_mb=min(rules.scratch_mb, rules.memory_mb, self._machine.memory_mb),
+        )
 
     def _end(self) -> None:
         if self._engine.state(BOX).running in (Running.RUNNING, Running.RESTARTING):

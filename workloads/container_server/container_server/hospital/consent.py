@@ -34,7 +34,7 @@ RELEASES = "releases"
 """Where the client notes what left with a job's answers."""
 RELEASES_LIMIT = 2 * 1024 * 1024
 JOB_LIMIT = 20 * 1024 * 1024
-RULES = ("hours", "columns", "runs")
+RULES = ("hours", "columns", "runs", "limits")
 """Of the officers' file: what they allow any job (fed_site/house_rules.py)."""
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
 _RELEASES = re.compile(r"releases/[0-9a-f-]{36}\.jsonl")
@@ -81,11 +81,14 @@ class Consent:
             self.fault = f"what jobs ask for cannot be read: {error}"
 
     def review(self) -> dict[str, Any]:
-        """What was asked, newest first, each with the answer: approved, refused or waiting."""
+        """What was asked, newest first, each with the answer: approved, refused or waiting; and the rules of
+        the house.
+        """
         jobs = [
             {"code": code, **entry, "answer": self._answer_to(code)} for code, entry in self._known.items()
         ]
-        return {"jobs": sorted(jobs, key=lambda job: -job["asked"]), "fault": self.fault}
+        rules = self._said.get("rules", {})
+        return {"jobs": sorted(jobs, key=lambda job: -job["asked"]), "rules": rules, "fault": self.fault}
 
     def knows(self, code: str) -> bool:
         """Whether a job of this code has asked before."""
