@@ -166,6 +166,14 @@ class Images(Section):
     build: bool = Field(default=False, description="whether images are built from this repository and pushed")
     digests: Digests | None = Field(default=None, description="the pinned images")
 
+    @property
+    def exist(self) -> bool:
+        """Whether there can be such images: the repository's own mvp and prod pin zeros until one is
+        promoted, so that no container of theirs ever runs.
+        """
+        pinned = self.digests.model_dump().values() if self.digests else ()
+        return self.build or any(set(digest.removeprefix("sha256:")) != {"0"} for digest in pinned)
+
 
 class Monitoring(Section):
     """What each party keeps about its own machines, in its own workspace."""

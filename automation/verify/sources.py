@@ -30,8 +30,14 @@ def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sourc
         deployers=_deployers() if live else None,
         prober=_prober(target) if packets else None,
         inside=(lambda seen: probes.look(seen, partial(machines.run, arm))) if inside and arm else None,
-        consent=(lambda: consent.look(target)) if inside and target.emulator else None,
+        consent=(lambda: consent.look(target)) if inside and _keeps_records(target) else None,
     )
+
+
+def _keeps_records(target: Target) -> bool:
+    """Whether hospitals keep a record that can be read: on the emulator, once their containers can run."""
+    settings = target.settings
+    return target.emulator is not None and settings is not None and settings.images.exist
 
 
 def _deployers() -> Deployers:

@@ -6,7 +6,11 @@ import pytest
 
 from automation.verify.observed import consent
 from automation.verify.observed.consent import Job, compare
+from clone.paths import REPOSITORY as ROOT
+from federation.settings import Digests
+from federation.stack_file import load_stack
 
+NAMES = ("fl-server", "fl-client", "container-server", "mlflow")
 CODE, JOB = "a" * 64, "00000000-0000-4000-8000-000000000001"
 
 
@@ -53,6 +57,15 @@ def test_a_break_is_found_on_either_side(record: list[dict[str, Any]], named: st
 
 def test_a_withdrawal_is_not_blamed_on_the_answer_that_left_just_before() -> None:
     assert found([answers(10, CODE), STARTED, RELEASED, answers(31)]) == []
+
+
+@pytest.mark.parametrize(("stack", "runs"), [("dev", True), ("mvp", False), ("prod", False)])
+def test_records_are_looked_for_where_an_image_was_promoted(stack: str, runs: bool) -> None:
+    """The repository pins zeros for mvp and prod: no container ever ran there, so there is no record."""
+    images = load_stack(ROOT, stack).images
+    assert images.exist is runs
+    promoted = images.model_copy(update={"digests": Digests(**dict.fromkeys(NAMES, "sha256:" + "a" * 64))})
+    assert promoted.exist
 
 
 def test_a_job_is_named_once() -> None:
