@@ -115,6 +115,7 @@ def remove(
         file.remove_hospital(name)
     else:
         file.set_of_hospital(name, "retired", _next_retirement(file, name, member=member))
+    before = file.saved
     with _edited(file):
         if delete_data and yes:
             _unprotect(target, name)
@@ -124,7 +125,8 @@ def remove(
         return
     _require_only(plan, name)
     if member:
-        drain(target, name, wait_seconds=wait_seconds)
+        with _put_back(file, before):  # a later `fed up` must not take out who was not revoked
+            drain(target, name, wait_seconds=wait_seconds)
     deploy.up(target, ask=False)
     hospital = file.settings().hospitals.get(name)
     if hospital and hospital.retired == "leaving":
@@ -258,6 +260,13 @@ def _edited(file: StackFile) -> Iterator[None]:
     """Write the file; put it back when the plan cannot be made."""
     before = file.saved
     file.save()
+    with _put_back(file, before):
+        yield
+
+
+@contextmanager
+def _put_back(file: StackFile, before: str) -> Iterator[None]:
+    """Let the file say what it said before when what is done meanwhile fails."""
     try:
         yield
     except BaseException:

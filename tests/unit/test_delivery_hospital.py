@@ -278,6 +278,21 @@ def test_where_data_are_locked_the_lock_is_lifted_and_put_back(
     assert retirement(clone, "prod", "hungary") == "left"
 
 
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_who_could_not_be_revoked_is_still_a_member_in_the_file(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, stack: str
+) -> None:
+    deployed = planning(monkeypatch, "centre", "hungary")
+
+    def fail(*_: object, **__: object) -> None:
+        raise FedError("the centre does not answer. So hungary cannot be revoked, and nothing was changed.")
+
+    monkeypatch.setattr(hospital, "drain", fail)
+    with pytest.raises(FedError, match="cannot be revoked"):
+        remove(stack, "hungary", yes=True)
+    assert (deployed, retirement(clone, stack, "hungary")) == ([], None)
+
+
 def test_who_is_no_member_any_more_is_not_drained_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = planning(monkeypatch, "hungary")
     monkeypatch.setattr(deploy, "outputs", lambda _: stack_outputs())
