@@ -26,7 +26,8 @@ def place(write: Write) -> None:
     """Check and normalise the location."""
     type_, body = write.type, write.body
     if type_.place is Place.NONE:
-        body.pop("location", None)
+        if not type_.schema:
+            body.pop("location", None)
         return
     location = body.get("location") or (write.old.location if write.old else None)
     if not isinstance(location, str) or not location.strip():

@@ -151,6 +151,8 @@ class ResourceType:
     actions: Mapping[str, Action] = field(default_factory=dict)
     listing: Listing | None = None
     """How a collection is found, where it is not simply what hangs on the path."""
+    paged: bool = False
+    """Whether $top says how many of a collection one answer holds."""
     bare: bool = False
     """Whether a collection is answered as a list, without the usual `value` around it."""
     expand: Expand | None = None
@@ -162,8 +164,8 @@ class ResourceType:
     missing: Callable[[ResourceId], ArmError] | None = None
     """Words the answer to a GET of what is not there, where it is not ARM's own."""
     parent_first: bool = False
-    """Whether a DELETE below a parent that is not there names the parent as such (ParentResourceNotFound);
-    others say of it what a GET would (ResourceNotFound)."""
+    """Whether a request below a parent that is not there is refused as such (ParentResourceNotFound);
+    others say of the parent that it is missing (ResourceNotFound)."""
     virtual: Callable[[Context, ResourceId], Row | None] | None = None
     """Makes up a resource that is not stored, from its id."""
     creatable: bool = True
@@ -179,6 +181,12 @@ class ResourceType:
     """Top-level members that a PATCH may carry."""
     seconds: tuple[float, float] = (2, 2)
     """Typical duration of a PUT and of a DELETE on Azure, where they go on after their answer."""
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """The methods that it has: PATCH only where there is something that one may carry."""
+        changeable = set(self.patch) - (set() if self.tags else {"tags"})
+        return self.methods if changeable else self.methods - {"PATCH"}
 
     @property
     def key(self) -> str:

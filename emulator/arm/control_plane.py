@@ -31,6 +31,7 @@ from emulator.arm.operations import (
     refuse_second_writer,
     settle,
 )
+from emulator.arm.pages import page
 from emulator.arm.preconditions import check_preconditions
 from emulator.arm.refusals import missing_parent, missing_resource
 from emulator.arm.store import Row, Store
@@ -188,12 +189,14 @@ class _FrontDoor:
             if request.method != "GET":
                 raise _not_allowed(request)
             found = self._list(path, type_)
+            if type_.paged:
+                return page(self._request, found)
             return Response(status=200, body=found if type_.bare else {"value": found})
-        if request.method not in type_.methods:
+        if request.method not in type_.verbs:
             if type_.name.lower() in absent.NAMES:
                 raise self._unknown_type(path)
             if request.method == "DELETE":
-                self._refuse_orphan(path, type_)
+                self._refuse_orphan(path, type_, "delete")
             raise _not_allowed(request)
         if request.method in {"PUT", "PATCH", "DELETE"}:
             check_preconditions(self._request, self._tx.get(path.key), type_)
@@ -270,6 +273,7 @@ class _FrontDoor:
     def _existing(self, path: ResourceId, type_: ResourceType) -> Row:
         row = self._find(path, type_)
         if row is None:
+            self._refuse_orphan(path, type_, "read")
             raise type_.missing(path) if type_.missing else missing_resource(path.path)
         return row
 
@@ -290,8 +294,7 @@ class _FrontDoor:
         elif type_.level is Level.SCOPE:
             rows = self._tx.children(path.scope, type_.name)
         elif type_.level is Level.PARENT:
-            if not self._tx.exists(path.parent):
-                raise missing_resource(path.parent)
+            self._refuse_orphan(path, type_, "read")
             rows = self._tx.children(path.parent, type_.name)
         elif path.group is not None:
             rows = self._tx.in_group(ids.group_id(path.path) or "", type_.name)
@@ -344,7 +347,7 @@ class _FrontDoor:
         if row is None:
             if type_.name == resources.RESOURCE_GROUP:
                 raise not_found("ResourceGroupNotFound", f"Resource group '{path.name}' could not be found.")
-            self._refuse_orphan(path, type_)
+            self._refuse_orphan(path, type_, "delete")
             return Response(status=204)
         if type_.name == resources.RESOURCE_GROUP:
             return self._delete_group(row, type_)
@@ -362,13 +365,13 @@ class _FrontDoor:
                 delete(self._context, row)
         return answer
 
-    def _refuse_orphan(self, path: ResourceId, type_: ResourceType) -> None:
-        """Refuse the deletion of what was below a resource that is not there itself."""
+    def _refuse_orphan(self, path: ResourceId, type_: ResourceType, verb: str) -> None:
+        """Refuse to read or delete what would be below a resource that is not there itself."""
         above = ids.parse(path.parent)
-        if above is None or self._tx.exists(above.key):
+        if type_.virtual or above is None or self._tx.exists(above.key):
             return
         if type_.parent_first and type_.level is Level.PARENT:
-            raise missing_parent(type_, path, "delete")
+            raise missing_parent(type_, path, verb)
         raise missing_resource(path.parent)
 
     def _rehearse(self, row: Row) -> None:
@@ -430,10 +433,11 @@ def _words_of(type_: ResourceType) -> Iterator[None]:
 
 
 def _not_allowed(request: Request) -> ArmError:
+    """Azure's words: azurerm #3178 (a subnet), azure-sdk-for-python test_cli_mgmt_network_ip (ip_groups)."""
     return ArmError(
         405,
         "MethodNotAllowed",
-        f"The resource type does not support the method {request.method} on '{request.path}'.",
+        f"The requested resource does not support http method '{request.method}'.",
     )
 
 

@@ -305,6 +305,7 @@ TYPES = (
             ),
         ),
         answers=answers.VAULT,
+        paged=True,
         patch=("tags", "location", "properties"),
         defaults={
             "properties": {

@@ -21,6 +21,11 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Json | None = None
 
+    @property
+    def endpoint(self) -> str:
+        """Whom the client asked, for absolute URLs; Azure where it does not say."""
+        return f"https://{self.headers.get('host') or 'management.azure.com'}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:

@@ -29,8 +29,6 @@ SHORTEST_COMMAND = 20.0
 """Seconds that a run command takes at least: https://learn.microsoft.com/azure/virtual-machines/linux/run-command."""
 LONGEST_COMMAND = 5400.0
 """Seconds after which Azure gives up a run command."""
-ENDPOINT = "https://management.azure.com"
-"""The host of absolute URLs when a request does not say whom it asked."""
 
 
 def refuse_second_writer(
@@ -167,17 +165,11 @@ def inline_children(context: Context, row: Row) -> list[Row]:
 # Where operations are asked for
 
 
-def base_url(request: Request) -> str:
-    """Return the endpoint that the client asked."""
-    host = request.headers.get("host")
-    return f"https://{host}" if host else ENDPOINT
-
-
 def operation_url(
     context: Context, request: Request, key: str, operation: str, kind: str = "operations"
 ) -> str:
     """Return the absolute URL of an operation, in the shape of the network provider's."""
-    scope = f"{base_url(request)}/subscriptions/{ids.subscription_of(key)}"
+    scope = f"{request.endpoint}/subscriptions/{ids.subscription_of(key)}"
     path = ids.parse(key)
     type_ = context.catalogue.find(path.type) if path else None
     version = request.query.get("api-version", "2024-03-01")
@@ -291,7 +283,7 @@ def answer_operation(context: Context, request: Request, kind: str, operation: s
 
 def _result(context: Context, request: Request, operation: Operation) -> Response:
     if operation.status == "InProgress":
-        again = f"{base_url(request)}{request.path}?api-version={request.query['api-version']}"
+        again = f"{request.endpoint}{request.path}?api-version={request.query['api-version']}"
         return Response(status=202, headers={"location": again, "retry-after-ms": "200"})
     if operation.status == "Failed":
         return Response(status=operation.body["status"], body={"error": operation.body["error"]})

@@ -6,6 +6,7 @@ registered.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from azure_types.types import BY_ARM_TYPE
@@ -15,7 +16,9 @@ from emulator.arm.context import Context
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.filters import chosen
 from emulator.arm.messages import Json, Request, Response
+from emulator.arm.pages import page
 from emulator.arm.store import Row
+from emulator.arm.times import stamp
 from emulator.arm.tokens import TENANT_ID
 from emulator.arm.writes import delete, render
 
@@ -65,6 +68,7 @@ TYPES = (
         ),
         patch=("tags", "properties"),
         listing=_groups,
+        paged=True,
         seconds=(2, 30),
     ),
 )
@@ -155,14 +159,12 @@ def answer_subscription(context: Context, request: Request) -> Response | None:
         return _list([subscription_body(known) for known in context.tx.subscriptions()])
     found: Json | list[Json] | None = None
     match request.method, *parts[2:]:
+        case ("GET", "resources") | ("GET", "resourcegroups", _, "resources"):
+            return page(request, _resources(context, request, parts))
         case ["GET"]:
             found = subscription_body(parts[1])
         case "GET", "locations":
             found = [_location(parts[1], name) for name in regions.REGIONS]
-        case "GET", "resources":
-            found = _overview(context, context.tx.in_subscription(parts[1]), request)
-        case "GET", "resourcegroups", name, "resources":
-            found = _group_resources(context, parts[1], name, request)
         case "GET", "tagnames":
             found = _tag_names(context, parts[1])
         case _, "providers", *rest:
@@ -285,20 +287,34 @@ def _feature(subscription: str, namespace: str, feature: str) -> Json:
 # Lists over all types
 
 
-def _group_resources(context: Context, subscription: str, name: str, request: Request) -> list[Json]:
-    group = context.tx.get(f"/subscriptions/{subscription}/resourceGroups/{name}")
-    if group is None:
-        raise not_found("ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
-    return _overview(context, context.tx.in_group(group.key), request)
+EXPANDED: dict[str, Callable[[Row], str]] = {
+    "createdTime": lambda row: stamp(row.created),
+    "provisioningState": lambda row: row.state,
+}
+"""What $expand adds (changedTime is not noted here): https://learn.microsoft.com/rest/api/resources/resources/list."""
 
 
-def _overview(context: Context, rows: list[Row], request: Request) -> list[Json]:
-    """Return the tracked resources among rows, without their properties, as ARM's own index lists them."""
+def _resources(context: Context, request: Request, parts: list[str]) -> list[Json]:
+    """Return the tracked resources of a subscription or group, without their properties, as ARM's own index
+    lists them.
+    """
     shown = []
+    wanted = [name.strip().lower() for name in request.query.get("$expand", "").split(",")]
+    rows = _rows(context, *parts[1:])
     for row in chosen(rows, request.query.get("$filter", "")):
         if row.type == RESOURCE_GROUP or not context.type_of(row).tags:
             continue
         body = render(context, row)
         kept = ("id", "name", "type", "location", "tags", "sku", "kind", "identity", "zones", "managedBy")
-        shown.append({name: body[name] for name in kept if name in body})
+        entry = {name: body[name] for name in kept if name in body}
+        shown.append(entry | {name: read(row) for name, read in EXPANDED.items() if name.lower() in wanted})
     return shown
+
+
+def _rows(context: Context, subscription: str, *parts: str) -> list[Row]:
+    if len(parts) == 1:
+        return context.tx.in_subscription(subscription)
+    group = context.tx.get(f"/subscriptions/{subscription}/resourceGroups/{parts[1]}")
+    if group is None:
+        raise not_found("ResourceGroupNotFound", f"Resource group '{parts[1]}' could not be found.")
+    return context.tx.in_group(group.key)

@@ -1,6 +1,6 @@
 """How a resource is written, deleted and answered: the part that is the same for every type.
 
-The order of checks is Azure's, once the front door has let a request in: name, body, location, tags,
+The order of checks is Azure's, once the front door has let a request in: location, name, body, tags,
 identities, fixed properties, references, then the rules of the type, then the write with its side effects.
 """
 
@@ -27,12 +27,13 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
     old = context.tx.get(id_.key)
     if old is None and not type_.creatable:
         raise missing_resource(id_.path)
+    write = Write(context=context, type=type_, id=id_, old=old, body=copy.deepcopy(body), inline=inline)
+    place(write)
     if old is None and not type_.names.rule.fits(id_.name):
         raise _bad_name(type_, id_.name)
-    checked = schema.check(type_, body) if type_.schema else copy.deepcopy(body)
-    write = Write(context=context, type=type_, id=id_, old=old, body=checked, inline=inline)
+    if type_.schema:
+        write.body = schema.check(type_, write.body)
     drop_answers(write)
-    place(write)
     check_tags(write)
     write.body = complete(write.body, type_.defaults)
     for property_ in type_.inline:

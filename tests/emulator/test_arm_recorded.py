@@ -75,6 +75,8 @@ class TestMissing:
         ],
     )
     def test_is_said_in_the_words_of_the_type(self, arm: Arm, path: str, words: str) -> None:
+        arm.put(VNET, SPACE)
+        arm.put(ACCOUNT, STORAGE)
         assert said(arm("GET", path)).startswith(words)
 
     @pytest.mark.parametrize(
@@ -276,6 +278,8 @@ class TestFilters:
             ("tagName eq 'PARTY'", ["other"]),
             ("tagName eq 'party' and tagValue eq 'nobody'", []),
             ("name eq 'rg'", ["rg"]),
+            ("startswith(tagName, 'PAR')", ["other"]),
+            ("substringof('THE', name)", ["other"]),
         ],
     )
     def test_choose_groups(self, arm: Arm, text: str, groups: list[str]) -> None:
@@ -329,16 +333,18 @@ class TestPreconditions:
     https://learn.microsoft.com/azure/dns/dns-zones-records#etags
     """
 
-    def put(self, arm: Arm, **headers: str) -> tuple[int, str]:
+    def put(
+        self, arm: Arm, path: str = RECORD, body: dict[str, Any] | None = None, **headers: str
+    ) -> tuple[int, str]:
         token, _ = arm.plane.issue_token()
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = arm.plane.handle(
             Request(
                 method="PUT",
-                path=RECORD,
+                path=path,
                 query={"api-version": "2024-06-01"},
                 headers=names | {"authorization": f"Bearer {token}"},
-                body={"properties": {"ttl": 60}},
+                body={"properties": {"ttl": 60}} if body is None else body,
             )
         )
         return answer.status, "" if answer.status < 300 else said(answer)
@@ -352,6 +358,21 @@ class TestPreconditions:
         seen = zone.get(RECORD)["etag"]
         assert self.put(zone, if_match=seen) == (200, "")
         assert self.put(zone, if_match=seen)[0] == 412
+
+    def test_of_the_network_provider_name_both_etags(self, arm: Arm) -> None:
+        """kubernetes-sigs/cloud-provider-azure, pkg/retry/etag.go reads them from the message."""
+        etag = arm.put(VNET, SPACE)["etag"]
+        status, words = self.put(arm, VNET, SPACE, if_match='W/"old"')
+        assert status == 412
+        assert f'Etag provided in if-match header W/"old" does not match etag {etag} of resource' in words
+        assert self.put(arm, VNET, SPACE, if_match=etag) == (200, "")
+
+    def test_are_nothing_to_others(self, arm: Arm) -> None:
+        """https://learn.microsoft.com/rest/api/storagerp/blob-containers/create has no such header."""
+        arm.put(ACCOUNT, STORAGE)
+        container = f"{ACCOUNT}/blobServices/default/containers/data"
+        arm.put(container, {})
+        assert self.put(arm, container, {}, if_none_match="*") == (200, "")
 
 
 @pytest.mark.parametrize("body", ["text", ["a"], 7, True])
