@@ -478,7 +478,13 @@ class House:
         self.officers = FolderStore(folder / "policy")
         self.answers = folder / "answers"
         self.noted: list[Any] = []
-        self.bringing = AirlockPolicy(self.officers, self.answers, lambda *event: self.noted.append(event))
+        self.memory = folder / "agent"
+        self.bringing = self.restarted()
+
+    def restarted(self) -> AirlockPolicy:
+        return AirlockPolicy(
+            self.officers, self.answers, self.memory, lambda *event: self.noted.append(event)
+        )
 
     def write(self, **content: Any) -> None:
         self.officers.write("airlock.json", json.dumps({"schema": "fed/airlock/1", **content}).encode())
@@ -505,9 +511,23 @@ class TestOfficersFile:
         house.bringing.step()
         assert house.policy() == OwnPolicy(longest=0.5, budget=Budget(**privacy), tells_errors=False)
         assert [content["policy"]["longest"] for _, content in house.noted] == [0.5]
-        house.officers.delete("airlock.json")
-        house.bringing.step()
+        house.write()
         assert (house.policy(), len(house.noted)) == (OwnPolicy(), 2)
+
+    @pytest.mark.parametrize("content", [{"longest": 0.5}, {"longest": "wrong"}])
+    def test_that_is_gone_is_no_word_for_the_defaults(self, tmp_path: Path, content: dict[str, Any]) -> None:
+        """Whoever can delete it could switch the noise off; also while the VM was off."""
+        house = House(tmp_path)
+        house.write(**content)
+        house.officers.delete("airlock.json")
+        for bringing in (house.bringing, house.restarted()):
+            bringing.step()
+            assert "nothing leaves until policy/airlock.json is back" in bringing.fault
+            assert "Fix: upload it again" in bringing.fault
+            with pytest.raises(RefusedError):
+                house.policy()
+        house.write()  # the defaults, by their own word
+        assert (house.policy(), house.bringing.fault) == (OwnPolicy(), "")
 
     @pytest.mark.parametrize(
         "content",

@@ -452,6 +452,22 @@ class TestAnswers:
         assert not house.answers.approved
         assert "no job is approved until policy/jobs.json is right" in house.consent.fault
 
+    def test_a_policy_that_is_gone_approves_nothing_and_is_named(self, tmp_path: Path) -> None:
+        """In dev the platform's jobs need no word; taking the file away is none, also with the VM off."""
+        house = House(tmp_path, platform=True)
+        house.write(approved=[approval()], columns={"heart.csv": ["age"]})
+        house.step()
+        house.policy.delete(POLICY)
+        for _ in range(2):
+            house.step()
+            assert not house.answers.approved
+            assert "no job is approved until policy/jobs.json is back" in house.consent.standing()["fault"]
+            house.consent = house.restarted()
+        house.write(platform=True)
+        house.step()
+        assert house.answers.approved == set(platform_jobs().values())
+        assert not house.consent.fault
+
     def test_storage_that_cannot_be_reached_changes_no_answer(self, house: House) -> None:
         house.write(approved=[approval()])
         house.step()

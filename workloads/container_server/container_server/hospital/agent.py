@@ -77,7 +77,7 @@ class HospitalAgent:
             platform_is_approved=config.environment == "dev",
             clock=clock,
         )
-        self._airlock = AirlockPolicy(policy, config.answers, self._consent.note)
+        self._airlock = AirlockPolicy(policy, config.answers, config.agent, self._consent.note)
         self._airlock_look = Chore("airlock", Cadence(clock, 20.0), self._airlock.step)
         self._asked = Asked(channel, self._consent)
         self._asked_look = Chore("questions", Cadence(clock, 20.0), self._asked.step)

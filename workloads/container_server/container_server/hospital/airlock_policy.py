@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from container_server.files import write_bytes
+from container_server.hospital.officers_file import OfficersFile, PolicyError
 from container_server.log import say
-from container_server.messages import InvalidMessageError, decode
-from container_server.storage import Blob, BlobStore, BlobTooLargeError, Unread
+from container_server.storage import BlobStore, Unread
 
 NAME: Final = "airlock.json"
 """The officers' file in the container `policy`, and the client's copy in the folder of the answers."""
@@ -16,28 +16,31 @@ NAME: Final = "airlock.json"
 
 @final
 class AirlockPolicy:
-    """Without a file the platform's defaults hold; with one that is wrong nothing leaves."""
+    """Without a file the platform's defaults hold; with one that is wrong, or gone, nothing leaves."""
 
-    def __init__(self, policy: BlobStore, answers: Path, note: Callable[[str, Mapping[str, Any]], None]):
-        self._policy = policy
+    def __init__(
+        self,
+        policy: BlobStore,
+        answers: Path,
+        memory: Path,
+        note: Callable[[str, Mapping[str, Any]], None],
+    ):
+        self._file = OfficersFile(policy, NAME, "airlock", memory)
         self._copy = answers / NAME
         self._note = note
-        self._etag: str | None = None
         self.fault = ""
         """What is wrong with the officers' file."""
 
     def step(self) -> None:
         """Bring it. May raise TransientError."""
         try:
-            found = self._policy.read(NAME, self._etag)
+            found = self._file.read()
             if found is not Unread.UNCHANGED:
-                self._bring(decode("airlock", found.content) if isinstance(found, Blob) else {})
-                self._etag = found.etag if isinstance(found, Blob) else None
+                self._bring({} if found is Unread.ABSENT else found)
             self.fault = ""
-        except (InvalidMessageError, BlobTooLargeError) as error:
-            self._etag = None  # read again at each look, and named each time
+        except PolicyError as error:
             self._copy.unlink(missing_ok=True)
-            self.fault = f"nothing leaves until policy/{NAME} is right: {error}"
+            self.fault = f"nothing leaves until {error}"
 
     def _bring(self, policy: Mapping[str, Any]) -> None:
         own = {key: value for key, value in policy.items() if key != "schema"}

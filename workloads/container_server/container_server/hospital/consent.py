@@ -20,9 +20,9 @@ from fed_site.job_code import UnreadableJobError
 from container_server.clock import Clock
 from container_server.files import read_json, write_bytes, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
+from container_server.hospital.officers_file import OfficersFile, PolicyError
 from container_server.log import say
-from container_server.messages import InvalidMessageError, decode
-from container_server.storage import Blob, BlobStore, BlobTooLargeError, Unread
+from container_server.storage import BlobStore, Unread
 
 POLICY = "jobs.json"
 """The officers' file, in the container `policy`."""
@@ -56,7 +56,7 @@ class Consent:
         platform_is_approved: bool,
         clock: Clock,
     ):
-        self._policy = policy
+        self._policy = OfficersFile(policy, POLICY, "jobs", memory.parent)
         self._record = record
         self._answers = answers / ANSWERS
         self._work = ForeignFolder(work)
@@ -66,7 +66,6 @@ class Consent:
         remembered = read_json(memory) or {}
         self._known: dict[str, dict[str, Any]] = remembered.get("jobs", {})
         self._said: dict[str, Any] = remembered.get("answers", {})
-        self._etag: str | None = None
         self._brought: dict[str, int] = {}
         self.fault = ""
         """What is wrong with the officers' file (nothing is approved meanwhile) or with what jobs ask."""
@@ -123,25 +122,18 @@ class Consent:
         return "approved" if code in self._said.get("approved", ()) else "waiting"
 
     def _bring_answers(self) -> None:
+        platform = False
         try:
-            found = self._policy.read(POLICY, self._etag)
-            policy = self._read_policy(found)
+            policy = self._policy.read()
             self.fault = ""
-        except (InvalidMessageError, BlobTooLargeError) as error:
-            self.fault = f"no job is approved until policy/{POLICY} is right: {error}"
-            policy = {"platform": False, "approved": [], "refused": []}
-        if policy is not None:
+            platform = self._platform_is_approved
+        except PolicyError as error:
+            self.fault = f"no job is approved until {error}"
+            policy = Unread.ABSENT
+        if policy is Unread.ABSENT:
+            policy = {"platform": platform, "approved": [], "refused": []}
+        if not isinstance(policy, Unread):
             self._answer(policy)
-
-    def _read_policy(self, found: Blob | Unread) -> dict[str, Any] | None:
-        if found is Unread.UNCHANGED:
-            return None
-        self._etag = None  # a file that is wrong is read again at each look, and named each time
-        if not isinstance(found, Blob):
-            return {"platform": self._platform_is_approved, "approved": [], "refused": []}
-        policy = decode("jobs", found.content)
-        self._etag = found.etag
-        return policy
 
     def _answer(self, policy: Mapping[str, Any]) -> None:
         platform = platform_jobs().values() if policy["platform"] else ()
