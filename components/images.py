@@ -3,19 +3,30 @@
 The same digest runs in every stack: mvp and prod import what dev built (`./fed images promote`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
 import pulumi
 import pulumi_docker as docker
 
-from components.boot import IMAGES, ImageSource
+from components.boot import BOXES, IMAGES, ImageSource, box_image
 from components.context import Context
 from components.registry import Registry
 from federation.parties import CentreParty
 
 PLATFORM: Final = "linux/amd64"
+
+
+class UnknownBoxError(ValueError):
+    """A box that the stack names and this repository cannot build."""
+
+    def __init__(self, box: str) -> None:
+        known = ", ".join(sorted(path.removeprefix("box-") for path in BOXES))
+        super().__init__(
+            f"fed:images.boxes names {box}, and there is no workloads/boxes/{box}/Dockerfile: jobs that ask "
+            f"for it could not run. Fix: name one of {known}, or add its folder"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +54,7 @@ class Images(pulumi.ComponentResource):
         self._args = args
         build = args.docker is not None
         self.resources = ImagesResources(
-            built={image: self._build(image, source) for image, source in IMAGES.items()} if build else {}
+            built={image: self._build(image, source) for image, source in self._sources()} if build else {}
         )
         self.references: Mapping[str, pulumi.Output[str]] = (
             {image: built.repo_digest for image, built in self.resources.built.items()}
@@ -51,6 +62,14 @@ class Images(pulumi.ComponentResource):
             else self._pinned()
         )
         self.register_outputs({"references": self.references})
+
+    def _sources(self) -> Iterator[tuple[str, ImageSource]]:
+        """What is built: the VMs' images and the boxes of the stack. Raises UnknownBoxError."""
+        yield from IMAGES.items()
+        for box in self._args.context.settings.images.boxes:
+            if box_image(box) not in BOXES:
+                raise UnknownBoxError(box)
+            yield box_image(box), BOXES[box_image(box)]
 
     def _build(self, image: str, source: ImageSource) -> docker.Image:
         """Credentials are the ambient docker login (`az acr login`): the program holds none."""
@@ -68,8 +87,7 @@ class Images(pulumi.ComponentResource):
 
     def _pinned(self) -> Mapping[str, pulumi.Output[str]]:
         digests = self._args.context.settings.images.digests
-        by_name = digests.model_dump(by_alias=True) if digests else {}
-        return {image: self._reference(f"{image}@{digest}") for image, digest in by_name.items()}
+        return {image: self._reference(f"{image}@{digest}") for image, digest in digests.items()}
 
     def _reference(self, image: str) -> pulumi.Output[str]:
         return self._args.registry.login_server.apply(lambda server: f"{server}/{image}")

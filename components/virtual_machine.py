@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, final
 import pulumi
 from pulumi_azure_native import compute, managedidentity, network
 
-from components.boot import BootPlan, cloud_config
+from components.boot import BootPlan, box_image, cloud_config
 from components.boot.plan import ROLE_IMAGES
 from components.context import Context
 from components.encryption import DiskKey
@@ -269,6 +269,7 @@ class VirtualMachine(pulumi.ComponentResource):
             own_storage_url=boot.own_storage_url,
             registry=boot.registry,
             images={image: boot.images[image] for image in sorted(ROLE_IMAGES[boot.role])},
+            boxes={box: boot.images[box_image(box)] for box in self._args.context.settings.images.boxes},
         ).apply(self._boot_text)
 
     def _boot_text(self, known: dict[str, Any]) -> str:

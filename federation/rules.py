@@ -21,7 +21,7 @@ from federation.door_rules import DOOR_RULES
 from federation.draft import Draft
 from federation.problem import Problem
 from federation.tags import OWN_TAGS, WINDOW_TAG
-from federation.values import PRIVATE_RANGES
+from federation.values import PRIVATE_RANGES, VM_IMAGES
 from federation.violations import NOT_SET, violation
 
 STACKS: Final = ("dev", "mvp", "prod")
@@ -317,20 +317,31 @@ def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[
 def image_has_one_source(stack: str, draft: Draft) -> Iterator[Problem]:
     """Workload images are either built here or pinned by digest."""
     images, registry = draft.images, draft.registry
-    if images.build and images.digests is not None:
+    if images.build and images.digests:
         yield violation(
             key="fed:images.digests",
             value="(set)",
             why="images.build is true as well: nobody could tell which image runs",
             fix="keep one of the two",
         )
-    if images.build is False and images.digests is None:
+    if images.build is False and images.digests == {}:
         yield violation(
             key="fed:images.digests",
             value=NOT_SET,
             why="nothing is built and nothing is pinned: the VMs would have no image to run",
-            fix="pin the four digests (`./fed images promote` writes them), or set images.build: true in dev",
+            fix="pin the digests (`./fed images promote` writes them), or set images.build: true in dev",
         )
+    if images.digests and images.boxes is not None:
+        needed = {*VM_IMAGES, *(f"box-{box}" for box in images.boxes)}
+        if wrong := sorted(needed ^ set(images.digests)):
+            yield violation(
+                key="fed:images.digests",
+                value=", ".join(sorted(images.digests)),
+                why=f"{', '.join(wrong)}: an image without a digest could not be pulled, and one that nobody "
+                "runs would be forgotten",
+                fix=f"pin exactly {', '.join(sorted(needed))}: those of the VMs, and one for each of "
+                "fed:images.boxes",
+            )
     if images.build and registry.public_push is False:
         yield violation(
             key="fed:registry.publicPush",

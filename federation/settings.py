@@ -18,6 +18,7 @@ from federation.values import (
     AdminName,
     Appliance,
     BlobZoneId,
+    BoxName,
     Cidr,
     ConnectionId,
     Day,
@@ -145,26 +146,16 @@ class Registry(Section):
     )
 
 
-class Digests(BaseModel):
-    """The images of this stack, each by its digest."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-")
-    )
-
-    fl_server: Digest = Field(description="the image of the NVFlare server", examples=["sha256:<64 digits>"])
-    fl_client: Digest = Field(description="the image of the NVFlare client", examples=["sha256:<64 digits>"])
-    container_server: Digest = Field(
-        description="the image of the container server", examples=["sha256:<64 digits>"]
-    )
-    mlflow: Digest = Field(description="the image of MLflow", examples=["sha256:<64 digits>"])
-
-
 class Images(Section):
     """Where images come from: built here and pushed, or promoted and pinned."""
 
     build: bool = Field(default=False, description="whether images are built from this repository and pushed")
-    digests: Digests | None = Field(default=None, description="the pinned images")
+    digests: Mapping[str, Digest] = Field(
+        default_factory=dict, description="the pinned images: those of VM_IMAGES, and box-<name> of each box"
+    )
+    boxes: tuple[BoxName, ...] = Field(
+        default=(), description="the boxes with libraries that jobs may run in, besides the client's own"
+    )
 
     @property
     def exist(self) -> bool:

@@ -242,6 +242,17 @@ def _digest(value: str) -> str:
     return value
 
 
+def _box_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?", value) or value in ("base", "none"):
+        raise wrong(
+            "it becomes part of an image's and a container's name; base is the client's own image, which is "
+            "there without being named, and none that of a job without code",
+            "use at most 20 lower-case letters, digits and hyphens, a letter first: the name of a folder of "
+            "workloads/boxes",
+        )
+    return value
+
+
 def _fingerprint(value: str) -> str:
     if not re.fullmatch(r"SHA256:[0-9A-F]{2}(:[0-9A-F]{2}){31}", value):
         raise wrong(
@@ -416,6 +427,10 @@ VmSizeName = Annotated[str, AfterValidator(_vm_size)]
 ImageVersion = Annotated[str, BeforeValidator(_image_version)]
 GalleryImage = Annotated[str, AfterValidator(_gallery_image)]
 Digest = Annotated[str, AfterValidator(_digest)]
+VM_IMAGES: Final = ("container-server", "fl-client", "fl-server", "mlflow")
+"""The images that VMs run, besides boxes."""
+
+BoxName = Annotated[str, AfterValidator(_box_name)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 AdminName = Annotated[str, AfterValidator(_admin_name)]
 SshPublicKey = Annotated[str, AfterValidator(_ssh_public_key)]

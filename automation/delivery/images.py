@@ -10,14 +10,14 @@ https://learn.microsoft.com/azure/container-registry/container-registry-import-i
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from automation.stacks.arm import Arm
 from automation.ui.outcome import FedError, QuestionError
-from components.boot import IMAGES
+from components.boot import IMAGES, box_image
 
 API_VERSION = "2023-01-01-preview"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -54,7 +54,7 @@ def read(path: Path) -> Images:
 
 def _require_all(images: Mapping[str, str], path: Path) -> None:
     """Refuse a file that leaves an image out, names another, or names one by anything but its digest."""
-    wrong = sorted(set(images) ^ set(IMAGES)) or [
+    wrong = wrong_names(images) or [
         name for name, digest in sorted(images.items()) if not DIGEST.fullmatch(digest)
     ]
     if wrong:
@@ -63,6 +63,12 @@ def _require_all(images: Mapping[str, str], path: Path) -> None:
             f"(wrong: {', '.join(wrong)}): what is left out would be neither scanned nor promoted. Write it "
             "again with `./fed images list STACK --json`."
         )
+
+
+def wrong_names(images: Iterable[str]) -> list[str]:
+    """Names that are missing, or are neither an image of every stack nor one of a box."""
+    boxes = {name for name in images if name.startswith(box_image(""))}
+    return sorted((set(images) - boxes) ^ set(IMAGES))
 
 
 def from_reference(reference: str) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automation.delivery.images import Images, from_reference, import_image, registry_of
+from automation.delivery.images import Images, from_reference, import_image, registry_of, wrong_names
 from automation.delivery.pins import BEFORE, pinned, require_tried
 from automation.delivery.steps import git_commit
 from automation.hospitals.stack_file import StackFile
@@ -14,7 +14,7 @@ from automation.ui.console import say
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError
 from clone import paths
-from components.boot import IMAGES
+from components.boot import BOXES, IMAGES, box_image
 from federation.parties import federation
 from federation.stack_file import load_stack, stack_file
 from infra import settings as delivery_settings
@@ -68,9 +68,10 @@ def pin(stack: str, digests: Mapping[str, str]) -> StackFile:
         QuestionError: when an image is missing or unknown, or the stack builds its own.
         RefusedError: when prod would pin what mvp does not.
     """
-    if set(digests) != set(IMAGES):
+    if wrong := wrong_names(digests):
         raise QuestionError(
-            f"{stack} runs exactly the images {', '.join(sorted(IMAGES))}; to be pinned were "
+            f"{stack} runs exactly the images {', '.join(sorted(IMAGES))}, and {box_image('<name>')} for "
+            f"each of its boxes (wrong: {', '.join(wrong)}); to be pinned were "
             f"{', '.join(sorted(digests)) or 'none'}."
         )
     if stack not in BEFORE:
@@ -108,9 +109,10 @@ def copy(digests: Mapping[str, str], source: str, target: str, arm: Arm) -> None
 
 def build(name: str) -> None:
     """Build one image of this working tree as ``local/<name>``, as the deployment of dev does."""
-    if name not in IMAGES:
-        raise QuestionError(f"there is no image {name}; there are {', '.join(sorted(IMAGES))}")
-    source = IMAGES[name]
+    known = {**IMAGES, **BOXES}
+    if name not in known:
+        raise QuestionError(f"there is no image {name}; there are {', '.join(sorted(known))}")
+    source = known[name]
     _docker(
         [
             "build",

@@ -56,8 +56,7 @@ def running_fabric(target: Target) -> Fabric:
 
 def missing_images(target: Target, fabric: Fabric, outputs: Outputs[str]) -> list[str]:
     """Return the images that the stack's file pins and its registry does not have."""
-    digests = target.settings.images.digests if target.settings else None
-    pinned = digests.model_dump(by_alias=True).items() if digests else ()
+    pinned = target.settings.images.digests.items() if target.settings else ()
     server = f"{outputs.centre.registry.rpartition('/')[2]}.azurecr.io"
     held = Snapshots(fabric.settings.images)
     return [name for name, digest in sorted(pinned) if not held.has(f"{server}/{name}@{digest}")]

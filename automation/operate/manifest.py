@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from workloads.fl_client.fed_site.manifest import Manifest
+from workloads.fl_client.fed_site.manifest import BASE, Manifest
 
 
 def describe(manifest: Manifest) -> Iterator[str]:
@@ -12,6 +12,8 @@ def describe(manifest: Manifest) -> Iterator[str]:
     yield f"  asked by   {manifest.author}, as the centre states"
     for file, columns in manifest.data.items() or (("nothing that it names", ()),):
         yield f"  reads      {file}" + (f": {', '.join(columns)}" if columns else "")
+    if manifest.box != BASE:
+        yield f"  libraries  {manifest.box}"
     for what, names in _leaves(manifest):
         yield f"  sends      {what}: {', '.join(names)}"
     rounds = f"{manifest.rounds} rounds, " if manifest.rounds else ""

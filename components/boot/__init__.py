@@ -9,14 +9,16 @@ the same text without systemd (emulator/datacentre). The decisions behind it: do
 """
 
 from components.boot.cloud_config import MAX_CUSTOM_DATA_BYTES, cloud_config
-from components.boot.images import IMAGES, ImageSource
+from components.boot.images import BOXES, IMAGES, ImageSource, box_image
 from components.boot.plan import BootPlan, InvalidBootPlanError
 
 __all__ = [
+    "BOXES",
     "IMAGES",
     "MAX_CUSTOM_DATA_BYTES",
     "BootPlan",
     "ImageSource",
     "InvalidBootPlanError",
+    "box_image",
     "cloud_config",
 ]

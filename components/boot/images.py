@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 
@@ -24,4 +25,22 @@ IMAGES: Mapping[str, ImageSource] = MappingProxyType(
         "mlflow": ImageSource(context="workloads", dockerfile="workloads/mlflow/Dockerfile"),
     }
 )
-"""Repository name in the registry -> source."""
+"""Repository name in the registry -> source: what every stack builds."""
+
+
+def box_image(box: str) -> str:
+    """The image of a box, which is also its repository's name in the registry."""
+    return f"box-{box}"
+
+
+def _boxes(workloads: Path) -> dict[str, ImageSource]:
+    return {
+        box_image(file.parent.name): ImageSource(
+            context="workloads", dockerfile=f"workloads/boxes/{file.parent.name}/Dockerfile"
+        )
+        for file in sorted(workloads.glob("boxes/*/Dockerfile"))
+    }
+
+
+BOXES: Mapping[str, ImageSource] = MappingProxyType(_boxes(Path(__file__).resolve().parents[2] / "workloads"))
+"""The boxes that this repository has (docs/adr/0098); a stack builds those of its `fed:images.boxes`."""

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 ROLE_IMAGES: Mapping[str, frozenset[str]] = {
@@ -52,6 +52,8 @@ class BootPlan:
     """Login server of the centre's registry."""
     images: Mapping[str, str]
     """Image name -> `<login server>/<repository>@sha256:<64 hex>`; exactly those in ROLE_IMAGES."""
+    boxes: Mapping[str, str] = field(default_factory=dict)
+    """Box -> reference of its image, besides `base`, which is the client's own image (docs/adr/0098)."""
     request_days: int = 14
     """Centre only: for how many days a job waits for the hospitals' answers."""
     smallest_cell: int = 10
@@ -64,6 +66,11 @@ class BootPlan:
     def __post_init__(self) -> None:
         if mistakes := [*_field_mistakes(self), *_role_mistakes(self)]:
             raise InvalidBootPlanError("\n".join(f"boot plan of {self.party!r}: {line}" for line in mistakes))
+
+    @property
+    def box_images(self) -> str:
+        """`name@sha256:...` of each box with libraries, as jobs name them."""
+        return " ".join(f"{box}@{image.rpartition('@')[2]}" for box, image in sorted(self.boxes.items()))
 
     @property
     def is_hospital(self) -> bool:
@@ -80,6 +87,8 @@ def _field_mistakes(plan: BootPlan) -> list[str]:
         ("hub_storage_url", plan.hub_storage_url, _STORAGE_URL),
         ("registry", plan.registry, _HOST),
         *[(f"images[{name}]", reference, _PINNED_IMAGE) for name, reference in plan.images.items()],
+        *[("boxes", box, _NAME) for box in plan.boxes],
+        *[(f"boxes[{box}]", reference, _PINNED_IMAGE) for box, reference in plan.boxes.items()],
     ]
     if plan.own_storage_url is not None:
         patterns.append(("own_storage_url", plan.own_storage_url, _STORAGE_URL))

@@ -442,6 +442,28 @@ class TestHospital:
         assert "environment" not in box
         assert "group_add" not in box
 
+    def test_box_with_libraries_is_the_same_box_of_another_image(self) -> None:
+        plan = dataclasses.replace(HOSPITAL, boxes={"tabular": images("box-tabular")["box-tabular"]})
+        services = compose_of(plan)["services"]
+        differs = {"image": plan.boxes["tabular"], "container_name": "fl-box-tabular"}
+        assert services["fl-box-tabular"] == {**services["fl-box"], **differs}
+
+    @PLANS
+    def test_whoever_chooses_a_box_knows_the_images_by_digest(self, plan: BootPlan) -> None:
+        boxes = {box: images(f"box-{box}")[f"box-{box}"] for box in ("torch", "tabular")}
+        known = f"tabular@sha256:{'0123456789abcdef' * 4} torch@sha256:{'0123456789abcdef' * 4}"
+        services = compose_of(dataclasses.replace(plan, boxes=boxes))["services"]
+        told = {
+            name for name, one in services.items() if known == one.get("environment", {}).get("FED_BOXES")
+        }
+        assert told == ({"container-server", "fl-client"} if plan.is_hospital else {"container-server"})
+        assert compose_of(plan)["services"]["container-server"]["environment"]["FED_BOXES"] == ""
+
+    @pytest.mark.parametrize("boxes", [{"x: {}": "r"}, {"tabular": "latest"}])
+    def test_box_that_is_none_is_refused(self, boxes: dict[str, str]) -> None:
+        with pytest.raises(InvalidBootPlanError, match="boxes"):
+            dataclasses.replace(HOSPITAL, boxes=boxes)
+
     def test_box_has_a_user_that_reads_with_the_clients_group_and_owns_nothing(self) -> None:
         assert compose_of(HOSPITAL)["services"]["fl-box"]["user"] == "10003:10001"
 

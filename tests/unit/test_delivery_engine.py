@@ -15,8 +15,9 @@ import yaml
 from automation.delivery import real_engine
 from automation.ui.outcome import FedError, RefusedError
 from clone import paths
-from components.boot import IMAGES
+from components.boot import BOXES, IMAGES
 from components.boot.plan import ROLE_IMAGES
+from emulator.datacentre.machine import dockerfile
 from emulator.plugins.docker.context import BuildContext
 
 DOCKER = """
@@ -107,19 +108,22 @@ def test_without_docker_the_question_is_answered_in_words(
         real_engine.run("centre")
 
 
-@pytest.mark.parametrize("name", sorted(IMAGES))
+SOURCES = {**IMAGES, **BOXES}
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
 def test_what_a_dockerfile_runs_is_on_path_there(name: str) -> None:
     """An image's own PATH lacks /usr/sbin, where useradd is: nothing may be run once it is set."""
-    stage = (paths.REPOSITORY / IMAGES[name].dockerfile).read_text().rpartition("\nFROM ")[2]
+    stage = (paths.REPOSITORY / SOURCES[name].dockerfile).read_text().rpartition("\nFROM ")[2]
     before, _, after = stage.partition("\nENV PATH=")
     assert "\nRUN useradd" in before
     assert "\nRUN " not in after
 
 
-@pytest.mark.parametrize("name", sorted(IMAGES))
+@pytest.mark.parametrize("name", sorted(SOURCES))
 def test_an_image_sees_what_it_copies_and_nobodys_code_or_data_besides(name: str) -> None:
     """Images that share a build context are told apart by their ignore files alone."""
-    source = IMAGES[name]
+    source = SOURCES[name]
     context = BuildContext.find(paths.REPOSITORY, source.context, source.dockerfile)
     lines = (paths.REPOSITORY / source.dockerfile).read_text().splitlines()
     copied = {line.split()[1] for line in lines if line.startswith("COPY ") and "--from=" not in line}
@@ -127,3 +131,28 @@ def test_an_image_sees_what_it_copies_and_nobodys_code_or_data_besides(name: str
     own = {Path(place).parts[0] for place in copied}
     strangers = {file for file in context.files if file.parts[0] not in own and len(file.parts) > 1}
     assert (unseen, strangers) == (set(), set())
+
+
+@pytest.mark.parametrize("name", sorted(BOXES))
+def test_a_box_runs_what_every_box_runs_with_libraries_of_its_own(name: str) -> None:
+    source, client = BOXES[name], IMAGES["fl-client"]
+    box = dockerfile.read(paths.REPOSITORY / source.dockerfile, paths.REPOSITORY / source.context)
+    assert box.requirements == f"boxes/{name.removeprefix('box-')}/requirements.txt"
+    assert (box.entrypoint, box.user) == (("python3", "-m", "fed_box.run"), "10003:10001")
+    assert {copy.target for copy in box.copies} == {"/app/fed_box"}
+    shared = dockerfile.read(paths.REPOSITORY / client.dockerfile, paths.REPOSITORY / client.context)
+    assert box.environment == {k: v for k, v in shared.environment.items() if k != "FED_CONTAINER"}
+
+
+@pytest.mark.parametrize("name", sorted(BOXES))
+def test_a_box_has_the_numpy_and_nvflare_of_the_client(name: str) -> None:
+    """What leaves a box is numpy's, and scripts are written for one version of NVFlare's Client API."""
+    box = (paths.REPOSITORY / BOXES[name].dockerfile).with_name("requirements.in").read_text().splitlines()
+    client = (paths.REPOSITORY / "workloads/fl_client/requirements.in").read_text().splitlines()
+    assert {line for line in client if "==" in line} <= set(box)
+
+
+@pytest.mark.parametrize("name", sorted(BOXES))
+def test_a_box_makes_no_volume(name: str) -> None:
+    lines = (paths.REPOSITORY / BOXES[name].dockerfile).read_text().splitlines()
+    assert not [line for line in lines if line.startswith("VOLUME")]

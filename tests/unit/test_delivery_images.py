@@ -23,6 +23,7 @@ from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from clone import paths
 from components.boot import IMAGES
+from federation.values import VM_IMAGES
 from infra.settings import STACK_FILE
 from tests.unit.delivery_stub import Answers, Asked, Stub, serving
 
@@ -236,6 +237,17 @@ def test_a_file_that_leaves_an_image_or_its_digest_out_is_refused(
     (tmp_path / "images.json").write_text(listed.model_dump_json())
     with pytest.raises(QuestionError, match=r"does not name exactly the images.*mlflow"):
         images.read(tmp_path / "images.json")
+
+
+def test_a_box_may_be_among_the_images(tmp_path: Path) -> None:
+    named = {**dict.fromkeys(IMAGES, DIGEST), "box-tabular": DIGEST}
+    listed = images.Images(stack="dev", registry=SOURCE, login_server="cr.azurecr.io", images=named)
+    (tmp_path / "images.json").write_text(listed.model_dump_json())
+    assert images.read(tmp_path / "images.json").images == named
+
+
+def test_the_settings_ask_for_the_images_that_are_built() -> None:
+    assert set(VM_IMAGES) == set(IMAGES)
 
 
 @pytest.fixture

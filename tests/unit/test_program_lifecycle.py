@@ -327,6 +327,15 @@ class TestImages:
             assert text.count(f"{server}/") >= 2
             assert text.count("@sha256:") >= 2
 
+    def test_boxes_that_the_stack_names_are_built_and_told_to_every_machine(self) -> None:
+        config = stack_config("dev")
+        config["fed:images"]["boxes"] = ["tabular"]
+        recorded = record("dev", config)
+        built = {image.name.split("-centre-")[1] for image in recorded.of("docker:index/image:Image")}
+        assert built == {"fl-server", "fl-client", "container-server", "mlflow", "box-tabular"}
+        for machine in recorded.of(MACHINE):
+            assert 'FED_BOXES: "tabular@sha256:' in custom_data(machine)
+
     def test_carry_no_credential(self, dev: Graph) -> None:
         assert not [image for image in dev.of("docker:index/image:Image") if "registry" in image.inputs]
 

@@ -403,6 +403,27 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "a tag can be moved",
         "sha256:",
     ),
+    "image that is not pinned": (
+        "mvp",
+        lambda config: config["fed:images"]["digests"].pop("mlflow"),
+        "fed:images.digests",
+        "an image without a digest",
+        "pin exactly container-server, fl-client, fl-server, mlflow",
+    ),
+    "box that is not pinned": (
+        "mvp",
+        put("fed:images.boxes", ["tabular"]),
+        "fed:images.digests",
+        "box-tabular: an image without a digest",
+        "box-tabular",
+    ),
+    "box that is there anyway": (
+        "dev",
+        put("fed:images.boxes", ["base"]),
+        "fed:images.boxes[0]",
+        "base is the client's own image",
+        "workloads/boxes",
+    ),
     "no image at all": (
         "dev",
         put("fed:images", {}),

@@ -22,7 +22,7 @@ from automation.cli import build
 from automation.machine.setup import build as build_engine
 from automation.machine.setup.progress import Task
 from clone import paths
-from components.boot import IMAGES
+from components.boot import BOXES, IMAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"
@@ -425,7 +425,7 @@ def test_every_command_of_a_step_is_one_of_feds(words: list[str]) -> None:
 
 def test_every_image_of_the_repository_is_built_and_scanned() -> None:
     matrix = yaml.safe_load(files()["workflows/checks.yml"])["jobs"]["image"]["strategy"]["matrix"]["image"]
-    assert sorted(matrix) == sorted(IMAGES)
+    assert sorted(matrix) == sorted([*IMAGES, *BOXES])
 
 
 def test_every_stack_is_watched_for_drift() -> None:

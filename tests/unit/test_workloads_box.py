@@ -536,7 +536,7 @@ def keeper(shared: Path, engine: FakeEngine, clock: FakeClock) -> BoxKeeper:
     return boxes(shared, engine, clock)
 
 
-def boxes(shared: Path, engine: FakeEngine, clock: FakeClock) -> BoxKeeper:
+def boxes(shared: Path, engine: FakeEngine, clock: FakeClock, *images: str) -> BoxKeeper:
     """One that has just started, as after a restart of the container server."""
     return BoxKeeper(
         engine=engine,
@@ -544,8 +544,17 @@ def boxes(shared: Path, engine: FakeEngine, clock: FakeClock) -> BoxKeeper:
         work=shared / "work",
         answers=shared / "answers",
         box_input=BoxInput(shared / "data", shared / "input"),
+        images=images,
         machine=Width(memory_mb=8192, cpus=4),
     )
+
+
+TABULAR = "tabular@sha256:" + "1" * 64
+
+
+def with_tabular() -> FakeEngine:
+    stopped = ContainerState(Running.STOPPED)
+    return FakeEngine({CLIENT: ContainerState(Running.RUNNING), BOX: stopped, f"{BOX}-tabular": stopped})
 
 
 class TestOrders:
@@ -607,6 +616,31 @@ class TestOrders:
         (shared / "work/box.json").write_text(json.dumps({"number": 5, "job": job, "image": "x"}))
         keeper.turn()
         assert not engine.actions
+
+    def test_a_job_runs_in_the_box_that_its_manifest_names(self, shared: Path, clock: FakeClock) -> None:
+        engine = with_tabular()
+        keeper = boxes(shared, engine, clock, TABULAR)
+        box.order(JOB, box=TABULAR)
+        keeper.turn()
+        box.order(JOB)
+        keeper.turn()
+        assert engine.actions == [f"start {BOX}-tabular", f"stop {BOX}-tabular", f"start {BOX}"]
+        assert set(engine.limits) == {f"{BOX}-tabular", BOX}
+
+    @pytest.mark.parametrize(
+        "image", ["torch@sha256:" + "1" * 64, "tabular@sha256:" + "2" * 64, "tabular", ""]
+    )
+    def test_a_box_that_the_machines_own_orders_do_not_list_is_not_started(
+        self, shared: Path, clock: FakeClock, image: str
+    ) -> None:
+        """However approved: what approves a job is in the client's reach, the VM's compose file is not."""
+        engine = with_tabular()
+        keeper = boxes(shared, engine, clock, TABULAR)
+        number = box.order(JOB, box=image)
+        keeper.turn()
+        said = json.loads((shared / "answers/box.json").read_text())
+        assert (engine.actions, said["number"]) == ([], number)
+        assert said["problem"].startswith("the orders of this machine have no box")
 
     def test_a_link_in_its_place_is_not_followed(
         self, shared: Path, keeper: BoxKeeper, engine: FakeEngine

@@ -14,7 +14,7 @@ from container_server.hospital import consent as hospital_consent
 from container_server.hospital.consent import POLICY, Consent, platform_jobs
 from container_server.messages import checked
 from container_server.storage import StorageForbiddenError
-from fed_site import consent, job_form, withdrawal
+from fed_site import box, consent, job_form, withdrawal
 from fed_site.house_rules import HouseRules
 from fed_site.job_code import CLIENT, UnreadableJobError, checksum
 from fed_site.job_code import files as archived
@@ -207,6 +207,7 @@ def arrival(monkeypatch: pytest.MonkeyPatch, answers: Path) -> Arrival:
 
 
 JOB = job()
+TABULAR = "tabular@sha256:" + "1" * 64
 
 
 class TestArrival:
@@ -257,6 +258,7 @@ class TestArrival:
         ("rules", "named"),
         [
             ({"columns": {"heart.csv": ["sex"]}}, "lets no job read age of heart.csv"),
+            ({"boxes": ["tabular"]}, "lets no job run in the box base"),
             ({"hours": {"from": "00:00", "to": "00:00"}}, "lets jobs run from 00:00 to 00:00 UTC alone"),
         ],
     )
@@ -266,6 +268,16 @@ class TestArrival:
         answers.write_text(said(checksum(JOB), **rules))
         assert named in arrival.of(JOB)
         assert not arrival.unpacked
+
+    def test_a_job_whose_box_is_not_on_the_machine_is_not_unpacked(
+        self, arrival: Arrival, answers: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = job(box=TABULAR)
+        answers.write_text(said(checksum(asked)))
+        assert arrival.of(asked).startswith("has no box tabular@sha256:1111")
+        assert not arrival.unpacked
+        monkeypatch.setattr(box, "HERE", ("base", TABULAR))
+        assert arrival.of(asked) == ""
 
     def test_approved_code_runs_as_often_as_the_house_allows(self, arrival: Arrival, answers: Path) -> None:
         answers.write_text(said(checksum(JOB), runs={"a_day": 2}))
@@ -498,9 +510,18 @@ class TestAnswers:
         assert standing["refused"] == {code: "lets no job read age of heart.csv"}
         assert code not in standing["approved"]
 
+    def test_a_job_that_asks_for_another_box_is_refused_by_the_rules_alone(self, house: House) -> None:
+        asked = job(box=TABULAR)
+        code = checksum(asked)
+        house.write(approved=[approval(code)], boxes=["base"])
+        house.step()
+        house.consent.ask(code, asked, {"job_id": "1", "name": "cohort", "submitter": "ada"})
+        assert house.consent.standing()["refused"][code].startswith("lets no job run in the box tabular@")
+
     @pytest.mark.parametrize(
         "rules",
         [
+            {"boxes": ["Tabular"]},
             {"hours": {"from": "25:00", "to": "06:00"}},
             {"hours": "night"},
             {"columns": ["age"]},

@@ -37,6 +37,9 @@ class TestHours:
         assert is_open or "from 18:00 to" in str(closed)
 
 
+TABULAR = "tabular@sha256:" + "1" * 64
+
+
 class TestColumns:
     RULES = HouseRules(columns={"heart.csv": ["age", "sex"]})
 
@@ -55,6 +58,22 @@ class TestColumns:
     )
     def test_others_are_named(self, data: dict[str, list[str]], named: str) -> None:
         assert self.RULES.forbids(data) == f"lets no job read {named}"
+
+    @pytest.mark.parametrize(
+        ("allowed", "box"),
+        [
+            (None, TABULAR),
+            (["base", "tabular"], TABULAR),
+            ([TABULAR], TABULAR),
+            (["base"], "base"),
+        ],
+    )
+    def test_a_box_that_is_allowed_may_be_asked_for(self, allowed: list[str] | None, box: str) -> None:
+        assert HouseRules.read({"boxes": allowed}).forbids({}, box) is None
+
+    @pytest.mark.parametrize("allowed", [[], ["base"], ["tabular@sha256:" + "2" * 64]])
+    def test_another_box_is_named(self, allowed: list[str]) -> None:
+        assert "run in the box tabular@" in str(HouseRules.read({"boxes": allowed}).forbids({}, TABULAR))
 
 
 class TestRuns:

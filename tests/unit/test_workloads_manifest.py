@@ -7,13 +7,16 @@ import pytest
 from container_server.messages import InvalidMessageError, checked
 from fed_site import manifest
 from fed_site.job_code import checksum
-from fed_site.manifest import Manifest, UnreadableManifestError
+from fed_site.manifest import BASE, Manifest, UnreadableManifestError
 
 from tests.unit.job_archives import job, manifest_content
 
 
 def read(**changes: Any) -> Manifest:
     return Manifest.read(json.dumps(manifest_content(**changes)).encode())
+
+
+TABULAR = "tabular@sha256:" + "1" * 64
 
 
 class TestChecksum:
@@ -27,12 +30,23 @@ class TestChecksum:
             {"purpose": "another"},
             {"title": "another"},
             {"data": {"heart.csv": ["age", "sex"]}},
+            {"box": TABULAR},
             {"metrics": ["auc"]},
             {"leaves": {"model": {"w": "4"}, "metrics": [], "histograms": [], "statistics": []}},
         ],
     )
     def test_purpose_columns_and_what_leaves_count(self, changes: dict[str, Any]) -> None:
         assert checksum(job(**changes)) != checksum(job())
+
+
+class TestBox:
+    @pytest.mark.parametrize("box", [BASE, TABULAR])
+    def test_is_named_by_its_images_digest(self, box: str) -> None:
+        assert read(box=box).box == box
+        checked("manifest", manifest_content(box=box))
+
+    def test_is_the_clients_own_where_none_is_named(self) -> None:
+        assert read().box == BASE
 
 
 class TestHostile:
@@ -58,6 +72,9 @@ class TestHostile:
             {"leaves": {"model": {"w": [3]}, "metrics": [], "histograms": [], "statistics": []}},
             {"leaves": {"model": {"w": "-3"}, "metrics": [], "histograms": [], "statistics": []}},
             {"metrics": ["x" * 101]},
+            {"box": "tabular"},
+            {"box": "base@sha256:1"},
+            {"box": None},
         ],
     )
     def test_another_form_is_refused_by_client_and_container_server(self, changes: dict[str, Any]) -> None:

@@ -87,6 +87,7 @@ def main() -> None:
             work=config.work,
             answers=config.answers,
             box_input=BoxInput(config.data, config.input),
+            images=config.boxes,
         )
         work(boxes.turn, clock)
         try:

@@ -1,6 +1,6 @@
 """What the VM's compose file says, read once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -47,6 +47,8 @@ class Config:
     """Fewest patients that a number in the dashboards' tables may stand for."""
     curation_image: str
     """The image whose rules make those tables: with another they are made again."""
+    boxes: Sequence[str]
+    """`name@sha256:...` of the boxes with libraries that hospitals' VMs have (docs/adr/0098)."""
     server_work: Path
     """The server's volume (`work`) as its own container sees it."""
 
@@ -98,6 +100,7 @@ class Config:
             data=root / "data",
             input=root / "input",
             answers=root / "answers",
+            boxes=environment.get("FED_BOXES", "").split(),
             curation=root / "curation",
             curation_image=environment.get("FED_CURATION_IMAGE", "unknown"),
             request_days=int(environment.get("FED_REQUEST_DAYS", "14")),

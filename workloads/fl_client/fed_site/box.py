@@ -16,15 +16,18 @@ from typing import Any, Final, final
 from fed_box.channel import CODE, SOCKET, Frame, receive, send
 
 from fed_site.job_code import SIGNATURES
+from fed_site.manifest import BASE
 from fed_site.start import ORDER_FILE, WORK
 
 BOX: Final = Path(os.environ.get("FED_BOX", "/box"))
 ORDER: Final = WORK / ORDER_FILE
-"""What the container server is asked for: `{"number": N, "job": id or null, "data": {file: [columns]}}`; no
-file asks for no box.
+"""What the container server is asked for: `{"number": N, "job": id or null, "box": name, "data": {file:
+[columns]}}`, the last two as the job's manifest has them; no file asks for no box.
 """
 DONE: Final = Path(os.environ.get("FED_ANSWERS", "/answers")) / "box.json"
 """What it says of the newest order, after an older box has ended: `{"number": N, "problem": text}`."""
+HERE: Final = (BASE, *os.environ.get("FED_BOXES", "").split())
+"""The boxes of this VM, as a manifest names them."""
 START_SECONDS: Final = 180.0
 """The container server writes the job's columns first: a second for 16 MB."""
 _PAUSE = 0.02
@@ -36,15 +39,22 @@ class NoBoxError(RuntimeError):
     """There is no box to speak to: why."""
 
 
-def order(job: str | None, data: Mapping[str, Sequence[str]] | None = None) -> int:
-    """Ask for a new box for a job, which sees these columns of these files, or for none at all; the order's
-    number.
+def order(job: str | None, data: Mapping[str, Sequence[str]] | None = None, box: str = BASE) -> int:
+    """Ask for the box that a job's manifest names, which sees these columns of these files, or for none at
+    all; the order's number.
     """
     number = time.time_ns()
     new = ORDER.with_name(ORDER.name + ".new")
-    new.write_text(json.dumps({"number": number, "job": job, "data": dict(data or {})}))
+    new.write_text(json.dumps({"number": number, "job": job, "box": box, "data": dict(data or {})}))
     new.replace(ORDER)
     return number
+
+
+def missing(box: str) -> str | None:
+    """Why a job's box is not to be had here, in words that go on after the hospital's name."""
+    if box in HERE:
+        return None
+    return f"has no box {box[:40]} on its machine, it has {', '.join(one[:40] for one in HERE)}"
 
 
 def release(job: str) -> None:

@@ -19,7 +19,7 @@ from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
-from fed_site import job_form
+from fed_site import box, job_form
 from fed_site.house_rules import HouseRules
 from fed_site.job_code import UnreadableJobError, checksum, files, manifest
 from fed_site.notes import FOLDER as RELEASES
@@ -99,8 +99,10 @@ class ConsentingDeployer(AppDeployer):  # type: ignore[misc]  # nvflare has no t
         except (UnreadableJobError, job_form.JobFormError) as error:
             return f"does not take this job: {error}"
         answers, now, runs = Answers.read(ANSWERS), time.time(), Runs(RUNS)
-        objection = answers.objection(code, hospital, now) or answers.rules.objection(
-            said, runs.of(code), now
+        objection = (
+            answers.objection(code, hospital, now)
+            or answers.rules.objection(said, runs.of(code), now)
+            or box.missing(said.box)
         )
         ask(REQUESTS, code, app_data, description(job_id, job_meta))
         if objection:

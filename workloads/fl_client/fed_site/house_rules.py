@@ -1,4 +1,5 @@
-"""What a hospital's officers allow any job, however approved: when, which columns, how often, how much. Pure.
+"""What a hospital's officers allow any job, however approved: when, which columns, in which box, how often, how
+much. Pure.
 
 Rules only forbid. Each answers in words for the job's author that go on after the hospital's name.
 """
@@ -8,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from .manifest import Manifest
+from .manifest import BASE, Manifest
 
 DAY = 86_400.0
 
@@ -37,6 +38,8 @@ class HouseRules:
     """From and to, `HH:MM` in UTC; over midnight where the second is the earlier one."""
     columns: Mapping[str, Sequence[str]] | None = None
     """File -> columns that jobs may read; None: all."""
+    boxes: Sequence[str] | None = None
+    """Boxes that jobs may run in: `name`, or `name@sha256:...` for one image of that name; None: all."""
     runs: Mapping[str, int] = field(default_factory=dict)
     """`a_day` and `in_all`: how often one code may run."""
     limits: BoxLimits = field(default_factory=BoxLimits)
@@ -48,6 +51,7 @@ class HouseRules:
         return cls(
             hours=(str(hours["from"]), str(hours["to"])) if hours else None,
             columns=content.get("columns"),
+            boxes=content.get("boxes"),
             runs=content.get("runs") or {},
             limits=BoxLimits(**content.get("limits") or {}),
         )
@@ -61,8 +65,10 @@ class HouseRules:
         is_open = begin <= clock < end if begin <= end else clock >= begin or clock < end
         return None if is_open else f"lets jobs run from {begin} to {end} UTC alone"
 
-    def forbids(self, data: Mapping[str, Sequence[str]]) -> str | None:
-        """Whether a job whose manifest names these columns reads more than is allowed."""
+    def forbids(self, data: Mapping[str, Sequence[str]], box: str = BASE) -> str | None:
+        """Whether a job whose manifest names these columns and this box asks for more than is allowed."""
+        if self.boxes is not None and not {box, box.partition("@")[0]} & set(self.boxes):
+            return f"lets no job run in the box {box[:40]}"
         if self.columns is None:
             return None
         for file, columns in data.items():
@@ -83,4 +89,4 @@ class HouseRules:
 
     def objection(self, manifest: Manifest, runs: Sequence[float], now: float) -> str | None:
         """Why a job that is approved may not start now; None when it may."""
-        return self.closed(now) or self.forbids(manifest.data) or self.spent(runs, now)
+        return self.closed(now) or self.forbids(manifest.data, manifest.box) or self.spent(runs, now)

@@ -59,7 +59,8 @@ class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare ha
         remove_other_jobs(WORK / "workspace", job)
         for app in (WORK / "workspace" / job).glob("app_*"):
             if box.put_code(app):
-                box.order(job, Manifest.read((app / MANIFEST).read_bytes()).data)
+                said = Manifest.read((app / MANIFEST).read_bytes())
+                box.order(job, said.data, said.box)
         return JobHandle(super().launch_job(job_meta, fl_ctx), job)
 
 

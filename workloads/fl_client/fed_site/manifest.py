@@ -16,6 +16,9 @@ MOST_BYTES = 64 * 1024
 MOST_NAMES = 500
 LONGEST_NAME = 100
 LONGEST_TEXT = 500
+BASE = "base"
+"""The box of the client's own image, which is there without being named."""
+_BOX = re.compile(rf"{BASE}|[a-z][a-z0-9-]{{0,19}}@sha256:[0-9a-f]{{64}}")
 _SHAPE = re.compile(r"scalar|[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}){0,7}")
 
 
@@ -42,6 +45,8 @@ class Manifest:
     statistics: tuple[str, ...]
     rounds: int
     minimum_sites: int
+    box: str = BASE
+    """Where its code runs: BASE, or `name@sha256:<hex>` of the image with the libraries that it needs."""
 
     @classmethod
     def read(cls, content: bytes) -> "Manifest":
@@ -61,6 +66,7 @@ class Manifest:
         }
         return cls(
             **simple,
+            box=_box(found.get("box", BASE)),
             data={file: _names("data", columns) for file, columns in _table("data", found).items()},
             model={array: _shape(shape) for array, shape in _table("model", leaves).items()},
         )
@@ -91,6 +97,12 @@ def _names(key: str, value: Any) -> tuple[str, ...]:
     if not all(isinstance(name, str) and len(name) <= LONGEST_NAME for name in value):
         raise UnreadableManifestError(f"has something else than names in {key!r}")
     return tuple(printable(name) for name in value)
+
+
+def _box(value: Any) -> str:
+    if not isinstance(value, str) or not _BOX.fullmatch(value):
+        raise UnreadableManifestError("has a box that is none")
+    return value
 
 
 def _shape(value: Any) -> str:

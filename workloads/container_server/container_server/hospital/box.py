@@ -1,17 +1,20 @@
 """Starts and ends the box of a job, on the client's word: a container without network that forgets all.
 
 The client leaves an order in its own folder; this service, which alone may use the engine, follows it and
-says so in the folder that the client reads. An order names a job and the columns that its manifest names, and
-nothing else: which container, which image and which mounts are those of the VM's compose file.
+says so in the folder that the client reads. An order names a job, its box by the digest of its image, and the
+columns that its manifest names, and nothing else: which containers there are, of which image and with which
+mounts, says the VM's compose file.
 """
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 from fed_site.house_rules import HouseRules
+from fed_site.manifest import BASE
 
 from container_server.cadence import Cadence
 from container_server.chore import Chore
@@ -24,8 +27,9 @@ from container_server.hospital.consent import ANSWERS
 from container_server.log import say
 
 BOX, CLIENT = "fl-box", "fl-client"
+"""Containers of the VM's compose file; a box with libraries is BOX, a hyphen and its name."""
 ORDER = "box.json"
-"""Below the client's folder: `{"number": N, "job": id or null, "data": {file: [columns]}}`."""
+"""Below the client's folder: `{"number": N, "job": id or null, "box": name@digest, "data": {file: [columns]}}`."""
 DONE = "box.json"
 """In the folder that the client reads: `{"number": N, "problem": text}`."""
 ORDER_LIMIT = 128 * 1024
@@ -41,6 +45,7 @@ class Order:
 
     number: int
     job: str | None
+    box: str = BASE
     data: Agreed = field(default_factory=dict)
 
 
@@ -61,7 +66,10 @@ class Width:
 
 @final
 class BoxKeeper:
-    """Keeps at most one box running: that of the newest order, while its client runs."""
+    """Keeps at most one box running: that of the newest order, while its client runs.
+
+    `images` are `name@sha256:...` of the boxes with libraries that the VM's own orders name.
+    """
 
     def __init__(
         self,
@@ -71,8 +79,10 @@ class BoxKeeper:
         work: Path,
         answers: Path,
         box_input: BoxInput,
+        images: Sequence[str] = (),
         machine: Width | None = None,
     ):
+        self._containers = {BASE: BOX} | {image: f"{BOX}-{image.partition('@')[0]}" for image in images}
         self._engine = engine
         self._clock = clock
         self._input = box_input
@@ -104,24 +114,27 @@ class BoxKeeper:
             return Order(0, None)
         job = content.get("job")
         known = job if isinstance(job, str) and _JOB.fullmatch(job) else None
-        return Order(content["number"], known, _columns(content.get("data")))
+        return Order(content["number"], known, str(content.get("box")), _columns(content.get("data")))
 
     def _follow(self, order: Order) -> None:
         if order.number == self._followed:
             return
         self._end()
-        problem = self._start(order.data) if order.job else ""
+        problem = self._start(order) if order.job else ""
         self._running = order.job is not None and not problem
         write_json(self._done, {"number": order.number, "problem": problem}, 0o644)
         self._followed = order.number
         if order.job:
             say("box started" if self._running else "no box", job=order.job, problem=problem)
 
-    def _start(self, agreed: Agreed) -> str:
+    def _start(self, order: Order) -> str:
+        container = self._containers.get(order.box)
+        if container is None:
+            return f"the orders of this machine have no box {order.box[:100]}"
         try:
-            self._engine.limit(BOX, self._limits())
-            self._input.fill(agreed)
-            self._engine.start(BOX)
+            self._engine.limit(container, self._limits())
+            self._input.fill(order.data)
+            self._engine.start(container)
         except (EngineUnreachableError, NoInputError) as error:
             return str(error)[:300]
         return ""
@@ -138,8 +151,9 @@ class BoxKeeper:
         )
 
     def _end(self) -> None:
-        if self._engine.state(BOX).running in (Running.RUNNING, Running.RESTARTING):
-            self._engine.stop(BOX, seconds=0)
+        for container in self._containers.values():
+            if self._engine.state(container).running in (Running.RUNNING, Running.RESTARTING):
+                self._engine.stop(container, seconds=0)
         self._input.clear()
 
     def _look_after_the_client(self) -> None:

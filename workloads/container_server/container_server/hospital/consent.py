@@ -16,6 +16,7 @@ from typing import Any, final
 from fed_site import job_code
 from fed_site.house_rules import HouseRules
 from fed_site.job_code import UnreadableJobError
+from fed_site.manifest import BASE
 
 from container_server.clock import Clock
 from container_server.files import read_json, write_bytes, write_json
@@ -34,7 +35,7 @@ RELEASES = "releases"
 """Where the client notes what left with a job's answers."""
 RELEASES_LIMIT = 2 * 1024 * 1024
 JOB_LIMIT = 20 * 1024 * 1024
-RULES = ("hours", "columns", "runs", "limits")
+RULES = ("hours", "columns", "boxes", "runs", "limits")
 """Of the officers' file: what they allow any job (fed_site/house_rules.py)."""
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
 _RELEASES = re.compile(r"releases/[0-9a-f-]{36}\.jsonl")
@@ -103,7 +104,7 @@ class Consent:
         forbidden = {
             code: words
             for code, entry in self._known.items()
-            if (words := rules.forbids(entry.get("data", {})))
+            if (words := rules.forbids(entry.get("data", {}), entry.get("box", BASE)))
         }
         closed = rules.closed(self._clock.now()) or ""
         approved = [code for code in self._said.get("approved", []) if code not in forbidden]
@@ -168,8 +169,9 @@ class Consent:
             self._record.write(f"requests/{code}.zip", archive)
         self.note(f"asked-{code[:12]}", {"code": code, **asked, "answer": self._answer_to(code)})
         known = self._known.get(code, {})
-        data = known.get("data", {}) if archive is None else _data(archive)
-        self._known[code] = {**asked, "first": known.get("first", asked["asked"]), "data": data}
+        wants = known if archive is None else _wants(archive)
+        kept: dict[str, Any] = {key: wants[key] for key in ("data", "box") if key in wants}
+        self._known[code] = {**asked, "first": known.get("first", asked["asked"]), **kept}
         self._remember()
         say("a job asks to run", code=code, name=asked["name"], answer=self._answer_to(code))
 
@@ -193,12 +195,13 @@ class Consent:
         write_json(self._memory, {"jobs": self._known, "answers": self._said})
 
 
-def _data(archive: bytes) -> dict[str, list[str]]:
-    """The columns that a job's manifest asks for; none of an archive that the client would refuse."""
+def _wants(archive: bytes) -> dict[str, Any]:
+    """The columns and the box that a job's manifest asks for; nothing where the client would refuse it."""
     try:
-        return {file: list(columns) for file, columns in job_code.manifest(archive).data.items()}
+        said = job_code.manifest(archive)
     except UnreadableJobError:
         return {}
+    return {"data": {file: list(columns) for file, columns in said.data.items()}, "box": said.box}
 
 
 def platform_jobs() -> dict[str, str]:
