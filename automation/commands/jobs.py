@@ -1,21 +1,35 @@
 """`fed jobs`: the training jobs of a stack."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.outcome import QuestionError
 
 with lazily():
-    from automation.operate import session
+    from azure import identity
+
+    from automation.operate import centre_blobs, emulated, inbox, people, session
+    from automation.stacks import deploy
+    from automation.stacks import target as targets
+
+if TYPE_CHECKING:
+    from automation.operate.centre_blobs import Blobs
 
 PANEL = "Work"
 
 app = typer.Typer(
-    help="List the jobs, show what one asks of the hospitals, or stop it.", invoke_without_command=True
+    help="List the jobs; submit, watch, show or stop one, and fetch what it left.",
+    invoke_without_command=True,
 )
 
+JobId = Annotated[str, typer.Argument(metavar="ID", help="May be shortened to its beginning.")]
+Account = Annotated[
+    str | None, typer.Option("--account", metavar="NAME", help="On Azure: the centre's storage account.")
+]
 StackName = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
 
@@ -33,7 +47,7 @@ def listing(
 
 @app.command()
 def show(
-    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    job_id: JobId,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     as_json: Json = False,
@@ -44,9 +58,77 @@ def show(
 
 @app.command()
 def abort(
-    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    job_id: JobId,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
 ) -> None:
     """Stop a job that is queued or running."""
     session.abort(stack, on, job_id)
+
+
+@app.command()
+def submit(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With a job.yaml (docs/jobs.md).")],
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: Account = None,
+    *,
+    wait: Annotated[bool, typer.Option(help="Watch it to its end.")] = False,
+) -> None:
+    """Bring a job's folder to the centre, which puts it before the hospitals; print its id."""
+    job_id = inbox.submit(_blobs(stack, on, account), folder)
+    typer.echo(job_id)
+    if wait:
+        session.watch(stack, on, job_id)
+
+
+@app.command()
+def watch(job_id: JobId, stack: StackName = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
+    """Follow a job to its end: whom it waits for, its rounds, what it measured. Exit code 1: it failed."""
+    session.watch(stack, on, session.whole_id(stack, on, job_id))
+
+
+@app.command()
+def logs(job_id: JobId, stack: StackName = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
+    """Show what the hospitals said to a job: whose answers did not count, and where its code failed.
+
+    What the code printed stays at the hospital. On the emulator: ./fed logs HOSPITAL fl-box
+    """
+    session.job_log(stack, on, job_id)
+
+
+@app.command()
+def download(
+    job_id: JobId,
+    into: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Default: the job's id.")
+    ] = None,
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: Account = None,
+) -> None:
+    """Write what a job left at the centre into a new folder."""
+    whole = job_id if account else session.whole_id(stack, on, job_id)
+    folder = into or Path(whole)
+    for name in inbox.download(_blobs(stack, on, account), whole, folder):
+        typer.echo(f"{folder}/{name}")
+
+
+def _blobs(stack: str, on: On, account: str | None) -> "Blobs":
+    """Return the centre's container, on Azure as whoever is signed in (az login)."""
+    if on is On.AZURE:
+        return people.PeoplesContainer(
+            account=account or _account(stack),
+            name=centre_blobs.CONTAINER,
+            credential=identity.DefaultAzureCredential(),
+        )
+    if account:
+        raise QuestionError("--account goes with --on azure: the emulator knows its centre's account")
+    target = targets.open_deployed(stack, on)
+    return centre_blobs.EmulatedBlobs(fabric=emulated.running_fabric(target), outputs=deploy.outputs(target))
+
+
+def _account(stack: str) -> str:
+    """Return the name of the centre's account, from the stack's state."""
+    outputs = deploy.outputs(targets.open_deployed(stack, On.AZURE))
+    return outputs.centre.storage_account.rpartition("/")[2]

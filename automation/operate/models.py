@@ -1,8 +1,5 @@
 """The registered models: what there is, which one people use, and its files."""
 
-import base64
-import io
-import tarfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from automation.operate import machines
+from automation.operate.centre_blobs import EmulatedBlobs, write_folder
 from automation.operate.emulated import running_fabric
 from automation.operate.machines import Centre
 from automation.stacks.target import Target
@@ -18,22 +15,6 @@ from automation.ui.outcome import FedError, QuestionError, RefusedError
 from federation.outputs import Outputs
 
 Row = Mapping[str, Any]
-
-_DOWNLOAD = """
-import base64, io, os, sys, tarfile
-from azure.identity import ManagedIdentityCredential
-from azure.storage.blob import ContainerClient
-identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
-container = ContainerClient(os.environ["FED_HUB_STORAGE"], "server", credential=identity)
-prefix, packed = sys.argv[1] + "/", io.BytesIO()
-with tarfile.open(fileobj=packed, mode="w") as archive:
-    for name in container.list_blob_names(name_starts_with=prefix):
-        content = container.download_blob(name).readall()
-        entry = tarfile.TarInfo(name.removeprefix(prefix))
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
-print(base64.b64encode(packed.getvalue()).decode())
-"""
 
 
 def listing(centre: Centre, name: str | None = None) -> list[Row]:
@@ -71,25 +52,16 @@ def chosen(centre: Centre, name: str, version: str | None) -> Row:
 
 def download(target: Target, outputs: Outputs[str], row: Row, folder: Path) -> list[str]:
     """Write a version's files into a new folder; return their names. Raises QuestionError, RefusedError."""
-    if folder.exists():
-        raise QuestionError(f"{folder} is there already\nFix: name a new folder with --to")
     if target.emulator is None:
         raise RefusedError(
             "on Azure the centre's account has no public front: this machine cannot read it\n"
             f"Fix: from the centre's network, copy mlflow/{row['artifacts']} of its container `server`"
         )
-    words = ["python3", "-c", _DOWNLOAD, f"mlflow/{row['artifacts']}"]
-    ran = running_fabric(target).exec(
-        machines.vm_name(outputs, "centre"), words, container="container-server"
-    )
-    if ran.code != 0:
-        raise FedError(f"the centre's account cannot be read: {ran.stderr[-300:]}")
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(ran.stdout))) as archive:
-        names = archive.getnames()
-        if not names:
-            raise FedError(f"{row['name']} version {row['version']} has no files in the centre's account")
-        archive.extractall(folder, filter="data")
-    return sorted(names)
+    blobs = EmulatedBlobs(fabric=running_fabric(target), outputs=outputs)
+    names = write_folder(blobs, f"mlflow/{row['artifacts']}/", folder)
+    if not names:
+        raise FedError(f"{row['name']} version {row['version']} has no files in the centre's account")
+    return names
 
 
 def table(rows: list[Row]) -> Table:

@@ -71,6 +71,11 @@ class PeoplesContainer:
         self._ask("PUT", f"/{quote(blob)}", headers, content)
         return True
 
+    def read(self, prefix: str) -> dict[str, bytes]:
+        """Return the blobs whose names begin so, each with its content; raises as `upload`."""
+        names = [name for name in self.blobs() if name.startswith(prefix)]
+        return {name: self._ask("GET", f"/{quote(name)}").content for name in names}
+
     @cached_property
     def _token(self) -> str:
         return self.credential.get_token(SCOPE).token

@@ -50,6 +50,26 @@ def train(
     training.check(answer)
 
 
+def watch(stack: str, on: On, job_id: str) -> None:
+    """Follow a job to its end; raise RefusedError when it failed."""
+    answer = _watch(_centre(stack, on), job_id)
+    for remark in training.remarks(answer):
+        warn(remark)
+    training.check(answer)
+
+
+def whole_id(stack: str, on: On, job_id: str) -> str:
+    """Return a job's id of which the beginning is given; raise as the centre refuses it."""
+    return str(_centre(stack, on).ask("job", job_id)["id"])
+
+
+def job_log(stack: str, on: On, job_id: str) -> None:
+    """Show a job's end and what the hospitals said to it."""
+    answer = _centre(stack, on).ask("job", job_id)
+    lines = [training.sentence(answer), *([answer["reason"]] if answer.get("reason") else [])]
+    show(Text("\n".join([*lines, *training.remarks(answer)])))
+
+
 def jobs(stack: str, on: On, *, as_json: bool) -> None:
     """Show all jobs."""
     found = _centre(stack, on).ask("jobs")["jobs"]

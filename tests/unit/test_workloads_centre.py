@@ -1,5 +1,6 @@
 """The centre's container server: members, certificates, jobs, results, and what fedctl answers."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -773,6 +774,7 @@ class TestInbox:
         world.store("server").write("inbox/pulse.zip", archive)
         world.turn(20)
         assert self.answer(world, "pulse")["job_id"]
+        assert self.answer(world, "pulse")["archive"] == hashlib.sha256(archive).hexdigest()
         assert (world.centre_config.work / "inbox/pulse/pulse_job/job.py").is_file()
         assert not (world.store("server").folder / "inbox/pulse.zip").exists()
 
@@ -780,6 +782,24 @@ class TestInbox:
         world.store("server").write("inbox/pulse.zip", b"not an archive")
         world.turn(20)
         assert "not a readable archive" in self.answer(world, "pulse")["error"]
+
+    def test_an_answer_names_the_archive_that_it_answers(self, world: World, centre: CentreAgent) -> None:
+        """Two uploads of one name: whoever reads the first answer must not take it for the second's."""
+        archives = [zipped({"job.yaml": "name: pulse"}), b"not an archive"]
+        said = []
+        for archive in archives:
+            world.store("server").write("inbox/pulse.zip", archive)
+            world.turn(20)
+            said.append(self.answer(world, "pulse"))
+        assert [one["archive"] for one in said] == [hashlib.sha256(one).hexdigest() for one in archives]
+        assert ["error" in one for one in said] == [False, True]
+
+    def test_what_macos_adds_to_an_archive_is_left_out(self, tmp_path: Path) -> None:
+        """As its Finder packs a folder (github.com/DistributedProofreaders/guiguts-py/issues/1938)."""
+        added = ["__MACOSX/pulse/._job.yaml", "pulse/.DS_Store", "pulse/pulse_job/._job.py"]
+        archive = zipped({"pulse/job.yaml": "name: pulse"} | dict.fromkeys(added, "x"))
+        unpack(archive, ForeignFolder(tmp_path), "job")
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["job.yaml"]
 
     def test_one_wrong_byte_is_refused_and_answered(self, world: World, centre: CentreAgent) -> None:
         world.store("server").write("inbox/pulse.zip", damaged("job.yaml"))

@@ -1,4 +1,4 @@
-"""What a hospital's officers allow any job, however approved: when, which columns, in which box, how often, how
+"""What a hospital's officers allow any job, however approved: when, which columns and boxes, how often, how
 much. Pure.
 
 Rules only forbid. Each answers in words for the job's author that go on after the hospital's name.

@@ -1,9 +1,11 @@
 """Jobs from outside: `server/inbox/<name>.zip`, a job folder, is unpacked and submitted with its defaults.
 
-The answer is next to it: `inbox/<name>.json`, with the job's id or the reason why it was refused. Only
-identities with a role on the container `server` can write there.
+The answer is next to it: `inbox/<name>.json`, with the job's id or the reason why it was refused, and the
+checksum of the archive that it answers: the answer to an earlier one may be there still. Only identities with
+a role on the container `server` can write there.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -84,8 +86,17 @@ class Inbox:
     def _submit(self, blob: str, name: str) -> dict[str, str]:
         try:
             found = self._store.read(blob, limit=ARCHIVE_LIMIT)
-            if not isinstance(found, Blob):
-                return {"error": "it was taken away before it was read"}
+        except ContainerServerError as error:
+            if isinstance(error, TransientError):
+                raise
+            return {"error": str(error)}
+        if not isinstance(found, Blob):
+            return {"error": "it was taken away before it was read"}
+        archive = hashlib.sha256(found.content).hexdigest()
+        return {"archive": archive, **self._answer(found, name)}
+
+    def _answer(self, found: Blob, name: str) -> dict[str, str]:
+        try:
             unpack(found.content, self._jobs.shared, f"inbox/{name}")
             return {"job_id": self._jobs.submit(name, author=UPLOADER)}
         except TransientError:
@@ -107,7 +118,7 @@ def unpack(archive: bytes, shared: ForeignFolder, folder: str) -> None:
     written outside the folder.
 
     Allowed: plain files and folders with plain names, at most MOST_FILES and ARCHIVE_LIMIT bytes unpacked.
-    A single folder around everything is taken off.
+    A single folder around everything is taken off, and what macOS adds is left out.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
@@ -122,7 +133,7 @@ def unpack(archive: bytes, shared: ForeignFolder, folder: str) -> None:
 
 
 def _files(archive: zipfile.ZipFile) -> dict[PurePosixPath, bytes]:
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _of_macos(entry.filename)]
     if len(entries) > MOST_FILES:
         raise ArchiveRefusedError(f"{len(entries)} files, at most {MOST_FILES} are taken")
     if sum(entry.file_size for entry in entries) > ARCHIVE_LIMIT:
@@ -139,6 +150,12 @@ def _files(archive: zipfile.ZipFile) -> dict[PurePosixPath, bytes]:
     if clash := next((path for path in files for parent in path.parents if parent in files), None):
         raise ArchiveRefusedError(f"{str(clash)[:100]!r} is below a file")
     return _without_outer_folder(files)
+
+
+def _of_macos(name: str) -> bool:
+    """What macOS adds to an archive that it makes: how the files looked in a window there."""
+    path = PurePosixPath(name)
+    return "__MACOSX" in path.parts[:1] or path.name == ".DS_Store" or path.name.startswith("._")
 
 
 def _without_outer_folder(files: dict[PurePosixPath, bytes]) -> dict[PurePosixPath, bytes]:

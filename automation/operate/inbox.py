@@ -1,0 +1,86 @@
+"""Brings a job's folder to the centre's inbox, waits for the answer to this upload, and fetches results."""
+
+import hashlib
+import io
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from automation.operate.centre_blobs import Blobs, write_folder
+from automation.ui.outcome import FedError, QuestionError, RefusedError
+
+ANSWER_SECONDS = 120.0
+_PAUSE_SECONDS = 1.0
+_LEFT_OUT = ("__pycache__", "__MACOSX")
+
+
+def packed(folder: Path) -> bytes:
+    """Return a job's folder as an archive, another one each time: its answer is known by its checksum.
+
+    Hidden files and what Python compiled stay here. Raises QuestionError for a folder that is no job.
+    """
+    if not (folder / "job.yaml").is_file():
+        raise QuestionError(
+            f"{folder} has no job.yaml, so the centre would not know what to do with it\n"
+            f"Fix: ./fed jobs new {folder.resolve().name} --from-script SCRIPT.py drafts one"
+        )
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in _files(folder):
+            archive.write(path, path.relative_to(folder).as_posix())
+        archive.comment = uuid.uuid4().hex.encode()
+    return written.getvalue()
+
+
+def submit(blobs: Blobs, folder: Path) -> str:
+    """Upload a job's folder and return the job's id.
+
+    Raises QuestionError for a folder that is no job, RefusedError with the centre's reason, FedError where
+    the centre does not answer.
+    """
+    archive, name = packed(folder), folder.resolve().name
+    blobs.upload(f"inbox/{name}.zip", archive)
+    answer = _answer(blobs, name, hashlib.sha256(archive).hexdigest())
+    if error := answer.get("error"):
+        raise RefusedError(f"the centre does not take {name}: {error}")
+    return str(answer["job_id"])
+
+
+def download(blobs: Blobs, job_id: str, into: Path) -> list[str]:
+    """Write what a job left into a new folder; return the files' names.
+
+    Raises QuestionError where the folder is there already, RefusedError where the job left nothing.
+    """
+    found = write_folder(blobs, f"results/{job_id}/", into)
+    if not found:
+        raise RefusedError(
+            f"job {job_id} left no results: it runs still, was aborted or failed\n"
+            f"Fix: ./fed jobs watch {job_id}"
+        )
+    return found
+
+
+def _answer(blobs: Blobs, name: str, checksum: str) -> dict[str, Any]:
+    until = time.monotonic() + ANSWER_SECONDS
+    blob = f"inbox/{name}.json"
+    while time.monotonic() < until:
+        found = blobs.read(blob).get(blob)
+        answer: dict[str, Any] = json.loads(found) if found else {}
+        if answer.get("archive") == checksum:
+            return answer
+        time.sleep(_PAUSE_SECONDS)
+    raise FedError(
+        f"the centre did not answer inbox/{name}.zip within {ANSWER_SECONDS:.0f} s: it is there, and is "
+        "taken once the centre's container server runs\nFix: ./fed status, then ./fed jobs"
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(part.startswith(".") or part in _LEFT_OUT for part in parts):
+            yield path
