@@ -29,7 +29,7 @@ from container_server.log import say
 BOX, CLIENT = "fl-box", "fl-client"
 """Containers of the VM's compose file; a box with libraries is BOX, a hyphen and its name."""
 ORDER = "box.json"
-"""Below the client's folder: `{"number": N, "job": id or null, "box": name@digest, "data": {file: names}}`."""
+"""Below the client's folder: `{"number": N, "job": id or null, "box": name, "data": {file: [columns]}}`."""
 DONE = "box.json"
 """In the folder that the client reads: `{"number": N, "problem": text}`."""
 ORDER_LIMIT = 128 * 1024
