@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.options import DEFAULT_STACK, Json, On, OwnAccount, Where
 
 with lazily():
     from automation.hospitals import consent
-    from automation.stacks import target as targets
     from automation.ui import console
 
 PANEL = "Look"
@@ -20,16 +19,20 @@ def command(
     party: Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")],
     stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: OwnAccount = None,
     as_json: Json = False,
 ) -> None:
-    """Show a hospital's record: jobs that asked, its answers, each release. On Azure it is in its account."""
-    record = consent.House.of(targets.open_target(stack, on, check=False), party).record()
+    """Show a hospital's record: jobs that asked, its answers, each release.
+
+    On Azure: behind the hospital's door, as one of its officers (az login), with --account.
+    """
+    found = consent.record_of(stack, on, party, account)
     if as_json:
-        console.show_json(record)
+        console.show_json(found)
         return
-    for entry in record:
+    for entry in found:
         typer.echo(f"{entry['time'][:15]}  {_words(entry)}")
-    if not record:
+    if not found:
         typer.echo(f"{party}: nothing has asked to run yet")
 
 

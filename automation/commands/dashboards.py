@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.options import DEFAULT_STACK, Json, On, OwnAccount, Where
 from automation.ui.outcome import QuestionError
 
 with lazily():
@@ -45,15 +45,19 @@ def pages(
         Path | None, typer.Option("--out", metavar="FOLDER", help=".fed/dashboards/STACK when left out.")
     ] = None,
     on: Where = On.EMULATOR,
+    account: OwnAccount = None,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page for each party, from its own tables as its own identity may read them."""
+    """Write one HTML page for each party, from its own tables as its own identity may read them.
+
+    With what left a hospital, from its own record: on Azure as one of its officers, with --account.
+    """
     if context.invoked_subcommand is not None:
-        if party or source or out:
-            raise QuestionError("--party, --from and --out belong to `fed dashboards` alone")
+        if party or source or out or account:
+            raise QuestionError("--party, --from, --account and --out belong to `fed dashboards` alone")
         return
     made = local_dashboards.make(
-        stack, on, parties=tuple(party or ()), source=source, folder=out, as_json=as_json
+        stack, on, parties=tuple(party or ()), source=source, account=account, folder=out, as_json=as_json
     )
     if show:
         local_dashboards.open_in_browser(made)

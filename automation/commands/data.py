@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, InStack, Json, On, Where
+from automation.ui.options import DEFAULT_STACK, InStack, Json, On, OwnAccount, Where
 from automation.ui.outcome import Code
 from federation.naming import DATA_CONTAINER
 
@@ -27,10 +27,6 @@ app = typer.Typer(help="Check a hospital's data, upload them, or list them.", no
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Named like its data set: heart.csv.")]
 Party = Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")]
-Account = Annotated[
-    str | None,
-    typer.Option("--account", metavar="NAME", help="On Azure: the hospital's storage account."),
-]
 
 
 @app.command()
@@ -52,7 +48,7 @@ def put(
     party: Party,
     stack: InStack = DEFAULT_STACK,
     on: Where = On.EMULATOR,
-    account: Account = None,
+    account: OwnAccount = None,
 ) -> None:
     """Check a file and upload it into a hospital's container `data`, as the hospital's own people do.
 
@@ -69,7 +65,7 @@ def list_data(
     party: Party,
     stack: InStack = DEFAULT_STACK,
     on: Where = On.EMULATOR,
-    account: Account = None,
+    account: OwnAccount = None,
     as_json: Json = False,
 ) -> None:
     """List what a hospital's container `data` holds, with checksums (MD5)."""

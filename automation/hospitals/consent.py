@@ -9,18 +9,22 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
+from azure import identity
+
+from automation.hospitals import record
 from automation.hospitals.code_difference import difference
 from automation.operate import machines
 from automation.operate.emulated import running_fabric
 from automation.operate.manifest import describe
+from automation.operate.people import PeoplesContainer
 from automation.stacks import deploy
+from automation.stacks import target as targets
 from automation.stacks.target import Target
+from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from automation.ui.plain import plain_document
 from emulator.datacentre.control import Fabric
 from federation.naming import POLICY_CONTAINER, RECORD_CONTAINER
 from federation.outputs import Outputs
@@ -44,14 +48,14 @@ except ResourceNotFoundError:
     print("-")
 """
 
-_LIST = """
+_LIST = f"""
 import json, os
 from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import ContainerClient
 identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
 container = ContainerClient(os.environ["FED_OWN_STORAGE"], "record", credential=identity)
-for prefix in ("audit/", "releases/"):
-    for name in sorted(container.list_blob_names(name_starts_with=prefix))[-500:]:
+for prefix in {record.PREFIXES}:
+    for name in sorted(container.list_blob_names(name_starts_with=prefix))[-{record.NEWEST}:]:
         print(json.dumps([name, container.download_blob(name).readall().decode(errors="replace")]))
 """
 
@@ -105,9 +109,7 @@ class House:
         """Return what the hospital's record holds, in order of time: what asked, what was answered, and what
         left with each answer of a job. Raises FedError where it cannot be read.
         """
-        lines = self._inside(_LIST).splitlines()
-        entries = [entry for line in lines for entry in _entries(*json.loads(line))]
-        return sorted(plain_document(entries), key=lambda entry: str(entry["time"]))
+        return record.entries(json.loads(line) for line in self._inside(_LIST).splitlines())
 
     def save(self, code: str, folder: Path) -> list[str]:
         """Write a job's code, as it arrived at the hospital, into a new folder; return the files' names.
@@ -238,6 +240,22 @@ class House:
         return running_fabric(self.target)
 
 
+def record_of(stack: str, on: On, party: str, account: str | None) -> list[record.Entry]:
+    """Return a hospital's record; on Azure as whoever is signed in, from the hospital's own account.
+
+    Raises QuestionError where the account's name is missing, and as House.record and PeoplesContainer.
+    """
+    if on is On.EMULATOR:
+        return House.of(targets.open_target(stack, on, check=False), party).record()
+    if account is None:
+        raise QuestionError(
+            f"{party}'s record is in its own account, which only its own people may read\n"
+            "Fix: name the account with --account"
+        )
+    credential = identity.DefaultAzureCredential()
+    return record.of_account(PeoplesContainer(account=account, name=RECORD_CONTAINER, credential=credential))
+
+
 def read_policy(file: Path) -> dict[str, Any]:
     """An officers' policy for their airlock. Raises QuestionError for a file that is none."""
     try:
@@ -252,18 +270,3 @@ def _described(archive: bytes) -> list[str]:
         return list(describe(job_code.manifest(archive)))
     except job_code.UnreadableJobError as error:
         return [f"  it does not say what it is for: {error}"]
-
-
-def _entries(blob: str, text: str) -> list[dict[str, Any]]:
-    """The entries of one blob of a record; times as text in UTC."""
-    if blob.startswith("audit/"):
-        return [dict(json.loads(text))]
-    job = blob.partition("/")[2].removesuffix(".jsonl")
-    return [_release(job, line) for line in text.splitlines()]
-
-
-def _release(job: str, line: str) -> dict[str, Any]:
-    note = json.loads(line)
-    moment = datetime.fromtimestamp(float(note["time"]), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    event = next((event for event in ("started", "refused") if event in note), "released")
-    return {**note, "event": event, "job_id": job, "time": moment}

@@ -73,8 +73,11 @@ class PeoplesContainer:
 
     def read(self, prefix: str) -> dict[str, bytes]:
         """Return the blobs whose names begin so, each with its content; raises as `upload`."""
-        names = [name for name in self.blobs() if name.startswith(prefix)]
-        return {name: self._ask("GET", f"/{quote(name)}").content for name in names}
+        return {name: self.blob(name) for name in self.blobs() if name.startswith(prefix)}
+
+    def blob(self, name: str) -> bytes:
+        """Return a blob's content; raises as `upload`."""
+        return self._ask("GET", f"/{quote(name)}").content
 
     @cached_property
     def _token(self) -> str:

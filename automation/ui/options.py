@@ -22,6 +22,10 @@ StackOption = Annotated[str | None, typer.Option("--stack", "-s", metavar="STACK
 InStack = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 Where = Annotated[On, typer.Option("--on", help="The emulator on this machine, or Azure.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+OwnAccount = Annotated[
+    str | None,
+    typer.Option("--account", metavar="NAME", help="On Azure: the hospital's storage account."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

@@ -9,16 +9,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dashboards.local import figures, theme
+from dashboards.local import figures, left, theme
 from dashboards.local.content import PAGES, Line, Page, Visual, pages
 from dashboards.local.cube import Cube, Number
+from dashboards.local.grid import Cell, Grid, Shown
 from dashboards.local.wording import NOTHING, because, shown
 from workloads.curation.schema import REASONS
 
@@ -38,37 +38,17 @@ HALF = {
 CHARTS = ("columns", "bars", "lines", "intervals")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A table's cell: text, why it is withheld, whether it is a number, its shade in a matrix (-5 to 5)."""
+def render(
+    files: Mapping[str, bytes],
+    party: str,
+    *,
+    mlflow: str | None = None,
+    record: Sequence[left.Entry] | None = None,
+) -> str:
+    """The page of `centre` or a hospital, and of its own `record` where that is given.
 
-    text: str
-    reason: str = ""
-    number: bool = False
-    shade: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table: headings, rows."""
-
-    headings: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A visual ready for the template: its tables, and the keys of its charts, by choice."""
-
-    visual: Visual
-    grids: Mapping[str, Grid]
-    charts: Mapping[str, str]
-    half: bool = False
-    cell: Cell | None = None
-
-
-def render(files: Mapping[str, bytes], party: str, *, mlflow: str | None = None) -> str:
-    """The page of `centre` or a hospital. Raises TablesError for files that are no curated tables."""
+    Raises TablesError for files that are no curated tables.
+    """
     cube = Cube(files)
     found = pages(cube, "centre" if party == "centre" else "hospital")
     charts: dict[str, Any] = {}
@@ -76,6 +56,8 @@ def render(files: Mapping[str, bytes], party: str, *, mlflow: str | None = None)
     shown_pages = [
         (page, [_shown(page, one, cube, colours, charts) for one in page.visuals]) for page in found
     ]
+    if record is not None:
+        shown_pages.append(left.page(record))
     script = (HERE / "page.js").read_text()
     plotly = resources.files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
     data = _json({"charts": charts, "palettes": theme.palettes()})

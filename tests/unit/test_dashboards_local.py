@@ -5,16 +5,17 @@ import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from automation.hospitals import consent
 from automation.operate.dashboards import curated
 from automation.operate.dashboards import local as local_dashboards
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError, RefusedError
-from dashboards.local import theme
+from dashboards.local import left, theme
 from dashboards.local.content import PAGES, pages
 from dashboards.local.cube import MEASURES, Cube, Number, TablesError
 from dashboards.local.render import render
@@ -240,6 +241,83 @@ class TestPages:
 
     def test_nothing_is_said_of_why_where_nothing_is_withheld(self) -> None:
         assert shown(Number(), "0", 10) == "\N{EN DASH}"
+
+
+class TestWhatLeft:
+    """The page of a hospital's record, which is not of the curated tables."""
+
+    ASKED: ClassVar[dict[str, Any]] = {"job_id": "12345678-1", "name": "heart<b>", "code": "c" * 64}
+    RECORD: ClassVar[list[dict[str, Any]]] = [
+        {**ASKED, "event": "asked-1", "time": "20261201T090000.000000Z", "answer": "waiting"},
+        {**ASKED, "event": "asked-2", "time": "20261201T090100.000000Z", "answer": "approved"},
+        {
+            "event": "released",
+            "job_id": "12345678-1",
+            "time": "20261201T090200.000000Z",
+            "task": "train",
+            "round": 0,
+            "kind": "WEIGHT_DIFF",
+            "numbers": 30,
+            "metrics": {"auc": 0.9},
+            "epsilon": 1.5,
+        },
+        {
+            "event": "refused",
+            "job_id": "12345678-1",
+            "time": "20261201T090300.000000Z",
+            "task": "train",
+            "round": 1,
+            "refused": "no number",
+        },
+        {"event": "airlock", "time": "20261201T090400.000000Z", "policy": {"longest": 0.5}},
+    ]
+
+    def test_adds_up_each_job_and_shows_every_line(self, folder: Path) -> None:
+        text = render(files_of(folder, HUNGARY), HUNGARY, record=self.RECORD)
+        rows = Reading(text).rows
+        cards = {name: rows[f"left-{name}"] for name in ("answers", "numbers", "kept", "spent")}
+        assert cards == {"answers": [["1"]], "numbers": [["30"]], "kept": [["1"]], "spent": [["1.5"]]}
+        _, job = rows["left-jobs"]
+        assert job[1:] == ["c" * 12, "2026-12-01 09:00:00", "approved", "no number", "1", "30", "1"]
+        assert [line[1] for line in rows["left-all"][1:]] == [
+            "our airlock's policy",
+            "kept back by the airlock",
+            "left",
+            "asked: approved",
+            "asked: waiting",
+        ]
+        assert "heart<b>" not in text
+
+    def test_is_on_no_page_without_a_record(self, hospital: str, centre: str) -> None:
+        assert left.PAGE.title not in hospital + centre
+
+    def test_is_made_for_a_hospital_that_nothing_has_asked(self, folder: Path) -> None:
+        rows = Reading(render(files_of(folder, HUNGARY), HUNGARY, record=[])).rows
+        assert rows["left-answers"] == [["0"]]
+
+    @pytest.mark.parametrize(
+        ("on", "party", "source", "account", "read"),
+        [
+            (On.EMULATOR, HUNGARY, None, None, True),
+            (On.EMULATOR, HUNGARY, "tables", None, False),
+            (On.EMULATOR, "centre", None, None, False),
+            (On.AZURE, HUNGARY, "https://tables", "sthungary", True),
+            (On.AZURE, HUNGARY, "https://tables", None, False),
+        ],
+    )
+    def test_its_record_is_read_by_who_may(
+        self,
+        on: On,
+        party: str,
+        source: str | None,
+        account: str | None,
+        read: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        asked: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(consent, "record_of", lambda *words: asked.append(words) or [])
+        assert (local_dashboards._record("dev", on, party, source, account) is not None) is read
+        assert asked == ([("dev", on, party, account)] if read else [])
 
 
 class TestCommand:

@@ -825,6 +825,23 @@ class TestNotes:
         }
         assert (kept["round"], kept["refused"]) == (1, Refusal.NO_DXO.value)
 
+    def test_numbers_of_statistics_and_histograms_are_counted(self, airlock: Airlock, tmp_path: Path) -> None:
+        context = self.context()
+        ages = float(sum(range(30, 30 + PATIENTS)))
+        sums = {"count": {"patients": {"age": PATIENTS}}, "sum": {"patients": {"age": ages}}}
+        data = {
+            StatisticsConstants.STATISTICS_TASK_KEY: StatisticsConstants.STATS_1st_STATISTICS,
+            StatisticsConstants.STATS_1st_STATISTICS: fobs.dumps(sums),
+        }
+        described = from_shareable(airlock.process(DXO(DataKind.STATISTICS, data).to_shareable(), context))
+        released = fobs.loads(described.data[StatisticsConstants.STATS_1st_STATISTICS])
+        SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
+        airlock.process(update(meta={HISTOGRAMS_KEY: {"ill": [10, 20]}}), context)
+        lines = (tmp_path / "releases" / f"{self.JOB}.jsonl").read_text().splitlines()
+        expected = sum(len(features) for sets in released.values() for features in sets.values())
+        assert expected > 0
+        assert [json.loads(line)["numbers"] for line in lines] == [expected, 3 + 2]
+
     def test_what_the_manifest_does_not_announce_stays_and_is_noted(
         self, airlock: Airlock, tmp_path: Path
     ) -> None:

@@ -3,6 +3,7 @@
 import webbrowser
 from pathlib import Path
 
+from automation.hospitals import consent, record
 from automation.operate.dashboards import curated
 from automation.operate.enter import PORTS
 from automation.stacks import deploy
@@ -18,9 +19,17 @@ from federation.values import PARTY_NAME
 
 
 def make(
-    stack: str, on: On, *, parties: tuple[str, ...], source: str | None, folder: Path | None, as_json: bool
+    stack: str,
+    on: On,
+    *,
+    parties: tuple[str, ...],
+    source: str | None,
+    account: str | None = None,
+    folder: Path | None,
+    as_json: bool,
 ) -> list[Path]:
-    """Write the pages and return them.
+    """Write the pages and return them. A hospital's has its record: on the emulator always, on Azure where
+    its own storage account is named.
 
     Raises QuestionError for a party that the stack does not have, RefusedError where there are no tables yet.
     """
@@ -34,7 +43,7 @@ def make(
     for party, tables in files.items():
         link = f"http://127.0.0.1:{PORTS['mlflow']}" if party == CENTRE and on is On.EMULATOR else None
         try:
-            page = render(tables, party, mlflow=link)
+            page = render(tables, party, mlflow=link, record=_record(stack, on, party, source, account))
         except TablesError as wrong:
             raise FedError(f"{party}'s tables are not of this version: {wrong}. Run a job again") from wrong
         path = where / f"{party}.html"
@@ -46,6 +55,14 @@ def make(
         for path in pages:
             print(path)
     return pages
+
+
+def _record(
+    stack: str, on: On, party: str, source: str | None, account: str | None
+) -> list[record.Entry] | None:
+    """What a hospital's page says of what left; None where it has to be without."""
+    readable = source is None if on is On.EMULATOR else account is not None
+    return consent.record_of(stack, on, party, account) if readable and party != CENTRE else None
 
 
 def open_in_browser(pages: list[Path]) -> None:

@@ -37,7 +37,7 @@ from fed_site.airlock import (
 )
 from fed_site.announced import among, manifest_of, others
 from fed_site.manifest import Manifest
-from fed_site.notes import Notes, summary
+from fed_site.notes import Notes, count, summary
 from fed_site.own_policy import OWN_POLICY, OwnPolicy
 from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
 from fed_site.patients import OwnFiles, own_files
@@ -50,6 +50,8 @@ REFUSAL_HEADER = "fed_refusal"
 """Header of a refused answer: the sentence of `Refusal`, and where in the job's own code an error was."""
 UNANNOUNCED = "not announced"
 """In a note: names of metrics and histograms that the job's manifest does not have, and that stayed here."""
+_DESCRIBED = "fed_described"
+"""How many numbers statistics are, until the note is made."""
 ERROR_HEADER = "fed_box_error"
 """Header of an answer that is none: `kind`, `file` and `line` of the error of the job's code."""
 _ROUND = "fed_site.round"
@@ -109,8 +111,9 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             self._notes.note(job, task, {"refused": str(error)})
             return _refused(error)
         strange = released.meta.pop(UNANNOUNCED, [])
+        described = released.meta.pop(_DESCRIBED, 0)
         more = {UNANNOUNCED: strange} if strange else {}
-        self._notes.note(job, task, {**summary(released), **more, **self.spent()})
+        self._notes.note(job, task, {**summary(released, described), **more, **self.spent()})
         return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
@@ -189,6 +192,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         except (OSError, ValueError, KeyError, TypeError) as error:
             self.logger.error(f"the ledger of what was released is damaged: {error}")
             raise RefusedError(Refusal.LEDGER) from error
+        meta = {_DESCRIBED: count(counted)}
         released = {
             StatisticsConstants.STATISTICS_TASK_KEY: step,
             step: fobs.dumps(_in_nvflares_form(counted)),
@@ -200,7 +204,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
                     for data_set, names in self._statistics.features().items()
                 }
             )
-        return DXO(DataKind.STATISTICS, released)
+        return DXO(DataKind.STATISTICS, released, meta)
 
 
 def _task(fl_ctx: FLContext) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+from fed_box.channel import HISTOGRAMS_KEY
 from nvflare.apis.dxo import DXO, MetaKey
 
 from fed_site.start import WORK
@@ -45,16 +46,27 @@ class Notes:
             notes.write(json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n")
 
 
-def summary(answer: DXO) -> dict[str, Any]:
-    """What of an answer is noted: its kind, how many numbers it holds, its metrics by name and value."""
+def summary(answer: DXO, described: int = 0) -> dict[str, Any]:
+    """What of an answer is noted: its kind, how many numbers it holds, its metrics by name and value.
+
+    `described`: how many numbers its statistics are, which in the answer are bytes. Metrics are not counted.
+    """
+    arrays = {} if answer.data_kind == "METRICS" else answer.data
     metrics = answer.data if answer.data_kind == "METRICS" else answer.get_meta_prop(MetaKey.INITIAL_METRICS)
     return {
         "kind": str(getattr(answer.data_kind, "value", answer.data_kind)),
-        "numbers": _numbers(answer.data),
+        "numbers": described + count([arrays, answer.get_meta_prop(HISTOGRAMS_KEY)]),
         "metrics": dict(metrics or {}),
         "patients": answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND),
     }
 
 
-def _numbers(data: Mapping[str, Any]) -> int:
-    return sum(int(np.size(value)) for value in data.values() if isinstance(value, np.ndarray | float))
+def count(value: Any) -> int:
+    """Return how many numbers arrays, lists and tables hold, at any depth."""
+    if isinstance(value, np.ndarray):
+        return int(value.size)
+    if isinstance(value, Mapping):
+        return sum(map(count, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(count, value))
+    return int(isinstance(value, int | float))

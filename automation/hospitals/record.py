@@ -1,0 +1,44 @@
+"""A hospital's record: which jobs asked to run, what was answered, what left with each answer of a job."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from automation.operate.people import PeoplesContainer
+from automation.ui.plain import plain_document
+
+PREFIXES: Final = ("audit/", "releases/")
+NEWEST: Final = 500
+"""Blobs that are read of each prefix, the newest: one a job, one for each thing asked or said."""
+
+Entry = dict[str, Any]
+
+
+def entries(blobs: Iterable[tuple[str, str]]) -> list[Entry]:
+    """Return what blobs (name, text) hold, in order of time, with times as text in UTC."""
+    found = [entry for name, text in blobs for entry in _entries(name, text)]
+    return sorted(plain_document(found), key=lambda entry: str(entry["time"]))
+
+
+def of_account(container: PeoplesContainer) -> list[Entry]:
+    """Return what the hospital's own people may read. Raises as PeoplesContainer."""
+    names = sorted(container.blobs())
+    newest = [
+        name for prefix in PREFIXES for name in [one for one in names if one.startswith(prefix)][-NEWEST:]
+    ]
+    return entries((name, container.blob(name).decode(errors="replace")) for name in newest)
+
+
+def _entries(blob: str, text: str) -> list[Entry]:
+    if blob.startswith("audit/"):
+        return [dict(json.loads(text))]
+    job = blob.partition("/")[2].removesuffix(".jsonl")
+    return [_release(job, line) for line in text.splitlines()]
+
+
+def _release(job: str, line: str) -> Entry:
+    note = json.loads(line)
+    moment = datetime.fromtimestamp(float(note["time"]), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    event = next((event for event in ("started", "refused") if event in note), "released")
+    return {**note, "event": event, "job_id": job, "time": moment}
