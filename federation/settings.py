@@ -162,7 +162,7 @@ class Images(Section):
         """Whether there can be such images: the repository's own mvp and prod pin zeros until one is
         promoted, so that no container of theirs ever runs.
         """
-        pinned = self.digests.model_dump().values() if self.digests else ()
+        pinned = self.digests.values() if self.digests else ()
         return self.build or any(set(digest.removeprefix("sha256:")) != {"0"} for digest in pinned)
 
 

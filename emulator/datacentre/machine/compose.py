@@ -123,7 +123,8 @@ def _bytes(text: str) -> int:
     if found is None:
         raise FabricError(f"{text!r} is not a size such as 256m.")
     number, unit = found.groups()
-    return int(number) * 1024 ** " kmg".index(unit or " ")
+    power: int = " kmg".index(unit or " ")
+    return int(number) * int(1024**power)
 
 
 def _network(name: str, value: dict[str, Any]) -> Network:
