@@ -7,7 +7,6 @@ import pytest
 from automation.verify.observed import consent
 from automation.verify.observed.consent import Job, compare
 from clone.paths import REPOSITORY as ROOT
-from federation.settings import Digests
 from federation.stack_file import load_stack
 
 NAMES = ("fl-server", "fl-client", "container-server", "mlflow")
@@ -64,7 +63,7 @@ def test_records_are_looked_for_where_an_image_was_promoted(stack: str, runs: bo
     """The repository pins zeros for mvp and prod: no container ever ran there, so there is no record."""
     images = load_stack(ROOT, stack).images
     assert images.exist is runs
-    promoted = images.model_copy(update={"digests": Digests(**dict.fromkeys(NAMES, "sha256:" + "a" * 64))})
+    promoted = images.model_copy(update={"digests": dict.fromkeys(NAMES, "sha256:" + "a" * 64)})
     assert promoted.exist
 
 
