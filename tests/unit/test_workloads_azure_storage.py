@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
 from container_server.azure_storage import AzureContainer
 from container_server.storage import (
@@ -25,11 +26,13 @@ class BlobService(BaseHTTPRequestHandler):
     blobs: ClassVar[dict[str, bytes]] = {}
     refusal: ClassVar[tuple[int, str] | None] = None
     headers_seen: ClassVar[list[dict[str, str]]] = []
+    callers: ClassVar[list[tuple[str, int]]] = []
 
     def do_GET(self) -> None:
         url = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query)
         self.headers_seen.append(dict(self.headers))
+        self.callers.append(self.client_address)
         if query.get("comp") == ["list"]:
             self._list(query.get("prefix", [""])[0])
             return
@@ -99,6 +102,7 @@ def service() -> Iterator[type[BlobService]]:
     class Fresh(BlobService):
         blobs: ClassVar[dict[str, bytes]] = {}
         headers_seen: ClassVar[list[dict[str, str]]] = []
+        callers: ClassVar[list[tuple[str, int]]] = []
 
     yield Fresh
 
@@ -109,8 +113,9 @@ def container(service: type[BlobService]) -> Iterator[AzureContainer]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     try:
-        client = ContainerClient(url, "client-x", retry_total=0, connection_timeout=2, read_timeout=2)
-        yield AzureContainer(client, f"{url}/client-x")
+        line = RequestsTransport(connection_timeout=2, read_timeout=2)
+        client = ContainerClient(url, "client-x", retry_total=0, transport=line)
+        yield AzureContainer(client, f"{url}/client-x", line)
     finally:
         server.shutdown()
         server.server_close()
@@ -184,7 +189,8 @@ class TestTrouble:
                 StorageForbiddenError,
                 "AuthorizationPermissionMismatch",
             ),
-            ((403, "AuthorizationFailure"), StorageForbiddenError, "role on this container"),
+            ((403, "AuthorizationFailure"), StorageForbiddenError, "no private DNS zone is linked"),
+            ((403, "InsufficientAccountPermissions"), StorageForbiddenError, "role on this container"),
             ((404, "ContainerNotFound"), StorageUnreachableError, "does not exist"),
             ((503, "ServerBusy"), StorageUnreachableError, "503"),
             ((500, "InternalError"), StorageUnreachableError, "500"),
@@ -211,6 +217,22 @@ class TestTrouble:
                 operation()
 
     def test_nobody_listening_is_unreachable(self) -> None:
-        client = ContainerClient("http://127.0.0.1:9", "client-x", retry_total=0, connection_timeout=1)
+        line = RequestsTransport(connection_timeout=1)
+        client = ContainerClient("http://127.0.0.1:9", "client-x", retry_total=0, transport=line)
         with pytest.raises(StorageUnreachableError):
-            AzureContainer(client, "nowhere").read("a")
+            AzureContainer(client, "nowhere", line).read("a")
+
+    def test_a_refusal_ends_the_connection_and_an_answer_keeps_it(
+        self, container: AzureContainer, service: type[BlobService]
+    ) -> None:
+        """A kept connection leads to the public front for as long as it lasts, whatever the name means."""
+        service.protocol_version = "HTTP/1.1"
+        container.list()
+        container.list()
+        service.refusal = (403, "AuthorizationFailure")
+        with pytest.raises(StorageForbiddenError):
+            container.list()
+        service.refusal = None
+        container.list()
+        first, second, refused, last = service.callers
+        assert first == second == refused != last

@@ -12,6 +12,7 @@ from azure.core.exceptions import (
     HttpResponseError,
     ResourceNotFoundError,
 )
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
 
 from container_server.storage import (
@@ -25,6 +26,7 @@ from container_server.storage import (
 )
 
 TIMEOUT_SECONDS = 20
+_NETWORK = "AuthorizationFailure"
 _LEASED = "LeaseIdMissing"
 """What Azure answers to a write without the lease
 (https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes)."""
@@ -37,15 +39,9 @@ def open_account(url: str, credential: TokenCredential) -> Callable[[str], "Azur
     """
 
     def open_container(name: str) -> AzureContainer:
-        client = ContainerClient(
-            url,
-            name,
-            credential=credential,
-            retry_total=0,
-            connection_timeout=TIMEOUT_SECONDS,
-            read_timeout=TIMEOUT_SECONDS,
-        )
-        return AzureContainer(client, f"{url}/{name}")
+        line = RequestsTransport(connection_timeout=TIMEOUT_SECONDS, read_timeout=TIMEOUT_SECONDS)
+        client = ContainerClient(url, name, credential=credential, retry_total=0, transport=line)
+        return AzureContainer(client, f"{url}/{name}", line)
 
     return open_container
 
@@ -53,9 +49,10 @@ def open_account(url: str, credential: TokenCredential) -> Callable[[str], "Azur
 class AzureContainer:
     """One container of an account; implements BlobStore."""
 
-    def __init__(self, client: ContainerClient, address: str):
+    def __init__(self, client: ContainerClient, address: str, line: RequestsTransport):
         self._client = client
         self._address = address
+        self._line = line
 
     def read(self, name: str, known_etag: str | None = None, limit: int = MESSAGE_LIMIT) -> Blob | Unread:
         """See BlobStore."""
@@ -112,11 +109,10 @@ class AzureContainer:
             if error.status_code == 304:
                 raise _NotModified from error
             if error.status_code in (401, 403):
+                self._hang_up()
                 code = getattr(error, "error_code", None) or error.status_code
-                raise StorageForbiddenError(
-                    f"{where}: refused ({code}): the identity's role on this container is missing or has not"
-                    " spread yet"
-                ) from error
+                code = getattr(code, "value", code)  # the SDK has an enum of those that it knows
+                raise StorageForbiddenError(f"{where}: refused ({code}): {_reason(code)}") from error
             if getattr(error, "error_code", "") == _LEASED:
                 raise StorageUnreachableError(
                     f"{where}: somebody holds a lease on it, so it cannot be written. It is tried again. "
@@ -126,9 +122,30 @@ class AzureContainer:
         except AzureError as error:
             raise StorageUnreachableError(f"{where}: {_first_line(error)}") from error
 
+    def _hang_up(self) -> None:
+        """Close the connections that wait for the next request, which then asks for the address again.
+
+        A name that got its private zone since leads elsewhere; a connection that was kept open never would.
+        """
+        if self._line.session is not None:
+            self._line.session.close()
+
 
 class _NotModified(Exception):  # noqa: N818 - an answer, not an error
     pass
+
+
+def _reason(code: object) -> str:
+    """What a refusal means: an account says AuthorizationFailure to networks that it does not let in.
+
+    https://learn.microsoft.com/troubleshoot/azure/azure-storage/blobs/authentication/storage-troubleshoot-403-errors
+    """
+    if code == _NETWORK:
+        return (
+            "the account does not let this network in: its name leads to the public front, where no private "
+            "DNS zone is linked to this network (yet)"
+        )
+    return "the identity's role on this container is missing or has not spread yet"
 
 
 def _first_line(error: Exception) -> str:
