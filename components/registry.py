@@ -3,6 +3,12 @@
 Only dev takes a push from outside. It holds images and no patients' data, and is encrypted with Azure's keys:
 there is no way from nothing to a registry whose key is in a closed vault (docs/adr/0010). Untagged images are
 never cleaned up: everybody pulls by digest.
+
+`roleAssignmentMode`, which says whether AcrPull counts, is not stated. Azure Native's own version of the type
+(2023-01-01-preview) does not know it. Another version is another package with providers of its own
+(`Parameterize` in pulumi-azure-native's provider_parameterize.go), so that each party would have two; and of
+Azure's versions only previews know both the mode and soft delete (bicep-types-az, 2025-11-01 against
+2026-03-01-preview). `./fed verify` asks for the mode instead (`automation/verify/observed/pulls.py`).
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from automation.verify.check import Verification, verify
 from automation.verify.facts.finding import Finding
 from automation.verify.facts.resources import read_export
-from automation.verify.observed import live, packets
+from automation.verify.observed import live, packets, pulls
 from automation.verify.observed.probes import Inside
 from federation.parties import Federation
 
@@ -85,6 +85,7 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
         )
         findings |= dict.fromkeys(_news(state, now))
         findings |= dict.fromkeys(live.drift(state.deployment, now.deployment))
+        findings |= dict.fromkeys(pulls.check(client, now.deployment))
     seen = now or state
     sent = None
     if sources.prober is not None:

@@ -180,6 +180,6 @@ CONTROLS: Final = (
         name="Nothing unknown",
         promise="Everything that exists is understood by these checks, and is what the program deployed.",
         protects_against="a change behind the program's back",
-        rules=frozenset({"known-types", "readable", "drift"}),
+        rules=frozenset({"known-types", "readable", "drift", "pull-role"}),
     ),
 )
