@@ -8,7 +8,7 @@ from automation.stacks import deploy
 from automation.stacks.target import open_deployed
 from automation.ui.console import write
 from automation.ui.options import On
-from automation.ui.outcome import QuestionError, RefusedError
+from automation.ui.outcome import QuestionError
 from automation.ui.plain import plain
 
 LINES = "40"
@@ -25,18 +25,11 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
     if target.emulator is None:
         if follow:
             raise QuestionError("--follow needs the emulator: Azure's run command only answers when it ends")
-        _refuse_silent(stack, party)
+        machines.refuse_mute(
+            stack, party, "its logs stay on its VM. What it reports to the centre: ./fed status"
+        )
         write(machines.run(target.arm(), machine, ["docker", "logs", "--tail", LINES, container]).stdout)
         return
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for piece in running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow):
         write(plain(decoder.decode(piece)))
-
-
-def _refuse_silent(stack: str, party: str) -> None:
-    """Refuse to ask a VM without a way out: Azure's run command would wait 90 minutes for its answer."""
-    if party in machines.without_way_out(stack):
-        raise RefusedError(
-            f"{party} has egress: none, and Azure's run command gets no answer out of a VM without a way "
-            "out: its logs stay on its VM. What it reports to the centre: ./fed status"
-        )

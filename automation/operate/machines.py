@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from automation.stacks.arm import Answer, Arm
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError
@@ -38,6 +38,22 @@ class Ran:
     stderr: str
 
 
+class Answered(Protocol):
+    """What a command answered, whoever ran it."""
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+
+    @property
+    def stdout(self) -> str:
+        """What it wrote."""
+
+    @property
+    def stderr(self) -> str:
+        """What it complained of."""
+
+
 def of(outputs: Outputs[str], party: str) -> str:
     """Return the ARM id of a party's VM; raise QuestionError for a party that the stack does not have."""
     if party not in outputs.parties:
@@ -54,6 +70,15 @@ def without_way_out(stack: str) -> frozenset[str]:
     """Return the parties whose VM Azure's run command gets no answer from, for 90 minutes (docs/adr/0016)."""
     whole = federation(load_stack(paths.REPOSITORY, stack))
     return frozenset(party.name for party in whole.parties if party.egress == "none")
+
+
+def refuse_mute(stack: str, party: str, instead: str) -> None:
+    """Raise RefusedError with what to do instead for a party whose VM run command gets no answer from."""
+    if party in without_way_out(stack):
+        raise RefusedError(
+            f"{party} has egress: none, and Azure's run command gets no answer out of a VM without a way "
+            f"out: {instead}"
+        )
 
 
 def run(arm: Arm, machine: str, command: list[str]) -> Ran:
@@ -100,16 +125,20 @@ def fedctl(arm: Arm, machine: str, who: str, *words: str) -> dict[str, Any]:
 
     Raises RefusedError, QuestionError or FedError with the container server's words.
     """
-    ran = run(arm, machine, ["docker", "exec", "container-server", "fedctl", *words])
+    return answer(run(arm, machine, ["docker", "exec", "container-server", "fedctl", *words]), who)
+
+
+def answer(ran: Answered, who: str) -> dict[str, Any]:
+    """Return what `fedctl` answered at `who`; raises as `fedctl`."""
     lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     if not lines:
         said = (ran.stderr or ran.stdout).strip()
         raise FedError(f"{who}'s container server does not answer: {said[-500:] or 'no output'}")
-    answer: dict[str, Any] = plain_document(json.loads(lines[-1]))
+    found: dict[str, Any] = plain_document(json.loads(lines[-1]))
     if ran.code == Code.DONE:
-        return answer
+        return found
     error = {Code.NO: RefusedError, Code.WRONG: QuestionError}.get(Code(min(ran.code, 3)), FedError)
-    raise error(str(answer.get("error", ran.stderr)))
+    raise error(str(found.get("error", ran.stderr)))
 
 
 class Centre:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from automation.hospitals.consent import House
 from automation.operate import logs, machines, training
 from automation.stacks.arm import Answer, Arm
 from automation.ui.options import On
@@ -52,20 +53,24 @@ def test_a_question_leaves_the_vm_to_others_for_longer_than_it_took(monkeypatch:
     assert pauses == [30.0, training.POLL_SECONDS]
 
 
-def test_the_log_of_a_hospital_without_a_way_out_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_hospital_without_a_way_out_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/adr/0018: neither for its logs nor for what asked to run there."""
     config = stack_config("dev")
     config["fed:hospitals"]["hungary"]["egress"] = "none"
     config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
     monkeypatch.setattr(machines, "load_stack", lambda *_: load("dev", config))
-    target: Any = SimpleNamespace(emulator=None, arm=lambda: Azure(DONE))
+    target: Any = SimpleNamespace(emulator=None, name="dev", arm=lambda: Azure(DONE))
     monkeypatch.setattr(logs, "open_deployed", lambda *_, **__: target)
     parties = {name: SimpleNamespace(vm=f"/vms/{name}") for name in ("centre", "cleveland", "hungary")}
     monkeypatch.setattr(logs.deploy, "outputs", lambda _: SimpleNamespace(parties=parties))
     logs.show("dev", On.AZURE, "cleveland", "fl-client", follow=False)
     with pytest.raises(RefusedError, match="hungary has egress: none"):
         logs.show("dev", On.AZURE, "hungary", "fl-client", follow=False)
+    outputs: Any = SimpleNamespace(parties=parties)
+    with pytest.raises(RefusedError, match=r"hungary has egress: none[\s\S]*container `record`"):
+        House(target=target, name="hungary", outputs=outputs).review()
+    with pytest.raises(FedError, match="cleveland's container server does not answer"):
+        House(target=target, name="cleveland", outputs=outputs).review()
 
 
 def test_a_vm_that_stays_busy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
