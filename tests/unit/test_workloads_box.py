@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -325,6 +326,15 @@ class TestScripts:
         assert "round 1 of 2" in said
         assert "log loss: 0.5" in said
         assert "over" in said
+
+    def test_it_works_where_it_may_write(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Published scripts save checkpoints as `./model.pth`; a box is read-only but for its scratch."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        box = InABox(tmp_path / "code", {"train.py": "open('model.pth', 'w').write('x')"})
+        box.start()
+        code, printed = box.end()
+        assert code == 0, printed
+        assert (tmp_path / "model.pth").is_file()
 
     def test_an_error_says_where_in_the_jobs_own_code(self, tmp_path: Path) -> None:
         files = {

@@ -37,6 +37,7 @@ def test_an_honest_one_has_it() -> None:
     signed = {".__nvfl_sig.json": b"{}", "config/.__nvfl_sig.json": b"{}", "code/job/.__nvfl_sig.json": b"{}"}
     check(job(**signed, **{"manifest.json": b"{}", "code/job/table.csv": b""}), {"resource_spec": {}})
     check(job({**config(), "components": [], "get_task_timeout": 60}), {"name": "heart-rate"})
+    check(job(config(framework="torch")), {})
 
 
 def test_nvflare_itself_builds_nothing_else() -> None:
@@ -111,6 +112,9 @@ def test_another_file_is_refused_by_name(name: str) -> None:
         with_executor(executor={"path": BOX, "args": {}}),
         with_executor(executor={"path": BOX, "args": {**ARGUMENTS, "seconds": 1}}),
         with_executor(executor={"path": BOX, "args": {**ARGUMENTS, "settings": {"code": 2**53 + 1}}}),
+        config(framework="jax"),
+        config(framework=NESTED),
+        config(framework=None),
         config(settings=NESTED),
         config(settings={"deep": [{"class_path": "os.system"}]}),
         config(settings={"deep": {"config_type": "component"}}),

@@ -16,6 +16,7 @@ from nvflare.client.api_context import APIContext
 from nvflare.client.api_spec import APISpec
 
 from fed_box.channel import HISTOGRAMS_KEY, PATIENT_CHANGE, ClosedError, Frame, receive, send
+from fed_box.frameworks import given, taken
 
 _LONG = 30 * 86_400.0
 _SEND_SECONDS = 600.0
@@ -29,6 +30,7 @@ class BoxApi(APISpec):  # type: ignore[misc]  # nvflare has no types
         super().__init__()
         self._connection = connection
         self._start = start
+        self._framework = start.get("framework")
         self._received: FLModel | None = None
         self._task = ""
         self._over = False
@@ -52,7 +54,7 @@ class BoxApi(APISpec):  # type: ignore[misc]  # nvflare has no types
             raise RuntimeError('"receive" needs to be called before sending model!')
         if model.params is None and model.metrics is None:
             raise RuntimeError("the model to send does not have either params or metrics")
-        send(self._connection, answer(model), _SEND_SECONDS)
+        send(self._connection, answer(model, self._framework), _SEND_SECONDS)
         self.clear()
 
     def is_running(self) -> bool:
@@ -113,13 +115,13 @@ class BoxApi(APISpec):  # type: ignore[misc]  # nvflare has no types
         self._task = str(task.values["task"])
         return FLModel(
             params_type=ParamsType.FULL,
-            params={name: array.copy() for name, array in task.arrays.items()},
+            params=given(self._framework, task.arrays),
             current_round=task.values["round"],
             total_rounds=task.values["rounds"],
         )
 
 
-def answer(model: FLModel) -> Frame:
+def answer(model: FLModel, framework: str | None = None) -> Frame:
     """What a script sends, as a frame. Raises ChannelError for parameters that are no arrays."""
     meta = model.meta or {}
     values = {
@@ -129,7 +131,7 @@ def answer(model: FLModel) -> Frame:
         "patients": _number(meta.get(MetaKey.NUM_STEPS_CURRENT_ROUND)),
         "patient_change": _number(meta.get(PATIENT_CHANGE)),
     }
-    return Frame(kind="answer", values=values, arrays=model.params or {})
+    return Frame(kind="answer", values=values, arrays=taken(framework, model.params or {}))
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

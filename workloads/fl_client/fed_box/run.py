@@ -8,6 +8,7 @@ import os
 import runpy
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Mapping
@@ -50,6 +51,7 @@ def run(code: Path, connection: socket.socket) -> int:
     sys.argv = [str(script), *map(str, start["arguments"])]
     # As `python script.py` has it; and the folder from which the job's own packages are imported.
     sys.path[:0] = [str(script.parent), str(code)]
+    os.chdir(tempfile.gettempdir())  # scripts write checkpoints where they are, and the rest is read-only
     try:
         runpy.run_path(str(script), run_name="__main__")
     except SystemExit as end:

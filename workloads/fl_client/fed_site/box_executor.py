@@ -29,8 +29,9 @@ Meet = Callable[[Callable[[], bool]], Box]
 class BoxExecutor(Executor):  # type: ignore[misc]  # nvflare has no types
     """Hands each task to the script in the box and makes an answer of NVFlare's form from what comes back.
 
-    `script` is a file below the job's `code`, `arguments` are its command line, and `settings` what
-    `flare.get_config()` gives it.
+    `script` is a file below the job's `code`, `arguments` are its command line, `settings` what
+    `flare.get_config()` gives it, and `framework` says how it has a model's parameters
+    (fed_box/frameworks.py).
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class BoxExecutor(Executor):  # type: ignore[misc]  # nvflare has no types
         script: str,
         arguments: list[Any] | None = None,
         settings: dict[str, Any] | None = None,
+        framework: str | None = None,
     ):
         super().__init__()
         self.script = script
         self.arguments = arguments or []
         self.settings = settings or {}
+        self.framework = framework
         self._box: Box | None = None
         self._failed: BoxError | None = None
         self._meet: Meet = Box.meet
@@ -97,6 +100,7 @@ class BoxExecutor(Executor):  # type: ignore[misc]  # nvflare has no types
             "script": self.script,
             "arguments": self.arguments,
             "settings": self.settings,
+            "framework": self.framework,
         }
         try:
             box = self._meet(stop)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fed_box.frameworks import FRAMEWORKS
+
 from fed_site.job_code import CLIENT, SIGNATURES
 from fed_site.manifest import FILE as MANIFEST
 from fed_site.manifest import Manifest, UnreadableManifestError
@@ -21,6 +23,8 @@ EXECUTORS: Mapping[str, frozenset[str]] = {
     STATISTICS: frozenset({"data_set", "features", "indicators"}),
 }
 """Class -> its arguments; all of them are given."""
+FRAMEWORK = "framework"
+"""Argument of BOX that may be left out: one of FRAMEWORKS."""
 CODE = "code/"
 SECONDS = ("get_task_timeout", "submit_task_result_timeout", "task_request_interval")
 """Numbers that the configuration may set for the client."""
@@ -97,7 +101,8 @@ def _check_executor(entry: Any, files: Mapping[str, bytes]) -> None:
     path, arguments = executor["path"], executor["args"]
     if not isinstance(path, str) or path not in EXECUTORS:
         raise JobFormError(f"its executor is {_shown(path)}, allowed are {', '.join(EXECUTORS)}")
-    if not isinstance(arguments, dict) or set(arguments) != EXECUTORS[path]:
+    optional = {FRAMEWORK} if path == BOX else set()
+    if not isinstance(arguments, dict) or set(arguments) - optional != EXECUTORS[path]:
         raise JobFormError(f"{path} takes {', '.join(sorted(EXECUTORS[path]))}")
     _check_plain(arguments, _DEEPEST)
     if path == BOX:
@@ -114,6 +119,8 @@ def _check_box(arguments: Mapping[str, Any], files: Mapping[str, bytes]) -> None
         raise JobFormError("its script's arguments are no list of texts and numbers")
     if not isinstance(settings, dict):
         raise JobFormError("its script's settings are no table")
+    if FRAMEWORK in arguments and arguments[FRAMEWORK] not in FRAMEWORKS:
+        raise JobFormError(f"its script's framework is none of {', '.join(FRAMEWORKS)}")
 
 
 def _check_columns(features: Any, files: Mapping[str, bytes]) -> None:
