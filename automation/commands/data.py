@@ -1,13 +1,13 @@
-"""`fed data`: a hospital's data, through its door, and the check of a file anywhere."""
+"""`fed data`: a hospital's data, through its door."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from automation.commands import dataset
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, InStack, Json, On, OwnAccount, Where
-from automation.ui.outcome import Code
 from federation.naming import DATA_CONTAINER
 
 with lazily():
@@ -20,26 +20,12 @@ with lazily():
 
 if TYPE_CHECKING:
     from automation.operate.data import Container
-    from workloads.container_server.container_server.hospital.dataset_check import Checked
 
 PANEL = "Work"
-app = typer.Typer(help="Check a hospital's data, upload them, or list them.", no_args_is_help=True)
+app = typer.Typer(help="Upload a hospital's data, or list them.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Named like its data set: heart.csv.")]
 Party = Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")]
-
-
-@app.command()
-def check(file: File, as_json: Json = False) -> None:
-    """Check a file as the hospital's VM does after an upload; needs no deployment. Exit code 1: refused."""
-    checked = data.check(file)
-    if as_json:
-        console.show_json(
-            {"rows": checked.rows, "complaints": list(checked.complaints), "notes": list(checked.notes)}
-        )
-    else:
-        typer.echo(_words(file, checked))
-    raise typer.Exit(Code.NO if checked.complaints else Code.DONE)
 
 
 @app.command()
@@ -56,7 +42,7 @@ def put(
     """
     words = ["put", str(file.resolve())]
     checked, changed = data.put(_open(stack, on, party, account, words), file)
-    typer.echo(_words(file, checked))
+    typer.echo(dataset.verdict(file, checked))
     typer.echo(f"{'uploaded for' if changed else 'already there, unchanged, at'} {party}")
 
 
@@ -104,10 +90,3 @@ def _account(stack: str, on: On, party: str) -> str:
     outputs = deploy.outputs(targets.open_deployed(stack, on))
     data.container_of(outputs, party)
     return outputs.hospitals[party].storage_account.rpartition("/")[2]
-
-
-def _words(file: Path, checked: "Checked") -> str:
-    verdict = (
-        "refused" if checked.complaints else "not checked" if checked.rows is None else f"{checked.rows} rows"
-    )
-    return "\n  ".join((f"{file.name}: {verdict}", *checked.complaints, *checked.notes))

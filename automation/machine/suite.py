@@ -27,6 +27,7 @@ MOST_WORKERS = 4
 IN_IMAGES = (
     "workloads/container_server/container_server",
     "workloads/curation",
+    "workloads/data/fed_data",
     "workloads/fl_client/fed_box",
     "workloads/fl_client/fed_site",
     "workloads/fl_server/fed_server",

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from automation.operate import data_sets
 from automation.stacks.demonstration import DEMONSTRATION, foreign
 from automation.ui.outcome import QuestionError, RefusedError
 from federation.outputs import Outputs
-from workloads.container_server.container_server.hospital import dataset_check
-from workloads.container_server.container_server.hospital.dataset_check import Checked
 from workloads.data import heart_data
+from workloads.data.fed_data.check import Checked
 
 if TYPE_CHECKING:
     from emulator.datacentre.control import Fabric
@@ -81,23 +81,18 @@ def seed(fabric: Fabric, outputs: Outputs[str]) -> Seeded:
     )
 
 
-def check(file: Path) -> Checked:
-    """Compare a file with its data set's description, as the hospital's own VM does after an upload."""
-    return dataset_check.check(file.name, _content(file))
-
-
 def put(container: Container, file: Path) -> tuple[Checked, bool]:
     """Check a file, then upload it into a container `data` under its own name.
 
     Returns what was found and whether the container changed. Raises RefusedError for a file that the
     hospital's VM would refuse.
     """
-    checked = check(file)
+    checked = data_sets.check_for_upload(file)
     if checked.complaints:
         raise RefusedError(
             f"{file} was not uploaded: the hospital's VM would not take it\n  "
             + "\n  ".join(checked.complaints)
-            + f"\nFix: correct the file, then ./fed data check {file}"
+            + f"\nFix: correct the file, then ./fed dataset check {file}"
         )
     return checked, container.upload(file.name, _content(file))
 

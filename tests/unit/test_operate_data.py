@@ -1,15 +1,12 @@
 """A hospital's data on the emulator: never overwritten, never waited for when there are none."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from automation import cli
-from automation.operate import data, emulated
+from automation.operate import data, data_sets, emulated
 from automation.stacks import demonstration
 from automation.stacks.demonstration import foreign
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -86,7 +83,7 @@ class TestUploading:
         with pytest.raises(QuestionError, match=r"'zurich'.*cleveland, hungary, mercy"):
             data.container_of(OUTPUTS, "zurich")
         with pytest.raises(QuestionError, match=r"none\.csv cannot be read: No such file"):
-            data.check(tmp_path / "none.csv")
+            data_sets.check(tmp_path / "none.csv")
 
 
 class TestWaiting:
@@ -110,16 +107,3 @@ class TestWaiting:
     def test_goes_on_for_the_demonstration_s_hospitals(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(FedError, match=r"mercy: data: heart\.csv: empty"):
             self.wait(monkeypatch, "data: heart.csv: empty", set())
-
-
-class TestTheCommand:
-    @pytest.mark.parametrize(("content", "code"), [(heart_data.seed("hungary"), 0), (b"age\n1\n", 1)])
-    def test_check_answers_for_a_program_and_for_a_person(
-        self, tmp_path: Path, content: bytes, code: int
-    ) -> None:
-        file = tmp_path / "heart.csv"
-        file.write_bytes(content)
-        said = CliRunner().invoke(cli.build(), ["data", "check", str(file)])
-        assert (said.exit_code, "refused" in said.stdout) == (code, bool(code))
-        answer = CliRunner().invoke(cli.build(), ["data", "check", str(file), "--json"])
-        assert (answer.exit_code, bool(json.loads(answer.stdout)["complaints"])) == (code, bool(code))

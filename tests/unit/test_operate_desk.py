@@ -71,7 +71,7 @@ def test_it_starts_there_with_nothing_of_the_emulator_but_its_authority(
     for name in ("FED_EMULATOR", "HTTPS_PROXY", "PULUMI_BACKEND_URL"):
         monkeypatch.setenv(name, "x")
     with pytest.raises(Started) as started:
-        desk.sit_down(fabric, given(door.door()), ["data", "check", str(file)])
+        desk.sit_down(fabric, given(door.door()), ["dataset", "check", str(file)])
     environment = started.value.environment
     assert environment.keys() <= {"PATH", "HOME", "LANG", "TERM", "PYTHONPATH", *desk.AUTHORITIES}
     assert {environment[name] for name in desk.AUTHORITIES} == {"/authority.pem"}

@@ -19,6 +19,7 @@ SILENCE = Notice(code="hospital-silent", about="hungary", text="hungary has not 
 class Disk(NamedTuple):
     total: int
     used: int
+    free: int = 1 << 40
 
 
 @pytest.fixture(autouse=True)

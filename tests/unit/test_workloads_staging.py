@@ -1,135 +1,24 @@
 """A hospital's data reaches its client only when its shape is right, and complaints never quote a patient."""
 
+import hashlib
+import io
 import json
-from collections.abc import Callable
+import re
+import shutil
 from pathlib import Path
 
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
-from container_server.hospital.dataset_check import MOST_COMPLAINTS, check, description_of
-from container_server.hospital.staging import Staging
+from container_server.hospital.staging import SPARE_DISK, Staging
 from container_server.storage import StorageForbiddenError
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from fed_data.catalogue import Catalogue
 
+from tests.unit.data_sets import data_set
 from tests.unit.workloads_fakes import FolderStore
 from workloads.data import heart_data
 
 GOOD = heart_data.seed("hungary")
-HEADER, *ROWS = GOOD.decode().splitlines()
-
-
-def text(*rows: str, header: str = HEADER) -> bytes:
-    return ("\n".join([header, *rows]) + "\n").encode()
-
-
-class TestShape:
-    @pytest.mark.parametrize("hospital", heart_data.PATIENTS)
-    def test_every_hospital_of_the_demonstration_is_right(self, hospital: str) -> None:
-        seed = heart_data.seed(hospital)
-        found = check("heart.csv", seed)
-        assert (found.rows, found.complaints, found.content) == (heart_data.PATIENTS[hospital], (), seed)
-
-    def test_the_description_has_the_columns_that_the_seed_writes(self) -> None:
-        description = description_of("heart.csv")
-        assert description is not None
-        assert tuple(description["columns"]) == heart_data.COLUMNS
-
-    def test_a_file_nobody_described_is_taken_as_it_is(self) -> None:
-        found = check("notes.txt", b"\xff")
-        assert (found.rows, found.complaints, found.content) == (None, (), b"\xff")
-
-    @pytest.mark.parametrize(
-        ("content", "complaint"),
-        [
-            (b"", "heart.csv: empty"),
-            (b"PK\3\4\0\0", "heart.csv: not a text file (is it a spreadsheet? save it as CSV)"),
-            (b'"age\n', "heart.csv: not a CSV file (a quotation mark"),
-            (text(*ROWS, header=HEADER.replace("chol,", "")), "column chol is missing"),
-            (text(*ROWS, header=HEADER.replace("age", "Alter")), "column age is missing"),
-            (text(*ROWS, header=HEADER + ",name"), "1 column(s) that the description does not have"),
-            (text(ROWS[0] + ",7", *ROWS[1:]), "line 2: 16 fields, expected 15"),
-            (text("x" + ROWS[0], *ROWS[1:]), "line 2, column age: not a number"),
-            (text("1" + ROWS[0], *ROWS[1:]), "line 2, column age: outside 0 to 120"),
-            (text("1e999" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: outside 0 to 120"),
-            (text("nan" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: empty, but it may not be missing"),
-            (text("6_3" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: not a number"),
-            (text("\u0666\u0663" + ROWS[0][2:], *ROWS[1:]), "line 2, column age: not a number"),
-            (
-                text(*(f"{row},1" for row in ROWS), header=f"{HEADER},disease"),
-                "column disease is there 2 times",
-            ),
-            (text(ROWS[0][2:], *ROWS[1:]), "line 2, column age: empty, but it may not be missing"),
-            (text(*ROWS[:10]), "10 rows, at least 20 are needed"),
-            (text(*(row for row in ROWS if row.endswith("train"))), "column split is never test"),
-            (text(*(row for row in ROWS if ",0,t" in row)), "column disease is never 1"),
-        ],
-    )
-    def test_each_fault_is_named(self, content: bytes, complaint: str) -> None:
-        assert complaint in "; ".join(check("heart.csv", content).complaints)
-
-    def test_a_wrong_file_is_not_described_at_length(self) -> None:
-        assert len(check("heart.csv", text(*["x" + row for row in ROWS])).complaints) == MOST_COMPLAINTS
-
-    def test_no_value_of_a_patient_is_quoted(self) -> None:
-        patient = "Mrs Kovacs 1951"
-        for content in (text(ROWS[0].replace(",", f",{patient}", 1), *ROWS[1:]), text(header=patient)):
-            found = check("heart.csv", content)
-            assert found.complaints
-            assert patient not in "; ".join((*found.complaints, *found.notes))
-
-    @settings(max_examples=200, deadline=None)
-    @given(content=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
-    def test_any_bytes_get_an_answer_and_never_pass(self, content: bytes) -> None:
-        assert check("heart.csv", content).complaints
-
-
-class TestDirt:
-    """What spreadsheets and statistics programs do to a table is undone where it means one thing only."""
-
-    @pytest.mark.parametrize(
-        ("content", "note"),
-        [
-            (b"\xef\xbb\xbf" + GOOD, "a byte-order mark was removed"),
-            (GOOD.decode().encode("utf-16"), "the file is UTF-16"),
-            (GOOD.replace(b",", b";"), "separated by semicolons"),
-            (GOOD.replace(b",", b";").replace(b".", b","), "separated by semicolons"),
-            (GOOD.replace(b",", b"\t"), "separated by tabs"),
-            (GOOD.replace(b",", b", "), "spaces around names or values were removed"),
-            (GOOD.replace(b"\n", b"\r\n") + b"\r\n,,\r\n", ""),
-            (GOOD.replace(b",,", b",NA,").replace(b",,", b",NaN,"), ""),
-            (GOOD.replace(b",0,t", b",0.0,t").replace(b",1,t", b",1.0,t"), ""),
-            (("\n".join(",".join(reversed(row.split(","))) for row in (HEADER, *ROWS))).encode(), ""),
-        ],
-    )
-    def test_the_client_gets_the_same_table(self, content: bytes, note: str) -> None:
-        found = check("heart.csv", content)
-        assert found.complaints == ()
-        assert found.content == GOOD
-        assert note in "; ".join(found.notes)
-        assert bool(note) == bool(found.notes)
-
-    def test_a_comma_between_columns_is_never_a_decimal_comma(self) -> None:
-        found = check("heart.csv", text(ROWS[0].replace(",", ',"1,5"', 1), *ROWS[1:]))
-        assert found.complaints
-
-    @pytest.mark.parametrize(
-        ("keep", "note"),
-        [
-            (lambda row: not row.endswith("0,test"), "no test row has disease 0"),
-            (lambda row: not row.endswith("1,train"), "no train row has disease 1"),
-            (lambda row: row.split(",")[1] == "1", "column sex has one value only"),
-        ],
-    )
-    def test_rows_that_say_little_are_taken_with_a_word(self, keep: Callable[[str], bool], note: str) -> None:
-        found = check("heart.csv", text(*filter(keep, ROWS)))
-        assert found.complaints == ()
-        assert note in "; ".join(found.notes)
-
-    def test_a_name_that_no_data_set_has_is_said(self) -> None:
-        assert (
-            "no data set has this name, so it is not checked (there is heart.csv)"
-            in check("heart-2026.csv", GOOD).notes[0]
-        )
 
 
 class TestStaging:
@@ -142,7 +31,9 @@ class TestStaging:
         return self.again(tmp_path, store)
 
     def again(self, tmp_path: Path, store: FolderStore) -> Staging:
-        return Staging(store, tmp_path / "data", tmp_path / "input", tmp_path / "staging.json")
+        return Staging(
+            store, tmp_path / "data", tmp_path / "input", tmp_path / "agent/staging.json", Catalogue.released
+        )
 
     def test_good_data_lies_ready_with_its_checksum(
         self, tmp_path: Path, store: FolderStore, staging: Staging
@@ -176,7 +67,12 @@ class TestStaging:
         staging.refresh()
         assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
         assert staging.ready
-        assert staging.faults
+        digest = hashlib.sha256(GOOD).hexdigest()[:12]
+        assert staging.faults[0] == "heart.csv: column age is missing"
+        assert re.fullmatch(
+            rf"heart\.csv: the version of \S+ \S+ UTC stays in use \(294 rows, SHA-256 {digest}\.\.\.\)",
+            staging.faults[-1],
+        )
 
     def test_the_same_after_a_restart(self, tmp_path: Path, store: FolderStore, staging: Staging) -> None:
         store.write("heart.csv", GOOD)
@@ -222,6 +118,71 @@ class TestStaging:
         staging.refresh()
         assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
 
+    def test_parquet_becomes_the_same_copy(
+        self, tmp_path: Path, store: FolderStore, staging: Staging
+    ) -> None:
+        table = pyarrow.csv.read_csv(io.BytesIO(GOOD))
+        pyarrow.parquet.write_table(table, tmp_path / "heart.parquet")
+        store.write("heart.parquet", (tmp_path / "heart.parquet").read_bytes())
+        staging.refresh()
+        assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
+        assert list(staging.files) == ["heart.csv"]
+        assert [path.name for path in (tmp_path / "agent").iterdir()] == ["staging.json"]
+
+    def test_two_files_of_one_data_set_are_one_too_many(
+        self, tmp_path: Path, store: FolderStore, staging: Staging
+    ) -> None:
+        store.write("heart.csv", GOOD)
+        staging.refresh()
+        store.write("heart.parquet", b"")
+        staging.refresh()
+        assert staging.faults == (
+            "heart.parquet: of the same data set as heart.csv. Fix: remove one of them",
+        )
+        assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
+        store.delete("heart.csv")
+        staging.refresh()
+        assert "heart.parquet: not a Parquet file" in staging.faults[0]
+
+    def test_another_schema_is_another_check(self, tmp_path: Path, store: FolderStore) -> None:
+        schemas = [data_set({"name": "age", "type": "number"})]
+        staging = Staging(
+            store,
+            tmp_path / "data",
+            tmp_path / "input",
+            tmp_path / "agent/staging.json",
+            lambda: Catalogue(schemas),
+        )
+        store.write("any.csv", b"age\n61\n130\n")
+        staging.refresh()
+        assert staging.files["any.csv"].rows == 2
+        schemas[0] = data_set({"name": "age", "type": "number", "constraints": {"maximum": 120}})
+        staging.refresh()
+        assert staging.faults[0] == "any.csv: line 3, column age: above 120"
+
+    def test_a_file_that_no_data_set_has_is_taken_with_a_word(
+        self, tmp_path: Path, store: FolderStore, staging: Staging
+    ) -> None:
+        store.write("notes.txt", b"\xff")
+        store.write("heart-2026.csv", GOOD)
+        staging.refresh()
+        assert (tmp_path / "data/notes.txt").read_bytes() == b"\xff"
+        assert (staging.files["notes.txt"].rows, staging.files["heart-2026.csv"].rows) == (None, 294)
+        assert "no data set has this name, so it is not checked (there is heart.csv" in staging.notes[0]
+        assert "its columns are those of heart.csv: is it meant to have that name?" in staging.notes[0]
+        assert "notes.txt: no data set" in staging.notes[1]
+
+    def test_a_file_larger_than_the_disk_has_room_for_is_not_read(
+        self, store: FolderStore, staging: Staging, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        used = shutil.disk_usage("/")._replace(free=SPARE_DISK + 1000)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: used)
+        store.write("heart.csv", GOOD)
+        staging.refresh()
+        assert not staging.ready
+        assert "no room for it: heart.csv:" in staging.faults[0]
+        assert staging.faults[0].endswith("at most 500 expected. Fix: a larger one (dataDiskGib)")
+
     def test_names_that_lead_elsewhere_are_not_staged(
         self, tmp_path: Path, store: FolderStore, staging: Staging
     ) -> None:
@@ -263,5 +224,8 @@ class TestStaging:
     def test_its_memory_holds_no_data(self, tmp_path: Path, store: FolderStore, staging: Staging) -> None:
         store.write("heart.csv", GOOD)
         staging.refresh()
-        memory = json.loads((tmp_path / "staging.json").read_text())
-        assert set(memory["heart.csv"]) == {"etag", "sha256", "bytes", "rows", "complaints", "notes"}
+        memory = json.loads((tmp_path / "agent/staging.json").read_text())
+        assert set(memory["heart.csv"]) == {
+            *("etag", "schema", "file", "sha256", "bytes", "rows", "complaints", "notes")
+        }
+        assert [path.name for path in (tmp_path / "agent").iterdir()] == ["staging.json"]

@@ -59,6 +59,14 @@ class FolderStore:
             raise BlobTooLargeError(f"{name}: {len(content)} bytes, at most {limit} expected")
         return Blob(content, etag)
 
+    def download(self, name: str, target: Path, limit: int) -> str | Unread:
+        found = self.read(name, limit=limit)
+        if not isinstance(found, Blob):
+            return found
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(found.content)
+        return found.etag
+
     def write(self, name: str, content: bytes) -> None:
         self._called(f"write {name}")
         path = self.folder / name

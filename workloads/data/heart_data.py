@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("heart_disease_uci.csv")
+from workloads.data.fed_data import schema
+
+SOURCE = Path(__file__).parent / "heart" / "heart_disease_uci.csv"
+SCHEMA = SOURCE.with_name(schema.FILE)
 SOURCE_SHA256 = "574f2fa2b43012fa25fca4fcdb36bd7c6bccdd0af4242f6c0e4c8633c5a072ae"
 
 SPLIT_SEED = 2026
@@ -24,23 +27,7 @@ TEST_SHARE = 0.3
 PATIENTS = {"cleveland": 303, "hungary": 294, "switzerland": 123, "va-long-beach": 200}
 """Patients of each hospital, as the original study reports them."""
 
-COLUMNS = (
-    "age",
-    "sex",
-    "cp",
-    "trestbps",
-    "chol",
-    "fbs",
-    "restecg",
-    "thalch",
-    "exang",
-    "oldpeak",
-    "slope",
-    "ca",
-    "thal",
-    "disease",
-    "split",
-)
+COLUMNS = tuple(schema.read(SCHEMA.read_bytes()).by_name)
 """Columns of a hospital's file, in order; an empty field is a missing value."""
 
 _HOSPITAL = {

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 from container_server.errors import RefusedInputError, TransientError
@@ -51,6 +52,9 @@ class BlobStore(Protocol):
 
     def read(self, name: str, known_etag: str | None = None, limit: int = MESSAGE_LIMIT) -> Blob | Unread:
         """The blob; UNCHANGED when it still has `known_etag`. Raises BlobTooLargeError above `limit`."""
+
+    def download(self, name: str, target: Path, limit: int) -> str | Unread:
+        """Write the blob into a file, in pieces; its ETag. Raises BlobTooLargeError above `limit`."""
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace a blob."""

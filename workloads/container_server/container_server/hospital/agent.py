@@ -4,6 +4,9 @@ import shutil
 from datetime import timedelta
 from typing import Any
 
+from fed_data.catalogue import Catalogue
+
+from container_server.background import Background
 from container_server.cadence import Cadence
 from container_server.certificates import Certificate
 from container_server.chore import Chore
@@ -29,6 +32,8 @@ from container_server.nvflare_cli import Nvflare
 from container_server.storage import Blob, BlobStore
 
 CLIENT = "fl-client"
+SMALL_FILES_SECONDS = 3.0
+"""How long the loop waits for data that come; larger files come next to it."""
 BUSY_SECONDS = 0.25
 """Pause of the loop while something is expected to happen."""
 QUIET_SECONDS = 2.0
@@ -67,7 +72,10 @@ class HospitalAgent:
         self._engine = engine
         self._keeper = Keeper(engine, clock, CLIENT)
         self._enrolment = Enrolment(config, channel, nvflare, clock)
-        self._staging = Staging(data, config.data, config.input, config.agent / "staging.json")
+        released = Catalogue.released()
+        memory = config.agent / "staging.json"
+        self._staging = Staging(data, config.data, config.input, memory, lambda: released)
+        self._staging_work = Background(self._staging.refresh, SMALL_FILES_SECONDS)
         self._consent = Consent(
             policy=policy,
             record=record,
@@ -214,7 +222,8 @@ class HospitalAgent:
             return (f"cannot be checked: {type(error).__name__}: {str(error)[:200]}",)
 
     def _look_at_data(self) -> float | None:
-        self._staging.refresh()
+        if not self._staging_work.step():
+            return BUSY_SECONDS
         return 5.0 if self._staging.faults else None
 
     def _look_at_client(self) -> None:
@@ -238,6 +247,7 @@ class HospitalAgent:
             kit_faults=self._kit_faults,
             data_faults=self._staging.faults,
             data_notes=self._staging.notes,
+            data_reading=self._staging.reading,
             has_data=self._staging.ready,
             client=client,
             heard_ago=None if heard is None else now - heard,

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
+from fed_data.text import separator_of
+
 from container_server.files import empty
-from container_server.hospital.table_text import separator_of
 
 Agreed = Mapping[str, Sequence[str]]
 """File -> columns. A file that is no `.csv` has none that could be told apart: named, it is given whole."""

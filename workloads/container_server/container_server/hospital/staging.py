@@ -1,27 +1,42 @@
 """Brings the hospital's data from its own storage to the client's volume, and only when its shape is right.
 
 The client reads the copy; it has no way to storage. A file that is wrong never replaces a good copy; a file
-that the hospital removes is removed here as well.
+that the hospital removes is removed here as well. Files may be larger than memory: they go through in pieces.
 """
 
 import hashlib
+import os
 import re
+import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from container_server.files import read_json, write_bytes, write_json
-from container_server.hospital.dataset_check import check
+from fed_data.catalogue import Catalogue, rows_of_any
+from fed_data.check import Checked, check
+from fed_data.schema import DataSet
+
+from container_server.files import read_json, write_json
 from container_server.log import say
-from container_server.storage import Blob, BlobEntry, BlobStore, BlobTooLargeError
+from container_server.storage import BlobEntry, BlobStore, BlobTooLargeError, Unread
 
 MOST_FILES = 20
-FILE_LIMIT = 200 * 1024 * 1024
+COPIES = 2
+"""A file and what is made of it are on the disk at once, next to the copy of before."""
+SPARE_DISK = 1 << 30
+"""Bytes that data leave free for logs and jobs."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}(?:\.[a-z0-9]{1,10}){1,2}")
+_UNFINISHED = ".new"
 
 
 Note = dict[str, Any]
-"""What is remembered of a blob: etag, sha256, bytes, rows (of the good copy, or None), complaints, notes."""
+"""What is remembered of a blob: `etag`; `schema` that it was compared with; `file` in the client's folder
+(none where it is not used); of the good copy, where there is one, `sha256`, `bytes`, `rows`; `complaints`,
+`notes`.
+"""
+_COPY = ("sha256", "bytes", "rows")
 
 
 @dataclass(frozen=True)
@@ -33,20 +48,33 @@ class StagedFile:
     rows: int | None
 
 
+@final
 class Staging:
-    """Keeps the folder `data` the same as the hospital's container."""
+    """Keeps the folder `data` the same as the hospital's container, in the form of the data sets' schemas."""
 
-    def __init__(self, store: BlobStore, data: Path, seen: Path, memory: Path):
+    def __init__(
+        self,
+        store: BlobStore,
+        data: Path,
+        seen: Path,
+        memory: Path,
+        catalogue: Callable[[], Catalogue],
+    ):
         self._store = store
         self._data = data
         self._seen = seen
         """What the box of a job sees of the data (box_input.py)."""
         self._memory = memory
         """Private file that remembers which version of each blob was looked at."""
+        self._incoming = memory.with_name("incoming")
+        """Private place of what was not checked yet."""
+        self._catalogue = catalogue
         self.faults: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         """What a person should know of files that were taken."""
         self.files: dict[str, StagedFile] = {}
+        self.reading = ""
+        """What is brought over at this moment."""
 
     @property
     def ready(self) -> bool:
@@ -58,61 +86,135 @@ class Staging:
         reached.
         """
         self._data.mkdir(parents=True, exist_ok=True)
-        entries = self._store.list()
+        entries, catalogue = self._store.list(), self._catalogue()
         remembered: dict[str, Note] = read_json(self._memory) or {}
         faults = _listing_faults(entries)
         seen: dict[str, Note] = {}
         for entry in entries[:MOST_FILES]:
             if _NAME.fullmatch(entry.name):
-                seen[entry.name] = self._bring(entry, remembered.get(entry.name))
-        for name in set(self._present()) - set(seen):
+                seen[entry.name] = self._look_at(entry, remembered.get(entry.name), seen, catalogue)
+        for name in set(self._present()) - {note["file"] for note in seen.values()}:
             (self._data / name).unlink()
             (self._seen / name).unlink(missing_ok=True)
             say("data file removed: the hospital removed it", file=name)
         write_json(self._memory, seen)
         self.files = {
-            name: StagedFile(note["sha256"], note["bytes"], note["rows"])
-            for name, note in seen.items()
+            note["file"]: StagedFile(note["sha256"], note["bytes"], note["rows"])
+            for note in seen.values()
             if note["sha256"]
         }
-        found = faults + [complaint for note in seen.values() for complaint in note["complaints"]]
+        found = faults + [fault for name, note in seen.items() for fault in self._faults_of(name, note)]
         if not entries:
             found = ["the hospital's container `data` is empty: nothing to train on has been uploaded"]
         self.faults = tuple(found)
-        self.notes = tuple(text for note in seen.values() for text in note.get("notes", ()))
+        self.notes = tuple(text for note in seen.values() for text in note["notes"])
 
     def _present(self) -> list[str]:
         return [
-            path.name for path in self._data.iterdir() if path.is_file() and not path.name.endswith(".new")
+            path.name
+            for path in self._data.iterdir()
+            if path.is_file() and not path.name.endswith(_UNFINISHED)
         ]
 
-    def _bring(self, entry: BlobEntry, known: Note | None) -> Note:
-        here = self._data / entry.name
-        if known and known["etag"] == entry.etag and (here.is_file() or not known["sha256"]):
+    def _look_at(
+        self, entry: BlobEntry, known: Note | None, seen: dict[str, Note], catalogue: Catalogue
+    ) -> Note:
+        data_set = catalogue.of(entry.name)
+        file = data_set.file if data_set else entry.name
+        other = [name for name, note in seen.items() if note["file"] == file]
+        if other:
+            said = f"{entry.name}: of the same data set as {other[0]}. Fix: remove one of them"
+            return _note("", data_set, "", complaints=[said])
+        here = self._data / file
+        if known and _is_current(known, entry, data_set) and (here.is_file() or not known["sha256"]):
             return known
-        good = known if known and here.is_file() else None
-        kept = {key: good[key] if good else None for key in ("sha256", "bytes", "rows")}
+        good = known if known and known.get("file", entry.name) == file and here.is_file() else {}
+        kept = {key: good[key] for key in _COPY if key in good}
+        self.reading = f"{entry.name} ({entry.size / 1e6:.0f} MB) is being read"
         try:
-            blob = self._store.read(entry.name, limit=FILE_LIMIT)
+            return self._bring(entry, file, data_set, kept, catalogue)
+        finally:
+            self.reading = ""
+            self._incoming.unlink(missing_ok=True)
+            (self._data / f"{file}{_UNFINISHED}").unlink(missing_ok=True)
+
+    def _bring(
+        self, entry: BlobEntry, file: str, data_set: DataSet | None, kept: Note, catalogue: Catalogue
+    ) -> Note:
+        try:
+            etag = self._store.download(entry.name, self._incoming, self._room())
         except BlobTooLargeError as error:
-            return {"etag": entry.etag, **kept, "complaints": [str(error)]}
-        if not isinstance(blob, Blob):  # removed since it was listed
-            return {"etag": "", **kept, "complaints": []}
-        checked = check(entry.name, blob.content)
+            said = f"{entry.name}: the VM's disk has no room for it: {error}. Fix: a larger one (dataDiskGib)"
+            return _note(entry.etag, data_set, file, complaints=[said], copy=kept)
+        if isinstance(etag, Unread):  # removed since it was listed
+            return _note("", data_set, file, copy=kept)
+        new = self._data / f"{file}{_UNFINISHED}"
+        checked = self._check(entry.name, new, data_set, catalogue)
         if checked.complaints:
             say("data file refused", file=entry.name, complaints=checked.complaints)
-            return {"etag": blob.etag, **kept, "complaints": checked.complaints}
-        write_bytes(here, checked.content)
-        digest = hashlib.sha256(checked.content).hexdigest()
-        say("data file staged", file=entry.name, rows=checked.rows, sha256=digest, notes=checked.notes)
-        return {
-            "etag": blob.etag,
-            "sha256": digest,
-            "bytes": len(checked.content),
-            "rows": checked.rows,
-            "complaints": [],
-            "notes": checked.notes,
-        }
+            return _note(etag, data_set, file, complaints=checked.complaints, copy=kept)
+        size, digest = new.stat().st_size, _sha256(new)
+        new.replace(self._data / file)
+        say("data file staged", file=file, rows=checked.rows, sha256=digest, notes=checked.notes)
+        copy = {"sha256": digest, "bytes": size, "rows": checked.rows}
+        return _note(etag, data_set, file, notes=checked.notes, copy=copy)
+
+    def _check(self, name: str, new: Path, data_set: DataSet | None, catalogue: Catalogue) -> Checked:
+        """Write what the client is to get of what came in, for now where no box can read it."""
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            if data_set is not None:
+                checked = check(self._incoming, name, data_set, stream, self._incoming.parent)
+            else:
+                with self._incoming.open("rb") as source:
+                    shutil.copyfileobj(source, stream.buffer)
+                notes = (catalogue.stranger(name, self._incoming),)
+                checked = Checked(rows=rows_of_any(name, self._incoming), notes=notes)
+            stream.flush()
+            os.fsync(stream.fileno())
+        return checked
+
+    def _faults_of(self, name: str, note: Note) -> list[str]:
+        """What is wrong with a blob and, where it is not used, which version is."""
+        complaints = list(note["complaints"])
+        if complaints and note["sha256"]:
+            since = time.gmtime((self._data / note["file"]).stat().st_mtime)
+            rows = "" if note["rows"] is None else f"{note['rows']} rows, "
+            complaints.append(
+                f"{name}: the version of {time.strftime('%Y-%m-%d %H:%M UTC', since)} stays in use "
+                f"({rows}SHA-256 {note['sha256'][:12]}...)"
+            )
+        return complaints
+
+    def _room(self) -> int:
+        """Bytes that a blob may have."""
+        self._incoming.parent.mkdir(parents=True, exist_ok=True)
+        return max(0, (shutil.disk_usage(self._incoming.parent).free - SPARE_DISK) // COPIES)
+
+
+def _note(
+    etag: str,
+    data_set: DataSet | None,
+    file: str,
+    *,
+    complaints: list[str] | tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+    copy: Note | None = None,
+) -> Note:
+    schema = data_set.sha256 if data_set else ""
+    said = {"complaints": list(complaints), "notes": list(notes)}
+    return {"etag": etag, "schema": schema, "file": file, **dict.fromkeys(_COPY), **(copy or {}), **said}
+
+
+def _is_current(known: Note, entry: BlobEntry, data_set: DataSet | None) -> bool:
+    """Whether this version of a blob was compared with this version of its schema."""
+    return known["etag"] == entry.etag and known.get("schema") == (data_set.sha256 if data_set else "")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _listing_faults(entries: list[BlobEntry]) -> list[str]:

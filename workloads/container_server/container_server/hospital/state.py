@@ -58,6 +58,8 @@ class Facts:
     data_faults: tuple[str, ...] = ()
     data_notes: tuple[str, ...] = ()
     """What a person should know of data that were taken."""
+    data_reading: str = ""
+    """What of them is being read at this moment."""
     has_data: bool = False
     """Whether a checked copy of the data is ready (perhaps an older one, when there are faults)."""
     client: ContainerState
@@ -93,7 +95,7 @@ def decide(facts: Facts) -> Decision:
         reason = "startup kit: " + "; ".join(facts.kit_faults)
         return Decision(State.DEGRADED, reason, Action.STOP if alive else Action.NONE)
     if not facts.has_data:
-        reason = "data: " + ("; ".join(facts.data_faults) or "not looked at yet")
+        reason = "data: " + ("; ".join(facts.data_faults) or facts.data_reading or "not looked at yet")
         state = State.DEGRADED if facts.data_faults else State.ENROLLED
         return Decision(state, reason, Action.STOP if alive else Action.NONE)
     return _of_running_client(facts) if alive else _of_stopped_client(facts)
