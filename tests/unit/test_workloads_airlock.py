@@ -3,6 +3,7 @@
 NVFlare's kinds of data are those of the installed NVFlare 2.9.0 (`nvflare.apis.dxo.DataKind`).
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -82,10 +83,10 @@ def airlock(files: OwnFiles, tmp_path: Path) -> Airlock:
     return made(files, tmp_path)
 
 
-def made(files: OwnFiles, folder: Path, **policy: Any) -> Airlock:
+def made(files: OwnFiles, folder: Path, manifest: Manifest | None = None, **policy: Any) -> Airlock:
     """An airlock whose hospital has that policy."""
     (folder / "airlock.json").write_text(json.dumps(policy))
-    return Airlock(files, Notes(folder / "releases"), folder, folder / "airlock.json", MANIFEST)
+    return Airlock(files, Notes(folder / "releases"), folder, folder / "airlock.json", manifest or MANIFEST)
 
 
 def norm(model: Mapping[str, Any]) -> float:
@@ -231,6 +232,15 @@ class TestAroundAnUpdate:
 
     def test_without_rows_to_count_no_difference_leaves(self, tmp_path: Path) -> None:
         assert refusal_of(answered(made(OwnFiles(tmp_path), tmp_path), update())) == Refusal.NO_PATIENTS.value
+
+    def test_patients_are_those_of_the_files_that_the_manifest_names(
+        self, files: OwnFiles, tmp_path: Path
+    ) -> None:
+        (tmp_path / "more.csv").write_text("age\n" + "50\n" * 5000)
+        airlock = made(files, tmp_path, manifest=replace(MANIFEST, data={"heart.csv": ("age",)}))
+        meta = from_shareable(answered(airlock, update(meta={MetaKey.NUM_STEPS_CURRENT_ROUND: 10**6}))).meta
+        assert meta[MetaKey.NUM_STEPS_CURRENT_ROUND] == PATIENTS
+        assert meta[DATA_SHA256] == hashlib.sha256((tmp_path / "heart.csv").read_bytes()).hexdigest()
 
 
 class TestDifference:

@@ -202,10 +202,10 @@ class TestPatients:
     def test_the_server_is_told_how_many_each_hospital_counted(self, world: World) -> None:
         world.turn(20)
         assert self.rows(world) == {"cleveland": 303}
-        world.data.write("readmission.csv", b"a,b\n1,2\n3,4\n")
+        world.data.write("more.csv", b"a,b\n" + b"1,2\n" * 400)
         world.data.write("notes.txt", b"one\ntwo\n")
         world.turn(200)
-        assert self.rows(world) == {"cleveland": 305}
+        assert self.rows(world) == {"cleveland": 400}, "those of its longest file"
 
 
 class TestCertificates:

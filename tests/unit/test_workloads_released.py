@@ -159,8 +159,14 @@ class TestQuestions:
     def test_new_questions_get_no_answer_while_too_little_changed(self, hospital: Hospital) -> None:
         hospital.run()
         own = Releases(hospital.folder / "released.json", 10)
-        nearly = own.of(OwnFiles(hospital.folder / "data").rows()[1:])
+        nearly = own.of([*OwnFiles(hospital.folder / "data").rows("heart.csv")][1:])
         assert nearly.answer("another question", lambda: 3.0) is None
+
+    def test_changes_of_another_file_are_no_reason_to_answer_anew(self, hospital: Hospital) -> None:
+        """A job that names a second file, which grew, must not get the sums of the first one's newcomer."""
+        before = hospital.run()
+        (hospital.folder / "data/more.csv").write_text("weight\n" + "80\n" * 50)
+        assert hospital.run([*hospital.rows, JOINS]) == before
 
     def test_another_grid_gets_no_histogram(self, hospital: Hospital) -> None:
         """Between two grids are few patients."""

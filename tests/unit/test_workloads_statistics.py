@@ -1,5 +1,6 @@
 """Statistics are counted by the hospital's own code: of its columns, as the jobs' features name them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from fed_site import statistics
 from fed_site.filters import Airlock
+from fed_site.manifest import Manifest
 from fed_site.patients import OwnFiles
 from fed_site.statistics import OwnColumns, OwnStatisticsExecutor
 from nvflare.apis.dxo import from_shareable
@@ -21,6 +23,7 @@ from nvflare.fuel.utils import fobs
 
 from tests.unit.curation_world import HOSPITALS
 from tests.unit.heart_features import features_of
+from tests.unit.job_archives import manifest_content
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 from workloads.jobs.statistics.statistics_job import columns
@@ -63,7 +66,10 @@ def test_nvflares_question_is_answered_and_passes_the_airlock(
     context: FLContext = FLContextManager(identity_name="cleveland", job_id="1").new_context()
     context.set_prop(FLContextKey.TASK_NAME, StatisticsConstants.FED_STATS_TASK)
     (tmp_path / "airlock.json").write_text("{}")
-    airlock = Airlock(files, folder=tmp_path, policy=tmp_path / "airlock.json")
+    (tmp_path / "more.csv").write_text("age\n" + "50\n" * 400)  # of another data set, with such a column
+    manifest = Manifest.read(json.dumps(manifest_content()).encode())
+    monkeypatch.setattr(statistics, "manifest_of", lambda context: manifest)
+    airlock = Airlock(files, folder=tmp_path, policy=tmp_path / "airlock.json", manifest=manifest)
     asked = [StatisticConfig(name, {}) for name in ("count", "sum", "mean")]
     question = Shareable()
     step = StatisticsConstants.STATS_1st_STATISTICS

@@ -96,7 +96,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         fobs_registration()
         self._files = files or own_files()
         self._limits = Limits()
-        self._statistics = OwnStatistics(self._files, StatisticsLimits(), folder / RELEASED_FILE)
+        self._released_before = folder / RELEASED_FILE
+        self._statistics: OwnStatistics | None = None
         self._ledger = Ledger(folder / BUDGET_FILE)
         self._policy_file = policy
         self._policy = OwnPolicy()
@@ -140,12 +141,13 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         return self._manifest
 
     def _update(self, answer: DXO, sent: Model | None, announced: Manifest) -> DXO:
-        own = self._files.patients
+        files = self._files.of(announced.data)
+        own = files.patients
         if own < 1:
             raise RefusedError(Refusal.NO_PATIENTS)
         whole = answer.data_kind == DataKind.WEIGHTS
         limits = replace(self._limits, longest=self._policy.longest)
-        meta: dict[str, Any] = {DATA_SHA256: self._files.sha256}
+        meta: dict[str, Any] = {DATA_SHA256: files.sha256}
         patients = patients_of(answer.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND), own)
         if patients is not None:
             meta[MetaKey.NUM_STEPS_CURRENT_ROUND] = patients
@@ -187,8 +189,11 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         if step not in _STEPS:
             raise RefusedError(Refusal.STATISTICS)
         claimed = _claimed(data.get(step))
+        files = self._files.of(self._announced(fl_ctx).data)
+        own = self._statistics or OwnStatistics(files, StatisticsLimits(), self._released_before)
+        self._statistics = own
         try:
-            counted = self._statistics.counted(claimed, fl_ctx.get_prop(_MIDDLES) or {})
+            counted = own.counted(claimed, fl_ctx.get_prop(_MIDDLES) or {})
         except (OSError, ValueError, KeyError, TypeError) as error:
             self.logger.error(f"the ledger of what was released is damaged: {error}")
             raise RefusedError(Refusal.LEDGER) from error
@@ -201,7 +206,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             released[StatisticsConstants.STATS_FEATURES] = fobs.dumps(
                 {
                     data_set: [Feature(name, DataType.FLOAT) for name in names]
-                    for data_set, names in self._statistics.features().items()
+                    for data_set, names in own.features().items()
                 }
             )
         return DXO(DataKind.STATISTICS, released, meta)

@@ -83,20 +83,22 @@ class OwnStatistics:
         self._meet(claimed)
         with alone_at(self._ledger):
             releases = Releases(self._ledger, self._limits.changed)
-            release = releases.of(self._files.rows())
-            answers = self._answers(claimed, middles, release)
+            # Of each file alone: changes of another one are no reason to answer anew.
+            files = {reading.file for reading in self._known.values()}
+            known = {file: releases.of(self._files.rows(file)) for file in sorted(files)}
+            answers = self._answers(claimed, middles, known)
             releases.save()
             return answers
 
     def _answers(
-        self, claimed: Statistics, middles: Middles, release: Release
+        self, claimed: Statistics, middles: Middles, known: Mapping[str, Release]
     ) -> dict[str, dict[str, dict[str, Any]]]:
         return {
             statistic: {
                 data_set: {
                     feature: value
                     for feature, claim in features.items()
-                    if (value := self._value(statistic, (data_set, feature), claim, middles, release))
+                    if (value := self._value(statistic, (data_set, feature), claim, middles, known))
                     is not None
                 }
                 for data_set, features in data_sets.items()
@@ -116,10 +118,16 @@ class OwnStatistics:
                 total = self._claimed_total(claimed, data_set, feature, count)
                 if total is None or (data_set, feature) in self._known or not self._usable(data_set):
                     continue
-                for number, values in enumerate(self._files.readings(feature)):
-                    if len(values) == count and math.isclose(values.sum(), total, rel_tol=1e-4, abs_tol=0.1):
-                        self._known[data_set, feature] = _Reading(f"{feature} {number}", values)
-                        break
+                if meant := self._meant(feature, count, total):
+                    self._known[data_set, feature] = meant
+
+    def _meant(self, feature: str, count: Any, total: float) -> "_Reading | None":
+        """The reading with that many values and that sum."""
+        for file, ways in self._files.readings(feature):
+            for number, values in enumerate(ways):
+                if len(values) == count and math.isclose(values.sum(), total, rel_tol=1e-4, abs_tol=0.1):
+                    return _Reading(file, f"{feature} {number}", values)
+        return None
 
     @staticmethod
     def _claimed_total(claimed: Statistics, data_set: str, feature: str, count: Any) -> float | None:
@@ -130,11 +138,17 @@ class OwnStatistics:
         return float(mean) * count if is_number(mean) and is_number(count) else None
 
     def _value(
-        self, statistic: str, key: tuple[str, str], claim: Any, middles: Middles, release: Release
+        self,
+        statistic: str,
+        key: tuple[str, str],
+        claim: Any,
+        middles: Middles,
+        known: Mapping[str, Release],
     ) -> Any:
         reading = self._known.get(key)
         if reading is None or self._few(reading.values):
             return None
+        release = known[reading.file]
         if statistic == "histogram":
             return self._histogram(reading, claim, release)
         if statistic == "var":
@@ -185,8 +199,9 @@ class OwnStatistics:
 @final
 @dataclass(frozen=True)
 class _Reading:
-    """A way to read a column, and its values."""
+    """A way to read a column of a file, and its values."""
 
+    file: str
     name: str
     values: Array
 

@@ -7,7 +7,7 @@ import csv
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -25,10 +25,15 @@ def own_files() -> "OwnFiles":
 
 @final
 class OwnFiles:
-    """A folder of files; each CSV file has a header and one patient a row."""
+    """Files of a folder, those of some names or all; each CSV file has a header and one patient a row."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, names: Collection[str] = ()):
         self._folder = folder
+        self._names = names
+
+    def of(self, names: Collection[str]) -> "OwnFiles":
+        """Those that a job's manifest names; all where it names none."""
+        return OwnFiles(self._folder, names)
 
     @cached_property
     def patients(self) -> int:
@@ -38,36 +43,33 @@ class OwnFiles:
     @cached_property
     def sha256(self) -> str:
         """Of the only file, or of the names and checksums of several."""
-        sums = {path.name: _sha256(path) for path in sorted(self._folder.iterdir()) if path.is_file()}
+        sums = {path.name: _sha256(path) for path in self._files("*")}
         if len(sums) == 1:
             return next(iter(sums.values()))
         return hashlib.sha256("".join(f"{name} {each}\n" for name, each in sums.items()).encode()).hexdigest()
 
-    def rows(self) -> list[str]:
-        """Each row of each CSV file as one text, its file and columns with it."""
-        return [
-            "\0".join((path.name, *header, *row))
-            for path in self._csv_files()
-            for header, *rows in [list(_rows(path)) or [[]]]
-            for row in rows
-        ]
+    def rows(self, file: str) -> Iterator[str]:
+        """Each row of a CSV file as one text, its file and columns with it."""
+        rows = _rows(self._folder / file)
+        header = next(rows, [])
+        return ("\0".join((file, *header, *row)) for row in rows)
 
-    def readings(self, feature: str) -> list[Array]:
-        """Each way to read a feature of that name as a column's values, in every file that has the column.
+    def readings(self, feature: str) -> list[tuple[str, list[Array]]]:
+        """Each file that has the column, with each way to read a feature of that name as its values.
 
         `column`: its numbers without the missing, or (where all are 0 or 1) with the missing as 0;
         `column=value`: 1 where the column is that number, else 0; `column missing`: 1 where it is empty.
         """
-        return [reading for path in self._csv_files() for reading in self._readings(path, feature)]
+        found = [(path.name, list(self._readings(path, feature))) for path in self._csv_files()]
+        return [(file, ways) for file, ways in found if ways]
 
     def reading(self, feature: str, *, missing_is_0: bool) -> Array | None:
         """One of those ways, in the first file that has the column; None where none has it.
 
         A column that happens to hold 0 and 1 alone is read with the missing as 0 only where that is asked.
         """
-        for path in self._csv_files():
-            if ways := list(self._readings(path, feature)):
-                return ways[-1] if missing_is_0 else ways[0]
+        for _, ways in self.readings(feature):
+            return ways[-1] if missing_is_0 else ways[0]
         return None
 
     def _readings(self, path: Path, feature: str) -> Iterator[Array]:
@@ -98,7 +100,11 @@ class OwnFiles:
         return {}
 
     def _csv_files(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("*.csv") if path.is_file())
+        return self._files("*.csv")
+
+    def _files(self, pattern: str) -> list[Path]:
+        found = sorted(path for path in self._folder.glob(pattern) if path.is_file())
+        return [path for path in found if not self._names or path.name in self._names]
 
 
 def _rows(path: Path) -> Iterator[list[str]]:

@@ -15,6 +15,7 @@ from nvflare.app_common.abstract.statistics_spec import (
 from nvflare.app_common.executors.statistics.statistics_executor import StatisticsExecutor
 from nvflare.app_common.executors.statistics.statistics_task_handler import StatisticsTaskHandler
 
+from fed_site.announced import manifest_of
 from fed_site.patients import Array, OwnFiles, own_files
 
 
@@ -87,5 +88,6 @@ class OwnStatisticsExecutor(StatisticsExecutor):  # type: ignore[misc]  # nvflar
     def get_task_handler(self, fl_ctx: FLContext) -> Any:
         """See TaskHandlerExecutor."""
         handler = StatisticsTaskHandler(self.generator_id, self.precision)
-        handler.stats_generator = OwnColumns(self.data_set, self.features, self.indicators, own_files())
+        files = own_files().of(manifest_of(fl_ctx).data)
+        handler.stats_generator = OwnColumns(self.data_set, self.features, self.indicators, files)
         return handler

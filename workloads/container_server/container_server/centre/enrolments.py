@@ -231,9 +231,9 @@ class Enrolments:
             channel.refuse("report", str(error))
 
     def _note_patients(self, name: str, report: Mapping[str, Any]) -> None:
-        """The server refuses answers of a hospital that speak of more patients than these."""
+        """The server refuses answers of a hospital that speak of more patients than its longest file has."""
         counted = [file["rows"] for file in report["data"].values() if file["rows"] is not None]
-        rows = sum(counted) if counted else None
+        rows = max(counted, default=None)
         if self._members.get(name).rows != rows:
             self._members.change(name, rows=rows)
 
