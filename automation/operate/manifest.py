@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from workloads.fl_client.fed_site.manifest import BASE, Manifest
 
+CROSS_SITE = "cross-site"
+
 
 def describe(manifest: Manifest) -> Iterator[str]:
     """Yield the lines that people read before they say yes or no."""
@@ -17,7 +19,9 @@ def describe(manifest: Manifest) -> Iterator[str]:
     for what, names in _leaves(manifest):
         yield f"  sends      {what}: {', '.join(names)}"
     rounds = f"{manifest.rounds} rounds, " if manifest.rounds else ""
-    yield f"  runs       {rounds}at {manifest.minimum_sites} hospitals or more"
+    yield f"  runs       {manifest.workflow}, {rounds}at {manifest.minimum_sites} hospitals or more"
+    if manifest.workflow == CROSS_SITE:
+        yield "  shows      this hospital's model to the other hospitals, which measure it"
 
 
 def _leaves(manifest: Manifest) -> Iterator[tuple[str, list[str]]]:

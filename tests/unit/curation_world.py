@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from fed_server.binary_classifier import summarise_round
 from fed_server.contribution import Contribution
 from fed_site.small_cells import gives_away_few, hide
 
-from tests.unit.heart_features import Array, features_of
+from tests.unit.heart_features import NUMERIC, Array, described, features_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
-from workloads.jobs.heart.heart_job.summary import summarise_round
-from workloads.jobs.statistics.statistics_job import columns
-from workloads.jobs.statistics.statistics_job.descriptions import describe
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 START = 1_795_000_000.0
@@ -30,7 +28,7 @@ def published(rows: Mapping[str, Array], *, protected: bool = True) -> dict[str,
         count, total = len(values), float(values.sum())
         if protected and (count < 10 or gives_away_few(count, total, 5)):
             continue
-        cells, low, high = columns.NUMERIC.get(name, (2, -0.5, 1.5))
+        cells, low, high = NUMERIC.get(name, (2, -0.5, 1.5))
         counts, edges = np.histogram(np.clip(values, low, high), bins=cells, range=(low, high))
         found[name] = {"count": count, "sum": total, "stddev": float(values.std(ddof=1))}
         shown = hide([int(one) for one in counts], 5) if protected else [int(one) for one in counts]
@@ -54,7 +52,7 @@ def statistics_run(number: int, hospitals: Mapping[str, Mapping[str, Any]]) -> d
             "history": [],
             "gates": {"passed": True},
         },
-        "statistics": {"features": describe(), "hospitals": hospitals},
+        "statistics": {"features": described(), "hospitals": hospitals},
     }
 
 
@@ -73,7 +71,7 @@ def training_run(number: int, names: Sequence[str] = HOSPITALS, rounds: int = 10
                 "round": current,
                 "seconds": 1.5 + 0.1 * (current % 3),
                 "sites": {name: metrics for name, (metrics, _) in sent.items()},
-                "global": summarise_round(contributions),
+                "global": summarise_round(contributions, "healthy", "ill"),
             }
         )
         steps = [

@@ -1,71 +1,51 @@
-"""The jobs of the platform as archives, built as the server's container builds them."""
+"""The jobs of the platform as archives, as the container server composes them."""
 
 import io
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from container_server.centre.composed import Asked, compose
+from container_server.centre.job_folder import JobFolder
+from fed_site.job_code import CLIENT
+
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = """
-import sys, types
-from pathlib import Path
-for name, members in {"mlflow": ["MlflowClient"], "mlflow.entities": ["Metric", "Param", "RunTag"],
-                      "mlflow.exceptions": ["MlflowException"]}.items():
-    module = types.ModuleType(name)  # in the server's image alone, and not needed to build a job
-    vars(module).update({member: type(member, (Exception,), {}) for member in members})
-    sys.modules[name] = module
-from fed_server.build import export, find
-from fed_server.request import JobRequest
-name, jobs, scaling, steps, out = sys.argv[1:]
-description = find(name, [Path(folder) for folder in jobs.split(":")])
-given = {"steps": steps} if "steps" in description.parameters else {}
-export(
-    JobRequest(
-        description=description,
-        rounds=description.rounds,
-        parameters=description.parse(given),
-        inputs={"scaling": Path(scaling)},
-    ),
-    ["cleveland", "hungary"],
-    Path(out),
-)
-"""
+JOBS = ROOT / "workloads/jobs"
+EXAMPLES = ROOT / "docs/examples"
+
+
+def folder_of(name: str) -> JobFolder:
+    """A job of the platform's, or an example of the documentation's."""
+    return JobFolder.read(next(place / name for place in (JOBS, EXAMPLES) if (place / name).is_dir()))
 
 
 @cache
 def built(name: str, folder: Path, mean: float = 1.5, steps: int = 5) -> Path:
-    """What hospitals get of a job of the platform's that was built with these numbers: a folder."""
-    sys.path.insert(0, str(ROOT / "workloads/jobs/heart"))
-    from heart_job.model import FEATURES  # noqa: PLC0415
-
-    sys.path.pop(0)
+    """What hospitals get of a job that was composed with these numbers: a folder."""
+    job = folder_of(name)
+    scaled = {key: [mean, 2.25] for need in job.content["needs"].values() for key in need["otherwise"]}
+    given = {"steps": str(steps)} if "steps" in job.content["parameters"] else {}
+    asked = Asked(rounds=job.rounds, parameters=job.parse(given), inputs={"scaling": scaled})
+    composed = compose(job, asked, ["cleveland", "hungary"])
     out = folder / f"{name}-{mean}-{steps}"
-    out.mkdir(parents=True)
-    scaling = out / "scaling.json"
-    scaling.write_text(json.dumps({feature: [mean, 2.25] for feature in FEATURES}))
-    path = ":".join(str(ROOT / "workloads" / part) for part in ("fl_server", "fl_client"))
-    arguments = [
-        name,
-        f"{ROOT}/workloads/jobs:{ROOT}/docs/examples",
-        str(scaling),
-        str(steps),
-        str(out / "job"),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD, *arguments],
-        env={"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return out / "job" / name / "app_hospital"
+    for path, content in {
+        **composed.nvflare,
+        **{f"server/{n}": c for n, c in composed.server.items()},
+    }.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_bytes(content)
+    return out / "app_hospital"
+
+
+def settings(name: str, scaling: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job's script is given at hospitals, where its input `scaling` is this result."""
+    job = folder_of(name)
+    asked = Asked(rounds=job.rounds, parameters=job.parse({}), inputs={"scaling": scaling})
+    config = json.loads(compose(job, asked, []).nvflare[f"app_hospital/{CLIENT}"])
+    return dict(config["executors"][0]["executor"]["args"]["settings"])
 
 
 def archive(folder: Path, changes: Mapping[str, str] | None = None) -> bytes:
@@ -93,6 +73,7 @@ def manifest_content(*, metrics: list[str] | None = None, **changes: Any) -> dic
         "title": "A cohort",
         "purpose": "to see",
         "author": "ada",
+        "workflow": "averaging",
         "data": {"heart.csv": ["age"]},
         "leaves": leaves,
         "rounds": 3,

@@ -11,11 +11,11 @@ from container_server.engine import EXEC_OUTPUT_LIMIT
 
 from federation.values import SMALLEST_CELLS
 from tests.unit import curation_world as world
+from tests.unit.heart_features import described
 from workloads.curation.__main__ import main
 from workloads.curation.parquet import BrokenRowError, write
 from workloads.curation.policy import LEAST_K, Policy
 from workloads.curation.schema import DIM_SITE, TABLES
-from workloads.jobs.statistics.statistics_job.descriptions import describe
 
 Rows = list[dict[str, Any]]
 
@@ -139,25 +139,25 @@ class TestNewDescriptions:
     """A later release describes features otherwise; the tables are still made of all jobs."""
 
     def test_same_patients_in_other_cells_are_not_shown(self, tmp_path: Path) -> None:
-        described = describe()
-        for feature in described:
+        features = described()
+        for feature in features:
             if feature["key"] == "age":
                 feature["cells"] = 5
         later = self._published()
         for hospital in later.values():
             hospital["age"]["histogram"] = [[20.0, 90.0, 0.0]] * 5
-        found = self._curated(tmp_path, described, later)
+        found = self._curated(tmp_path, features, later)
         assert {row["reason"] for row in found["fact_histogram"]} == {
             "too little changed since an earlier run"
         }
         assert {row["suppressed"] for row in found["fact_statistics"]} == {False}
 
     def test_feature_that_is_new_in_a_column_is_not_shown(self, tmp_path: Path) -> None:
-        described, later = describe(), self._published()
-        described.append({**next(one for one in described if one["key"] == "sex"), "key": "sex=2"})
+        features, later = described(), self._published()
+        features.append({**next(one for one in features if one["key"] == "sex"), "key": "sex=2"})
         for hospital in later.values():
             hospital["sex=2"] = hospital["sex"]
-        found = self._curated(tmp_path, described, later, feature="sex=2")
+        found = self._curated(tmp_path, features, later, feature="sex=2")
         assert {row["value"] for row in found["fact_statistics"] if row["statistic"] != "missing"} == {None}
 
     def _published(self) -> dict[str, dict[str, Any]]:
@@ -181,7 +181,7 @@ class TestNewDescriptions:
 
 def sent_by_hungary(**numbers: dict[str, Any]) -> dict[str, Any]:
     """A statistics job in which one hospital sent these numbers."""
-    return {"statistics": {"features": describe(), "hospitals": {"hungary": numbers}}}
+    return {"statistics": {"features": described(), "hospitals": {"hungary": numbers}}}
 
 
 def measured_by_hungary(**metrics: float) -> dict[str, Any]:
@@ -195,11 +195,11 @@ class TestForeignJobs:
         [
             ({"statistics": {"features": [{"key": "age"}], "hospitals": {}}}, "missing"),
             (
-                {"statistics": {"features": describe(), "hospitals": {"hungary": {"age": 3}}}},
+                {"statistics": {"features": described(), "hospitals": {"hungary": {"age": 3}}}},
                 "AttributeError",
             ),
             (
-                {"statistics": {"features": describe(), "hospitals": {"hungary": {"age": {"count": "x"}}}}},
+                {"statistics": {"features": described(), "hospitals": {"hungary": {"age": {"count": "x"}}}}},
                 "TypeError",
             ),
             ({"progress": None}, "AttributeError"),
@@ -210,8 +210,8 @@ class TestForeignJobs:
             (measured_by_hungary(auc=2.0), "auc of hungary"),
             (measured_by_hungary(loss=float("inf")), "loss of hungary"),
             ({"progress": {"history": [{"round": 1, "sites": {}}] * 2}}, "told twice"),
-            ({"statistics": {"features": [describe()[0]] * 2, "hospitals": {}}}, "described twice"),
-            ({"statistics": {"features": [{**describe()[0], "kind": "x"}], "hospitals": {}}}, "kind 'x'"),
+            ({"statistics": {"features": [described()[0]] * 2, "hospitals": {}}}, "described twice"),
+            ({"statistics": {"features": [{**described()[0], "kind": "x"}], "hospitals": {}}}, "kind 'x'"),
         ],
     )
     def test_job_that_wrote_something_else_is_left_out_and_named(
@@ -232,7 +232,7 @@ class TestForeignJobs:
     def test_answer_stays_short_however_many_jobs_are_left_out(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        kind = [{**describe()[0], "kind": "é\n" * 500}]
+        kind = [{**described()[0], "kind": "é\n" * 500}]
         broken = {**world.training_run(1, rounds=1), "statistics": {"features": kind, "hospitals": {}}}
         bad = [{**broken, "id": f"{number:08x}-0000-4000-8000-000000000000"} for number in range(300)]
         (tmp_path / "request.json").write_text(json.dumps(world.request(*bad)))

@@ -11,23 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fed_server.pooling import pool, scaling
 from fed_server.sharing import for_hospitals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit import curation_world as world
 from tests.unit import red_team
+from tests.unit.heart_features import described
 from workloads.curation import hospital_statistics, metrics
 from workloads.curation import policy as rules
 from workloads.curation.request import Request, Run, Site, moment
 from workloads.curation.tables import curate
-from workloads.jobs.statistics.statistics_job.descriptions import describe
-from workloads.jobs.statistics.statistics_job.pooling import pool, scaling
 
 Rows = dict[str, np.ndarray[Any, Any]]
 SLACK = 2.0
 COLUMNS: dict[str, list[str]] = {}
-for _feature in describe():
+for _feature in described():
     if _feature["kind"] == "indicator":
         COLUMNS.setdefault(str(_feature["column"]), []).append(str(_feature["key"]))
 

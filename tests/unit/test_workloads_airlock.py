@@ -69,6 +69,7 @@ MANIFEST = Manifest(
     statistics=(),
     rounds=1,
     minimum_sites=1,
+    workflow="averaging",
 )
 
 

@@ -22,17 +22,16 @@ from fed_server.answers import (
     Expected,
     read,
 )
+from fed_server.binary_classifier import summarise_round
 from fed_server.combining import METHODS, scaling, weighted_mean, weights
 from fed_server.contribution import Contribution
 from fed_server.metric_names import accepted
-from fed_server.request import JobDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.test_workloads_jobs import JOBS
+from tests.unit.job_archives import folder_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
-from workloads.jobs.heart.heart_job.summary import summarise_round
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 HOSTILE = "hungary"
@@ -171,7 +170,9 @@ class Federation:
                 except AnswerRefusedError as refusal:
                     self.dropped.setdefault(site, set()).add(str(refusal))
             self.own = {site: answer.sent.metrics for site, answer in answers.items()}
-            self.metrics = summarise_round({site: answer.sent for site, answer in answers.items()})
+            self.metrics = summarise_round(
+                {site: answer.sent for site, answer in answers.items()}, "healthy", "ill"
+            )
             self.honest = {
                 site: model.auc(file.labels[file.test], designs[site][file.test] @ weights)
                 for site, file in files.items()
@@ -182,7 +183,7 @@ class Federation:
 
     def passes(self) -> bool:
         """Whether heart's own gates would let the model be registered."""
-        verdicts = gates.judge(JobDescription.read(JOBS / "heart").gates, self.metrics, self.own)
+        verdicts = gates.judge(folder_of("heart").content["gates"], self.metrics, self.own)
         return all(verdict.passed for verdict in verdicts)
 
 

@@ -475,7 +475,7 @@ class TestHeart:
         monkeypatch.setenv("FED_DATA", str(data))
         described = yaml.safe_load((HEART / "job.yaml").read_text())
         leaves = {"model": {"numpy_key": "31"}, "statistics": []}
-        leaves |= {name: described[name] for name in ("metrics", "histograms")}
+        leaves |= {name: list(described[name]) for name in ("metrics", "histograms")}
         manifest = Manifest.read(json.dumps(manifest_content(leaves=leaves)).encode())
         airlock = Airlock(
             OwnFiles(data),

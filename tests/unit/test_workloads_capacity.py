@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from fed_server.request import JobDescription
 from fed_site.airlock import Limits, difference, histograms, metrics
 from fed_site.privacy import Budget
 
-from tests.unit.test_workloads_jobs import JOBS
+from tests.unit.job_archives import folder_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 
@@ -82,11 +81,11 @@ def random() -> np.random.Generator:
 
 
 def test_what_an_approved_hostile_job_of_hearts_form_can_tell_in_a_round(random: np.random.Generator) -> None:
-    announced = JobDescription.read(JOBS / "heart")
+    announced = folder_of("heart").content
     told = {
         "weights": weights_bits(random, NUMBERS),
-        "metrics": metrics_bits(random, announced.metrics),
-        "histograms": histogram_bits(random, announced.histograms, PATIENTS),
+        "metrics": metrics_bits(random, announced["metrics"]),
+        "histograms": histogram_bits(random, list(announced["histograms"]), PATIENTS),
         "patients": math.log2(PATIENTS),
     }
     assert {name: round(bits) for name, bits in told.items()} == {

@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,16 @@ from container_server.centre.members import Members, UnknownHospitalError
 from container_server.centre.metadata import MembershipError, members
 from container_server.engine import ContainerState, Running
 from container_server.errors import TransientError
-from container_server.foreign import ForeignFolder
 from container_server.hospital.state import State
 from container_server.messages import DECISION, REQUEST, ROOT, decode, encode
 from container_server.nvflare_cli import NvflareError
 from container_server.storage import StorageUnreachableError
-from fed_site import job_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automation.operate import training
-from tests.unit.job_archives import job
 from tests.unit.workloads_pki import request_archive, zipped
-from tests.unit.workloads_world import World
+from tests.unit.workloads_world import World, code_of, give, job_files
 from workloads.data import heart_data
 
 
@@ -96,7 +92,7 @@ class TestServer:
         world.answer(approved=[CODE])
         world.turn(10)
         if training:
-            world.server.execution = builds(world, HEART)
+            give(world)
             world.centre.commands.submit({"job": "heart"})
         world.clock.time += day * 86_400
         for _ in range(10):
@@ -300,31 +296,8 @@ class TestCertificates:
         assert again.get("cleveland").admitted
 
 
-def builds(
-    world: World, answer: dict[str, Any], code: int = 0
-) -> Callable[[str, list[str]], tuple[int, str]]:
-    """A server container that builds a job folder, or answers with an error."""
-
-    def execution(name: str, command: list[str]) -> tuple[int, str]:
-        if name == "mlflow":
-            return 1, "no libraries here"
-        out = Path(command[command.index("--out") + 1])
-        folder = world.centre_config.work / out.relative_to(world.centre_config.server_work)
-        if "job" in answer:
-            for file, content in job_code.files(job()).items():
-                path = folder / answer["job"] / "app_hospital" / file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            meta = {"deploy_map": {"app_server": ["server"], "app_hospital": ["cleveland"]}}
-            (folder / answer["job"] / "meta.json").write_text(json.dumps(meta))
-        return code, "noise\n" + json.dumps(answer)
-
-    return execution
-
-
-CODE = job_code.checksum(job())
-"""Of the jobs that `builds` makes."""
-HEART = {"job": "heart", "rounds": 10, "first_round": 0, "parameters": {}, "checksum": "ab"}
+CODE = code_of()
+"""Of the small job that `give` puts among those of the image."""
 
 
 def leave(world: World, job_id: str, nvflare: str, **progress: Any) -> None:
@@ -340,26 +313,29 @@ class TestJobs:
     def centre(self, world: World) -> CentreAgent:
         world.answer(approved=[CODE])
         world.turn(10)
-        world.server.execution = builds(world, HEART)
+        give(world)
         return world.centre
 
-    def test_a_job_is_built_in_the_servers_container_and_submitted(
+    def test_a_job_is_composed_and_submitted_and_its_plan_is_where_the_server_reads_it(
         self, world: World, centre: CentreAgent
     ) -> None:
-        row = centre.commands.submit({"job": "heart", "rounds": 10, "param": {"steps": "5"}})
-        assert (row["job"], row["state"], row["rounds"]) == ("heart", "queued", 10)
+        row = centre.commands.submit({"job": "heart", "rounds": 9, "param": {"steps": "4"}})
+        assert (row["job"], row["state"], row["rounds"]) == ("heart", "queued", 9)
         assert world.nvflare.jobs == ["submit heart"]
-        assert list((world.centre_config.work / "outbox").iterdir()) == []
+        plan = json.loads((world.centre_config.work / "jobs" / row["id"] / "plan.json").read_text())
+        assert (plan["job"], plan["rounds"], plan["parameters"]) == ("heart", 9, {"steps": 4})
 
-    def test_who_asks_goes_into_the_job(self, world: World, centre: CentreAgent) -> None:
+    def test_nothing_is_executed_for_it(self, world: World, centre: CentreAgent) -> None:
         asked: list[list[str]] = []
-        build = world.server.execution
-        world.server.execution = lambda name, command: asked.append(command) or build(name, command)  # type: ignore[func-returns-value]
-        centre.commands.submit({"job": "heart", "by": "ada@example.org"})
-        assert asked[0][asked[0].index("--author") + 1] == "ada@example.org"
+        world.server.execution = lambda name, command: (asked.append(command), (0, ""))[1]
+        centre.commands.submit({"job": "heart"})
+        assert asked == []
 
-    def test_what_the_builder_refuses_is_passed_on(self, world: World, centre: CentreAgent) -> None:
-        world.server.execution = builds(world, {"error": "there is no job 'x'; there are: heart"}, 2)
+    def test_who_asks_goes_into_the_job(self, centre: CentreAgent) -> None:
+        job_id = centre.commands.submit({"job": "heart", "by": "ada@example.org"})["id"]
+        assert centre._jobs.get(job_id).submission["manifest"]["author"] == "ada@example.org"
+
+    def test_a_job_that_is_not_there_is_refused_with_those_that_are(self, centre: CentreAgent) -> None:
         with pytest.raises(JobRefusedError, match="there are: heart"):
             centre.commands.submit({"job": "x"})
 
@@ -388,7 +364,7 @@ class TestJobs:
         assert not (world.channel.folder / "results").exists()
         stored = world.store("server").folder / "results" / job_id
         assert {path.name for path in stored.iterdir()} == {"progress.json", "status.json"}
-        assert "--finished" not in self.built(world, centre)
+        assert centre._jobs.newest_finished() == {}
 
     def test_later_jobs_take_results_of_the_newest_job_that_did_finish(
         self, world: World, centre: CentreAgent
@@ -398,20 +374,25 @@ class TestJobs:
         second = centre.commands.submit({"job": "heart"})["id"]
         for job_id in (first, second):
             leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
-        assert f"--finished=heart={second}" in self.built(world, centre)
+        need = {"scale": {"result": "heart/scale.json", "otherwise": {"age": [54, 9], "chol": [240, 60]}}}
+        give(world, "risk", needs=need)
+        with pytest.raises(JobRefusedError, match=r"risk needs scale\.json of a finished job 'heart'"):
+            centre.commands.submit({"job": "risk"})
+        for job_id, mean in ((first, 1.0), (second, 2.0)):
+            results = world.centre_config.work / "jobs" / job_id / "results/global"
+            results.mkdir(parents=True)
+            (results / "scale.json").write_text(json.dumps({"age": [mean, 1.0], "weight": [7.0, 1.0]}))
+        submission = centre._jobs.get(centre.commands.submit({"job": "risk"})["id"]).submission
+        assert submission["input_jobs"] == {"scale": second}
 
     def test_statistics_run_again_only_for_other_code_members_or_data(
         self, world: World, centre: CentreAgent
     ) -> None:
-        built = builds(world, {**HEART, "job": "statistics", "checksum": "s1"})
-        code = ["s1"]
-
-        def build(name: str, command: list[str]) -> tuple[int, str]:
-            if "--check" in command:
-                return 0, json.dumps({"job": "heart", "needs": {"statistics": code[0]}})
-            return built(name, command)
-
-        world.server.execution = build
+        need = {"scale": {"result": "statistics/scale.json", "otherwise": {"age": [54, 9]}}}
+        give(world, needs=need)
+        give(world, "statistics")
+        world.answer(approved=[code_of("statistics")])
+        world.turn(40)
 
         def run_first() -> list[str]:
             found: list[str] = centre.commands.check({"job": "heart"})["run_first"]
@@ -421,42 +402,33 @@ class TestJobs:
         job_id = centre.commands.submit({"job": "statistics"})["id"]
         leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
         assert run_first() == []
-        code[0] = "s2"
+        give(world, "statistics", purpose="to see more")
         assert run_first() == ["statistics"]
-        code[0] = "s1"
+        give(world, "statistics")
+        assert run_first() == []
         world.data.write("heart.csv", heart_data.seed("cleveland").replace(b"63,", b"64,", 1))
         world.turn(200)
         assert run_first() == ["statistics"]
 
     def test_a_mistake_is_named_before_anything_runs(self, world: World, centre: CentreAgent) -> None:
-        refusal = {"error": "heart has no parameter 'foo'; it has: steps"}
-        world.server.execution = lambda name, command: (2, json.dumps(refusal))
-        with pytest.raises(JobRefusedError, match="it has: steps"):
-            centre.commands.check({"job": "heart", "param": {"foo": "1"}})
+        for wrong, named in (
+            ({"param": {"foo": "1"}}, "it has: steps"),
+            ({"rounds": 0}, "--rounds is 0"),
+            ({"rounds": 1001}, "--rounds is 1001"),
+        ):
+            with pytest.raises(JobRefusedError, match=named):
+                centre.commands.check({"job": "heart", **wrong})
         assert world.nvflare.jobs == []
-
-    def built(self, world: World, centre: CentreAgent) -> str:
-        """With what the next job is built."""
-        build, asked = world.server.execution, []
-
-        def watched(name: str, command: list[str]) -> tuple[int, str]:
-            asked.append(" ".join(command))
-            return build(name, command)
-
-        world.server.execution = watched
-        centre.commands.submit({"job": "heart"})
-        return next(command for command in asked if "fed_server.build" in command)
 
     def test_a_job_that_needs_more_hospitals_than_there_are_is_refused(
         self, world: World, centre: CentreAgent
     ) -> None:
-        world.server.execution = builds(world, {**HEART, "minimum_sites": 2})
+        give(world, minimum_sites=2)
         with pytest.raises(JobRefusedError, match=r"needs answers of 2 hospitals.*1 may register: cleveland"):
             centre.commands.submit({"job": "heart"})
         assert world.nvflare.jobs == []
 
     def test_a_job_that_waits_says_for_whom(self, world: World, centre: CentreAgent) -> None:
-        world.server.execution = builds(world, {**HEART, "minimum_sites": 1})
         job_id = centre.commands.submit({"job": "heart"})["id"]
         clients, now = world.centre_config.work / "clients.json", world.clock.now()
         for heard, waits in (
@@ -490,9 +462,15 @@ class TestJobs:
         job_id = centre.commands.submit({"job": "heart"})["id"]
         with pytest.raises(JobRefusedError, match="queued"):
             centre.commands.resume({"id": job_id})
-        leave(world, job_id, "FINISHED:ABNORMAL", state="failed", history=[], reason="server stopped")
-        world.server.execution = builds(world, {**HEART, "first_round": 4})
-        assert centre.commands.resume({"id": job_id})["round"] == 4
+        ended = {"state": "failed", "history": [], "reason": "server stopped", "rounds_done": 4}
+        leave(world, job_id, "FINISHED:ABNORMAL", **ended)
+        with pytest.raises(JobRefusedError, match="left no model to go on from"):
+            centre.commands.resume({"id": job_id})
+        (world.centre_config.work / "jobs" / job_id / "checkpoint.npz").touch()
+        again = centre.commands.resume({"id": job_id})
+        assert again["round"] == 4
+        plan = json.loads((world.centre_config.work / "jobs" / again["id"] / "plan.json").read_text())
+        assert (plan["first_round"], plan["resumed_from"]) == (4, job_id)
 
     def test_a_job_that_ended_cannot_be_aborted(self, world: World, centre: CentreAgent) -> None:
         job_id = centre.commands.submit({"job": "heart"})["id"]
@@ -758,9 +736,8 @@ NAMES = st.text(
 class TestInbox:
     @pytest.fixture
     def centre(self, world: World) -> CentreAgent:
-        world.answer(approved=[CODE])
+        world.answer(approved=[code_of("pulse"), code_of("wave")])
         world.turn(10)
-        world.server.execution = builds(world, {**HEART, "job": "pulse"})
         return world.centre
 
     def answer(self, world: World, name: str) -> dict[str, str]:
@@ -770,12 +747,12 @@ class TestInbox:
         return content
 
     def test_a_job_dropped_in_is_submitted_and_answered(self, world: World, centre: CentreAgent) -> None:
-        archive = zipped({"pulse/job.yaml": "name: pulse", "pulse/pulse_job/job.py": ""})
+        archive = zipped({f"pulse/{path}": text for path, text in job_files("pulse").items()})
         world.store("server").write("inbox/pulse.zip", archive)
         world.turn(20)
         assert self.answer(world, "pulse")["job_id"]
         assert self.answer(world, "pulse")["archive"] == hashlib.sha256(archive).hexdigest()
-        assert (world.centre_config.work / "inbox/pulse/pulse_job/job.py").is_file()
+        assert (world.centre_config.agent / "inbox/pulse/job.py").is_file()
         assert not (world.store("server").folder / "inbox/pulse.zip").exists()
 
     def test_one_that_is_refused_is_answered_with_the_reason(self, world: World, centre: CentreAgent) -> None:
@@ -810,7 +787,7 @@ class TestInbox:
     def test_an_archive_that_cannot_be_deleted_is_submitted_once_and_holds_up_no_other(
         self, world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        store, archive = world.store("server"), zipped({"job.yaml": "name: pulse"})
+        store = world.store("server")
         delete = store.delete
         leased = StorageUnreachableError("inbox/pulse.zip: 412 there is a lease on the blob")
 
@@ -821,11 +798,11 @@ class TestInbox:
 
         monkeypatch.setattr(store, "delete", deleting)
         for name in ("pulse", "wave"):
-            store.write(f"inbox/{name}.zip", archive)
+            store.write(f"inbox/{name}.zip", zipped(job_files(name)))
         world.turn(60)
         world.centre = world.new_centre()
         world.turn(60)
-        assert world.nvflare.jobs == ["submit pulse"] * 2  # the second is wave's: `builds` names it so
+        assert world.nvflare.jobs == ["submit pulse", "submit wave"]
         assert self.answer(world, "pulse")["job_id"] != self.answer(world, "wave")["job_id"]
         (trouble,) = world.centre.commands.status({})["troubles"]
         assert trouble == {"what": "inbox", "owner": "inbox/pulse.zip", "reason": str(leased)}
@@ -835,12 +812,12 @@ class TestInbox:
     )
     def test_names_that_lead_elsewhere_are_refused(self, tmp_path: Path, name: str) -> None:
         with pytest.raises(ArchiveRefusedError):
-            unpack(zipped({"job.yaml": "", name: "x"}), ForeignFolder(tmp_path), "job")
+            unpack(zipped({"job.yaml": "", name: "x"}), tmp_path / "job")
         assert not (tmp_path / "job").exists()
 
     def test_a_file_that_is_also_a_folder_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ArchiveRefusedError, match="below a file"):
-            unpack(zipped({"job.yaml": "", "a": "x", "a/b": "x"}), ForeignFolder(tmp_path), "job")
+            unpack(zipped({"job.yaml": "", "a": "x", "a/b": "x"}), tmp_path / "job")
 
     def test_links_are_refused(self, tmp_path: Path) -> None:
         stream = io.BytesIO()
@@ -850,18 +827,18 @@ class TestInbox:
             archive.writestr(link, "/etc/passwd")
             archive.writestr("job.yaml", "")
         with pytest.raises(ArchiveRefusedError, match="link"):
-            unpack(stream.getvalue(), ForeignFolder(tmp_path), "job")
+            unpack(stream.getvalue(), tmp_path / "job")
 
     def test_a_bomb_is_refused(self, tmp_path: Path) -> None:
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("job.yaml", b"\0" * 20_000_000)
         with pytest.raises(ArchiveRefusedError, match="unpacked"):
-            unpack(stream.getvalue(), ForeignFolder(tmp_path), "job")
+            unpack(stream.getvalue(), tmp_path / "job")
 
     def test_without_a_job_yaml_it_is_no_job(self, tmp_path: Path) -> None:
         with pytest.raises(ArchiveRefusedError, match=r"job\.yaml"):
-            unpack(zipped({"x.py": ""}), ForeignFolder(tmp_path), "job")
+            unpack(zipped({"x.py": ""}), tmp_path / "job")
 
     @settings(max_examples=150, deadline=None)
     @given(content=st.binary(max_size=300))
@@ -869,7 +846,7 @@ class TestInbox:
         self, tmp_path_factory: pytest.TempPathFactory, content: bytes
     ) -> None:
         with pytest.raises(ArchiveRefusedError):
-            unpack(content, ForeignFolder(tmp_path_factory.mktemp("x")), "job")
+            unpack(content, tmp_path_factory.mktemp("x") / "job")
 
     @settings(max_examples=150, deadline=None)
     @given(names=st.lists(NAMES, min_size=1, max_size=4, unique=True))
@@ -878,7 +855,7 @@ class TestInbox:
     ) -> None:
         root = tmp_path_factory.mktemp("x")
         try:
-            unpack(zipped({"job.yaml": "", **dict.fromkeys(names, "x")}), ForeignFolder(root), "job")
+            unpack(zipped({"job.yaml": "", **dict.fromkeys(names, "x")}), root / "job")
         except ArchiveRefusedError:
             assert not (root / "job").exists()
         assert {path.name for path in root.iterdir()} <= {"job"}

@@ -50,24 +50,6 @@ class TestChecksum:
         assert set(arrived) == {CLIENT, "manifest.json"} | (own if name == "heart" else set())
         job_form.check(arrived, {})
 
-    def test_the_server_of_heart_leaves_the_model_alone_where_it_is_only_measured(self, builds: Path) -> None:
-        (config,) = [
-            json.loads(path.read_text())
-            for path in built("heart", builds).parent.rglob("config_fed_server.json")
-        ]
-        (aggregator,) = [part for part in config["components"] if part["id"] == "aggregator"]
-        (rounds,) = config["workflows"]
-        assert rounds["args"]["num_rounds"] == 11
-        assert aggregator["args"]["measuring"] == 10
-
-    def test_the_servers_part_of_a_job_without_code_for_it_may_use_the_platforms_classes(
-        self, builds: Path
-    ) -> None:
-        """NVFlare builds them only for a job with a folder `custom`: the example had none, and failed."""
-        job = built("heart-rate", builds).parent
-        assert [path.name for path in (job / "app_server/custom").iterdir()] == ["job.yaml"]
-        assert not (job / "app_hospital/custom").exists()
-
     def test_other_numbers_are_the_same_code(self, builds: Path) -> None:
         first, other = built("heart", builds), built("heart", builds, mean=-7.0, steps=9)
         assert (first / CLIENT).read_text() != (other / CLIENT).read_text()

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from container_server.centre.jobs import JobRefusedError
 from container_server.errors import RefusedInputError
 from container_server.foreign import DEEPEST, MOST_FILES, ForeignFileError, ForeignFolder
 
-from tests.unit.test_workloads_centre import CODE, HEART, builds, leave
-from tests.unit.workloads_pki import zipped
-from tests.unit.workloads_world import World
+from tests.unit.test_workloads_centre import CODE, leave
+from tests.unit.workloads_world import World, give
 
 HIDDEN = "what only this service may read"
 
@@ -153,7 +151,7 @@ class TestAtTheCentre:
         world = World(tmp_path)
         world.answer(approved=[CODE])
         world.turn(10)
-        world.server.execution = builds(world, HEART)
+        give(world)
         agent = world.centre_config.agent
         assert "PRIVATE KEY" in (agent / "ca/rootCA.key").read_text()
         assert "PRIVATE KEY" in (agent / "lead/startup/client.key").read_text()
@@ -194,36 +192,6 @@ class TestAtTheCentre:
         assert keys_in(world) == []
         assert world.centre.commands.job({"id": job_id})["state"] == "failed"
 
-    def test_a_built_job_with_a_link_to_a_key_is_not_packed_for_the_hospitals(self, world: World) -> None:
-        build = world.server.execution
-
-        def with_link(name: str, command: list[str]) -> tuple[int, str]:
-            answer = build(name, command)
-            out = Path(command[command.index("--out") + 1])
-            folder = world.centre_config.work / out.relative_to(world.centre_config.server_work)
-            (folder / "heart/model.txt").symlink_to(world.centre_config.agent / "lead/startup/client.key")
-            return answer
-
-        world.server.execution = with_link
-        with pytest.raises(JobRefusedError, match=r"heart/model\.txt is no regular file"):
-            world.centre.commands.submit({"job": "heart"})
-        assert world.nvflare.jobs == []
-
-    @pytest.mark.parametrize("name", ["../../agent/lead", "", "/etc", "Heart"])
-    def test_a_built_job_has_a_plain_name(self, world: World, name: str) -> None:
-        world.server.execution = lambda container, command: (0, json.dumps({**HEART, "job": name}))
-        with pytest.raises(JobRefusedError, match="built a job named"):
-            world.centre.commands.submit({"job": "heart"})
-        assert world.nvflare.jobs == []
-
-    def test_an_inbox_that_is_a_link_does_not_replace_the_root(self, world: World) -> None:
-        (world.centre_config.work / "inbox").symlink_to(world.centre_config.agent)
-        world.store("server").write("inbox/ca.zip", zipped({"job.yaml": "name: ca"}))
-        world.turn(20)
-        assert (world.centre_config.agent / "ca/rootCA.key").is_file()
-        answer = json.loads((world.store("server").folder / "inbox/ca.json").read_text())
-        assert "is a link" in answer["error"]
-
     @pytest.mark.parametrize("made", ["a link", "a named pipe", "a folder", "a link to a device"])
     @pytest.mark.parametrize("place", ["jobs/{}/status.json", "jobs/{}/progress.json", "clients.json"])
     def test_nothing_in_the_servers_volume_stops_the_service(
@@ -262,7 +230,9 @@ class TestAtTheCentre:
     def test_a_job_cannot_say_that_another_was_submitted(self, world: World) -> None:
         other = "11111111-0000-4000-8000-000000000000"
         (world.centre_config.work / "jobs" / other).mkdir(parents=True)
-        (world.centre_config.work / "jobs" / other / "submission.json").write_text(json.dumps(HEART))
+        (world.centre_config.work / "jobs" / other / "submission.json").write_text(
+            json.dumps({"job": "heart"})
+        )
         leave(world, other, "FINISHED:COMPLETED", state="finished", history=[])
         assert world.centre.commands.jobs({})["jobs"] == []
 

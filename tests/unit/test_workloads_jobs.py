@@ -1,165 +1,17 @@
-"""Jobs as far as they are pure: descriptions, gates, the federation's metrics, recomputed statistics."""
+"""Jobs as far as they are pure: gates, the federation's metrics, recomputed statistics."""
 
-import json
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from fed_server.binary_classifier import summarise_round
 from fed_server.contribution import Contribution
-from fed_server.differences import expect_differences
 from fed_server.gates import GateError, judge
-from fed_server.request import JobDescription, JobError, JobRequest, checksum, find_inputs
-from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_context import FLContext
-from nvflare.app_common.aggregators import InTimeAccumulateWeightedAggregator
-from nvflare.app_common.app_constant import AppConstants
-from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
-from nvflare.job_config.api import FedJob
+from fed_server.pooling import by_hospital, pool, scaling
 
 from tests.unit.heart_features import features_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
-from workloads.jobs.heart.heart_job import scaling as heart_scaling
-from workloads.jobs.heart.heart_job.summary import summarise_round
-from workloads.jobs.statistics.statistics_job.pooling import by_hospital, pool, scaling
-
-JOBS = Path(__file__).resolve().parents[2] / "workloads" / "jobs"
-
-
-def described(folder: Path, text: str) -> JobDescription:
-    folder.mkdir(exist_ok=True)
-    (folder / "job.yaml").write_text(text)
-    return JobDescription.read(folder)
-
-
-class TestDescriptions:
-    @pytest.mark.parametrize("name", sorted(path.parent.name for path in JOBS.glob("*/job.yaml")))
-    def test_the_jobs_of_the_image_are_well_described(self, name: str) -> None:
-        description = JobDescription.read(JOBS / name)
-        assert description.name == name
-        module, _, function = description.build.partition(":")
-        source = (JOBS / name / module.replace(".", "/")).with_suffix(".py").read_text()
-        assert f"def {function}(" in source
-
-    @pytest.mark.parametrize(
-        ("text", "named"),
-        [
-            ("", "expected keys"),
-            ("name: [", "cannot be read"),
-            ("name: Heart\nbuild: a:b", "expected lower case"),
-            ("name: heart\npurpose: p\nbuild: a.b", "package.module:function"),
-            ("name: heart\npurpose: p\nbuild: a:b\nrunds: 3", "unknown key 'runds'"),
-            ("name: heart\npurpose: p\nbuild: a:b\nminimum_sites: 0", "minimum_sites is 0"),
-            ("name: heart\npurpose: p\nbuild: a:b\nrounds: -1", "rounds is -1"),
-            ("name: heart\npurpose: p\nbuild: a:b\nparameters: {steps: {type: int}}", "'steps' needs"),
-            ("name: heart\nbuild: a:b", "purpose is missing"),
-            ("name: heart\nbuild: a:b\npurpose: " + "p" * 501, "purpose is missing or longer"),
-            ("name: heart\npurpose: p\nbuild: a:b\nmetrics: auc", "metrics is 'auc'"),
-            ("name: heart\npurpose: p\nbuild: a:b\ndata: [heart.csv]", "expected file: [columns]"),
-            ("name: heart\npurpose: p\nbuild: a:b\ndata: {heart.csv: age}", "data of heart.csv is 'age'"),
-        ],
-    )
-    def test_a_mistake_is_named(self, tmp_path: Path, text: str, named: str) -> None:
-        with pytest.raises(JobError) as refusal:
-            described(tmp_path / "heart", text)
-        assert named in str(refusal.value)
-
-    def test_parameters_are_typed_bounded_and_known(self, tmp_path: Path) -> None:
-        rule = "parameters: {steps: {type: int, default: 5, minimum: 1, maximum: 20}}"
-        description = described(tmp_path / "heart", f"name: heart\npurpose: p\nbuild: a:b\n{rule}")
-        assert description.parse({}) == {"steps": 5}
-        assert description.parse({"steps": "7"}) == {"steps": 7}
-        for given, named in (
-            ({"steps": "x"}, "not of type int"),
-            ({"steps": "0"}, "below its minimum"),
-            ({"steps": "21"}, "above its maximum"),
-            ({"step": "1"}, "it has: steps"),
-        ):
-            with pytest.raises(JobError, match=named):
-                description.parse(given)
-
-    def test_the_checksum_is_that_of_names_and_contents(self, tmp_path: Path) -> None:
-        described(tmp_path / "heart", "name: heart\npurpose: p\nbuild: a:b")
-        before = checksum(tmp_path / "heart")
-        (tmp_path / "heart" / "__pycache__").mkdir()
-        (tmp_path / "heart" / "__pycache__" / "x.pyc").write_text("")
-        assert checksum(tmp_path / "heart") == before
-        (tmp_path / "heart" / "x.py").write_text("")
-        assert checksum(tmp_path / "heart") != before
-
-
-class TestBothKinds:
-    def test_an_aggregator_that_was_told_to_expect_whole_weights_takes_the_hospitals_differences(
-        self, tmp_path: Path
-    ) -> None:
-        """NVFlare 2.9's InTimeAccumulateWeightedAggregator drops an answer of another kind."""
-        job = FedJob(name="whole", min_clients=2)
-        aggregator = InTimeAccumulateWeightedAggregator(expected_data_kind=DataKind.WEIGHTS)
-        job.to_server(aggregator, id="aggregator")
-        job.to_server(ScatterAndGather())
-        job.export_job(str(tmp_path))
-        config = next(tmp_path.rglob("config_fed_server.json"))
-        expect_differences(config)
-        (component,) = json.loads(config.read_text())["components"]
-        taken = InTimeAccumulateWeightedAggregator(**component["args"])
-        where = FLContext()
-        where.set_prop(AppConstants.CURRENT_ROUND, 0)
-        answer = DXO(DataKind.WEIGHT_DIFF, {"w": np.ones(1)}).to_shareable()
-        answer.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
-        taken.handle_event(EventType.START_RUN, where)
-        assert taken.accept(answer, where)
-
-
-class TestInputs:
-    @pytest.fixture
-    def heart(self, tmp_path: Path) -> JobDescription:
-        text = "name: heart\npurpose: p\nbuild: a:b\nneeds: {scaling: statistics/scaling.json}"
-        return described(tmp_path / "heart", text)
-
-    def left(self, jobs: Path, job_id: str) -> None:
-        results = jobs / job_id / "results" / "global"
-        results.mkdir(parents=True)
-        (results / "scaling.json").write_text("{}")
-
-    def test_what_the_container_server_calls_finished_is_taken(
-        self, tmp_path: Path, heart: JobDescription
-    ) -> None:
-        """An aborted run leaves files, too: its progress once called it finished, and it was taken."""
-        jobs = tmp_path / "jobs"
-        self.left(jobs, "finished")
-        self.left(jobs, "aborted")
-        progress = {"job": "statistics", "state": "finished", "updated": 9.0}
-        (jobs / "aborted" / "progress.json").write_text(json.dumps(progress))
-        files, sources = find_inputs(heart, jobs, {"statistics": "finished"})
-        assert sources == {"scaling": "finished"}
-        assert files["scaling"].is_file()
-
-    @pytest.mark.parametrize("finished", [{}, {"heart": "x"}, {"statistics": "gone"}, {"statistics": "link"}])
-    def test_without_one_it_says_what_to_submit(
-        self, tmp_path: Path, heart: JobDescription, finished: dict[str, str]
-    ) -> None:
-        folder = tmp_path / "jobs" / "link" / "results" / "global"
-        folder.mkdir(parents=True)
-        (folder / "scaling.json").symlink_to(tmp_path / "heart" / "job.yaml")
-        with pytest.raises(JobError, match="submit 'statistics' first"):
-            find_inputs(heart, tmp_path / "jobs", finished)
-
-
-class TestScaling:
-    def test_what_the_statistics_lack_has_its_usual_scale(self, tmp_path: Path) -> None:
-        (tmp_path / "scaling.json").write_text(json.dumps({"age": [50.0, 10.0]}))
-        request = JobRequest(
-            description=JobDescription.read(JOBS / "heart"),
-            rounds=10,
-            inputs={"scaling": tmp_path / "scaling.json"},
-        )
-        scales = heart_scaling.read_scaling(request)
-        assert list(scales) == list(model.FEATURES)
-        assert scales["age"] == [50.0, 10.0]
-        assert scales["ca"] == [1.0, 1.0]
-        assert scales["ca missing"] == [0.2, 0.4]
 
 
 class TestGates:
@@ -213,7 +65,7 @@ class TestHeartMetrics:
 
     def test_means_over_patients_are_weighted_and_means_over_sites_are_not(self) -> None:
         sent = {"a": self.contribution(0.9, 0.8, 90, 0.1), "b": self.contribution(0.7, 0.75, 30, 0.2)}
-        metrics = summarise_round(sent)
+        metrics = summarise_round(sent, "healthy", "ill")
         assert metrics["brier"] == pytest.approx((90 * 0.1 + 30 * 0.2) / 120)
         assert metrics["mean_site_auc"] == pytest.approx(0.8)
         assert metrics["mean_site_auc_gain"] == pytest.approx(0.025)
@@ -224,12 +76,14 @@ class TestHeartMetrics:
         sent = {"a": self.contribution(0.9, 0.8, 90, 0.1), "b": self.contribution(0.7, 0.75, 30, 0.2)}
         without = {key: value for key, value in sent["b"].metrics.items() if key != "auc"}
         sent["b"] = Contribution(without, sent["b"].histograms, {})
-        assert summarise_round(sent)["mean_site_auc"] == pytest.approx(0.9)
+        assert summarise_round(sent, "healthy", "ill")["mean_site_auc"] == pytest.approx(0.9)
 
     def test_without_any_auc_the_gains_are_missing_and_so_fail_their_gates(self) -> None:
         sent = self.contribution(0.9, 0.8, 90, 0.1)
         without = {key: value for key, value in sent.metrics.items() if key != "auc"}
-        metrics = summarise_round({"a": Contribution(without, {"healthy": [0.0], "ill": [9.0]}, {})})
+        metrics = summarise_round(
+            {"a": Contribution(without, {"healthy": [0.0], "ill": [9.0]}, {})}, "healthy", "ill"
+        )
         assert "mean_site_auc_gain" not in metrics
         assert "auc_lower" not in metrics
         assert not judge([{"metric": "mean_site_auc_gain", "at_least": 0.0}], metrics)[0].passed

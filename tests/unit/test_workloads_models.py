@@ -168,14 +168,9 @@ class TestWhatMlflowLoads:
             "scaling": {name: [0.5, 2.0] for name in model.FEATURES},
         }
         (tmp_path / "model.json").write_text(json.dumps(content))
-        described = mlflow_model.Predictor(
-            module="predictor",
-            uses=("model",),
-            inputs=predictor.INPUTS,
-            output=predictor.OUTPUT,
-            example=predictor.EXAMPLE,
-        )
-        mlflow_model.write(tmp_path / "mlflow", described, HEART, [tmp_path / "model.json"], "run")
+        described = yaml.safe_load((HEART.parent / "job.yaml").read_text())["predictor"]
+        assert tuple(described["inputs"]) == predictor.INPUTS
+        mlflow_model.write(tmp_path / "mlflow", described, HEART.parent, [tmp_path / "model.json"], "run")
         return tmp_path / "mlflow"
 
     def test_predicts_with_nothing_but_its_folder_as_mlflow_calls_it(

@@ -14,21 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fed_server.request import JobDescription, JobRequest
+from fed_server.pooling import scaling
 from fed_site.own_statistics import OwnStatistics, StatisticsLimits
 from fed_site.patients import OwnFiles
 from fed_site.released import Releases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit import job_archives
 from tests.unit.curation_world import HOSPITALS
-from tests.unit.heart_features import features_of
-from tests.unit.test_workloads_jobs import JOBS
+from tests.unit.heart_features import NUMERIC, features_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
-from workloads.jobs.heart.heart_job.scaling import read_scaling
-from workloads.jobs.statistics.statistics_job import columns
-from workloads.jobs.statistics.statistics_job.pooling import scaling
 
 DATA_SET = "patients"
 LIMITS = StatisticsLimits()
@@ -68,7 +65,7 @@ class Hospital:
 
 
 def _grid(name: str, cells: int | None) -> list[tuple[float, float, int]]:
-    number, low, high = columns.NUMERIC.get(name, (2, -0.5, 1.5))
+    number, low, high = NUMERIC.get(name, (2, -0.5, 1.5))
     edges = np.linspace(low, high, (cells or number) + 1)
     return [(float(a), float(b), 0) for a, b in pairwise(edges)]
 
@@ -221,13 +218,7 @@ class TestRounding:
             for feature, statistics in features.items():
                 for statistic, value in statistics.items():
                     published.setdefault(feature, {}).setdefault(statistic, {})[name] = {DATA_SET: value}
-        (tmp_path / "scaling.json").write_text(json.dumps(scaling(published)))
-        request = JobRequest(
-            description=JobDescription.read(JOBS / "heart"),
-            rounds=10,
-            inputs={"scaling": tmp_path / "scaling.json"},
-        )
-        scales = read_scaling(request)
+        scales = job_archives.settings("heart", scaling(published))["scaling"]
         coarse = model.Scaling(
             {name: scale[0] for name, scale in scales.items()},
             {name: scale[1] for name, scale in scales.items()},

@@ -19,8 +19,8 @@ from nvflare.private.fed.utils.app_deployer import AppDeployer
 
 from automation.operate import training
 from tests.unit.job_archives import job, packed
-from tests.unit.test_workloads_centre import CODE, HEART, builds, leave
-from tests.unit.workloads_world import World
+from tests.unit.test_workloads_centre import CODE, leave
+from tests.unit.workloads_world import World, give
 
 SOON = 40
 """Seconds within which an answer is heard: the hospital looks every 20, reports, the centre looks every 2."""
@@ -30,7 +30,7 @@ SOON = 40
 def world(tmp_path: Path) -> World:
     world = World(tmp_path)
     world.turn(10)
-    world.server.execution = builds(world, {**HEART, "minimum_sites": 1})
+    give(world)
     return world
 
 

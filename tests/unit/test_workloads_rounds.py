@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fed_server import plan as plans
 from fed_server.answers import AIRLOCK, LONGEST_TEXT, REFUSAL, error_text
+from fed_server.plan import Plan
 from fed_server.rounds import JudgedRounds, JudgingAggregator
 from fed_site.airlock import Refusal
 from fed_site.filters import REFUSAL_HEADER
@@ -27,6 +29,7 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 SITES = ("cleveland", "hungary", "va-long-beach")
 KEY = "numpy_key"
+PLAN = Plan(job="heart", checksum="ab", rounds=9, measuring_round=True, needed_metrics=("n_test",))
 
 
 def answer(site: str, number: int = 0, update: float = 1.0, **meta: Any) -> Shareable:
@@ -49,8 +52,7 @@ def context(number: int = 0) -> FLContext:
 @pytest.fixture
 def aggregator(tmp_path: Path) -> JudgingAggregator:
     (tmp_path / "allowed.json").write_text(json.dumps({"rows": dict.fromkeys(SITES, 150)}))
-    allowed = str(tmp_path / "allowed.json")
-    return JudgingAggregator("weighted-mean", 2, ["n_test"], {}, measuring=9, allowed=allowed)
+    return JudgingAggregator(PLAN, allowed=str(tmp_path / "allowed.json"))
 
 
 class TestAggregator:
@@ -201,17 +203,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     from fed_server import tracking  # noqa: PLC0415 - needs MLflow's stand-in
 
     monkeypatch.setattr(tracking, "job_folder", lambda job_id: tmp_path)
-    request = {
-        "job": "heart",
-        "rounds": 1,
-        "first_round": 0,
-        "parameters": {},
-        "input_jobs": {},
-        "resumed_from": "",
-        "gates": [],
-        "provenance": {},
-    }
-    tracker = tracking.RunTracker(request)
+    monkeypatch.setattr(tracking, "provenance", lambda checksum: {"job_checksum": checksum})
+    plan = {"job": "heart", "checksum": "ab", "rounds": 1}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    monkeypatch.setattr(plans, "job_folder", lambda job_id: tmp_path)
+    tracker = tracking.RunTracker()
     monkeypatch.setattr(tracker, "_run_folder", lambda fl_ctx: tmp_path / "run")
     yield Run(tracker, tmp_path)
     for name in names[3:]:
@@ -298,26 +294,26 @@ class TestTracker:
         def broken(contributions: object) -> dict[str, float]:
             raise KeyError("n_test")
 
-        run.tracker.summarise = broken
+        run.tracker._report.summarise = broken
         run.round(aggregator, {"a": answer("cleveland"), "b": answer("hungary")})
         run.abort.trigger(True)
         run.fire(EventType.END_RUN)
-        assert run.panics == ["the job's own tracker failed: KeyError: 'n_test'"]
+        assert run.panics == ["the server's tracker failed: KeyError: 'n_test'"]
         progress = run.progress()
         assert (progress["state"], progress["reason"]) == ("failed", run.panics[0])
 
     def test_a_failure_at_the_very_end_is_the_reason_too(self, run: Run) -> None:
-        def broken(folder: Path) -> bool:
+        def broken(*known: object) -> bool:
             raise OSError("disk full")
 
-        run.tracker.complete = broken
+        run.tracker._report.complete = broken
         run.fire(EventType.END_RUN)
         progress = run.progress()
         assert progress["state"] == "failed"
-        assert progress["reason"] == "the job's own tracker failed: OSError: disk full"
+        assert progress["reason"] == "the server's tracker failed: OSError: disk full"
 
     def test_aborted_is_not_finished_whatever_there_is(self, run: Run) -> None:
-        run.tracker.complete = lambda folder: True
+        run.tracker._report.complete = lambda *known: True
         run.abort.trigger(True)
         run.fire(EventType.END_RUN)
         progress = run.progress()

@@ -22,11 +22,10 @@ from nvflare.app_common.app_constant import StatisticsConstants
 from nvflare.fuel.utils import fobs
 
 from tests.unit.curation_world import HOSPITALS
-from tests.unit.heart_features import features_of
+from tests.unit.heart_features import FEATURES, MAY_BE_MISSING, features_of
 from tests.unit.job_archives import manifest_content
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
-from workloads.jobs.statistics.statistics_job import columns
 
 
 @pytest.fixture
@@ -43,7 +42,8 @@ def of(hospital: str, folder: Path) -> OwnFiles:
 def test_each_feature_is_the_column_that_its_name_says(hospital: str, tmp_path: Path) -> None:
     """At Hungary the three known values of `ca` are 0: the others are missing, and not 0."""
     files = of(hospital, tmp_path)
-    own = OwnColumns("patients", list(columns.FEATURES), list(columns.BINARY), files)
+    features = [*FEATURES, *(f"{column} missing" for column in MAY_BE_MISSING)]
+    own = OwnColumns("patients", features, ["sex", "fbs", "exang", "disease"], files)
     wanted = features_of(dict(model.read_patients(heart_data.seed(hospital).decode()).columns))
     (found,) = own.features().values()
     counted = [name for name, values in wanted.items() if len(values) > 1]

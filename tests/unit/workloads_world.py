@@ -3,11 +3,15 @@
 import base64
 import dataclasses
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from container_server.centre.agent import CentreAgent
+from container_server.centre.composed import Asked, compose
+from container_server.centre.job_folder import JobFolder
 from container_server.config import Config
 from container_server.engine import ContainerState, Running
 from container_server.hospital.agent import HospitalAgent
@@ -15,7 +19,9 @@ from container_server.hospital.consent import POLICY
 from container_server.hospital.state import State
 from container_server.messages import REPORT, decode
 from container_server.nvflare_cli import Nvflare
+from fed_site.job_code import checksum
 
+from tests.unit.job_archives import packed
 from tests.unit.workloads_fakes import FakeClock, FakeEngine, FolderStore, SkewedClock
 from tests.unit.workloads_pki import START, FakeNvflare
 from workloads.data import heart_data
@@ -34,6 +40,7 @@ def config_of(role: str, root: Path, **changes: Any) -> Config:
             "FED_APPROVAL": "auto",
             "AZURE_CLIENT_ID": "id",
             "FED_ROOT": str(root),
+            "FED_JOBS": str(root / "jobs"),
         }
     )
     return dataclasses.replace(config, **changes)
@@ -140,3 +147,43 @@ class World:
 
     def report(self) -> dict[str, Any]:
         return decode("report", (self.channel.folder / REPORT).read_bytes())
+
+
+def job_files(name: str = "heart", **changes: Any) -> dict[str, str]:
+    """A small job: path -> text."""
+    described = {
+        "name": name,
+        "purpose": "to see",
+        "minimum_sites": 1,
+        "rounds": 10,
+        "parameters": {"steps": {"type": "int", "default": 5}},
+        "model": {"arrays": {"w": [3]}},
+        "script": {"path": "job.py", "arguments": ["--steps", "{steps}"]},
+        **changes,
+    }
+    return {"job.yaml": yaml.safe_dump(described, sort_keys=False), "job.py": "print()"}
+
+
+def code_of(name: str = "heart") -> str:
+    """The checksum that hospitals approve of that small job."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write(Path(folder) / name, job_files(name))
+        job = JobFolder.read(Path(folder) / name)
+        composed = compose(job, Asked(rounds=10, parameters=job.parse({})), [])
+    app = "app_hospital/"
+    return checksum(
+        packed(
+            {path.removeprefix(app): text for path, text in composed.nvflare.items() if path.startswith(app)}
+        )
+    )
+
+
+def give(world: World, name: str = "heart", **changes: Any) -> None:
+    """Put a small job among those of the centre's image."""
+    _write(world.centre_config.jobs / name, job_files(name, **changes))
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        (folder / path).write_text(text)

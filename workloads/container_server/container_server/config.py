@@ -37,6 +37,8 @@ class Config:
     data: Path
     input: Path
     """What of the data the box of a job sees."""
+    jobs: Path
+    """The jobs of the image."""
     answers: Path
     """What the hospital said about jobs; the client reads it and cannot write it."""
     curation: Path
@@ -99,6 +101,7 @@ class Config:
             work=root / "work",
             data=root / "data",
             input=root / "input",
+            jobs=Path(environment.get("FED_JOBS", "/app/jobs")),
             answers=root / "answers",
             boxes=environment.get("FED_BOXES", "").split(),
             curation=root / "curation",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from container_server.centre.workflows import CLASSES
 from container_server.files import empty, write_bytes
 
 ANSWERED_WITHIN_SECONDS = 30
@@ -51,7 +52,10 @@ def renew_hospital_policy(kit: Path) -> bool:
 
     A kit outlives images: without this an enrolled hospital would keep the policy of the day it enrolled.
     """
-    files = _hospital_policy(_read(kit / "local" / "resources.json"))
+    return _renewed(kit, _hospital_policy(_read(kit / "local" / "resources.json")))
+
+
+def _renewed(kit: Path, files: Mapping[str, dict[str, Any]]) -> bool:
     changed = {name: content for name, content in files.items() if _read(kit / "local" / name) != content}
     _write(kit, changed)
     return bool(changed)
@@ -95,11 +99,23 @@ def install_server_kit(assembled: Path, kit: Path, server_work: Path) -> None:
     }
     startup = ("fed_server.json", "server.crt", "server.key", "rootCA.pem")
     files = {
-        "resources.json": resources,
-        "authorization.json": _read(_POLICY / "centre_authorization.json"),
+        **_server_policy(resources),
         "log_config.json": _plain_console(_read(local / "log_config.json.default")),
     }
     _install(assembled, kit, startup, files)
+
+
+def renew_server_policy(kit: Path) -> bool:
+    """Bring the server's policy in place up to that of this image; whether anything had to change."""
+    return _renewed(kit, _server_policy(_read(kit / "local" / "resources.json")))
+
+
+def _server_policy(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Which classes a job may name, and that it brings no code (`byoc`)."""
+    return {
+        "resources.json": {**resources, "class_allow_list": list(CLASSES)},
+        "authorization.json": _read(_POLICY / "centre_authorization.json"),
+    }
 
 
 def _install(

@@ -7,7 +7,7 @@ here.
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 
@@ -63,9 +63,23 @@ def checked(kind: str, content: Any) -> dict[str, Any]:
 
 
 def _check(kind: str, message: Any) -> None:
-    error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(message))
+    try:
+        error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(message))
+    except RecursionError as deep:
+        raise InvalidMessageError(f"{kind}: nested too deeply") from deep
     if error is not None:
-        raise InvalidMessageError(f"{kind}: {error.json_path}: {error.message[:200]}")
+        raise InvalidMessageError(f"{kind}: {error.json_path}: {error.message[:200]}{_meaning(error)}")
+
+
+def _meaning(error: jsonschema.ValidationError) -> str:
+    """What the schema says of the key that is wrong or missing, where it says something."""
+    part: Any = error.schema
+    if error.validator == "required":
+        wanted, given = cast(list[str], error.validator_value), cast(dict[str, Any], error.instance)
+        missing = [key for key in wanted if key not in given]
+        part = part.get("properties", {}).get(missing[0], {}) if missing else {}
+    said = part.get("description") if isinstance(part, dict) else None
+    return f" ({said})" if said else ""
 
 
 @cache

@@ -45,6 +45,8 @@ class Manifest:
     statistics: tuple[str, ...]
     rounds: int
     minimum_sites: int
+    workflow: str
+    """How the server leads the rounds."""
     box: str = BASE
     """Where its code runs: BASE, or `name@sha256:<hex>` of the image with the libraries that it needs."""
 
@@ -60,7 +62,7 @@ class Manifest:
         if not isinstance(found, dict) or not isinstance(leaves := found.get("leaves"), dict):
             raise UnreadableManifestError("does not say what leaves")
         simple: dict[str, Any] = {
-            **{key: _text(key, found.get(key)) for key in ("name", "title", "purpose", "author")},
+            **{key: _text(key, found.get(key)) for key in ("name", "title", "purpose", "author", "workflow")},
             **{key: _names(key, leaves.get(key)) for key in ("metrics", "histograms", "statistics")},
             **{key: _count(key, found.get(key)) for key in ("rounds", "minimum_sites")},
         }

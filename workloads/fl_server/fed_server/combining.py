@@ -2,13 +2,17 @@
 
 `weighted-mean` weighs by patients, and no hospital decides alone: an update longer than NORM_BOUND times the
 median length is scaled down to that, and where three or more answer none has more than half of the weight.
-`median` and `trimmed-mean` look at each number by itself and give every hospital one voice: a minority cannot
-move them far, at the price of ignoring how many patients stand behind an answer. NVFlare 2.9 has the first
-without its bounds (InTimeAccumulateWeightedAggregator) and neither of the others.
+`fedprox` is the same at the server (Li and others 2020, "Federated optimization in heterogeneous networks"):
+its term is in the loss of the hospitals' script. `norm-bounded` scales by a length that the job names (Sun
+and others 2019, "Can you really backdoor federated learning?"). `median` and `trimmed-mean` look at each
+number by itself and give every hospital one voice: a minority cannot move them far, at the price of ignoring
+how many patients stand behind an answer. NVFlare 2.9 has the first without its bounds
+(InTimeAccumulateWeightedAggregator) and none of the others.
 """
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +32,24 @@ Update = Mapping[str, Array]
 
 def weighted_mean(answers: Mapping[str, Answer], rows: Mapping[str, float]) -> Update:
     """Mean by patients of the bounded updates."""
-    shares, scales = weights(answers, rows), scaling(answers)
+    return _mean(answers, rows, scaling(answers))
+
+
+def norm_bounded(answers: Mapping[str, Answer], rows: Mapping[str, float], *, longest: float) -> Update:
+    """Mean by patients of the updates, none longer than `longest` (L2 norm over all its numbers)."""
+    lengths = {site: _length(answer) for site, answer in answers.items()}
+    return _mean(
+        answers, rows, {site: min(1.0, longest / (length or 1.0)) for site, length in lengths.items()}
+    )
+
+
+def total(answers: Mapping[str, Answer], rows: Mapping[str, float]) -> Update:
+    """What the hospitals' arrays add up to: of the workflow `sum`."""
+    return {name: _stacked(answers, name).sum(axis=0) for name in _names(answers)}
+
+
+def _mean(answers: Mapping[str, Answer], rows: Mapping[str, float], scales: Mapping[str, float]) -> Update:
+    shares = weights(answers, rows)
     return {
         name: np.sum(
             [shares[site] * scales[site] * answer.update[name] for site, answer in answers.items()], axis=0
@@ -52,11 +73,18 @@ def trimmed_mean(answers: Mapping[str, Answer], rows: Mapping[str, float]) -> Up
     }
 
 
-METHODS: Mapping[str, Callable[[Mapping[str, Answer], Mapping[str, float]], Update]] = {
+Method = Callable[[Mapping[str, Answer], Mapping[str, float]], Update]
+METHODS: Mapping[str, Method] = {
     "weighted-mean": weighted_mean,
+    "fedprox": weighted_mean,
     "median": median,
     "trimmed-mean": trimmed_mean,
 }
+
+
+def method(name: str, longest: float | None = None) -> Method:
+    """The method of that name; `longest` is the number of `norm-bounded`. Raises KeyError."""
+    return METHODS[name] if longest is None else partial(norm_bounded, longest=longest)
 
 
 def weights(answers: Mapping[str, Answer], rows: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,6 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,53 +21,42 @@ _CODE = "code"
 _EXAMPLE = "input_example.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Predictor:
-    """How a job's model is used by who has it.
-
-    `module` is a module of the job's own package with `_load_pyfunc(folder)`; what that returns has
-    `predict(table)` for a pandas DataFrame with the columns `inputs` (numbers; NaN where unknown). It may
-    import numpy and the modules `uses` of the same package, nothing else. `output` names what it predicts;
-    `example` is one made-up row.
-    """
-
-    module: str
-    uses: tuple[str, ...]
-    inputs: tuple[str, ...]
-    output: str
-    example: Mapping[str, float]
+Predictor = Mapping[str, Any]
+"""How a job's model is used by who has it, as its job.yaml says: `path` is a module of a package of the job's
+with `_load_pyfunc(folder)`; what that returns has `predict(table)` for a pandas DataFrame with the columns
+`inputs` (numbers; NaN where unknown). It may import numpy and `files` of the job's, nothing else. `output`
+names what it predicts; `example` is one made-up row. Nothing of it is imported here.
+"""
 
 
-def write(folder: Path, predictor: Predictor, package: Path, files: list[Path], run_id: str) -> None:
-    """Make the model's folder from the job's `package` (a folder of modules) and the model's own `files`."""
+def write(folder: Path, predictor: Predictor, code: Path, files: list[Path], run_id: str) -> None:
+    """Make the model's folder from the job's `code` that predicts and the model's own `files`."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         shutil.copyfile(file, folder / file.name)
-    code = folder / _CODE / package.name
-    code.mkdir(parents=True, exist_ok=True)
-    (code / "__init__.py").touch()  # NVFlare does not bring it along
-    for module in (predictor.module, *predictor.uses):
-        shutil.copyfile(package / f"{module}.py", code / f"{module}.py")
+    for name in (predictor["path"], *predictor.get("files", ())):
+        target = folder / _CODE / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(code / name, target)
+        (target.parent / "__init__.py").touch()
     (folder / "requirements.txt").write_text(f"mlflow=={_mlflow()}\nnumpy=={version('numpy')}\n")
     (folder / "python_env.yaml").write_text(
         f"python: {python_version()}\nbuild_dependencies: []\ndependencies: [-r requirements.txt]\n"
     )
-    example = {
-        "columns": list(predictor.inputs),
-        "data": [[predictor.example[name] for name in predictor.inputs]],
-    }
+    inputs = list(predictor["inputs"])
+    example = {"columns": inputs, "data": [[float(predictor["example"][name]) for name in inputs]]}
     (folder / _EXAMPLE).write_text(json.dumps(example) + "\n")
-    description = _description(predictor, package.name, run_id)
+    description = _description(predictor, run_id)
     (folder / "MLmodel").write_text(yaml.safe_dump(description, sort_keys=False))
 
 
-def _description(predictor: Predictor, package: str, run_id: str) -> dict[str, Any]:
-    inputs = [{"name": name, "type": "double", "required": True} for name in predictor.inputs]
+def _description(predictor: Predictor, run_id: str) -> dict[str, Any]:
+    inputs = [{"name": name, "type": "double", "required": True} for name in predictor["inputs"]]
     return {
         "artifact_path": "model",
         "flavors": {
             "python_function": {
-                "loader_module": f"{package}.{predictor.module}",
+                "loader_module": predictor["path"].removesuffix(".py").replace("/", "."),
                 "code": _CODE,
                 "data": ".",
                 "env": {"virtualenv": "python_env.yaml"},
@@ -85,7 +73,7 @@ def _description(predictor: Predictor, package: str, run_id: str) -> dict[str, A
         },
         "signature": {
             "inputs": json.dumps(inputs),
-            "outputs": json.dumps([{"name": predictor.output, "type": "double", "required": True}]),
+            "outputs": json.dumps([{"name": predictor["output"], "type": "double", "required": True}]),
             "params": None,
         },
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),

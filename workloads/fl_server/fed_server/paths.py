@@ -12,11 +12,9 @@ ALLOWED = WORK / "allowed.json"
 """`{"sites": {name: serial of its certificate in hex}, "rows": {name: patients it counted}}`, written by the
 container server."""
 JOBS = WORK / "jobs"
-"""`<job id>/`: progress.json, checkpoint.npy and results/ of each job."""
+"""`<job id>/`: plan.json, progress.json, checkpoint.npz and results/ of each job."""
 CLIENTS = WORK / "clients.json"
 """`{"heard": {name: Unix time}}`: who is registered at the server that runs now."""
-INBOX = WORK / "inbox"
-"""`<name>/`: job folders that came from outside."""
 
 
 def job_folder(job_id: str) -> Path:

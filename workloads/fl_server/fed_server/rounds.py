@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.bcast_manager import _KEY_MIN_RESPS
@@ -26,19 +27,45 @@ from fed_server import combining
 from fed_server.answers import (
     AIRLOCK,
     ANSWER,
+    METRICS,
     REFUSAL,
     Answer,
     AnswerRefusedError,
     Expected,
     error_text,
+    printable,
     read,
+    read_sent,
 )
 from fed_server.files import read_json
+from fed_server.model import Arrays
 from fed_server.paths import ALLOWED
+from fed_server.plan import Plan
+
+WAIT_FOR_LATE_SECONDS = 5
+"""How long a round waits for the others once `minimum_sites` have answered: a lost hospital costs this a
+round.
+"""
+SUM = "sum"
+"""The workflow whose model becomes what the hospitals' arrays add up to."""
+CROSS_SITE = "cross-site"
+"""The workflow after whose rounds hospitals measure each other's models."""
 
 
 class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no types
     """A round is over when `min_clients` usable answers are in (and the wait after them), not any answers."""
+
+    def __init__(self, start_round: int, num_rounds: int, min_clients: int):
+        super().__init__(
+            min_clients=min_clients,
+            start_round=start_round,
+            num_rounds=num_rounds,
+            wait_time_after_min_received=WAIT_FOR_LATE_SECONDS,
+            persistor_id="persistor",
+            task_check_period=0.1,
+            snapshot_every_n_rounds=0,
+            ignore_result_error=None,  # an error counts as no answer while the minimum can still be met
+        )
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """In this job's process no hospital's return code ends the job by itself.
@@ -58,32 +85,33 @@ class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no ty
 
 
 class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no types
-    """Judges each answer, combines those that count by the `method` of combining.py.
+    """Judges each answer, combines those that count as the job's plan says (combining.py).
 
-    `metrics` and `histograms` (name -> cells) are what the job cannot do without; `allowed` is the file in
-    which the container server says how many patients each hospital has. In the round numbered `measuring` the
-    model stays as it is, whatever hospitals answer: nobody would measure it again.
+    `allowed` is the file in which the container server says how many patients each hospital has. In the round
+    that only measures the model stays as it is, whatever hospitals answer: nobody would measure it again.
     """
 
-    def __init__(
-        self,
-        method: str,
-        minimum: int,
-        metrics: list[str],
-        histograms: dict[str, int],
-        *,
-        measuring: int | None = None,
-        allowed: str = str(ALLOWED),
-    ):
+    def __init__(self, plan: Plan | None = None, allowed: str = str(ALLOWED)):
         super().__init__()
-        self.method = method
-        self.minimum = minimum
-        self.metrics = metrics
-        self.histograms = histograms
-        self.measuring = measuring
         self.allowed = allowed
+        self._plan = plan
         self._answers: dict[str, Answer] = {}
         self._refusals: dict[str, str] = {}
+        self._sent: Arrays = {}
+        self._last: Mapping[str, Answer] = {}
+        """The model that was sent out last and what came back, in the workflow `cross-site`."""
+
+    @property
+    def plan(self) -> Plan:
+        """Of the job that runs here. Raises RuntimeError before its start."""
+        if self._plan is None:
+            raise RuntimeError("the job has not started")
+        return self._plan
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Read the job's plan."""
+        if event_type == EventType.START_RUN:
+            self._plan = Plan.of(fl_ctx)
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Whether it counts; the answer or the refusal is left in the context for the tracker."""
@@ -105,13 +133,29 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         """The combined update; none, and the job ends, where fewer than the minimum answered."""
         answers, refusals = self._answers, self._refusals
         self.reset(fl_ctx)
-        if len(answers) < self.minimum:
+        if len(answers) < self.plan.minimum_sites:
             self.system_panic(self._too_few(answers, refusals, fl_ctx), fl_ctx)
             return DXO(DataKind.WEIGHT_DIFF, data={"": 0.0}).to_shareable()
-        update = combining.METHODS[self.method](answers, counted_patients(self.allowed))
-        if fl_ctx.get_prop(AppConstants.CURRENT_ROUND) == self.measuring:
+        model, rows = global_model(fl_ctx), counted_patients(self.allowed)
+        if self.plan.workflow == CROSS_SITE:
+            self._sent, self._last = dict(model), answers
+        if self.plan.workflow == SUM:
+            kind, update = DataKind.WEIGHTS, combining.total(answers, rows)
+        else:
+            combine = combining.method(self.plan.aggregation, self.plan.longest)
+            kind, update = DataKind.WEIGHT_DIFF, combine(answers, rows)
+        if fl_ctx.get_prop(AppConstants.CURRENT_ROUND) == self.plan.measuring:
             update = {name: np.zeros_like(array) for name, array in update.items()}
-        return DXO(DataKind.WEIGHT_DIFF, data=dict(update)).to_shareable()
+        return DXO(
+            kind, data={name: array.astype(model[name].dtype) for name, array in update.items()}
+        ).to_shareable()
+
+    def own_models(self) -> dict[str, Arrays]:
+        """Hospital -> its own model: what was sent to it last and the difference that it let out."""
+        return {
+            site: {name: self._sent[name] + array for name, array in answer.update.items()}
+            for site, answer in self._last.items()
+        }
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Forget the round."""
@@ -127,23 +171,45 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         code = shareable.get_return_code()
         if code and code != ReturnCode.OK:
             raise AnswerRefusedError(error_text(code, shareable.get_header(AIRLOCK)))
-        model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
-        expected = Expected(
-            shapes={name: value.shape for name, value in model.items()},
-            rows=counted_patients(self.allowed).get(site),
-            metrics=tuple(self.metrics),
-            histograms=self.histograms,
-        )
-        dxo = from_shareable(shareable)
-        return read(dxo.data_kind, dxo.data, dxo.meta or {}, expected)
+        return judged(shareable, global_model(fl_ctx), self.plan, counted_patients(self.allowed).get(site))
 
     def _too_few(self, answers: Mapping[str, Answer], refusals: Mapping[str, str], fl_ctx: FLContext) -> str:
         current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         without = {site: reason for site, reason in sorted(refusals.items()) if site not in answers}
         named = "".join(f"; {site}: {reason}" for site, reason in without.items())
-        return (
-            f"round {current}: {len(answers)} of {self.minimum} hospitals needed gave a usable answer{named}"
-        )
+        needed = self.plan.minimum_sites
+        return f"round {current}: {len(answers)} of {needed} hospitals needed gave a usable answer{named}"
+
+
+def judged(shareable: Shareable, model: Arrays, plan: Plan, rows: float | None) -> Answer:
+    """An answer to a model that was sent, of a hospital with so many patients. Raises AnswerRefusedError."""
+    expected = Expected(
+        shapes={name: value.shape for name, value in model.items()},
+        rows=rows,
+        metrics=tuple(plan.needed_metrics),
+        histograms=plan.histograms,
+    )
+    dxo = from_shareable(shareable)
+    return read(dxo.data_kind, dxo.data, dxo.meta or {}, expected)
+
+
+def read_metrics(shareable: Shareable) -> Mapping[str, float]:
+    """Metrics alone, of a model that is only measured. Raises AnswerRefusedError."""
+    if (code := shareable.get_return_code()) != ReturnCode.OK:
+        raise AnswerRefusedError(error_text(code, shareable.get_header(AIRLOCK)))
+    try:
+        dxo = from_shareable(shareable)
+    except ValueError as error:
+        raise AnswerRefusedError("it cannot be read") from error
+    if dxo.data_kind != DataKind.METRICS:
+        raise AnswerRefusedError(f"it is {printable(dxo.data_kind)}, expected metrics")
+    return read_sent({METRICS: dxo.data}, Expected(shapes={})).metrics
+
+
+def global_model(fl_ctx: FLContext) -> Arrays:
+    """The model as it was sent out last."""
+    found: Arrays = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
+    return found
 
 
 def counted_patients(allowed: str) -> dict[str, float]:

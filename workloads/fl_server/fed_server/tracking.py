@@ -1,11 +1,9 @@
-"""The tracker: a job's server component that records each round, judges the result and leaves it for
+"""The tracker: the server's component that records each round, judges the result and leaves it for
 distribution.
 
-A job adds it once (`job.to_server(RunTracker(request.for_tracker()), id="tracker")`) or a subclass that
-computes its own metrics and files. What it writes below jobs/<job id>/:
+What it writes below jobs/<job id>/ (plan.json and checkpoint.npz are there already):
 
 - progress.json: state, rounds, seconds, metrics of each hospital (read by `fedctl job`);
-- checkpoint.npy: the model after the last full round (read by `fedctl resume`);
 - results/global/: for the centre and every hospital; results/hospitals/<name>.json: for that hospital;
   results/centre/: for the centre alone.
 
@@ -14,17 +12,14 @@ went on.
 """
 
 import math
-import shutil
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from nvflare.apis.dxo import from_shareable
+import numpy as np
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
@@ -33,36 +28,26 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fed_server import gates, mlflow_model
-from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, UNSAFE_JOB, Expected, error_text, read_sent
+from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, UNSAFE_JOB, AnswerRefusedError, error_text
 from fed_server.contribution import Contribution
 from fed_server.files import write_json
-from fed_server.mlflow_model import Predictor
 from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
+from fed_server.model import Arrays, load, save
 from fed_server.paths import job_folder
+from fed_server.plan import CHECKPOINT, PREDICTOR, Plan
+from fed_server.provenance import provenance
+from fed_server.reports import report_of
+from fed_server.rounds import read_metrics
 from fed_server.sharing import for_hospitals
 
-MODEL = "models/server.npy"
-"""Where NVFlare's NPModelPersistor puts the model, below the run's folder."""
+CROSS_SITE = "cross_site.json"
 
 
 class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
-    """See the module. `request` is `JobRequest.for_tracker()`."""
+    """See the module. What it says of a round is the report's (report.py) that the job's plan names."""
 
-    registers_model = True
-    """Whether a run that passes its gates becomes the next version of the model named after the job."""
-    needed_metrics: tuple[str, ...] = ()
-    """Metrics without which a hospital's answer is worth nothing: an answer without one is dropped."""
-    centre_alone: tuple[str, ...] = ()
-    """Metrics of the federation that speak of one hospital: no other hospital gets them."""
-    histogram_cells: Mapping[str, int] = MappingProxyType({})
-    """Histograms that every answer must hold: name -> number of cells."""
-
-    predictor: Predictor | None = None
-    """How the registered model predicts; None: what is registered are bare files."""
-
-    def __init__(self, request: dict[str, Any]):
+    def __init__(self) -> None:
         super().__init__()
-        self.request = request
         self.asked: set[str] = set()
         """The hospitals that take part."""
         self._contributions: dict[str, Contribution] = {}
@@ -70,38 +55,12 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """Hospital -> why its answer does not count in the present round."""
         self._left: dict[str, str] = {}
         """Hospital that ended the job at its house -> why."""
+        self._measured: dict[str, dict[str, Mapping[str, float]]] = {}
+        """Whose model -> at which hospital -> metrics, in the workflow `cross-site`."""
         self._round_began = 0.0
         self._reason = ""
         self._runs: JobRuns | None = None
         self._progress: dict[str, Any] = {}
-
-    # What a job may change.
-
-    def summarise(self, contributions: Mapping[str, Contribution]) -> dict[str, float]:
-        """The federation's metrics of one round: the mean of each metric over hospitals, `mean_<metric>`."""
-        names = set().union(*(entry.metrics for entry in contributions.values()))
-        return {
-            f"mean_{name}": sum(values) / len(values)
-            for name in sorted(names - {"n_test", "n_train"})
-            if (values := [entry.metrics[name] for entry in contributions.values() if name in entry.metrics])
-        }
-
-    def blank(self, metric: str, contribution: Contribution) -> str:
-        """Why a hospital has no number for a metric that others have."""
-        return "could not be computed there"
-
-    def write_results(self, folder: Path, run_folder: Path) -> None:
-        """Add files to results/ (`folder`) from NVFlare's run folder; the checkpoint is there already."""
-
-    def complete(self, run_folder: Path) -> bool:
-        """Whether the job did all it was asked: every round, with at least one hospital in the last."""
-        return bool(self._progress["rounds_done"] >= self.request["rounds"])
-
-    def final_metrics(self, run_folder: Path) -> dict[str, dict[str, float]]:
-        """Metrics known only at the end: `global` or a hospital -> name -> value, logged to MLflow."""
-        return {}
-
-    # For a job's own use.
 
     def drop(self, site: str, number: int, reason: str) -> None:
         """Take note that a hospital's answer does not count in a round; what it said itself is added."""
@@ -109,8 +68,6 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         reason = reason if said in reason else f"{reason}: {said}"
         known = self._progress["dropped"].setdefault(site, {"rounds": []})
         known |= {"rounds": [*known["rounds"], number], "reason": reason}
-
-    # The machinery.
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Follow the run."""
@@ -121,6 +78,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             AppEventType.AFTER_CONTRIBUTION_ACCEPT: self._contribution,
             AppEventType.AFTER_AGGREGATION: self._round_measured,
             AppEventType.AFTER_LEARNABLE_PERSIST: self._round_done,
+            AppEventType.VALIDATION_RESULT_RECEIVED: self._validated,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
             EventType.END_RUN: self._end,
         }
@@ -131,9 +89,9 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
                 self._broken(error, fl_ctx, over=event_type == EventType.END_RUN)
 
     def _broken(self, error: Exception, fl_ctx: FLContext, *, over: bool) -> None:
-        """This component, or the job's part of it, failed: the job ends, with that as its reason."""
+        """This component failed: the job ends, with that as its reason."""
         self.logger.error("".join(traceback.format_exception(error)))
-        reason = f"the job's own tracker failed: {type(error).__name__}: {error}"
+        reason = f"the server's tracker failed: {type(error).__name__}: {error}"
         if over:
             self._progress |= {"state": "failed", "reason": reason}
             self._save()
@@ -142,29 +100,30 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._folder = job_folder(fl_ctx.get_job_id())
+        self._plan = plan = Plan.of(fl_ctx)
+        self._report = report_of(plan)
+        self._provenance = provenance(plan.checksum)
         self._meet(fl_ctx)
         self._began = time.time()
         self._progress = {
             "job_id": fl_ctx.get_job_id(),
             "state": "running",
-            "rounds_done": self.request["first_round"],
+            "rounds_done": plan.first_round,
             "history": [],
             "dropped": {},
             "blank": {},
             "started": self._began,
-            **{key: self.request[key] for key in ("job", "rounds", "first_round", "parameters")},
-            **{key: self.request[key] for key in ("input_jobs", "resumed_from")},
+            **{key: getattr(plan, key) for key in ("job", "rounds", "first_round", "parameters")},
+            **{key: getattr(plan, key) for key in ("input_jobs", "resumed_from")},
         }
         tags = {
-            **self.request["provenance"],
-            "rounds": str(self.request["rounds"]),
-            "resumed_from": self.request["resumed_from"],
-            **{f"{name}_job": job for name, job in self.request["input_jobs"].items()},
+            **self._provenance,
+            "rounds": str(plan.rounds),
+            "resumed_from": plan.resumed_from,
+            **{f"{name}_job": job for name, job in plan.input_jobs.items()},
         }
-        self._runs = JobRuns(self.request["job"], fl_ctx.get_job_id(), tags)
-        runs = self._runs
-        parameters = {"rounds": self.request["rounds"], **self.request["parameters"]}
-        self._tracked(lambda: runs.start(parameters))
+        self._runs = runs = JobRuns(plan.job, fl_ctx.get_job_id(), tags)
+        self._tracked(lambda: runs.start({"rounds": plan.rounds, **plan.parameters}))
         self._save()
 
     def _meet(self, fl_ctx: FLContext) -> None:
@@ -195,8 +154,6 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         elif answer := fl_ctx.get_prop(ANSWER):
             fl_ctx.set_prop(ANSWER, None, private=True, sticky=False)
             self._contributions[site] = answer.sent
-        elif fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):  # by an aggregator of NVFlare's
-            self._contributions[site] = read_sent(from_shareable(result).meta or {}, Expected(shapes={}))
 
     def _round_measured(self, fl_ctx: FLContext) -> None:
         self._meet(fl_ctx)
@@ -207,7 +164,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             "round": number,
             "seconds": round(time.time() - self._round_began, 2),
             "sites": {name: dict(sent.metrics) for name, sent in sorted(self._contributions.items())},
-            "global": _finite(self.summarise(self._contributions)) if self._contributions else {},
+            "global": _finite(self._report.summarise(self._contributions)) if self._contributions else {},
             **({"dropped": dropped} if dropped else {}),
         }
         for site, why in dropped.items():
@@ -221,19 +178,25 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """Hospital -> metric that others have and it has not -> why."""
         everything = set().union(*(sent.metrics for sent in self._contributions.values()))
         found = {
-            site: {name: self.blank(name, sent) for name in sorted(everything - set(sent.metrics))}
+            site: {name: self._report.blank(name, sent) for name in sorted(everything - set(sent.metrics))}
             for site, sent in self._contributions.items()
         }
         return {site: blank for site, blank in found.items() if blank}
 
     def _round_done(self, fl_ctx: FLContext) -> None:
-        model = self._run_folder(fl_ctx) / MODEL
-        if model.is_file():
-            shutil.copyfile(model, self._folder / "checkpoint.new")
-            (self._folder / "checkpoint.new").replace(self._folder / "checkpoint.npy")
         done = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND)) + 1
-        self._progress["rounds_done"] = min(done, self.request["rounds"])
+        self._progress["rounds_done"] = min(done, self._plan.rounds)
         self._save()
+
+    def _validated(self, fl_ctx: FLContext) -> None:
+        owner, site = fl_ctx.get_prop(AppConstants.MODEL_OWNER), fl_ctx.get_prop(AppConstants.DATA_CLIENT)
+        try:
+            metrics = read_metrics(fl_ctx.get_prop(AppConstants.VALIDATION_RESULT))
+        except AnswerRefusedError as error:
+            self.logger.warning(f"what {site} measured of the model of {owner} is dropped: {error}")
+            self._dropped[site] = f"it measured no other model: {error}"
+            return
+        self._measured.setdefault(owner, {})[site] = metrics
 
     def _failed(self, fl_ctx: FLContext) -> None:
         # The first reason is the true one: what fails after it fails because of it.
@@ -246,7 +209,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
         if signal and signal.triggered and not self._reason:
             self._reason = "aborted"  # whatever files there are: they are of a part of the job
-        finished = not self._reason and self.complete(self._run_folder(fl_ctx))
+        known = self._progress
+        finished = not self._reason and self._report.complete(
+            known["history"], known["rounds_done"], self._run_folder(fl_ctx)
+        )
         if finished:
             self._judge(self._run_folder(fl_ctx))
         else:
@@ -263,29 +229,33 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         results = self._folder / "results"
         (results / "global").mkdir(parents=True, exist_ok=True)
         last = self._progress["history"][-1] if self._progress["history"] else {"global": {}, "sites": {}}
-        verdicts = gates.judge(self.request["gates"], last["global"], last["sites"])
+        verdicts = gates.judge(self._plan.gates, last["global"], last["sites"])
         passed = all(verdict.passed for verdict in verdicts)
         self._progress["gates"] = {"passed": passed, "verdicts": [verdict.text for verdict in verdicts]}
-        if (self._folder / "checkpoint.npy").is_file():
-            shutil.copyfile(self._folder / "checkpoint.npy", results / "global" / "model.npy")
-        self.write_results(results, run_folder)
+        arrays = load(self._folder / CHECKPOINT) if (self._folder / CHECKPOINT).is_file() else {}
+        self._write_arrays(results / "global", arrays)
+        in_results = self._report.write_results(results, run_folder, arrays)
+        for silent in sorted(self.asked - in_results) if in_results is not None else ():
+            self.drop(silent, 0, "gave no statistics in time, or none that may leave")
+        if self._measured:
+            write_json(results / "centre" / CROSS_SITE, self._measured)
         summary = {
-            "job": self.request["job"],
+            "job": self._plan.job,
             "job_id": self._progress["job_id"],
-            "rounds": self.request["rounds"],
+            "rounds": self._plan.rounds,
             "gates": self._progress["gates"],
             "metrics": last["global"],
             "sites": sorted(last["sites"]),
-            "provenance": self.request["provenance"],
+            "provenance": self._provenance,
         }
-        shared = for_hospitals(summary, self.centre_alone)
+        shared = for_hospitals(summary, self._report.centre_alone)
         write_json(results / "centre" / "metrics.json", summary)
         write_json(results / "global" / "metrics.json", shared)
         write_json(results / "centre" / "history.json", self._progress["history"])
         for site, metrics in last["sites"].items():
             write_json(results / "hospitals" / f"{site}.json", {**shared, "hospital": site, "own": metrics})
         failures = [verdict.text for verdict in verdicts if not verdict.passed]
-        self._record(results, failures, self.final_metrics(run_folder))
+        self._record(results, failures, self._report.final_metrics(run_folder))
 
     def _record(self, results: Path, failures: list[str], final: Mapping[str, Mapping[str, float]]) -> None:
         runs = self._runs
@@ -297,19 +267,26 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             self._tracked(partial(runs.log, who, metrics, 0))
         self._tracked(lambda: runs.upload(GLOBAL, results / "global", "model"))
         self._tracked(lambda: runs.upload(GLOBAL, results / "centre", "centre"))
-        if self.predictor:
-            self._tracked(partial(self._write_model, results, self.predictor, runs.ids[GLOBAL]))
+        if predictor := self._plan.predictor:
+            self._tracked(partial(self._write_model, results, predictor, runs.ids[GLOBAL]))
             self._tracked(lambda: runs.upload(GLOBAL, results / "mlflow", "model"))
         if not failures and self._has_model(results):
-            version = self._tracked(lambda: runs.register(self.request["job"], "model"))
+            version = self._tracked(lambda: runs.register(self._plan.job, "model"))
             if version:
                 self._progress["model_version"] = version
 
-    def _write_model(self, results: Path, predictor: Predictor, run_id: str) -> None:
-        package = Path(sys.modules[type(self).__module__].__file__ or "").parent
+    @staticmethod
+    def _write_arrays(folder: Path, arrays: Arrays) -> None:
+        """model.npy of a model that is one array, model.npz of any other."""
+        if len(arrays) == 1:
+            np.save(folder / "model.npy", next(iter(arrays.values())))
+        elif arrays:
+            save(folder / "model.npz", arrays)
+
+    def _write_model(self, results: Path, predictor: Mapping[str, Any], run_id: str) -> None:
         files = sorted(path for path in (results / "global").iterdir() if path.is_file())
         try:
-            mlflow_model.write(results / "mlflow", predictor, package, files, run_id)
+            mlflow_model.write(results / "mlflow", predictor, self._folder / PREDICTOR, files, run_id)
         except (OSError, KeyError) as error:
             raise TrackingError(f"the model cannot be put into MLflow's form: {error!r}") from error
 
@@ -324,7 +301,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         """Whether there is something to register: a model, and a metric that says how good it is."""
         history = self._progress["history"]
         measured = bool(history and history[-1]["global"])
-        return self.registers_model and measured and (results / "global" / "model.npy").is_file()
+        there = any((results / "global" / f"model.{ending}").is_file() for ending in ("npy", "npz"))
+        return self._report.registers_model and measured and there
 
     def _log_round(self, entry: Mapping[str, Any]) -> None:
         runs = self._runs

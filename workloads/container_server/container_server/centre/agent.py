@@ -65,7 +65,6 @@ class CentreAgent:
         self._jobs = Jobs(
             config=config,
             clock=clock,
-            engine=engine,
             nvflare=nvflare,
             authority=self._authority,
             reports=self._enrolments.reports,

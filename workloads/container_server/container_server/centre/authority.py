@@ -21,7 +21,7 @@ from container_server.clock import Clock
 from container_server.config import Config
 from container_server.files import read_json, write_bytes, write_json
 from container_server.kit import ROOT_CERTIFICATE, SERVER_KIT, Manifest, faults
-from container_server.local_config import install_server_kit
+from container_server.local_config import install_server_kit, renew_server_policy
 from container_server.log import say
 from container_server.nvflare_cli import Nvflare
 
@@ -107,7 +107,8 @@ class Authority:
         return {what: Certificate.read(content).valid_until.timestamp() for what, content in read.items()}
 
     def ensure_server_kit(self, *, spare: bool, asked: bool = False) -> bool:
-        """Make the server's kit where it is missing, ends soon, is of another root, or `asked` for.
+        """Make the server's kit where it is missing, ends soon, is of another root, or `asked` for; renew its
+        policy.
 
         With `spare` a kit that works stays until its last week: the server restarts for a new one, and a job
         runs. True when it is new: the server is to be restarted. Raises NvflareError.
@@ -118,7 +119,7 @@ class Authority:
             return False
         if made and not asked and self._newest_signed(certificate) and not self._ends_soon(certificate):
             if self._trusts_the_right_root():
-                return False
+                return self._renew_policy()
             self._write_trusted_root()
         else:
             self._make_server_kit()
@@ -179,6 +180,15 @@ class Authority:
         write_bytes(self._config.kit / ROOT_CERTIFICATE, self.roots.trusted, 0o644)
         self._save_manifest()
         say("server trusts another root")
+
+    def _renew_policy(self) -> bool:
+        """A kit outlives images, and the server has to build what this one composes."""
+        if not renew_server_policy(self._config.kit):
+            return False
+        self._restart_due.touch()
+        self._save_manifest()
+        say("the server's policy renewed: this image has another one")
+        return True
 
     def _save_manifest(self) -> None:
         trusted = Certificate.read(self.roots.trusted).fingerprint

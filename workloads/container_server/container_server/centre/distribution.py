@@ -22,6 +22,8 @@ from container_server.log import say
 from container_server.notices import Notice, announce
 from container_server.storage import BlobStore
 
+_ABOUT = ("progress.json", "status.json")
+_RESULT = re.compile(r"results/.*\.(?:json|npy|npz)")
 _GLOBAL = re.compile(r"results/global/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -117,8 +119,8 @@ def _announce(job: Job) -> None:
 
 
 def _for_centre(names: Iterable[str]) -> dict[str, str]:
-    results = {name for name in names if name.startswith("results/") and name.endswith(".npy")}
-    return {name: name for name in sorted(results | {name for name in names if name.endswith(".json")})}
+    known = {name for name in names if name in _ABOUT or _RESULT.fullmatch(name)}
+    return {name: name for name in sorted(known)}
 
 
 def _for_hospital(names: Iterable[str], hospital: str) -> dict[str, str]:

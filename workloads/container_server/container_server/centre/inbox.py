@@ -19,8 +19,7 @@ from container_server.centre.jobs import Jobs
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.errors import ContainerServerError, RefusedInputError, TransientError
-from container_server.files import read_json, write_json
-from container_server.foreign import ForeignFolder
+from container_server.files import empty, read_json, write_bytes, write_json
 from container_server.log import say
 from container_server.storage import Blob, BlobEntry, BlobStore
 
@@ -39,7 +38,7 @@ class ArchiveRefusedError(RefusedInputError):
 
 
 class Inbox:
-    """Looks into the inbox. Job folders go to `inbox/` of the server's volume.
+    """Looks into the inbox. Job folders go to the catalogue's.
 
     `memory` is the file that remembers answers not delivered yet: a job is submitted once, though its blob
     cannot be deleted (somebody holds a lease on it) or this service is killed meanwhile.
@@ -97,7 +96,11 @@ class Inbox:
 
     def _answer(self, found: Blob, name: str) -> dict[str, str]:
         try:
-            unpack(found.content, self._jobs.shared, f"inbox/{name}")
+            if self._jobs.catalogue.is_platforms(name):
+                raise ArchiveRefusedError(
+                    f"the platform has a job {name}, and would run that. Fix: give yours another name"
+                )
+            unpack(found.content, self._jobs.catalogue.inbox / name)
             return {"job_id": self._jobs.submit(name, author=UPLOADER)}
         except TransientError:
             raise
@@ -111,11 +114,8 @@ class Inbox:
         write_json(self._memory, answered)
 
 
-def unpack(archive: bytes, shared: ForeignFolder, folder: str) -> None:
-    """Replace a `folder` of the server's volume by the archive's files.
-
-    Raises ArchiveRefusedError, or ForeignFileError where somebody put a link in its way; then nothing is
-    written outside the folder.
+def unpack(archive: bytes, folder: Path) -> None:
+    """Replace a `folder` by the archive's files. Raises ArchiveRefusedError.
 
     Allowed: plain files and folders with plain names, at most MOST_FILES and ARCHIVE_LIMIT bytes unpacked.
     A single folder around everything is taken off, and what macOS adds is left out.
@@ -127,9 +127,9 @@ def unpack(archive: bytes, shared: ForeignFolder, folder: str) -> None:
         raise
     except Exception as error:  # each way of packing raises its own (zlib.error, LZMAError, ...)
         raise ArchiveRefusedError(f"not a readable archive: {type(error).__name__}: {error}") from error
-    shared.remove(folder)
+    empty(folder)
     for path, content in files.items():
-        shared.write(f"{folder}/{path}", content)
+        write_bytes(folder / path, content)
 
 
 def _files(archive: zipfile.ZipFile) -> dict[PurePosixPath, bytes]:

@@ -1,13 +1,12 @@
-"""Jobs: built in the server's container, submitted with the administrator's kit, followed by the files they
+"""Jobs: composed from their job.yaml, submitted with the administrator's kit, followed by the files they
 leave.
 
 A job waits until as many hospitals have approved its code as it needs; then it is submitted to NVFlare, for
 those hospitals alone. That a job was asked for is this service's own memory, `agent/jobs/<id>.json`. What
-became of it is in the server's volume, `jobs/<id>/`: status.json, progress.json and results/, written where
-the job's own code runs and therefore read as hostile (foreign.py).
+became of it is in the server's volume, `jobs/<id>/`: status.json, progress.json and results/, written by a
+process that the hospitals' answers reach and therefore read as hostile (foreign.py).
 """
 
-import json
 import re
 import threading
 import uuid
@@ -18,10 +17,12 @@ from typing import Any, Literal
 
 from container_server.centre.authority import LEAD, Authority
 from container_server.centre.built_jobs import BuiltJobs
+from container_server.centre.catalogue import Catalogue
+from container_server.centre.composed import Asked, compose
+from container_server.centre.job_folder import MOST_ROUNDS, JobFolder, JobRefusedError
 from container_server.centre.standing import Reports, Standing
 from container_server.clock import Clock
 from container_server.config import Config
-from container_server.engine import Engine
 from container_server.errors import ContainerServerError, RefusedInputError
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
@@ -31,7 +32,8 @@ from container_server.nvflare_cli import Nvflare
 
 SERVER = "fl-server"
 LONGEST_AUTHOR = 200
-_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
+CHECKPOINT = "checkpoint.npz"
+"""The model after the last full round, in a job's folder of the server's volume (fed_server/model.py)."""
 _JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 DAY = 86_400.0
@@ -39,10 +41,6 @@ SETTLE_SECONDS = 10.0
 """How long a job waits for reports of hospitals that were not heard yet, before it starts without them."""
 
 JobState = Literal["waiting", "queued", "running", "finished", "failed", "aborted"]
-
-
-class JobRefusedError(ContainerServerError):
-    """A job that cannot be run as asked."""
 
 
 class UnknownJobError(ContainerServerError):
@@ -85,7 +83,6 @@ class Jobs:
         *,
         config: Config,
         clock: Clock,
-        engine: Engine,
         nvflare: Nvflare,
         authority: Authority,
         reports: Callable[[], Reports],
@@ -93,14 +90,14 @@ class Jobs:
         self._config = config
         self._reports = reports
         self._clock = clock
-        self._engine = engine
         self._nvflare = nvflare
         self._authority = authority
         self._one_at_a_time = threading.Lock()
         self._submissions = config.agent / "jobs"
         self.shared = ForeignFolder(config.work)
         """The server's volume: `jobs/<id>/` is a job's folder."""
-        self.built = BuiltJobs(config.agent / "built", self.shared)
+        self.built = BuiltJobs(config.agent / "built")
+        self.catalogue = Catalogue(config.jobs, config.agent / "inbox")
 
     def submit(
         self,
@@ -110,11 +107,20 @@ class Jobs:
         *,
         author: str = "unknown",
     ) -> str:
-        """Build a job in somebody's name and ask the hospitals; its id.
+        """Compose a job in somebody's name and ask the hospitals; its id.
 
         Raises JobRefusedError, NvflareError or TransientError.
         """
-        return self._build_and_ask([*_words(name, rounds, parameters), "--author", author[:LONGEST_AUTHOR]])
+        job = self.catalogue.find(name)
+        inputs, sources = self._inputs(job)
+        asked = Asked(
+            rounds=_rounds(job, rounds),
+            parameters=job.parse(parameters or {}),
+            inputs=inputs,
+            input_jobs=sources,
+            author=author[:LONGEST_AUTHOR],
+        )
+        return self._ask(job, asked)
 
     def run_first(
         self, name: str, rounds: int | None = None, parameters: Mapping[str, str] | None = None
@@ -123,13 +129,18 @@ class Jobs:
 
         Raises JobRefusedError where the job itself cannot run as asked.
         """
-        needs = self._build([*_words(name, rounds, parameters), "--check"])["needs"]
+        job = self.catalogue.find(name)
+        _rounds(job, rounds)
+        job.parse(parameters or {})
+        needed = dict.fromkeys(need["result"].partition("/")[0] for need in job.content["needs"].values())
         newest, data = self.newest_finished(), self._data()
-        known = {job: self.get(newest[job]).submission for job in needs if job in newest}
+        known = {other: self.get(newest[other]).submission for other in needed if other in newest}
         return [
-            job
-            for job, code in needs.items()
-            if job not in known or known[job].get("checksum") != code or known[job].get("data") != data
+            other
+            for other in needed
+            if other not in known
+            or known[other].get("checksum") != self.catalogue.find(other).checksum
+            or known[other].get("data") != data
         ]
 
     def _data(self) -> dict[str, dict[str, str]]:
@@ -166,11 +177,28 @@ class Jobs:
 
     def resume(self, job_id: str) -> str:
         """Go on with a failed or aborted job from its last full round, as a new job; its id."""
-        job = self.get(job_id)
-        if not job.over:
-            raise JobRefusedError(f"job {job_id} is {job.state}: only a job that has ended can be resumed")
-        author = str(job.submission.get("author", "unknown"))
-        return self._build_and_ask([job.name, "--resume", job.job_id, "--author", author])
+        ended = self.get(job_id)
+        if not ended.over:
+            raise JobRefusedError(f"job {job_id} is {ended.state}: only a job that has ended can be resumed")
+        if ended.state == "finished":
+            raise JobRefusedError(f"job {job_id} has finished: there is nothing to resume")
+        if f"jobs/{ended.job_id}/{CHECKPOINT}" not in self.shared.files(f"jobs/{ended.job_id}"):
+            raise JobRefusedError(
+                f"job {job_id} left no model to go on from: it ended before its first round was done"
+            )
+        job, before = self.catalogue.find(ended.name), ended.submission
+        # The results it was trained with, not the newest: otherwise the model's scale would be another.
+        inputs, sources = self._inputs(job, before["input_jobs"])
+        asked = Asked(
+            rounds=int(before["rounds"]),
+            first_round=int(ended.progress["rounds_done"]),
+            parameters=before["parameters"],
+            inputs=inputs,
+            input_jobs=sources,
+            resumed_from=ended.job_id,
+            author=str(before.get("author", "unknown")),
+        )
+        return self._ask(job, asked)
 
     def abort(self, job_id: str) -> None:
         """Stop a job that waits, is queued or runs."""
@@ -268,35 +296,54 @@ class Jobs:
         content = self.shared.json(f"jobs/{job_id}/{kind}.json")
         return {} if content is None else checked(kind, content)
 
-    def _build_and_ask(self, arguments: list[str]) -> str:
-        with self._one_at_a_time:
-            outbox, job_id = f"outbox/{uuid.uuid4().hex}", str(uuid.uuid4())
-            try:
-                self._build_into(outbox, job_id, arguments)
-                self._decide(self.get(job_id))
-            except Exception as error:
-                self._forget(job_id)
-                if isinstance(error, ForeignFileError):
-                    raise JobRefusedError(f"the job that was built is not taken: {error}") from error
-                raise
-            finally:
-                self.shared.remove(outbox)
-        return job_id
+    def _inputs(
+        self, job: JobFolder, given: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Setting -> the content of the result that it is made from, and -> the id of that result's job.
 
-    def _build_into(self, outbox: str, job_id: str, arguments: list[str]) -> None:
-        """Build a job, take it over, and take note that it waits for the hospitals."""
-        finished = [f"--finished={name}={ended}" for name, ended in self.newest_finished().items()]
-        out = ["--out", str(self._config.server_work / outbox)]
-        built = self._build([*arguments, *finished, *out])
-        self._check_minimum(built)
-        name = str(built.get("job", ""))
-        if not _NAME.fullmatch(name):
-            raise JobRefusedError(f"the server's container built a job named {name[:80]!r}")
-        asked = self.built.take_over(outbox, name, job_id)
-        now = self._clock.now()
-        submission = {**built, **vars(asked), "submitted": now, "by": LEAD, "data": self._data()}
-        until = now + self._config.request_days * DAY
-        write_json(self._submissions / f"{job_id}.json", {**submission, "waits_until": until})
+        Of the `given` jobs, or of the newest that did finish: what a job says of itself is no proof. Raises
+        JobRefusedError where there is none, or it left no such file.
+        """
+        contents, sources, finished = {}, {}, self.newest_finished()
+        for name, need in job.content["needs"].items():
+            other, _, file = need["result"].partition("/")
+            source = given.get(name, "") if given is not None else finished.get(other, "")
+            content = self.shared.json(f"jobs/{source}/results/global/{file}") if source else None
+            if content is None:
+                raise JobRefusedError(
+                    f"{job.name} needs {file} of a finished job {other!r}: submit {other!r} first"
+                )
+            contents[name], sources[name] = content, source
+        return contents, sources
+
+    def _ask(self, job: JobFolder, asked: Asked) -> str:
+        self._check_minimum(job)
+        composed = compose(job, asked, sorted(self._reports()))
+        with self._one_at_a_time:
+            job_id, now = str(uuid.uuid4()), self._clock.now()
+            try:
+                submission = {
+                    "job": job.name,
+                    "author": asked.author,
+                    "minimum_sites": job.content["minimum_sites"],
+                    "rounds": asked.rounds,
+                    "first_round": asked.first_round,
+                    "parameters": dict(asked.parameters),
+                    "input_jobs": dict(asked.input_jobs),
+                    "resumed_from": asked.resumed_from or None,
+                    "checksum": job.checksum,
+                    **vars(self.built.keep(job.name, job_id, composed)),
+                    "submitted": now,
+                    "by": LEAD,
+                    "data": self._data(),
+                    "waits_until": now + self._config.request_days * DAY,
+                }
+                write_json(self._submissions / f"{job_id}.json", submission)
+                self._decide(self.get(job_id))
+            except Exception:
+                self._forget(job_id)
+                raise
+        return job_id
 
     def _forget(self, job_id: str) -> None:
         self.built.drop(job_id)
@@ -318,7 +365,8 @@ class Jobs:
 
     def _start(self, job: Job, hospitals: list[str]) -> None:
         folder = self.built.for_hospitals(job.job_id, hospitals)
-        self.shared.make(f"jobs/{job.job_id}")  # where the server writes what becomes of it
+        for path, content in self.built.for_server(job.job_id):
+            self.shared.write(f"jobs/{job.job_id}/{path}", content)
         known = self._message("status", job.job_id).get("nvflare")  # sent, and this service killed since
         answer = {"job_id": job.job_id} if known else self._as_lead("submit", str(folder))
         if answer["job_id"] != job.job_id:
@@ -334,13 +382,13 @@ class Jobs:
         self.built.drop(job.job_id)
         say("job not started", job=job.name, job_id=job.job_id, state=state, reason=reason)
 
-    def _check_minimum(self, built: Mapping[str, Any]) -> None:
+    def _check_minimum(self, job: JobFolder) -> None:
         """A job that needs more hospitals than there are would wait forever. Raises JobRefusedError."""
-        members, needed = self._reports(), built.get("minimum_sites")
-        if isinstance(needed, int) and needed > len(members):
+        members, needed = self._reports(), int(job.content["minimum_sites"])
+        if needed > len(members):
             known = ", ".join(sorted(members)) or "none"
             raise JobRefusedError(
-                f"{built['job']} needs answers of {needed} hospitals (minimum_sites in its job.yaml), and"
+                f"{job.name} needs answers of {needed} hospitals (minimum_sites in its job.yaml), and"
                 f" {len(members)} may register: {known}. Fix: lower minimum_sites, or approve more hospitals"
             )
 
@@ -348,22 +396,14 @@ class Jobs:
         with self._authority.lead_kit() as kit:
             return self._nvflare.as_administrator(kit, LEAD, action, argument)
 
-    def _build(self, arguments: list[str]) -> dict[str, Any]:
-        command = ["python3", "-m", "fed_server.build", *arguments]
-        code, output = self._engine.execute(SERVER, command)
-        lines = [line for line in output.splitlines() if line.startswith("{")]
-        answer = json.loads(lines[-1]) if lines else {}
-        if code != 0 or "error" in answer:
-            raise JobRefusedError(str(answer.get("error") or f"building the job ended with exit code {code}"))
-        return dict(answer)
 
-
-def _words(name: str, rounds: int | None, parameters: Mapping[str, str] | None) -> list[str]:
-    """The builder's arguments for a job."""
-    words = [name, *([] if rounds is None else ["--rounds", str(rounds)])]
-    for key, value in (parameters or {}).items():
-        words += ["--param", f"{key}={value}"]
-    return words
+def _rounds(job: JobFolder, given: int | None) -> int:
+    rounds = job.rounds if given is None else given
+    if job.rounds == 0 and rounds:
+        raise JobRefusedError(f"{job.name} has no rounds: leave --rounds out")
+    if job.rounds and not 1 <= rounds <= MOST_ROUNDS:
+        raise JobRefusedError(f"{job.name}: --rounds is {rounds}, expected 1 to {MOST_ROUNDS}")
+    return rounds
 
 
 def state_of(nvflare: str, reason: str, progress: Mapping[str, Any]) -> tuple[JobState, str]:

@@ -210,13 +210,3 @@ def score_histogram(labels: Array, scores: Array, label: int, bins: int = SCORE_
     """How many patients of one class have a score in each of `bins` equal parts of 0..1."""
     counts, _ = np.histogram(scores[labels == label], bins=bins, range=(0.0, 1.0))
     return [int(count) for count in counts]
-
-
-def auc_from_histograms(healthy: Array, ill: Array) -> float:
-    """AUC from the two classes' score histograms (pairs within one bin count half); NaN when a class is
-    empty.
-    """
-    if not healthy.sum() or not ill.sum():
-        return float("nan")
-    below = np.concatenate([[0.0], np.cumsum(healthy)[:-1]])
-    return float((ill * (below + 0.5 * healthy)).sum() / (healthy.sum() * ill.sum()))

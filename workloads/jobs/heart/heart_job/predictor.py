@@ -9,12 +9,6 @@ import numpy as np
 from . import model
 
 INPUTS = (*model.NUMERIC, *model.BINARY, *model.CATEGORIES)
-OUTPUT = "risk"
-EXAMPLE = {
-    "age": 54.0, "trestbps": 130.0, "chol": 240.0, "thalch": 150.0, "oldpeak": 1.0, "ca": 0.0,
-    "sex": 1.0, "fbs": 0.0, "exang": 0.0, "cp": 4.0, "restecg": 0.0, "slope": 2.0, "thal": 3.0,
-}  # fmt: skip
-"""A made-up patient."""
 
 
 class HeartModel:

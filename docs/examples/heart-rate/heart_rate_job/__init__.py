@@ -1,1 +1,0 @@
-"""Maximum heart rate by age and sex."""

@@ -1,0 +1,18 @@
+"""What made a run: code by checksum, image by digest, versions."""
+
+import importlib.metadata
+import os
+import platform
+
+
+def provenance(checksum: str) -> dict[str, str]:
+    """`checksum` is that of the job's folder."""
+    return {
+        "job_checksum": checksum,
+        "git_revision": os.environ.get("FED_REVISION", "unknown"),
+        "image": os.environ.get("FED_IMAGE", "unknown"),
+        "environment": os.environ.get("FED_ENVIRONMENT", "unknown"),
+        "python": platform.python_version(),
+        "nvflare": importlib.metadata.version("nvflare"),
+        "numpy": importlib.metadata.version("numpy"),
+    }

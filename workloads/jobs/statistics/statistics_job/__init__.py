@@ -1,1 +1,0 @@
-"""Federated statistics of the heart data."""
