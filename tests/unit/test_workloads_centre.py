@@ -762,7 +762,7 @@ class TestInbox:
 
     def test_an_answer_names_the_archive_that_it_answers(self, world: World, centre: CentreAgent) -> None:
         """Two uploads of one name: whoever reads the first answer must not take it for the second's."""
-        archives = [zipped({"job.yaml": "name: pulse"}), b"not an archive"]
+        archives = [zipped(job_files("pulse")), b"not an archive"]
         said = []
         for archive in archives:
             world.store("server").write("inbox/pulse.zip", archive)
@@ -775,7 +775,7 @@ class TestInbox:
         """As its Finder packs a folder (github.com/DistributedProofreaders/guiguts-py/issues/1938)."""
         added = ["__MACOSX/pulse/._job.yaml", "pulse/.DS_Store", "pulse/pulse_job/._job.py"]
         archive = zipped({"pulse/job.yaml": "name: pulse"} | dict.fromkeys(added, "x"))
-        unpack(archive, ForeignFolder(tmp_path), "job")
+        unpack(archive, tmp_path / "job")
         assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["job.yaml"]
 
     def test_one_wrong_byte_is_refused_and_answered(self, world: World, centre: CentreAgent) -> None:

@@ -140,24 +140,27 @@ class JobFolder:
         return None
 
     def _names(self) -> str | None:
-        if absent := sorted(set(self.needed_files()) - set(self.files)):
-            return f"{absent[0]} is not in the job's folder"
-        if ROUNDS in self.content["parameters"]:
-            return f"a parameter cannot be named {ROUNDS}"
-        settings = (self.content["script"] or {}).get("settings", {})
-        if twice := sorted(set(settings) & set(self.content["needs"])):
-            return f"the setting {twice[0]} is in needs and in the script's settings"
-        wanted = [*self.content["needed_metrics"], *_metrics_of(self.content["report"])]
-        if silent := [name for name in wanted if name not in self.content["metrics"]]:
-            return f"the metric {silent[0]} is needed, and not among the metrics that leave"
-        report = self.content["report"] or {}
-        sides = [report[key] for key in ("negative", "positive") if key in report]
-        if unread := sorted(
-            self._counted() - {column for columns in self.content["data"].values() for column in columns}
+        """Whether each name stands for something, and for one thing."""
+        content, script, report = (self.content, *(self.content[key] or {} for key in ("script", "report")))
+        columns = {column for named in content["data"].values() for column in named}
+        sides = {report[key] for key in ("negative", "positive") if key in report}
+        needed = {*content["needed_metrics"], *_metrics_of(report)}
+        for names, words in (
+            (set(self.needed_files()) - set(self.files), "is not in the job's folder"),
+            ({ROUNDS} & set(content["parameters"]), "is no name for a parameter"),
+            (
+                set(script.get("settings", ())) & set(content["needs"]),
+                "is in needs and in the script's settings",
+            ),
+            (needed - set(content["metrics"]), "is needed, and not among the metrics that leave"),
+            (
+                sides - set(content["histograms"]),
+                "is a histogram of the report, and not among those that leave",
+            ),
+            (self._counted() - columns, "is counted, and data does not name it"),
         ):
-            return f"the statistics count {unread[0]}, which data does not name"
-        if lost := [name for name in sides if name not in self.content["histograms"]]:
-            return f"the report needs a histogram {lost[0]}"
+            if names:
+                return f"{min(names)} {words}"
         return None
 
     def _counted(self) -> set[str]:
