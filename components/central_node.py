@@ -27,7 +27,7 @@ from components.registry import Registry, RegistryArgs
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine
 from federation.azure_facts import POWER_BI_GATEWAY
-from federation.naming import SERVER_CONTAINER
+from federation.naming import CENTRE_CONTAINERS
 from federation.parties import CentreParty
 
 
@@ -82,7 +82,7 @@ class CentralNode(pulumi.ComponentResource):
                 machine=plan.server,
                 endpoints="endpoints",
                 storage=plan.storage,
-                containers=(SERVER_CONTAINER,),
+                containers=CENTRE_CONTAINERS,
                 records={"fl": FL_RECORD},
             ),
         )
@@ -143,8 +143,8 @@ class CentralNode(pulumi.ComponentResource):
         registry: Registry,
     ) -> dict[tuple[str, str], authorization.RoleAssignment]:
         """What the centre's own machine may do to what is the centre's."""
-        container = storage.resources.containers[SERVER_CONTAINER]
-        scopes = {SERVER_CONTAINER: container.id, "registry": registry.id}
+        containers = storage.resources.containers
+        scopes = {**{name: containers[name].id for name in CENTRE_CONTAINERS}, "registry": registry.id}
         return {
             (grant.who, grant.resource): grant_role(
                 self, context, grant, machine_id=machine.principal_id, scope=scopes[grant.resource]

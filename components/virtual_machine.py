@@ -178,7 +178,7 @@ class VirtualMachine(pulumi.ComponentResource):
                 encryption_at_host=True if context.settings.machine.encryption_at_host else None,
             ),
             os_profile=self._os_profile(identity),
-            user_data=_user_data(args.members),
+            user_data=_user_data(args.members, context.party.backup_recipient),
             storage_profile=self._storage_profile(disk),
             network_profile=compute.NetworkProfileArgs(
                 network_interfaces=[
@@ -290,9 +290,11 @@ class VirtualMachine(pulumi.ComponentResource):
         return _base64(cloud_config(plan))
 
 
-def _user_data(members: Sequence[str] | None) -> str | None:
-    """The member list, which the centre's VM reads from its metadata service; it changes without a new VM."""
-    return None if members is None else _base64(json.dumps({"hospitals": list(members)}))
+def _user_data(members: Sequence[str] | None, backup: str | None) -> str | None:
+    """What the VM reads from its metadata service: members and backups' key change without a new VM."""
+    content = {"hospitals": None if members is None else list(members), "backup": backup}
+    known = {key: value for key, value in content.items() if value is not None}
+    return _base64(json.dumps(known)) if known else None
 
 
 def _base64(text: str) -> str:

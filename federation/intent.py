@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from typing import Final, Literal
 
 from federation.naming import (
+    BACKUP_CONTAINER,
     DATA_CONTAINER,
     POLICY_CONTAINER,
     RECORD_CONTAINER,
@@ -32,6 +33,7 @@ Protocol = Literal["Tcp", "Udp"]
 Access = Literal["nsg", "platform"]
 Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
 Service = Literal["blob", "registry", "registry_data", "fl"]
+BACKUP_WHY: Final = "the VM keeps archives of its own state, encrypted to a key that is not in Azure"
 Holder = Literal["machine", "dashboard readers", "people", "officers"]
 
 
@@ -279,6 +281,7 @@ def _common_flows(party: Party, source: Place) -> Iterator[Flow]:
 
 def _centre_grants(centre: CentreParty) -> Iterator[Grant]:
     yield _contributor(centre.name, centre.name, SERVER_CONTAINER, "the server's own state, jobs and results")
+    yield _contributor(centre.name, centre.name, BACKUP_CONTAINER, BACKUP_WHY)
     yield _puller(centre.name, centre.name)
     yield from _dashboard_grants(centre, centre, SERVER_CONTAINER)
 
@@ -311,6 +314,7 @@ def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[G
         RECORD_CONTAINER,
         "the hospital's VM keeps the record of which jobs asked to run, and of the answers",
     )
+    yield _contributor(hospital.name, hospital.name, BACKUP_CONTAINER, BACKUP_WHY)
     yield _puller(hospital.name, centre.name)
     yield from _dashboard_grants(hospital, centre, container)
     yield from _people_grants(hospital)

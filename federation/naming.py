@@ -110,7 +110,10 @@ POLICY_CONTAINER: Final = "policy"
 """A hospital's own container: its officers' answers to jobs, which its VM may read."""
 RECORD_CONTAINER: Final = "record"
 """A hospital's own container: which jobs asked to run there and what was answered; its VM writes it."""
-HOSPITAL_CONTAINERS: Final = (DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER)
+BACKUP_CONTAINER: Final = "backup"
+"""Every party's own container: archives of its VM's state, encrypted to a key that is not in Azure."""
+HOSPITAL_CONTAINERS: Final = (DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER, BACKUP_CONTAINER)
+CENTRE_CONTAINERS: Final = (SERVER_CONTAINER, BACKUP_CONTAINER)
 
 
 def client_container(hospital: str) -> str:

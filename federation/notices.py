@@ -13,7 +13,7 @@ CODES: Final[Mapping[Kind, tuple[str, ...]]] = {
     "approvals": ("enrolment-waits", "renewal-waits", "return-waits"),
     "data": ("data-refused",),
     "certificates": ("certificate-ends",),
-    "machines": ("hospital-silent", "disk-full"),
+    "machines": ("hospital-silent", "disk-full", "backup-missing", "restore-waits"),
 }
 
 OF_CENTRE: Final[tuple[Kind, ...]] = ("jobs", "approvals", "certificates", "machines")
@@ -24,5 +24,5 @@ DESCRIPTIONS: Final[Mapping[Kind, str]] = {
     "approvals": "A hospital waits for a person: to enrol, to renew its certificate, or to come back",
     "data": "Data in the hospital's account are refused, or could not be taken",
     "certificates": "A certificate ends within 30 days",
-    "machines": "A hospital has been silent for an hour, or a data disk is nearly full",
+    "machines": "A hospital is silent, a disk nearly full, nothing is backed up, or a VM waits for a backup",
 }

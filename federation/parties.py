@@ -30,6 +30,8 @@ class Party:
     hears: Mapping[Kind, tuple[str, ...]]
     """Who hears of what instead of the contacts."""
     dashboard: Dashboard | None
+    backup_recipient: str | None
+    """The public key to which its archives are encrypted; None where nobody has one."""
     names: Names
     tags: Mapping[str, str]
 
@@ -113,6 +115,7 @@ def _centre(settings: Settings, centre: Centre) -> CentreParty:
         contacts=settings.contacts,
         hears={kind: who for kind in OF_CENTRE if (who := getattr(settings.notices, kind)) is not None},
         dashboard=centre.dashboard,
+        backup_recipient=settings.backup.recipient,
         names=Names(stack=settings.environment, party=CENTRE),
         tags=tags(settings.environment, CENTRE, settings.tags),
         plan=centre_plan(centre.address_space),
@@ -140,6 +143,7 @@ def _hospital(settings: Settings, name: str, hospital: Hospital) -> HospitalPart
         contacts=hospital.contacts or settings.contacts,
         hears={},
         dashboard=hospital.dashboard,
+        backup_recipient=hospital.backup_recipient,
         names=Names(stack=settings.environment, party=name),
         tags=tags(settings.environment, name, settings.tags),
         plan=hospital_plan(hospital.address_space),

@@ -16,6 +16,7 @@ from federation.draft import examine
 from federation.problem import Problem
 from federation.values import (
     AdminName,
+    AgeRecipient,
     Appliance,
     BlobZoneId,
     BoxName,
@@ -201,11 +202,15 @@ class Protection(Section):
 
 
 class Backup(Section):
-    """Daily snapshots of the centre's data disk, next to it in its group: Azure copies no disk into a vault.
+    """Archives of what cannot be made again, encrypted to a key that is not in Azure (docs/adr/0056).
 
+    And daily snapshots of the centre's data disk, next to it in its group: Azure copies no disk into a vault.
     They help against a mistake on the disk, not against whoever may delete in the centre's subscription.
     """
 
+    recipient: AgeRecipient | None = Field(
+        default=None, description="the public key to which the centre's archives are encrypted"
+    )
     enabled: bool = Field(
         default=False, description="whether the centre's data disk is snapshotted every day, in its own group"
     )
@@ -332,6 +337,9 @@ class Hospital(Section):
     )
     dashboard: Dashboard | None = Field(default=None, description="the hospital's Power BI dashboard")
     door: Door | None = Field(default=None, description="how the hospital's people reach its account")
+    backup_recipient: AgeRecipient | None = Field(
+        default=None, description="the public key to which this hospital's archives are encrypted"
+    )
 
 
 class Settings(Section):

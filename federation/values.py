@@ -263,6 +263,15 @@ def _fingerprint(value: str) -> str:
     return value
 
 
+def _age_recipient(value: str) -> str:
+    if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}", value):
+        raise wrong(
+            "nothing would be backed up: an archive is encrypted to this key before it leaves the VM",
+            "write the public half, age1..., that `./fed backup key FILE` prints",
+        )
+    return value
+
+
 def _admin_name(value: str) -> str:
     if value in RESERVED_ADMIN_NAMES or not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", value):
         raise wrong(
@@ -433,6 +442,7 @@ VM_IMAGES: Final = ("container-server", "fl-client", "fl-server", "mlflow")
 BoxName = Annotated[str, AfterValidator(_box_name)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 AdminName = Annotated[str, AfterValidator(_admin_name)]
+AgeRecipient = Annotated[str, AfterValidator(_age_recipient)]
 SshPublicKey = Annotated[str, AfterValidator(_ssh_public_key)]
 FirstOfMonth = Annotated[dt.date, BeforeValidator(_first_of_month)]
 Day = Annotated[dt.date, BeforeValidator(_date)]

@@ -26,6 +26,7 @@ from emulator.arm.messages import Json
 from emulator.control import Emulator
 from emulator.credential import EmulatorCredential
 from emulator.datacentre.control import Fabric
+from federation.naming import HOSPITAL_CONTAINERS
 from federation.parties import Federation, federation
 from federation.stack_file import load_stack
 from policies.compute import SECRET
@@ -365,7 +366,8 @@ def test_what_runs_is_exactly_what_is_intended(deployed: Deployed) -> None:
         ("centre", "server of centre"),
         *(("centre", f"client-{h} of centre") for h in ("cleveland", "hungary")),
         *((h, f"client-{h} of centre") for h in ("cleveland", "hungary")),
-        *((h, f"{own} of {h}") for h in ("cleveland", "hungary") for own in ("data", "policy", "record")),
+        ("centre", "backup of centre"),
+        *((h, f"{own} of {h}") for h in ("cleveland", "hungary") for own in HOSPITAL_CONTAINERS),
     }
     assert all(attempt.agrees for attempt in outcome.packets.attempts)
     assert {(a.source.name, a.destination.name, a.port) for a in outcome.packets.attempts if a.measured} == {

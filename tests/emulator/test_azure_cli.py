@@ -156,7 +156,7 @@ ELSEWHERE = {
     "account alias create": "Microsoft's billing; no subscription is made here",
     "acr login": "Docker's store of credentials",
     "ad group show": "Microsoft Graph",
-    "dataprotection backup-instance restore": "an extension of azure-cli, of another publisher",
+    "dataprotection": "an extension of azure-cli, of another publisher",
     "login": "the shell of `fed env` is signed in",
     "storage blob upload": "names of accounts lead nowhere outside the emulated networks",
 }

@@ -17,11 +17,11 @@ from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import ArchiveRefusedError, unpack
 from container_server.centre.jobs import JobRefusedError, UnknownJobError, state_of
 from container_server.centre.members import Members, UnknownHospitalError
-from container_server.centre.metadata import MembershipError, members
 from container_server.engine import ContainerState, Running
 from container_server.errors import TransientError
 from container_server.hospital.state import State
 from container_server.messages import DECISION, REQUEST, ROOT, decode, encode
+from container_server.metadata import UserDataError, members
 from container_server.nvflare_cli import NvflareError
 from container_server.storage import StorageUnreachableError
 from hypothesis import given, settings
@@ -181,7 +181,7 @@ class TestMembership:
         "text", ["", "!!", "e30=", "W10=", "eyJob3NwaXRhbHMiOiBbIi4uL3giXX0=", "eyJob3NwaXRhbHMiOiBbMV19"]
     )
     def test_user_data_that_is_no_list_of_hospitals_is_refused(self, text: str) -> None:
-        with pytest.raises(MembershipError):
+        with pytest.raises(UserDataError):
             members(lambda: text)
 
     def test_an_empty_list_is_a_list(self) -> None:

@@ -231,6 +231,7 @@ class TestEachMoment:
             user_data=world.centre._user_data,
             engine=world.server,
             nvflare=world.centre._authority._nvflare,
+            backups=world.centre._backups,
         )
         world.turn(60)
         assert world.nvflare.calls.count("cert approve") == signed

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from container_server.engine import ContainerState, EngineUnreachableError, Limits, Running
 from container_server.storage import MESSAGE_LIMIT, Blob, BlobEntry, BlobTooLargeError, Unread
@@ -74,6 +75,14 @@ class FolderStore:
         new = path.with_name(path.name + ".part")
         new.write_bytes(content)
         new.replace(path)
+
+    def upload(self, name: str, source: IO[bytes]) -> None:
+        self.write(name, source.read())
+
+    def beginning(self, name: str, length: int) -> bytes | None:
+        self._called(f"read {name}")
+        path = self.folder / name
+        return path.read_bytes()[:length] if path.is_file() else None
 
     def delete(self, name: str) -> None:
         self._called(f"delete {name}")

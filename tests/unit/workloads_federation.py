@@ -23,7 +23,7 @@ from container_server.nvflare_cli import Nvflare
 
 from tests.unit.workloads_fakes import FakeClock, FakeEngine, FolderStore
 from tests.unit.workloads_pki import START, FakeNvflare
-from tests.unit.workloads_world import config_of
+from tests.unit.workloads_world import backups_of, config_of
 from workloads.data import heart_data
 
 DAY = 86_400.0
@@ -75,6 +75,9 @@ class House:
             record=store(f"record-{name}"),
             engine=self.engine,
             nvflare=cast(Nvflare, self.federation.nvflare),
+            backups=backups_of(
+                self.config, self.federation.clock, store(f"backup-{name}"), self.engine, None
+            ),
         )
         return self.agent
 
@@ -145,6 +148,7 @@ class Federation:
             user_data=lambda: base64.b64encode(json.dumps({"hospitals": self.members}).encode()).decode(),
             engine=self.server,
             nvflare=cast(Nvflare, self.nvflare),
+            backups=backups_of(self.config, self.clock, self.store("backup-centre"), self.server, None),
         )
 
     def _started(self, name: str) -> None:

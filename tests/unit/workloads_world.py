@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from container_server.backups import Backups
 from container_server.centre.agent import CentreAgent
 from container_server.centre.composed import Asked, compose
 from container_server.centre.job_folder import JobFolder
+from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import ContainerState, Running
 from container_server.hospital.agent import HospitalAgent
@@ -46,6 +48,12 @@ def config_of(role: str, root: Path, **changes: Any) -> Config:
     return dataclasses.replace(config, **changes)
 
 
+def backups_of(
+    config: Config, clock: Clock, store: FolderStore, engine: FakeEngine, key: str | None
+) -> Backups:
+    return Backups(config=config, clock=clock, store=store, engine=engine, recipient=lambda: key)
+
+
 class World:
     """A hospital and, to answer it, a centre; both turn when the test says so.
 
@@ -62,6 +70,8 @@ class World:
         self.server = FakeEngine({"fl-server": ContainerState(Running.STOPPED)})
         self.server.start("mlflow")
         self.members = ["cleveland"]
+        self.key: str | None = None
+        """The public key to which the stack has backups encrypted."""
         self.centre_config = config_of("centre", folder / "centre", approval=approval)
         self.hospital_config = config_of("hospital", folder / "hospital")
         self.data.write("heart.csv", heart_data.seed("cleveland"))
@@ -69,8 +79,9 @@ class World:
         self.centre = self.new_centre()
 
     def new_hospital(self, **changes: Any) -> HospitalAgent:
+        config = dataclasses.replace(self.hospital_config, **changes)
         return HospitalAgent(
-            config=dataclasses.replace(self.hospital_config, **changes),
+            config=config,
             clock=self.hospitals_clock,
             channel=self.channel,
             data=self.data,
@@ -78,6 +89,7 @@ class World:
             record=self.record,
             engine=self.client,
             nvflare=cast(Nvflare, self.nvflare),
+            backups=backups_of(config, self.hospitals_clock, self.kept, self.client, self.key),
         )
 
     def new_centre(self) -> CentreAgent:
@@ -88,6 +100,9 @@ class World:
             user_data=lambda: base64.b64encode(json.dumps({"hospitals": self.members}).encode()).decode(),
             engine=self.server,
             nvflare=cast(Nvflare, self.nvflare),
+            backups=backups_of(
+                self.centre_config, self.clock, self.store("backup-centre"), self.server, self.key
+            ),
         )
 
     def answer(self, *, approved: Iterable[str] = (), refused: Mapping[str, str] | None = None) -> None:
@@ -114,6 +129,10 @@ class World:
     @property
     def record(self) -> FolderStore:
         return self.store("record")
+
+    @property
+    def kept(self) -> FolderStore:
+        return self.store("backup-cleveland")
 
     def state(self) -> State:
         return self.hospital.decision.state

@@ -10,8 +10,8 @@ from azure.identity import ManagedIdentityCredential
 
 from container_server import control, health
 from container_server.azure_storage import open_account
+from container_server.backups import Backups
 from container_server.centre.agent import CentreAgent
-from container_server.centre.metadata import fetch_user_data
 from container_server.clock import Clock, SystemClock
 from container_server.config import Config, ConfigError
 from container_server.engine import DockerEngine
@@ -19,7 +19,9 @@ from container_server.hospital.agent import EngineLostError, HospitalAgent
 from container_server.hospital.box import BoxKeeper
 from container_server.hospital.box_input import BoxInput
 from container_server.log import say
+from container_server.metadata import backup_recipient, fetch_user_data
 from container_server.nvflare_cli import Nvflare
+from container_server.recovery import Recovery
 
 
 def run(tick: Callable[[], float], clock: Clock) -> None:
@@ -28,6 +30,18 @@ def run(tick: Callable[[], float], clock: Clock) -> None:
         pause = tick()
         health.beat()
         clock.sleep(pause)
+
+
+def recover(recovery: Recovery, clock: Clock) -> None:
+    """Wait for a person's word where the VM's data disk is new and its party has a backup."""
+    if not recovery.needed:
+        return
+    door = control.serve(recovery.handlers())
+    while (pause := recovery.tick()) is not None:
+        health.beat()
+        clock.sleep(pause)
+    door.shutdown()
+    door.server_close()
 
 
 def work(turn: Callable[[], float], clock: Clock) -> None:
@@ -56,7 +70,20 @@ def main() -> None:
     nvflare = Nvflare(config.agent / "nvflare-home")
     hub = open_account(config.hub_storage, credential)
     say("container server", role=config.role, party=config.party, image=config.image)
-    if config.role == "centre":
+    account = hub if config.role == "centre" else open_account(config.own_storage, credential)
+    channel = None if config.role == "centre" else hub(f"client-{config.party}")
+    kept = account("backup")
+    recovery = Recovery(config=config, clock=clock, store=kept, engine=engine, channel=channel)
+    recover(recovery, clock)
+    backups = Backups(
+        config=config,
+        clock=clock,
+        store=kept,
+        engine=engine,
+        recipient=lambda: backup_recipient(lambda: fetch_user_data(config.metadata)),
+    )
+    shared = {**backups.handlers(), "restore": recovery.replace}
+    if channel is None:
         centre = CentreAgent(
             config=config,
             clock=clock,
@@ -64,23 +91,24 @@ def main() -> None:
             user_data=lambda: fetch_user_data(config.metadata),
             engine=engine,
             nvflare=nvflare,
+            backups=backups,
         )
-        control.serve(centre.commands.handlers())
+        control.serve({**centre.commands.handlers(), **shared})
         work(centre.work, clock)
         run(centre.tick, clock)
     else:
-        own = open_account(config.own_storage, credential)
         hospital = HospitalAgent(
             config=config,
             clock=clock,
-            channel=hub(f"client-{config.party}"),
-            data=own("data"),
-            policy=own("policy"),
-            record=own("record"),
+            channel=channel,
+            data=account("data"),
+            policy=account("policy"),
+            record=account("record"),
             engine=engine,
             nvflare=nvflare,
+            backups=backups,
         )
-        control.serve(hospital.handlers())
+        control.serve({**hospital.handlers(), **shared})
         boxes = BoxKeeper(
             engine=DockerEngine(),
             clock=clock,

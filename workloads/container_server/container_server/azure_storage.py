@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
@@ -27,6 +27,8 @@ from container_server.storage import (
 )
 
 TIMEOUT_SECONDS = 20
+BLOCK = 4 * 1024 * 1024
+"""Bytes of one request: what is larger goes in several, so that none takes longer than the time-out."""
 _NETWORK = "AuthorizationFailure"
 _LEASED = "LeaseIdMissing"
 """What Azure answers to a write without the lease
@@ -41,7 +43,15 @@ def open_account(url: str, credential: TokenCredential) -> Callable[[str], "Azur
 
     def open_container(name: str) -> AzureContainer:
         line = RequestsTransport(connection_timeout=TIMEOUT_SECONDS, read_timeout=TIMEOUT_SECONDS)
-        client = ContainerClient(url, name, credential=credential, retry_total=0, transport=line)
+        client = ContainerClient(
+            url,
+            name,
+            credential=credential,
+            retry_total=0,
+            transport=line,
+            max_single_put_size=BLOCK,
+            max_single_get_size=BLOCK,
+        )
         return AzureContainer(client, f"{url}/{name}", line)
 
     return open_container
@@ -91,6 +101,19 @@ class AzureContainer:
         """See BlobStore."""
         with self._errors(name):
             self._client.upload_blob(name, content, overwrite=True)
+
+    def upload(self, name: str, source: IO[bytes]) -> None:
+        """See BlobStore."""
+        with self._errors(name):
+            self._client.upload_blob(name, source, overwrite=True)
+
+    def beginning(self, name: str, length: int) -> bytes | None:
+        """See BlobStore."""
+        try:
+            with self._errors(name):
+                return bytes(self._client.download_blob(name, offset=0, length=length).readall())
+        except ResourceNotFoundError:
+            return None
 
     def delete(self, name: str) -> None:
         """See BlobStore."""

@@ -5,13 +5,14 @@ level by level below a root of its own without following a link (openat with O_N
 only regular files with a single name are read, of bounded number and size.
 """
 
+import io
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, final
+from typing import IO, Any, final
 
 from container_server import strict_json
 from container_server.errors import RefusedInputError
@@ -97,13 +98,17 @@ class ForeignFolder:
 
     def write(self, name: str, content: bytes, mode: int = 0o600) -> None:
         """Replace a file in one step, making the folders above it. Raises ForeignFileError for a link."""
+        self.copy(name, io.BytesIO(content), mode)
+
+    def copy(self, name: str, source: IO[bytes], mode: int = 0o600) -> None:
+        """Replace a file by what `source` holds, as `write` does."""
         new = PurePosixPath(name).name + ".new"
         try:
             with self._inside(_parent(name), make=True) as folder:
                 with suppress(FileNotFoundError):
                     os.unlink(new, dir_fd=folder)
                 with os.fdopen(os.open(new, _NEW, mode, dir_fd=folder), "wb") as stream:
-                    stream.write(content)
+                    shutil.copyfileobj(source, stream)
                 os.replace(new, PurePosixPath(name).name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError as error:
             raise _refusal(name, error) from error

@@ -24,6 +24,8 @@ Code = Literal[
     "certificate-ends",
     "hospital-silent",
     "disk-full",
+    "backup-missing",
+    "restore-waits",
 ]
 AGAIN_SECONDS = 600.0
 CERTIFICATE_SECONDS = 29.5 * 86_400.0

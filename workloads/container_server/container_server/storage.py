@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from container_server.errors import RefusedInputError, TransientError
 
@@ -58,6 +58,12 @@ class BlobStore(Protocol):
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace a blob."""
+
+    def upload(self, name: str, source: IO[bytes]) -> None:
+        """Create or replace a blob of any size."""
+
+    def beginning(self, name: str, length: int) -> bytes | None:
+        """A blob's first bytes; None where there is none."""
 
     def delete(self, name: str) -> None:
         """Delete a blob; nothing happens where there is none."""

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 
+from container_server.backups import Backups
 from container_server.cadence import Cadence
 from container_server.centre.authority import Authority
 from container_server.centre.commands import Commands
@@ -12,7 +13,6 @@ from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import Inbox
 from container_server.centre.jobs import SERVER, Jobs
 from container_server.centre.members import Members
-from container_server.centre.metadata import members
 from container_server.centre.models import Mlflow, Models
 from container_server.centre.requests import Requests
 from container_server.centre.rotation import Rotation
@@ -23,6 +23,7 @@ from container_server.engine import Engine, Running
 from container_server.errors import TransientError
 from container_server.keeper import Keeper
 from container_server.log import say
+from container_server.metadata import members
 from container_server.notices import Code, Notice, Notices, certificate_ends, disk_full
 from container_server.nvflare_cli import Nvflare
 from container_server.storage import BlobStore
@@ -50,6 +51,7 @@ class CentreAgent:
         user_data: Callable[[], str],
         engine: Engine,
         nvflare: Nvflare,
+        backups: Backups,
     ):
         self._config = config
         self._clock = clock
@@ -95,6 +97,8 @@ class CentreAgent:
         self._answers = Chore("jobs that wait", Cadence(clock, 1.0), self._requests.step)
         self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
         self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
+        self._backups = backups
+        self._backing_up = Chore("backup", Cadence(clock, 1.0), backups.step)
         self._notices = Notices(clock)
         self._noticing = Chore("notices", Cadence(clock, 60.0), self._notice)
         self._woken = threading.Event()
@@ -143,12 +147,13 @@ class CentreAgent:
         self._answers.run()
         self._results.run()
         self._tables.run()
+        self._backing_up.run()
         return QUIET_SECONDS
 
     def _chores(self) -> list[Chore]:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead]
-        own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables]
+        own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
         parts = (self._inbox, self._requests, self._distribution, self._curation)
         return [*own, *(chore for part in parts for chore in part.chores)]
 
@@ -182,7 +187,7 @@ class CentreAgent:
 
     def _notice(self) -> None:
         """What a person at the centre is to know in time."""
-        now, found = self._clock.now(), disk_full(self._config.agent)
+        now, found = self._clock.now(), [*disk_full(self._config.agent), *self._backups.notices()]
         for what, ends in self._authority.ends().items():
             found += certificate_ends(what, ends, now, f"./fed rotate {what}")
         for name, member in self._members.all().items():

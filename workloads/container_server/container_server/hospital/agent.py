@@ -7,6 +7,7 @@ from typing import Any
 from fed_data.catalogue import Catalogue
 
 from container_server.background import Background
+from container_server.backups import Backups
 from container_server.cadence import Cadence
 from container_server.certificates import Certificate
 from container_server.chore import Chore
@@ -65,6 +66,7 @@ class HospitalAgent:
         record: BlobStore,
         engine: Engine,
         nvflare: Nvflare,
+        backups: Backups,
     ):
         self._config = config
         self._clock = clock
@@ -99,6 +101,7 @@ class HospitalAgent:
         self._enrolling = Chore("enrolment", polling, self._enrol)
         self._doing = Chore("client", Cadence(clock, 0.0, longest_pause=5.0), self._do)
         self._reporting = Chore("report", Cadence(clock, 60.0), self._send_report)
+        self._backups, self._backing_up = backups, Chore("backup", Cadence(clock, 5.0), backups.step)
         self._notices = Notices(clock)
         self._noticing = Chore("notices", Cadence(clock, 60.0), self._notice)
         self._renewal_due = Cadence(clock, 86_400.0)
@@ -118,8 +121,7 @@ class HospitalAgent:
         self._kit_faults: tuple[str, ...] = ()
         self._client: ContainerState | None = None
         """As the engine last saw it; None when it did not answer."""
-        self._engine_heard = clock.now()
-        self._since = clock.now()
+        self._engine_heard = self._since = clock.now()
         self._reported_state: State | None = None
         self._reported_details: tuple[Any, ...] = ()
         self.decision = Decision(State.UNENROLLED, "starting")
@@ -143,6 +145,7 @@ class HospitalAgent:
             self._enrolling.run()
         self._doing.run()
         self._noticing.run()
+        self._backing_up.run()
         self._report()
         settled = self.decision.state in (State.RUNNING, State.STOPPED) and not self._renewing
         return QUIET_SECONDS if settled else BUSY_SECONDS
@@ -327,7 +330,7 @@ class HospitalAgent:
 
     def _notice(self) -> None:
         """What a person at the hospital is to know in time."""
-        found = disk_full(self._config.agent)
+        found = [*disk_full(self._config.agent), *self._backups.notices()]
         for job in self._consent.review()["jobs"]:
             if job["answer"] == "waiting":
                 text = f"{job['name']} asks to run on this hospital's patients. Fix: policy/jobs.json"
@@ -382,6 +385,7 @@ class HospitalAgent:
             self._enrolling,
             self._doing,
             self._noticing,
+            self._backing_up,
         )
         told = [
             self._refused_order,

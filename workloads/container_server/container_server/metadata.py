@@ -1,0 +1,66 @@
+"""The VM's userData, set by the stack, read from the metadata service: it changes without a new VM.
+
+At the centre it says who is a member; everywhere, to whom backups are encrypted.
+"""
+
+import base64
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from container_server.errors import RefusedInputError, TransientError
+
+PATH = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
+_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
+
+
+class UserDataError(RefusedInputError):
+    """userData is not what the stack writes there. What was known before stays in force."""
+
+
+def fetch_user_data(address: str) -> str:
+    """The base64 text of userData. Raises TransientError when the service does not answer."""
+    request = urllib.request.Request(address + PATH, headers={"Metadata": "true"})  # noqa: S310 - fixed address
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return str(answer.read(65_536).decode())
+    except (urllib.error.URLError, OSError) as error:
+        raise TransientError(f"metadata service: {error}") from error
+
+
+def members(fetch: Callable[[], str]) -> frozenset[str]:
+    """The hospitals of the federation. Raises UserDataError or TransientError."""
+    content = _content(fetch)
+    if "hospitals" not in content:
+        raise UserDataError("userData has no 'hospitals'")
+    hospitals = content["hospitals"]
+    if not isinstance(hospitals, list):
+        raise UserDataError(f"userData: hospitals is {type(hospitals).__name__}, expected a list")
+    if wrong := [name for name in hospitals if not isinstance(name, str) or not _NAME.fullmatch(name)]:
+        raise UserDataError(f"userData: {wrong[0]!r} is not a hospital's name")
+    return frozenset(hospitals)
+
+
+def backup_recipient(fetch: Callable[[], str]) -> str | None:
+    """The public key to which this party's backups are encrypted; None where the stack names none.
+
+    Raises UserDataError for userData that is not as expected, or TransientError.
+    """
+    recipient = _content(fetch).get("backup")
+    if recipient is not None and not isinstance(recipient, str):
+        raise UserDataError(f"userData: backup is {type(recipient).__name__}, expected a key")
+    return recipient
+
+
+def _content(fetch: Callable[[], str]) -> dict[str, Any]:
+    """What userData says; nothing where the stack gave the VM none."""
+    try:
+        content = json.loads(base64.b64decode(fetch(), validate=True) or "{}")
+    except ValueError as error:
+        raise UserDataError(f"userData is not base64 of a JSON object: {error}") from error
+    if not isinstance(content, dict):
+        raise UserDataError(f"userData is {type(content).__name__}, expected a JSON object")
+    return content
