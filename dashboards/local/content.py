@@ -52,7 +52,6 @@ class Page:
 
     name: str
     title: str
-    choose: str
     choices: tuple[str, ...]
     visuals: tuple[Visual, ...]
 
@@ -63,13 +62,13 @@ def pages(cube: Cube, audience: str) -> list[Page]:
 
 
 def _page(cube: Cube, described: Mapping[str, Any]) -> Page:
-    choose = next(iter(described.get("choose", ())), "")
+    choose = tuple(described.get("choose", ()))
     visuals = tuple(_visual(cube, one, choose) for one in described["visuals"])
     choices = tuple(dict.fromkeys(choice for one in visuals for choice in one.lines if choice))
-    return Page(described["name"], described["title"], choose, choices, visuals)
+    return Page(described["name"], described["title"], choices, visuals)
 
 
-def _visual(cube: Cube, described: Mapping[str, Any], choose: str) -> Visual:
+def _visual(cube: Cube, described: Mapping[str, Any], choose: Sequence[str]) -> Visual:
     measures, by = tuple(described.get("measures", ())), tuple(described.get("by", ()))
     visual = Visual(described["name"], described["title"], described["kind"], measures, by)
     if not measures:
@@ -80,9 +79,10 @@ def _visual(cube: Cube, described: Mapping[str, Any], choose: str) -> Visual:
         for row in cube.rows[table]
         if all(FILTERS[word](row) for word in described.get("where", "").split())
     ]
-    follows = described.get("follows", True) and rows and choose in rows[0]
-    chosen = choose if follows else ""
-    choices = [(str(words[0]), group) for words, group in _groups(rows, [chosen])] if chosen else [("", rows)]
+    follows = described.get("follows", True) and rows and choose and all(one in rows[0] for one in choose)
+    chosen = choose if follows else ()
+    choices = [(", ".join(map(str, words)), group) for words, group in _groups(rows, chosen)]
+    choices = choices or [("", rows)]
     lines = {choice: _lines(cube, measures, by, group) for choice, group in choices}
     return Visual(visual.name, visual.title, visual.kind, measures, by, lines)
 

@@ -5,6 +5,7 @@ because a total over withheld values must not exist.
 """
 
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,10 +23,14 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """What a measure shows: a number, a moment, or nothing and why."""
+    """What a measure shows: a number, a moment, or nothing and why.
+
+    `unsure`: a difference that may be none, as far as its 95 % interval tells.
+    """
 
     value: float | datetime | None = None
     reason: str = ""
+    unsure: bool = False
 
 
 class TablesError(ValueError):
@@ -142,7 +147,32 @@ def _gain(cube: Cube, rows: Sequence[Row]) -> Number:
     first, second = _number(together), _number(alone)
     if first is None or second is None:
         return Number(None, together.reason or alone.reason)
-    return Number(first - second)
+    spread = _gain_spread(cube, rows)
+    return Number(first - second, unsure=spread is None or abs(first - second) <= spread)
+
+
+def _gain_end(sign: int) -> Measure:
+    def measure(cube: Cube, rows: Sequence[Row]) -> Number:
+        gain, spread = _gain(cube, rows), _gain_spread(cube, rows)
+        value = _number(gain)
+        return Number(None if value is None or spread is None else value + sign * spread, gain.reason)
+
+    return measure
+
+
+def _gain_spread(cube: Cube, rows: Sequence[Row]) -> float | None:
+    """Half the 95 % interval of a gain, from those of its two AUCs as if they were independent.
+
+    Both are measured on the same patients, so that they rise and fall together: the true interval is not
+    wider (Hanley and McNeil 1983, https://doi.org/10.1148/radiology.148.3.6878708).
+    """
+    ends = [
+        _number(_metric(metric, end)(cube, rows)) for metric in ("auc", "own_auc") for end in ("low", "high")
+    ]
+    if any(end is None for end in ends):
+        return None
+    low, high, own_low, own_high = (float(end) for end in ends if end is not None)
+    return math.hypot(high - low, own_high - own_low) / 2
 
 
 def _share(cube: Cube, rows: Sequence[Row]) -> Number:
@@ -202,6 +232,8 @@ MEASURES: Mapping[str, Measure] = {
     "AUC High": _metric("auc", "high"),
     "AUC Own Data Only": _metric("own_auc"),
     "AUC Gain": _gain,
+    "AUC Gain Low": _gain_end(-1),
+    "AUC Gain High": _gain_end(1),
     "Mean AUC": _metric("mean_site_auc"),
     "Mean AUC Gain": _metric("mean_site_auc_gain"),
     "Accuracy": _metric("accuracy"),

@@ -126,13 +126,15 @@ def _bars(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, s
 def _lines(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, str]) -> Any:
     traces = []
     for name, points in _series(visual, lines):
+        measured = {int(words[0]): _value(number) for words, number in points}
+        rounds = range(min(measured), max(measured) + 1)
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": name,
-                "x": [words[0] for words, _ in points],
-                "y": [_value(number) for _, number in points],
+                "x": list(rounds),
+                "y": [measured.get(one) for one in rounds],  # a round without a number is a gap in the line
                 "line": {"color": colours.get(name, "$0"), "width": 2.5},
                 "marker": {"size": 6},
                 "hovertemplate": "round %{x}<br>%{fullData.name}: %{y:.3f}<extra></extra>",

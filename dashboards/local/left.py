@@ -14,7 +14,7 @@ from dashboards.local.wording import NOTHING
 Entry = Mapping[str, Any]
 """What `fed audit --json` shows: `event`, `time` (UTC, like 20261201T093000.000000Z), more by its event."""
 
-PAGE = Page("left", "What left our house", "", (), ())
+PAGE = Page("left", "What left our house", (), ())
 NEWEST = 300
 """Lines of the long table."""
 
@@ -113,7 +113,7 @@ def _moment(one: Entry) -> str:
 
 def _card(name: str, title: str, number: int | str) -> Shown:
     text = f"{number:,}" if isinstance(number, int) else number
-    return Shown(Visual(name, title, "card", (), ()), {}, {}, cell=Cell(text, number=True))
+    return Shown(Visual(name, title, "card", (), ()), {}, {}, cells={"": Cell(text, number=True)})
 
 
 def _table(

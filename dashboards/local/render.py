@@ -93,8 +93,11 @@ def _shown(
     page: Page, visual: Visual, cube: Cube, colours: Mapping[str, str], charts: dict[str, Any]
 ) -> Shown:
     if visual.kind == "card":
-        number = visual.lines[""][0].numbers[0]
-        return Shown(visual, {}, {}, cell=_cell(number, visual.measures[0], cube.k))
+        measure = visual.measures[0]
+        cells = {
+            choice: _cell(lines[0].numbers[0], measure, cube.k) for choice, lines in visual.lines.items()
+        }
+        return Shown(visual, {}, {}, cells=cells)
     grids, keys = {}, {}
     for choice, lines in visual.lines.items():
         grids[choice] = (
@@ -140,7 +143,7 @@ def _cell(number: Number, measure: str, k: int, highest: float | None = None) ->
     if highest and isinstance(number.value, (int, float)):
         shade = round(5 * float(number.value) / highest)
     text = shown(number, PAGES["measures"][measure]["format"], k)
-    return Cell(text, because(number.reason, k), True, shade)
+    return Cell(text, because(number.reason, k), True, 0 if number.unsure and shade else shade, number.unsure)
 
 
 def _word(word: Any, k: int) -> Cell:

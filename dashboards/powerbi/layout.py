@@ -28,14 +28,15 @@ class Box:
     height: int
 
 
-def title() -> Box:
-    """The page's title."""
-    return Box(x=_MARGIN, y=_GAP, width=WIDTH - 2 * _MARGIN - _CHOICE - _GAP, height=_HEADER)
+def title(choices: int) -> Box:
+    """The page's title, next to what a reader chooses from."""
+    width = WIDTH - 2 * _MARGIN - max(1, choices) * (_CHOICE + _GAP)
+    return Box(x=_MARGIN, y=_GAP, width=width, height=_HEADER)
 
 
-def choice() -> Box:
-    """What a reader chooses from."""
-    return Box(x=WIDTH - _MARGIN - _CHOICE, y=_GAP, width=_CHOICE, height=_HEADER)
+def choice(place: int) -> Box:
+    """What a reader chooses from; place 0 is the rightmost."""
+    return Box(x=WIDTH - _MARGIN - _CHOICE - place * (_CHOICE + _GAP), y=_GAP, width=_CHOICE, height=_HEADER)
 
 
 def boxes(page: Page) -> Iterator[tuple[Visual, Box]]:

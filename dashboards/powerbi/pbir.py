@@ -151,8 +151,13 @@ def _theme() -> Document:
 def _visuals(page: Page) -> Iterator[Document]:
     """The page's title, its choices and its visuals, numbered in reading order."""
     parts = [
-        _container(f"{page.name}-title", layout.title(), _text([page.title], 20), f"Page {page.title}"),
-        *(_choice(page, field) for field in page.choose),
+        _container(
+            f"{page.name}-title",
+            layout.title(len(page.choose)),
+            _text([page.title], 20),
+            f"Page {page.title}",
+        ),
+        *(_choice(page, field, len(page.choose) - 1 - place) for place, field in enumerate(page.choose)),
         *(_shown(page, visual, box) for visual, box in layout.boxes(page)),
     ]
     for order, part in enumerate(parts):
@@ -160,7 +165,7 @@ def _visuals(page: Page) -> Iterator[Document]:
         yield _with_schema("visualContainer/2.9.0", part)
 
 
-def _choice(page: Page, field: Field) -> Document:
+def _choice(page: Page, field: Field, place: int) -> Document:
     visual = {
         "visualType": "slicer",
         "query": {"queryState": {"Values": {"projections": [_column(field, active=True)]}}},
@@ -171,7 +176,7 @@ def _choice(page: Page, field: Field) -> Document:
         },
     }
     name = _choice_name(page, field)
-    document = _container(name, layout.choice(), visual, f"Choose: {field.label}")
+    document = _container(name, layout.choice(place), visual, f"Choose: {field.label}")
     followers = [shown.where for shown in page.visuals if shown.follows and shown.measures]
     # Of a fact, only what the followers have can be chosen; a dimension is not filtered by its facts.
     if TABLES[field.table].refers_to and followers:

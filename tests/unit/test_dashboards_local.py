@@ -138,11 +138,11 @@ class TestFigures:
         sent = world.everything()["runs"][1]["progress"]["history"]
         final = sent[-1]["sites"]
         assert Reading(hospital).rows["models-auc"] == [[f"{final[HUNGARY]['auc']:.3f}"]]
-        lines = series(charts(hospital)["models/rounds/"])["AUC"]
+        lines = series(charts(hospital)["models/rounds/heart"])["AUC"]
         assert [lines[entry["round"]] for entry in sent] == [
             pytest.approx(entry["sites"][HUNGARY]["auc"]) for entry in sent
         ]
-        drawn = series(charts(centre)["overview/alone/"])
+        drawn = series(charts(centre)["overview/alone/heart"])
         assert drawn["AUC"]["Cleveland"] == round(final["cleveland"]["auc"], 3)
         assert drawn["AUC Own Data Only"]["VA Long Beach"] == round(final["va-long-beach"]["own_auc"], 3)
 
@@ -164,6 +164,66 @@ class TestChoice:
         (versions,) = [one for one in by_page["models"].visuals if one.name == "versions"]
         assert set(versions.lines) == {""}
         assert all(number.value is not None for line in versions.lines[""] for number in line.numbers)
+
+
+class TestTwoModels:
+    """A second job's model, and a run of the first one that was aborted after it had missed a round."""
+
+    @pytest.fixture(scope="class")
+    def made(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        heart = world.training_run(2)
+        other = json.loads(json.dumps(heart)) | {
+            "id": f"{3:08x}",
+            "job": "other",
+            "submitted": heart["submitted"] + 60,
+        }
+        for entry in other["progress"]["history"]:
+            for sent in entry["sites"].values():
+                sent["auc"] = 0.55
+        aborted = json.loads(json.dumps(heart)) | {
+            "id": f"{4:08x}",
+            "state": "aborted",
+            "submitted": heart["submitted"] + 120,
+        }
+        del aborted["progress"]["history"][1]
+        folder = tmp_path_factory.mktemp("two")
+        return tables_folder(folder, world.request(heart, other, aborted))
+
+    @pytest.mark.parametrize("party", [HUNGARY, "centre"])
+    def test_each_is_shown_alone_when_it_is_chosen(self, made: Path, party: str) -> None:
+        audience = "centre" if party == "centre" else "hospital"
+        found = {page.name: page for page in pages(Cube(files_of(made, party)), audience)}
+        chosen = {choice.partition(",")[0] for choice in found["models"].choices}
+        assert chosen == {"heart", "other"}
+        numbers = {
+            (visual.name, choice): [number.value for line in lines for number in line.numbers]
+            for page in found.values()
+            for visual in page.visuals
+            for choice, lines in visual.lines.items()
+            if choice and visual.kind in ("card", "columns", "intervals") and page.name != "statistics"
+        }
+        assert numbers
+        assert not [key for key, values in numbers.items() if None in values]
+
+    def test_a_missed_round_is_a_gap_and_its_run_is_marked(self, made: Path) -> None:
+        page = render(files_of(made, "centre"), "centre")
+        drawn = series(charts(page)["models/rounds/heart, Accuracy"])
+        (name,) = [name for name in drawn if name.endswith("(aborted)")]
+        assert drawn[name][1] is None
+        assert None not in [drawn[name][0], drawn[name][2]]
+
+    def test_a_gain_that_may_be_none_is_no_gain_in_colour(self, made: Path) -> None:
+        page = render(files_of(made, HUNGARY), HUNGARY)
+        assert "gain-good" not in page.partition("</style>")[2]
+        rows = Reading(page).rows["models-versions"]
+        low, high = (rows[0].index(f"AUC Gain {end}") for end in ("Low", "High"))
+        ends = {
+            row[0].partition(",")[0] + row[0].partition("Nov")[2]: (row[low][0], row[high][0])
+            for row in rows
+            if row != rows[0]
+        }
+        assert ends["heart 1"] == ends["heart 2 (aborted)"] == ("\N{MINUS SIGN}", "+")
+        assert ends["other 1"] == ("\N{MINUS SIGN}", "\N{MINUS SIGN}")
 
 
 class TestWithheld:

@@ -180,7 +180,7 @@ DIM_RUN: Final = Table(
     "The jobs that ended, newest last.",
     (
         _RUN,
-        Column("run_label", "string", "job, number and day for people: `heart 2, 29 Nov`"),
+        Column("run_label", "string", "job, number and day for people: `heart 2, 29 Nov`, with `(aborted)`"),
         Column("job", "string", "name of the job"),
         Column("number", "int64", "1 for the first run of this job"),
         Column("state", "string", "how it ended", values=("finished", "failed", "aborted")),

@@ -144,9 +144,10 @@ def _runs(request: Request, curated: list[Curated]) -> Iterator[Row]:
     latest = {run.job: run.run_id for run in request.runs if run.state == "finished"}
     for run in (one.run for one in curated):
         numbers[run.job] = number = numbers.get(run.job, 0) + 1
+        ended = "" if run.state == "finished" else f" ({run.state})"
         yield {
             "run_key": run.run_id,
-            "run_label": f"{run.job} {number}, {run.submitted.day} {run.submitted:%b}",
+            "run_label": f"{run.job} {number}, {run.submitted.day} {run.submitted:%b}{ended}",
             "job": run.job,
             "number": number,
             "state": run.state,
