@@ -1,6 +1,7 @@
 """`fed audit`: what asked to run at a hospital, what it answered, and what left."""
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -37,23 +38,41 @@ def command(
 
 
 def _words(entry: dict[str, Any]) -> str:
-    event = entry["event"]
-    if event == "released":
-        metrics = ", ".join(f"{name} {value:g}" for name, value in sorted(entry["metrics"].items()))
-        where = f"{entry['job_id'][:8]} {entry['task']}" + _round(entry)
-        spent = f"epsilon {entry['epsilon']:g} of all so far" if "epsilon" in entry else ""
-        told = [f"{entry['kind']}, {entry['numbers']} numbers", metrics, spent]
-        return f"released   {where}: {'; '.join(part for part in told if part)}"
-    if event == "started":
-        return f"started    {entry['job_id'][:8]}, code {entry['started'][:12]}"
-    if event == "refused":
-        return f"kept back  {entry['job_id'][:8]} {entry['task']}{_round(entry)}: {entry['refused']}"
-    if event == "answers":
-        return f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused"
-    if event == "airlock":
-        return f"airlock    {json.dumps(entry['policy'], sort_keys=True)}"
+    return _SAID.get(entry["event"], _asked)(entry)
+
+
+def _released(entry: dict[str, Any]) -> str:
+    metrics = ", ".join(f"{name} {value:g}" for name, value in sorted(entry["metrics"].items()))
+    where = f"{entry['job_id'][:8]} {entry['task']}" + _round(entry)
+    spent = f"epsilon {entry['epsilon']:g} of all so far" if "epsilon" in entry else ""
+    told = [f"{entry['kind']}, {entry['numbers']} numbers", metrics, spent]
+    return f"released   {where}: {'; '.join(part for part in told if part)}"
+
+
+def _kept_back(entry: dict[str, Any]) -> str:
+    return f"kept back  {entry['job_id'][:8]} {entry['task']}{_round(entry)}: {entry['refused']}"
+
+
+def _checked(entry: dict[str, Any]) -> str:
+    if wrong := [*entry["complaints"], *entry["found"]]:
+        return f"data       {entry['name']} is refused: {'; '.join(wrong)}"
+    rows = "" if entry["rows"] is None else f" with {entry['rows']} rows"
+    return f"data       {entry['name']} is taken{rows}" + "".join(f"; {one}" for one in entry["notes"])
+
+
+def _asked(entry: dict[str, Any]) -> str:
     return f"asked      {entry['job_id'][:8]} {entry['name']}, code {entry['code'][:12]}: {entry['answer']}"
 
 
 def _round(entry: dict[str, Any]) -> str:
     return "" if entry["round"] is None else f" round {entry['round']}"
+
+
+_SAID: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "released": _released,
+    "started": lambda entry: f"started    {entry['job_id'][:8]}, code {entry['started'][:12]}",
+    "refused": _kept_back,
+    "answers": lambda entry: f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused",
+    "airlock": lambda entry: f"airlock    {json.dumps(entry['policy'], sort_keys=True)}",
+    "data": _checked,
+}

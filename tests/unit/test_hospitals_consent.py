@@ -181,6 +181,23 @@ def test_a_job_is_shown_with_what_it_says_of_itself(stand: Stand) -> None:
     assert "no other version of cohort was approved here" in shown
 
 
+def test_what_the_check_of_the_data_found_is_in_the_audit() -> None:
+    taken = {
+        "event": "data",
+        "name": "heart.csv",
+        "rows": 303,
+        "complaints": [],
+        "found": [],
+        "notes": ["tabs"],
+    }
+    wrong = {**taken, "found": ["heart.csv: line 2, column sex: not one of 0, 1"]}
+    assert audit._words(taken) == "data       heart.csv is taken with 303 rows; tabs"
+    assert (
+        audit._words(wrong)
+        == "data       heart.csv is refused: heart.csv: line 2, column sex: not one of 0, 1"
+    )
+
+
 def test_what_changed_since_the_approved_version_is_shown(stand: Stand) -> None:
     new = job(b"print()\nsend(rows)\n", purpose="to see more")
     stand.jobs = [{"code": job_code.checksum(new), "name": "cohort", "answer": "waiting"}]

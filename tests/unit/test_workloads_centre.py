@@ -197,11 +197,11 @@ class TestPatients:
 
     def test_the_server_is_told_how_many_each_hospital_counted(self, world: World) -> None:
         world.turn(20)
-        assert self.rows(world) == {"cleveland": 303}
-        world.data.write("more.csv", b"a,b\n" + b"1,2\n" * 400)
+        assert self.rows(world) == {"cleveland": 310}, "to the next ten"
+        world.data.write("more.csv", b"a,b\n" + b"1,2\n" * 401)
         world.data.write("notes.txt", b"one\ntwo\n")
         world.turn(200)
-        assert self.rows(world) == {"cleveland": 400}, "those of its longest file"
+        assert self.rows(world) == {"cleveland": 410}, "those of its longest file"
 
 
 class TestCertificates:

@@ -5,12 +5,14 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from container_server.hospital.staging import SPARE_DISK, Staging
+from container_server.hospital.staging import SPARE_DISK, StagedFile, Staging
 from container_server.storage import StorageForbiddenError
 from fed_data.catalogue import Catalogue
 
@@ -30,10 +32,26 @@ class TestStaging:
     def staging(self, tmp_path: Path, store: FolderStore) -> Staging:
         return self.again(tmp_path, store)
 
-    def again(self, tmp_path: Path, store: FolderStore) -> Staging:
+    def again(
+        self,
+        tmp_path: Path,
+        store: FolderStore,
+        catalogue: Callable[[], Catalogue] = Catalogue.released,
+    ) -> Staging:
+        self.recorded: list[Any] = []
         return Staging(
-            store, tmp_path / "data", tmp_path / "input", tmp_path / "agent/staging.json", Catalogue.released
+            store=store,
+            data=tmp_path / "data",
+            seen=tmp_path / "input",
+            memory=tmp_path / "agent/staging.json",
+            catalogue=catalogue,
+            record=lambda *entry: self.recorded.append(entry),
         )
+
+    def found(self) -> str:
+        """What the newest entry of the hospital's record says of a file."""
+        entry = self.recorded[-1][1]
+        return "; ".join([*entry["found"], *entry["notes"]])
 
     def test_good_data_lies_ready_with_its_checksum(
         self, tmp_path: Path, store: FolderStore, staging: Staging
@@ -51,7 +69,8 @@ class TestStaging:
         assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
         later = self.again(tmp_path, store)
         later.refresh()
-        assert staging.notes == later.notes == ("heart.csv: columns are separated by semicolons",)
+        assert staging.notes == later.notes
+        assert staging.notes == ("heart.csv is taken with remarks: the hospital's record says why",)
 
     def test_no_data_is_said_plainly(self, staging: Staging) -> None:
         staging.refresh()
@@ -68,11 +87,30 @@ class TestStaging:
         assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
         assert staging.ready
         digest = hashlib.sha256(GOOD).hexdigest()[:12]
-        assert staging.faults[0] == "heart.csv: column age is missing"
+        assert staging.faults[0] == "heart.csv is refused: the hospital's record says why"
         assert re.fullmatch(
-            rf"heart\.csv: the version of \S+ \S+ UTC stays in use \(294 rows, SHA-256 {digest}\.\.\.\)",
+            rf"heart\.csv: the version of \S+ \S+ UTC stays in use \(SHA-256 {digest}\.\.\.\)",
             staging.faults[-1],
         )
+
+    def test_what_is_wrong_goes_to_the_hospitals_record_and_not_to_the_centre(
+        self, store: FolderStore, staging: Staging
+    ) -> None:
+        header, *rows = GOOD.decode().splitlines(keepends=True)
+        disease = header.split(",").index("disease")
+        healthy = [row for row in rows if row.split(",")[disease] == "0"]
+        store.write("heart.csv", "".join([header, *healthy]).encode())
+        staging.refresh()
+        staging.refresh()
+        assert staging.faults == ("heart.csv is refused: the hospital's record says why",)
+        (event, entry), *more = self.recorded
+        assert (event, entry["found"], more) == ("data", ["heart.csv: column disease is never 1"], [])
+
+    @pytest.mark.parametrize(
+        ("rows", "told"), [(0, 10), (3, 10), (10, 10), (294, 300), (301, 310), (None, None)]
+    )
+    def test_the_centre_is_told_a_coarse_number_of_rows(self, rows: int | None, told: int | None) -> None:
+        assert StagedFile("0" * 64, rows).for_the_centre() == {"sha256": "0" * 64, "rows": told}
 
     def test_the_same_after_a_restart(self, tmp_path: Path, store: FolderStore, staging: Staging) -> None:
         store.write("heart.csv", GOOD)
@@ -142,23 +180,18 @@ class TestStaging:
         assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
         store.delete("heart.csv")
         staging.refresh()
-        assert "heart.parquet: not a Parquet file" in staging.faults[0]
+        assert "heart.parquet: not a Parquet file" in self.found()
 
     def test_another_schema_is_another_check(self, tmp_path: Path, store: FolderStore) -> None:
         schemas = [data_set({"name": "age", "type": "number"})]
-        staging = Staging(
-            store,
-            tmp_path / "data",
-            tmp_path / "input",
-            tmp_path / "agent/staging.json",
-            lambda: Catalogue(schemas),
-        )
+        staging = self.again(tmp_path, store, lambda: Catalogue(schemas))
         store.write("any.csv", b"age\n61\n130\n")
         staging.refresh()
         assert staging.files["any.csv"].rows == 2
         schemas[0] = data_set({"name": "age", "type": "number", "constraints": {"maximum": 120}})
         staging.refresh()
-        assert staging.faults[0] == "any.csv: line 3, column age: above 120"
+        assert staging.faults[0] == "any.csv is refused: the hospital's record says why"
+        assert self.found() == "any.csv: line 3, column age: above 120"
 
     def test_a_file_that_no_data_set_has_is_taken_with_a_word(
         self, tmp_path: Path, store: FolderStore, staging: Staging
@@ -168,9 +201,10 @@ class TestStaging:
         staging.refresh()
         assert (tmp_path / "data/notes.txt").read_bytes() == b"\xff"
         assert (staging.files["notes.txt"].rows, staging.files["heart-2026.csv"].rows) == (None, 294)
-        assert "no data set has this name, so it is not checked (there is heart.csv" in staging.notes[0]
-        assert "its columns are those of heart.csv: is it meant to have that name?" in staging.notes[0]
-        assert "notes.txt: no data set" in staging.notes[1]
+        assert "notes.txt: no data set" in self.found()
+        self.recorded.pop()
+        assert "no data set has this name, so it is not checked (there is heart.csv" in self.found()
+        assert "its columns are those of heart.csv: is it meant to have that name?" in self.found()
 
     def test_a_file_larger_than_the_disk_has_room_for_is_not_read(
         self, store: FolderStore, staging: Staging, monkeypatch: pytest.MonkeyPatch
@@ -226,6 +260,6 @@ class TestStaging:
         staging.refresh()
         memory = json.loads((tmp_path / "agent/staging.json").read_text())
         assert set(memory["heart.csv"]) == {
-            *("etag", "schema", "file", "sha256", "bytes", "rows", "complaints", "notes")
+            *("etag", "schema", "file", "sha256", "rows", "complaints", "found", "notes")
         }
         assert [path.name for path in (tmp_path / "agent").iterdir()] == ["staging.json"]

@@ -1,7 +1,6 @@
 """A file compared with the schema of its data set, row by row, and written in its one plain form.
 
-Complaints and notes go to the centre in the report: they name columns and line numbers, never a patient's
-value.
+Complaints and notes go to the hospital's record: they name columns and line numbers, never a patient's value.
 """
 
 import csv

@@ -74,10 +74,6 @@ class HospitalAgent:
         self._engine = engine
         self._keeper = Keeper(engine, clock, CLIENT)
         self._enrolment = Enrolment(config, channel, nvflare, clock)
-        released = Catalogue.released()
-        memory = config.agent / "staging.json"
-        self._staging = Staging(data, config.data, config.input, memory, lambda: released)
-        self._staging_work = Background(self._staging.refresh, SMALL_FILES_SECONDS)
         self._consent = Consent(
             policy=policy,
             record=record,
@@ -87,6 +83,16 @@ class HospitalAgent:
             platform_is_approved=config.environment == "dev",
             clock=clock,
         )
+        released = Catalogue.released()
+        self._staging = Staging(
+            store=data,
+            data=config.data,
+            seen=config.input,
+            memory=config.agent / "staging.json",
+            catalogue=lambda: released,
+            record=self._consent.note,
+        )
+        self._staging_work = Background(self._staging.refresh, SMALL_FILES_SECONDS)
         self._airlock = AirlockPolicy(policy, config.answers, config.agent, self._consent.note)
         self._airlock_look = Chore("airlock", Cadence(clock, 20.0), self._airlock.step)
         self._asked = Asked(channel, self._consent)
@@ -178,7 +184,7 @@ class HospitalAgent:
                 "restarts": self._keeper.restarts,
                 "heard": self._heard_at(),
             },
-            "data": {name: vars(file) for name, file in self._staging.files.items()},
+            "data": {name: file.for_the_centre() for name, file in self._staging.files.items()},
             "certificate": self._certificate(),
             "jobs": self._consent.standing(),
             "versions": {"image": self._config.image, "revision": self._config.revision},

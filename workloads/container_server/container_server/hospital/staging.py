@@ -2,6 +2,7 @@
 
 The client reads the copy; it has no way to storage. A file that is wrong never replaces a good copy; a file
 that the hospital removes is removed here as well. Files may be larger than memory: they go through in pieces.
+What the check finds of patients goes to the hospital's record; the centre learns that it found something.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -25,27 +26,35 @@ from container_server.storage import BlobEntry, BlobStore, BlobTooLargeError, Un
 MOST_FILES = 20
 COPIES = 2
 """A file and what is made of it are on the disk at once, next to the copy of before."""
+COARSE = 10
+"""Rows to which the number of a file's is rounded where the centre sees it (docs/adr/0089)."""
 SPARE_DISK = 1 << 30
 """Bytes that data leave free for logs and jobs."""
+_WHY = "the hospital's record says why"
+_RECORDED = ("file", "sha256", "rows", "complaints", "found", "notes")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}(?:\.[a-z0-9]{1,10}){1,2}")
 _UNFINISHED = ".new"
 
 
 Note = dict[str, Any]
 """What is remembered of a blob: `etag`; `schema` that it was compared with; `file` in the client's folder
-(none where it is not used); of the good copy, where there is one, `sha256`, `bytes`, `rows`; `complaints`,
-`notes`.
+(none where it is not used); of the good copy, where there is one, `sha256`, `rows`; `complaints`, which
+everybody may know; `found`, for which the check refuses it, and `notes`, which stay at the hospital.
 """
-_COPY = ("sha256", "bytes", "rows")
+_COPY = ("sha256", "rows")
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A file that is ready for the client; checksum and size are those of the copy that the client reads."""
+    """A file that is ready for the client; the checksum is that of the copy that the client reads."""
 
     sha256: str
-    bytes: int
     rows: int | None
+
+    def for_the_centre(self) -> dict[str, Any]:
+        """The rows rounded up to the next COARSE, so that one patient does not show."""
+        rows = None if self.rows is None else max(1, -(-self.rows // COARSE)) * COARSE
+        return {"sha256": self.sha256, "rows": rows}
 
 
 @final
@@ -54,11 +63,13 @@ class Staging:
 
     def __init__(
         self,
+        *,
         store: BlobStore,
         data: Path,
         seen: Path,
         memory: Path,
         catalogue: Callable[[], Catalogue],
+        record: Callable[[str, Mapping[str, Any]], None],
     ):
         self._store = store
         self._data = data
@@ -69,9 +80,12 @@ class Staging:
         self._incoming = memory.with_name("incoming")
         """Private place of what was not checked yet."""
         self._catalogue = catalogue
+        self._record = record
+        """Adds to the hospital's record (consent.py)."""
         self.faults: tuple[str, ...] = ()
+        """Why data are not taken, as everybody may know it."""
         self.notes: tuple[str, ...] = ()
-        """What a person should know of files that were taken."""
+        """That there is something to know of files that were taken."""
         self.files: dict[str, StagedFile] = {}
         self.reading = ""
         """What is brought over at this moment."""
@@ -92,22 +106,24 @@ class Staging:
         seen: dict[str, Note] = {}
         for entry in entries[:MOST_FILES]:
             if _NAME.fullmatch(entry.name):
-                seen[entry.name] = self._look_at(entry, remembered.get(entry.name), seen, catalogue)
+                known = remembered.get(entry.name)
+                note = seen[entry.name] = self._look_at(entry, known, seen, catalogue)
+                if note != known:
+                    self._record("data", {"name": entry.name, **{key: note[key] for key in _RECORDED}})
         for name in set(self._present()) - {note["file"] for note in seen.values()}:
             (self._data / name).unlink()
             (self._seen / name).unlink(missing_ok=True)
             say("data file removed: the hospital removed it", file=name)
         write_json(self._memory, seen)
         self.files = {
-            note["file"]: StagedFile(note["sha256"], note["bytes"], note["rows"])
-            for note in seen.values()
-            if note["sha256"]
+            note["file"]: StagedFile(note["sha256"], note["rows"]) for note in seen.values() if note["sha256"]
         }
         found = faults + [fault for name, note in seen.items() for fault in self._faults_of(name, note)]
         if not entries:
             found = ["the hospital's container `data` is empty: nothing to train on has been uploaded"]
         self.faults = tuple(found)
-        self.notes = tuple(text for note in seen.values() for text in note["notes"])
+        noted = (name for name, note in seen.items() if note["notes"])
+        self.notes = tuple(f"{name} is taken with remarks: {_WHY}" for name in noted)
 
     def _present(self) -> list[str]:
         return [
@@ -152,11 +168,11 @@ class Staging:
         checked = self._check(entry.name, new, data_set, catalogue)
         if checked.complaints:
             say("data file refused", file=entry.name, complaints=checked.complaints)
-            return _note(etag, data_set, file, complaints=checked.complaints, copy=kept)
-        size, digest = new.stat().st_size, _sha256(new)
+            return _note(etag, data_set, file, found=checked.complaints, copy=kept)
+        digest = _sha256(new)
         new.replace(self._data / file)
         say("data file staged", file=file, rows=checked.rows, sha256=digest, notes=checked.notes)
-        copy = {"sha256": digest, "bytes": size, "rows": checked.rows}
+        copy = {"sha256": digest, "rows": checked.rows}
         return _note(etag, data_set, file, notes=checked.notes, copy=copy)
 
     def _check(self, name: str, new: Path, data_set: DataSet | None, catalogue: Catalogue) -> Checked:
@@ -178,12 +194,13 @@ class Staging:
     def _faults_of(self, name: str, note: Note) -> list[str]:
         """What is wrong with a blob and, where it is not used, which version is."""
         complaints = list(note["complaints"])
+        if note["found"]:
+            complaints.append(f"{name} is refused: {_WHY}")
         if complaints and note["sha256"]:
             since = time.gmtime((self._data / note["file"]).stat().st_mtime)
-            rows = "" if note["rows"] is None else f"{note['rows']} rows, "
             complaints.append(
                 f"{name}: the version of {time.strftime('%Y-%m-%d %H:%M UTC', since)} stays in use "
-                f"({rows}SHA-256 {note['sha256'][:12]}...)"
+                f"(SHA-256 {note['sha256'][:12]}...)"
             )
         return complaints
 
@@ -198,12 +215,13 @@ def _note(
     data_set: DataSet | None,
     file: str,
     *,
-    complaints: list[str] | tuple[str, ...] = (),
+    complaints: Sequence[str] = (),
+    found: Sequence[str] = (),
     notes: tuple[str, ...] = (),
     copy: Note | None = None,
 ) -> Note:
     schema = data_set.sha256 if data_set else ""
-    said = {"complaints": list(complaints), "notes": list(notes)}
+    said = {"complaints": list(complaints), "found": list(found), "notes": list(notes)}
     return {"etag": etag, "schema": schema, "file": file, **dict.fromkeys(_COPY), **(copy or {}), **said}
 
 
