@@ -26,6 +26,7 @@ from pathlib import Path
 from clone import paths
 from emulator.arm import certificates
 from emulator.arm.control_plane import ControlPlane
+from emulator.arm.faults import Handle, front
 from emulator.arm.http import Listeners, listen
 from emulator.arm.latency import Latency
 from emulator.plugins.azure_native.client import FAST
@@ -68,9 +69,10 @@ async def serve(before: Record | None) -> None:
     for ends in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ends, ended.set)
     plane = ControlPlane(paths.store(), token_key())
-    arm = await _listen(plane, _port(before.arm if before else ""))
+    handle = front(plane)
+    arm = await _listen(plane, handle, _port(before.arm if before else ""))
     plugins = Listener(
-        packages(plane),
+        packages(plane, handle),
         token=plugin_token(),
         backend=paths.backend_url(),
         port=_port(before.plugins if before else ""),
@@ -100,13 +102,16 @@ async def serve(before: Record | None) -> None:
         paths.runtime().rmdir()
 
 
-def packages(plane: ControlPlane) -> Mapping[str, Callable[[Path], Package]]:
-    """Return what makes an instance of each provider package for a working directory."""
+def packages(plane: ControlPlane, handle: Handle) -> Mapping[str, Callable[[Path], Package]]:
+    """Return what makes an instance of each provider package for a working directory.
+
+    `handle` answers what Azure is asked; docker never asks Azure, so the plane itself answers that one.
+    """
     paths.private_folder(paths.backend())
     scale = Latency.from_environment().scale
     bearer = Bearer(plane.issue_token)
     azure = Azure(
-        handle=plane.handle,
+        handle=handle,
         bearer=bearer,
         creations=Creations(paths.emulator() / "creations.sqlite", paths.backend()),
         pace=scale or FAST,
@@ -133,7 +138,7 @@ class Bearer:
         return self._token
 
 
-async def _listen(plane: ControlPlane, port: int) -> Listeners:
+async def _listen(plane: ControlPlane, handle: Handle, port: int) -> Listeners:
     certificates.ensure_authority(paths.authority(), paths.authority_key())
     certificates.ensure_certificate(
         paths.server_certificate(),
@@ -145,6 +150,7 @@ async def _listen(plane: ControlPlane, port: int) -> Listeners:
     open_at = partial(
         listen,
         plane,
+        handle=handle,
         certificate=paths.server_certificate(),
         key=paths.server_key(),
         socket=paths.arm_socket(),

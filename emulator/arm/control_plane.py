@@ -105,15 +105,15 @@ class ControlPlane:
         caller = self._verify(request.headers.get("authorization"))
         self._settle()
         if request.path.lower().startswith("/emulator/"):
-            return fabric_feed.answer(self.store, request, partial(self._open, caller, {}), self._settle)
-        with self._open(caller, request.query) as context:
+            return fabric_feed.answer(self.store, request, partial(self.context, caller, {}), self._settle)
+        with self.context(caller, request.query) as context:
             answer = _FrontDoor(context, request).answer()
             activity.note(context, request)
             return answer
 
     @contextmanager
-    def _open(self, caller: Caller, query: Mapping[str, str]) -> Iterator[Context]:
-        """Open a transaction for a caller."""
+    def context(self, caller: Caller, query: Mapping[str, str]) -> Iterator[Context]:
+        """Open a transaction for a caller; raises ArmError as what is done in it does."""
         with self.store.transaction(self._clock()) as tx:
             yield Context(
                 tx=tx,
@@ -130,7 +130,7 @@ class ControlPlane:
         one."""
         due = self.store.next_due()
         if due is not None and due <= self._clock():
-            with self._open(Caller(), {}) as context:
+            with self.context(Caller(), {}) as context:
                 settle(context)
             due = self.store.next_due()
         return None if due is None else due - self._clock()

@@ -1,7 +1,7 @@
 """The control plane on the wire: HTTPS for the engine's machine, plain HTTP on a Unix socket for the fabric.
 
-Both hand every request to `ControlPlane.handle` and add nothing of their own, but for one thing: who can
-open the socket owns the emulator, so that a request on it needs no token.
+Both hand every request to the front of the control plane (`faults.front`) and add nothing of their own, but
+for one thing: who can open the socket owns the emulator, so that a request on it needs no token.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from emulator.arm.control_plane import ControlPlane
+from emulator.arm.faults import Handle, LostAnswerError
 from emulator.arm.messages import Request, Response
 
 WAITERS = 16
@@ -43,9 +44,19 @@ class Listeners:
 
 
 async def listen(
-    plane: ControlPlane, *, certificate: Path, key: Path, socket: Path, host: str = "127.0.0.1", port: int = 0
+    plane: ControlPlane,
+    *,
+    certificate: Path,
+    key: Path,
+    socket: Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    handle: Handle | None = None,
 ) -> Listeners:
-    """Open both listeners; a port of 0 takes a free one. A socket file left by a dead daemon is replaced."""
+    """Open both listeners; a port of 0 takes a free one. A socket file left by a dead daemon is replaced.
+
+    `handle` answers in place of the plane itself.
+    """
     workers = ThreadPoolExecutor(4, thread_name_prefix="arm")
     waiters = ThreadPoolExecutor(WAITERS, thread_name_prefix="arm-wait")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -53,7 +64,8 @@ async def listen(
     runners = []
     for trusted in (False, True):
         application = web.Application(client_max_size=LARGEST_BODY)
-        application.router.add_route("*", "/{path:.*}", _Handler(plane, workers, waiters, trusted).answer)
+        handler = _Handler(plane, handle or plane.handle, workers, waiters, trusted)
+        application.router.add_route("*", "/{path:.*}", handler.answer)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await runner.setup()
         runners.append(runner)
@@ -69,9 +81,15 @@ class _Handler:
     """Turns a request of aiohttp into one of the control plane, and its answer back."""
 
     def __init__(
-        self, plane: ControlPlane, workers: ThreadPoolExecutor, waiters: ThreadPoolExecutor, trusted: bool
+        self,
+        plane: ControlPlane,
+        handle: Handle,
+        workers: ThreadPoolExecutor,
+        waiters: ThreadPoolExecutor,
+        trusted: bool,
     ) -> None:
         self._plane = plane
+        self._handle = handle
         self._workers = workers
         self._waiters = waiters
         self._trusted = trusted
@@ -97,7 +115,12 @@ class _Handler:
             body=body,
         )
         pool = self._waiters if "wait" in request.query else self._workers
-        return _wire(await asyncio.get_running_loop().run_in_executor(pool, self._plane.handle, asked))
+        try:
+            return _wire(await asyncio.get_running_loop().run_in_executor(pool, self._handle, asked))
+        except LostAnswerError:
+            assert request.transport  # noqa: S101 the request came over it
+            request.transport.abort()
+            return web.Response()  # goes nowhere
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from azure.core.credentials import AccessToken
 
 from emulator.arm import certificates
 from emulator.arm.control_plane import ControlPlane
+from emulator.arm.faults import Front
 from emulator.arm.http import Listeners, listen
 from emulator.arm.latency import Latency
 from tests.emulator.arm_client import SUBSCRIPTION
@@ -30,9 +31,9 @@ class Credential:
 
 
 class Server:
-    """A control plane on the wire, in a thread of its own."""
+    """A control plane on the wire, in a thread of its own; `orders` are those of faults."""
 
-    def __init__(self, folder: Path, latency: Latency) -> None:
+    def __init__(self, folder: Path, latency: Latency, orders: Path | None = None) -> None:
         self.authority = folder / "ca.pem"
         self.socket = folder / "arm.sock"
         certificates.ensure_authority(self.authority, folder / "ca.key")
@@ -48,7 +49,13 @@ class Server:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._listeners: Listeners = self._run(
-            listen(self.plane, certificate=folder / "arm.pem", key=folder / "arm.key", socket=self.socket)
+            listen(
+                self.plane,
+                certificate=folder / "arm.pem",
+                key=folder / "arm.key",
+                socket=self.socket,
+                handle=Front(self.plane, orders).handle if orders else None,
+            )
         )
         self.url = f"https://127.0.0.1:{self._listeners.port}"
 

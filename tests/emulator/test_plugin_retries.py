@@ -7,7 +7,7 @@ import pytest
 
 from emulator.arm.messages import Request, Response
 from emulator.plugins.azure_native.client import ArmClient, OperationFailedError
-from emulator.plugins.package import CancelledError
+from emulator.plugins.package import CancelledError, ProviderError
 
 BUSY = Response(status=409, body={"error": {"code": "AnotherOperationInProgress", "message": "busy"}})
 DONE = Response(status=200, body={"id": "/x"})
@@ -17,13 +17,16 @@ POLL = "https://management.azure.com/subscriptions/s/operations/1?api-version=v"
 class Answers:
     """Answers requests with a list, and remembers them."""
 
-    def __init__(self, answers: Iterable[Response]) -> None:
+    def __init__(self, answers: Iterable[Response | ConnectionError]) -> None:
         self._answers = iter(answers)
         self.asked: list[Request] = []
 
     def __call__(self, request: Request) -> Response:
         self.asked.append(request)
-        return next(self._answers)
+        answer = next(self._answers)
+        if isinstance(answer, ConnectionError):
+            raise answer
+        return answer
 
 
 def client(answers: Answers) -> ArmClient:
@@ -40,6 +43,20 @@ def test_the_fourth_refusal_is_final() -> None:
     answers = Answers([BUSY] * 4)
     assert client(answers).write("PUT", "/x", "v", {}).status == 409
     assert len(answers.asked) == 4
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_a_lost_answer_is_asked_for_again(method: str) -> None:
+    """azcore sends every method again (Azure/azure-sdk-for-go, sdk/azcore/runtime/policy_retry.go)."""
+    answers = Answers([ConnectionError(), DONE])
+    assert client(answers).write(method, "/x", "v", {}).status == 200
+    assert len(answers.asked) == 2
+
+
+def test_the_fourth_lost_answer_is_final() -> None:
+    answers = Answers([ConnectionError()] * 4)
+    with pytest.raises(ProviderError, match="closed before an answer, four times"):
+        client(answers).write("PUT", "/x", "v", {})
 
 
 @pytest.mark.parametrize(

@@ -195,17 +195,24 @@ def stack_config(stack_name: str) -> dict[str, Any]:
     return config
 
 
-def record(stack_name: str, config: Mapping[str, Any] | None = None, *, into: Graph | None = None) -> Graph:
+def record(
+    stack_name: str,
+    config: Mapping[str, Any] | None = None,
+    *,
+    into: Graph | None = None,
+    answers: mocks.Mocks | None = None,
+) -> Graph:
     """Runs the program as `stack_name` with these settings (those of its file when left out).
 
-    What was registered before the program failed is left in `into`.
+    What was registered before the program failed is left in `into`. `answers` are Azure's, invented ones when
+    left out.
     """
     settings = stack_config(stack_name) if config is None else config
     result: list[Graph | BaseException] = []
 
     def run() -> None:
         try:
-            result.append(_run(stack_name, settings, Graph() if into is None else into))
+            result.append(_run(stack_name, settings, Graph() if into is None else into, answers))
         except BaseException as error:  # handed to the caller's thread
             result.append(error)
 
@@ -218,8 +225,8 @@ def record(stack_name: str, config: Mapping[str, Any] | None = None, *, into: Gr
     return result[0]
 
 
-def _run(stack_name: str, settings: Mapping[str, Any], graph: Graph) -> Graph:
-    recorder = _Recorder(_Answers())
+def _run(stack_name: str, settings: Mapping[str, Any], graph: Graph, answers: mocks.Mocks | None) -> Graph:
+    recorder = _Recorder(answers or _Answers())
     recorder.graph = graph
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(recorder.mocks, project="fed", stack=stack_name, preview=False, monitor=recorder)

@@ -1,8 +1,9 @@
 """Requests to Azure Resource Manager, with the patience and the impatience of the real provider.
 
-Retried are answers 408, 429, 500, 502, 503 and 504, and a 409 with the code AnotherOperationInProgress; three
-times, after 20, 60 and 120 seconds unless the answer says otherwise. Nothing else is, above all not a failure
-inside an accepted operation: a program that relies on more would work here and fail on Azure.
+Retried are answers 408, 429, 500, 502, 503 and 504, a 409 with the code AnotherOperationInProgress, and a
+connection that ended without an answer (azcore's runtime/policy_retry.go, for every method); three times,
+after 20, 60 and 120 seconds unless the answer says otherwise. Nothing else is, above all not a failure inside
+an accepted operation: a program that relies on more would work here and fail on Azure.
 """
 
 from __future__ import annotations
@@ -60,11 +61,20 @@ class ArmClient:
         headers = {"authorization": f"Bearer {self._bearer()}", "host": "management.azure.com"}
         request = Request(method=method, path=path, query=query, headers=headers, body=body)
         for seconds in RETRY_SECONDS:
-            answer = self._handle(request)
-            if not _worth_retrying(answer):
+            answer = self._try(request)
+            if answer and not _worth_retrying(answer):
                 return answer
-            self._wait(_retry_after(answer, seconds * self._pace))
-        return self._handle(request)
+            self._wait(_retry_after(answer, seconds * self._pace) if answer else seconds * self._pace)
+        answer = self._try(request)
+        if answer is None:
+            raise ProviderError(f"{method} {path}: the connection was closed before an answer, four times")
+        return answer
+
+    def _try(self, request: Request) -> Response | None:
+        try:
+            return self._handle(request)
+        except ConnectionError:
+            return None
 
     def _await(self, answer: Response, path: str, version: str) -> None:
         """Wait as azcore's poller does: a status URL, a result URL, else the state in the resource."""
