@@ -36,12 +36,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, ReservedTopic, ReturnCode
+from nvflare.apis.fl_constant import AdminCommandNames, FLContextKey, ReservedTopic, ReturnCode
 from nvflare.apis.fl_context import FLContext, FLContextManager
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.statistics_spec import Bin, Histogram, HistogramType
 from nvflare.app_common.app_constant import AppConstants, StatisticsConstants
 from nvflare.fuel.utils import fobs
+from nvflare.private.fed.client.admin_commands import AdminCommands
 
 from tests.unit.job_archives import manifest_content
 from tests.unit.workloads_fakes import FolderStore
@@ -913,6 +914,7 @@ class Runner:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     monkeypatch.setattr(FLContext, "get_all_public_props", FLContext.get_all_public_props)
+    monkeypatch.setattr(AdminCommands, "commands", list(AdminCommands.commands))
     behind = Runner()
     context = FLContextManager(engine=type("Engine", (), {"aux_runner": behind})()).new_context()
     door.ClosedDoor().handle_event(EventType.ABOUT_TO_START_RUN, context)
@@ -937,6 +939,14 @@ class TestDoor:
         runner.send_aux_request(["server"], topic, request, 1.0, FLContext())
         ((_, sent),) = runner.sent
         assert sent == {"__headers__": {"__task_id__": "id"}}
+
+    @pytest.mark.usefixtures("runner")
+    def test_a_jobs_process_tells_nobody_what_it_counted_or_logged(self) -> None:
+        """Over its own channel, to whoever holds the server's key (command_agent.py of NVFlare 2.9)."""
+        own = {command.get_command_name() for command in AdminCommands.commands}
+        assert own == {AdminCommandNames.ABORT, AdminCommandNames.ABORT_TASK}
+        for name in (AdminCommandNames.SHOW_ERRORS, AdminCommandNames.SHOW_STATS, "configure_job_log"):
+            assert AdminCommands.get_command(name) is None
 
     @pytest.mark.usefixtures("runner")
     def test_what_a_job_puts_into_a_context_stays(self) -> None:

@@ -23,7 +23,7 @@ from fed_server import answers
 from fed_site import box, box_executor, start
 from fed_site.airlock import place
 from fed_site.box import NoBoxError
-from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, BoxError, BoxFailedError, read
+from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, TASK, BoxError, BoxFailedError, read
 from fed_site.box_executor import BoxExecutor
 from fed_site.filters import ERROR_HEADER, PATIENT_CHANGE, Airlock, SentModel
 from fed_site.manifest import Manifest
@@ -360,9 +360,12 @@ class FakeBox:
         self.answers = list(answers)
         self.heard: list[Frame] = []
         self.patience: list[float] = []
+        self.refuses: Exception | None = None
         self.open = True
 
     def send(self, frame: Frame, seconds: float) -> None:
+        if frame.kind == "task" and self.refuses:
+            raise self.refuses
         self.heard.append(frame)
 
     def receive(self, seconds: float, stop: Callable[[], bool], largest: int) -> Frame:
@@ -450,6 +453,14 @@ class TestExecutor:
             assert reply.get_header(ERROR_HEADER) == vars(told)
         assert [frame.kind for frame in box.heard] == ["start", "task"]
         assert not box.open
+
+    def test_a_model_that_the_channel_does_not_carry_is_no_fault_of_the_scripts(self, tmp_path: Path) -> None:
+        """Before anything of the box's is read: neither it nor the author's code is to blame."""
+        box = FakeBox(answered())
+        box.refuses = ChannelError("the message is too large")
+        reply = executor(box, tmp_path).execute("train", task(), FLContext(), Signal())
+        assert reply.get_header(ERROR_HEADER) == vars(TASK)
+        assert place(vars(TASK)) == TASK.kind
 
     def test_without_a_box_there_is_no_answer(self, tmp_path: Path) -> None:
         running = executor(FakeBox(), tmp_path)

@@ -2,10 +2,12 @@
 
 import calendar
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fed_site.alone import alone_at
 from fed_site.consent import Answers
 from fed_site.house_rules import DAY, HouseRules
 from fed_site.runs import Runs
@@ -89,6 +91,25 @@ class TestRuns:
             Runs(tmp_path / "runs.json").add(code, now)
         assert Runs(tmp_path / "runs.json").of("a") == [1.0, 3.0]
         assert Runs(tmp_path / "runs.json").of("c") == []
+
+    def test_two_at_once_are_both_counted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A server may deploy two jobs at once: the second waits until the first is written."""
+        runs, read = Runs(tmp_path / "runs.json"), threading.Event()
+        written = runs._all
+
+        def slowly() -> dict[str, list[float]]:
+            found = written()
+            read.set()
+            return found
+
+        monkeypatch.setattr(runs, "_all", slowly)
+        with alone_at(tmp_path / "runs.json"):
+            adding = threading.Thread(target=runs.add, args=("a", 1.0))
+            adding.start()
+            assert not read.wait(0.1)
+            (tmp_path / "runs.json").write_text('{"a": [0.5]}')
+        adding.join()
+        assert runs.of("a") == [0.5, 1.0]
 
     def test_a_count_that_is_damaged_is_not_taken_for_none(self, tmp_path: Path) -> None:
         (tmp_path / "runs.json").write_text("{")

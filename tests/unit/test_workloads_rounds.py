@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fed_server import plan as plans
-from fed_server.answers import AIRLOCK, LONGEST_TEXT, REFUSAL, error_text
+from fed_server.answers import AIRLOCK, ANSWER, LONGEST_TEXT, REFUSAL, error_text
 from fed_server.plan import Plan
 from fed_server.rounds import JudgedRounds, JudgingAggregator
 from fed_site.airlock import Refusal
@@ -163,7 +163,7 @@ class Run:
         for one in sent.values():
             where = context()
             accepted = aggregator.accept(one, where)
-            props = {name: where.get_prop(name) for name in ("fed_answer", "fed_refusal")}
+            props = {name: where.get_prop(name) for name in (ANSWER, REFUSAL)}
             self.fire(
                 AppEventType.AFTER_CONTRIBUTION_ACCEPT,
                 **props,

@@ -40,7 +40,9 @@ LATE = BoxError(kind="no answer within the hospital's time limit")
 ENDED = BoxError(kind="the script ended without an answer")
 FORM = BoxError(kind="an answer that is in no form of the channel's")
 NO_BOX = BoxError(kind="no box")
-KINDS = ERRORS | {error.kind for error in (LATE, ENDED, FORM, NO_BOX)}
+TASK = BoxError(kind="a model that no box takes: too large, or no arrays of numbers with plain names")
+"""Of the centre's, not of the script's."""
+KINDS = ERRORS | {error.kind for error in (LATE, ENDED, FORM, NO_BOX, TASK)}
 """Every `kind` that there is."""
 
 

@@ -1,7 +1,6 @@
 """The client's half of a job: gives the box its task, takes its answer. No code of a job is imported here."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import AppConstants
 
 from fed_site.box import BOX, START_SECONDS, Box, NoBoxError
-from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, BoxAnswer, BoxError, BoxFailedError, read
+from fed_site.box_answer import ENDED, FORM, LATE, NO_BOX, TASK, BoxAnswer, BoxError, BoxFailedError, read
 from fed_site.consent import ANSWERS, Answers
 from fed_site.filters import ERROR_HEADER
 
@@ -79,8 +78,7 @@ class BoxExecutor(Executor):  # type: ignore[misc]  # nvflare has no types
         seconds = Answers.read(ANSWERS).rules.limits.seconds  # at each task: the officers may change it
         box = self._box = self._box or self._met(fl_ctx, stop)
         try:
-            with suppress(ClosedError):  # it may have said why before it went
-                box.send(task, seconds)
+            _hand(box, task, seconds)
             largest = 8 * sum(array.size for array in task.arrays.values()) + _ROOM
             answer = read(box.receive(seconds, stop, largest), _lines(self._code))
         except LateError as error:
@@ -114,6 +112,18 @@ class BoxExecutor(Executor):  # type: ignore[misc]  # nvflare has no types
         if self._box:
             self._box.close()
             self._box = None
+
+
+def _hand(box: Box, task: Frame, seconds: float) -> None:
+    """Give the box a task. Raises BoxFailedError for one that the channel does not carry, LateError."""
+    try:
+        box.send(task, seconds)
+    except ClosedError:
+        pass  # it may have said why before it went
+    except LateError:
+        raise
+    except ChannelError as error:
+        raise BoxFailedError(TASK) from error
 
 
 def _task(task_name: str, shareable: Shareable) -> Frame:

@@ -1,5 +1,5 @@
 """Closes the ways out of a job's process that are not its answers: events, auxiliary messages, streams,
-contexts.
+contexts, answers to commands.
 
 NVFlare 2.9 forwards an event whose scope is the federation's (`fed.*`: what `flare.log` and SummaryWriter
 become) as an auxiliary message (`nvflare/widgets/fed_event.py`), streams objects the same way
@@ -14,6 +14,8 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReservedTopic
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
+
+from fed_site.commands import end_alone
 
 TOPICS = (ReservedTopic.SYNC_RUNNER, ReservedTopic.JOB_HEART_BEAT, ReservedTopic.TASK_CHECK)
 """What NVFlare itself says to the server while a job runs; of a request only the task's id is needed."""
@@ -31,6 +33,11 @@ CONTEXT = (
 
 class ClosedDoor(FLComponent):  # type: ignore[misc]  # nvflare has no types
     """Site component of each job's process, named in privacy.json."""
+
+    def __init__(self) -> None:
+        """Before the process has a connection: NVFlare makes the components of privacy.json first."""
+        super().__init__()
+        end_alone()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Close it before the job's own components hear that the run starts."""

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import final
 
+from fed_site.alone import alone_at
 from fed_site.start import WORK
 
 RUNS = WORK / "runs.json"
@@ -22,10 +23,12 @@ class Runs:
 
     def add(self, code: str, now: float) -> None:
         """Count a run."""
-        known = self._all()
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps({**known, code: [*known.get(code, ()), now]}))
-        new.replace(self._file)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with alone_at(self._file):
+            known = self._all()
+            new = self._file.with_suffix(".new")
+            new.write_text(json.dumps({**known, code: [*known.get(code, ()), now]}))
+            new.replace(self._file)
 
     def _all(self) -> dict[str, list[float]]:
         try:

@@ -36,7 +36,7 @@ HISTOGRAMS = "score_histograms"
 
 
 ANSWER = "fed_answer"
-REFUSAL = "fed_refusal"
+REFUSAL = "fed_why_refused"
 """Properties of NVFlare's context in which an answer was judged: an Answer, or why it is refused."""
 
 
