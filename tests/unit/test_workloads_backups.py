@@ -288,7 +288,7 @@ class TestPuttingBack:
         assert recovery.tick() is None
 
     def test_while_storage_cannot_be_reached_nothing_is_begun(self, tmp_path: Path) -> None:
-        """A role takes minutes to arrive on Azure: that is no reason to enrol anew."""
+        """A role takes minutes to arrive on Azure: that is no reason to enrol again."""
         world = World(tmp_path)
         world.kept.failure = TransientError("403")
         recovery = recovery_of(world)

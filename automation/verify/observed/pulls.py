@@ -32,6 +32,6 @@ def check(client: Client, live: Deployment) -> Iterator[Finding]:
                 rule="pull-role",
                 what=f"no machine may pull images from {registry.name}",
                 where=f"{registry.name}: roleAssignmentMode {mode} ignores AcrPull",
-                why="a VM that starts anew has nothing to run",
+                why="a VM that starts again has nothing to run",
                 fix=f"az acr update --name {registry.name} --role-assignment-mode rbac",
             )

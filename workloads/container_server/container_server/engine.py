@@ -73,7 +73,7 @@ class Engine(Protocol):
         """What the container is doing."""
 
     def limit(self, name: str, limits: Limits) -> None:
-        """Give it, which does not run, these limits; where they are others it is made anew."""
+        """Give it, which does not run, these limits; where they are others it is made again."""
 
     def start(self, name: str) -> None:
         """Start it; nothing happens when it runs."""
