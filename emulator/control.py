@@ -48,13 +48,15 @@ class Emulator:
         """Return the running daemon of a home, started now when there is none.
 
         `root` is the clone (this one by default), `fed_home` the home (`paths.home()` by default). A daemon
-        whose sources have changed since is replaced, unless an engine is using it. Two callers at once get
-        the same daemon. Raises EmulatorError with the end of the log when it does not come up in 30 s.
+        whose sources have changed since is replaced, unless an engine is using it; one that was started
+        before its home was moved is replaced in any case, as it serves the place before. Two callers at
+        once get the same daemon. Raises EmulatorError with the end of the log when it does not come up in
+        30 s.
         """
         root = root or paths.REPOSITORY
         home = (fed_home or paths.home()).resolve()
         found = cls.running(root, home)
-        if found and found.record.code != code_state() and not found.instances():
+        if found and (found.is_elsewhere or (found.record.code != code_state() and not found.instances())):
             found.stop()
             found = None
         return found or cls._start(root, home)
@@ -105,6 +107,11 @@ class Emulator:
                 f"End it and try again: kill {holder}"
             )
         raise EmulatorError(_did_not_start(log, f"did not answer within {START_SECONDS:.0f} s"))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the daemon was started when its home was in another place."""
+        return self.record.backend != paths.file_backend(self.backend)
 
     @property
     def backend(self) -> Path:

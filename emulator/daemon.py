@@ -1,9 +1,9 @@
 """The emulator's one process: the control plane, the plugin listener, and the store below both.
 
 Started by `emulator.control.Emulator.ensure`, or by hand: ``python -m emulator.daemon``. One runs a home at a
-time; a second one leaves at once. It ends on SIGTERM or SIGINT; after a kill the next one carries on from the
-store. Addresses are kept from one daemon to the next where the ports are still free, so that a shell made by
-``fed env`` stays good.
+time; a second one leaves at once. It ends on SIGTERM or SIGINT, and when its home is moved or deleted; after
+a kill the next one carries on from the store. Addresses are kept from one daemon to the next where the ports
+are still free, so that a shell made by ``fed env`` stays good.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from emulator.plugins.docker.registry import Registries
 from emulator.plugins.listener import Listener
 from emulator.plugins.package import Package
 from emulator.plugins.random.provider import Random
+from emulator.presence import until_gone
 from emulator.record import Record, code_state, start_time
 
 LOG_BYTES = 2_000_000
@@ -58,13 +59,16 @@ def main() -> None:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     log_to_file(paths.daemon_log())
-    asyncio.run(serve(Record.load(paths.daemon_file())))
+    asyncio.run(serve(Record.load(paths.daemon_file()), lock.fileno()))
     logging.shutdown()
     os._exit(0)  # calls that wait in other threads would hold the process
 
 
-async def serve(before: Record | None) -> None:
-    """Open everything, if possible where the daemon `before` listened; return on a signal."""
+async def serve(before: Record | None, lock: int) -> None:
+    """Open everything, if possible where the daemon `before` listened; return on a signal.
+
+    It also returns when the file of the open `lock` is not in the home any more.
+    """
     ended = asyncio.Event()
     for ends in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ends, ended.set)
@@ -92,8 +96,10 @@ async def serve(before: Record | None) -> None:
     log.info(
         "pid %d serves %s: Resource Manager %s, plugins %s", pid, paths.home(), record.arm, record.plugins
     )
+    gone = asyncio.create_task(until_gone(paths.emulator() / "daemon.lock", lock))
+    gone.add_done_callback(lambda _: ended.set())
     await ended.wait()
-    log.info("told to end")
+    log.info("%s was moved or deleted" if gone.done() else "%s: told to end", paths.home())
     plugins.stop()
     await arm.close()
     plane.close()

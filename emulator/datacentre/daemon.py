@@ -24,6 +24,7 @@ from emulator.datacentre.errands import Errands
 from emulator.datacentre.errors import FabricError
 from emulator.datacentre.settings import Settings
 from emulator.datacentre.tunnel import TunnelEnd
+from emulator.presence import until_gone
 
 ALREADY_RUNNING = 4
 """Exit code when another fabric holds the lock."""
@@ -48,7 +49,7 @@ def main() -> None:
         _leave_the_machine(settings)
         if sys.version_info < (3, 12):  # later versions do so by themselves: no thread for each process
             asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
-        asyncio.run(_serve(settings, keeper))
+        asyncio.run(_serve(settings, keeper, lock.fileno()))
     except FabricError as impossible:
         log.error("%s", impossible)
         sys.exit(1)
@@ -64,7 +65,7 @@ def _leave_the_machine(settings: Settings) -> None:
     kernel.mount("fabric", str(settings.volatile), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=700")
 
 
-async def _serve(settings: Settings, keeper: socket.socket) -> None:
+async def _serve(settings: Settings, keeper: socket.socket, lock: int) -> None:
     ended = asyncio.Event()
     for ends in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ends, ended.set)
@@ -79,13 +80,17 @@ async def _serve(settings: Settings, keeper: socket.socket) -> None:
     await tunnel.serve(settings.tunnel)
     following = asyncio.create_task(core.follow())
     stopping = asyncio.create_task(ended.wait())
+    gone = asyncio.create_task(until_gone(settings.lock, lock))
     log.info("serving %s", settings.state)
     try:
-        await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({following, stopping, gone}, return_when=asyncio.FIRST_COMPLETED)
         if following.done():
             following.result()  # a defect: say it, and end rather than show a state that nobody follows
+        if gone.done():
+            log.warning("%s was moved or deleted", settings.state)
     finally:
         following.cancel()
+        gone.cancel()
         tunnel.close()
         for path in (settings.socket, settings.tunnel):
             path.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +131,32 @@ def test_it_ends_on_a_signal_and_the_next_one_has_its_addresses(home: Path) -> N
     assert not Path(ended.record.socket).exists()
     after = Emulator.ensure(fed_home=home)
     assert (after.record.plugins, after.record.arm) == (ended.record.plugins, ended.record.arm)
+
+
+def gone(daemon: int) -> None:
+    """Wait for the end of a process."""
+    assert select.select([daemon], [], [], 30)[0], "it goes on"
+
+
+def test_it_ends_by_itself_when_its_home_is_deleted(home: Path) -> None:
+    daemon = os.pidfd_open(Emulator.ensure(fed_home=home).record.pid)
+    shutil.rmtree(home)
+    gone(daemon)
+    assert not home.exists()
+
+
+def test_a_home_that_was_moved_is_served_from_its_new_place(home: Path) -> None:
+    before = Emulator.ensure(fed_home=home)
+    ask(before, "PUT", GROUP, api_version="2024-03-01", body={"location": "westeurope"})
+    daemon = os.pidfd_open(before.record.pid)
+    moved = home.rename(home.with_name("another place"))
+    try:
+        after = Emulator.ensure(fed_home=moved)
+        gone(daemon)
+        assert str(moved) in after.record.backend and not after.is_elsewhere
+        assert ask(after, "GET", GROUP, api_version="2024-03-01").status_code == 200
+    finally:
+        Emulator.destroy(moved, force=True)
 
 
 def test_a_daemon_that_cannot_start_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
