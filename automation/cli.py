@@ -3,8 +3,10 @@
 import importlib
 import os
 import pkgutil
+import subprocess
 import sys
-from typing import NoReturn
+import tomllib
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -31,6 +33,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback(help=HELP)(_options)
     modules = [
         importlib.import_module(f"{commands.__name__}.{info.name}")
         for info in pkgutil.iter_modules(commands.__path__)
@@ -44,6 +47,39 @@ def build() -> typer.Typer:
         else:
             app.command(name, rich_help_panel=heading)(module.command)
     return app
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda asked: _show_version() if asked else None,
+            help="Show the version and the commit, and end.",
+        ),
+    ] = False,
+) -> None:
+    """Options of `fed` itself."""
+
+
+def _show_version() -> NoReturn:
+    typer.echo(f"fed {_version()}")
+    raise typer.Exit
+
+
+def _version() -> str:
+    """The version of pyproject.toml, and the commit where this is a clone."""
+    project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())["project"]
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],  # noqa: S607
+        cwd=paths.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return f"{project['version']}{f' ({commit})' if commit else ''}"
 
 
 def main() -> NoReturn:

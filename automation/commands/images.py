@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import Json, On, Where
+from automation.ui.options import DEFAULT_STACK, Json, On, Where
 from automation.ui.outcome import QuestionError
 
 with lazily():
@@ -60,7 +60,7 @@ def try_images(
 
 
 @app.command("list")
-def list_images(stack: Stack, on: Where = On.EMULATOR, as_json: Json = False) -> None:
+def list_images(stack: Stack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False) -> None:
     """Show which images a stack runs: built by its last deployment, or pinned in its file."""
     target = targets.open_target(stack, on)
     known = target.existing_stack()

@@ -18,9 +18,16 @@ def command(
     container: Annotated[
         str, typer.Argument(metavar="[CONTAINER]", help="container-server when left out.")
     ] = "container-server",
+    *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C (emulator).")] = False,
+    tail: Annotated[
+        int | None,
+        typer.Option(
+            "--tail", "-n", min=1, metavar="LINES", help="The last lines only; 40 on Azure when left out."
+        ),
+    ] = None,
     stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
 ) -> None:
     """Show a container's log: all of it on the emulator, its end on Azure (a run command carries 4 KB)."""
-    logs.show(stack, on, party, container, follow=follow)
+    logs.show(stack, on, party, container, follow=follow, tail=tail)

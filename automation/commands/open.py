@@ -22,7 +22,9 @@ class Page(StrEnum):
 
 def command(
     page: Annotated[Page, typer.Argument(metavar="PAGE", help="mlflow: experiments, runs, models.")],
-    port: Annotated[int, typer.Option("--port", help="Port of this machine's loopback; 0 for any.")] = 5000,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of this machine's loopback; 0 for any.")
+    ] = 5000,
     stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
 ) -> None:

@@ -106,6 +106,11 @@ def remove(
         raise QuestionError(f"--delete-data names {delete_data}, but {name} is to leave: nothing was deleted")
     target = open_target(stack, on)
     member = _is_member(target, name)
+    if not (member or file.settings().hospitals[name].retired or _urns(target, name)):
+        file.remove_hospital(name)
+        file.save()
+        say(f"{name} was never deployed: its entry is taken out of {file.path.name}, and nothing else to do.")
+        return
     if delete_data:
         _require_left(file, name, member=member)
         if not yes and file.settings().protection.protect_data:

@@ -11,14 +11,18 @@ from automation.ui.options import On
 from automation.ui.outcome import QuestionError
 from automation.ui.plain import plain
 
-LINES = "40"
+LINES = 40
+"""On Azure, where a run command carries 4 KB."""
 
 
-def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> None:
+def show(stack: str, on: On, party: str, container: str, *, follow: bool, tail: int | None = None) -> None:
     """Write a container's log to standard output, as plain text: a job at a hospital writes into it, too.
 
-    Raises QuestionError for a party that the stack does not have, RefusedError when nothing runs.
+    Raises QuestionError for a party or container that the stack does not have, RefusedError when nothing
+    runs.
     """
+    if follow and tail:
+        raise QuestionError("--follow shows all that was said before, too: leave --tail out")
     target = open_deployed(stack, on)
     outputs = deploy.outputs(target)
     machine = machines.of(outputs, party)
@@ -28,8 +32,15 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool) -> Non
         machines.refuse_mute(
             stack, party, "its logs stay on its VM. What it reports to the centre: ./fed status"
         )
-        write(machines.run(target.arm(), machine, ["docker", "logs", "--tail", LINES, container]).stdout)
+        words = ["docker", "logs", "--tail", str(tail or LINES), container]
+        write(machines.run(target.arm(), machine, words).stdout)
         return
+    said = running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for piece in running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow):
-        write(plain(decoder.decode(piece)))
+    text = (plain(decoder.decode(piece)) for piece in said)
+    for piece in [_last("".join(text), tail)] if tail else text:
+        write(piece)
+
+
+def _last(text: str, lines: int) -> str:
+    return "".join(text.splitlines(keepends=True)[-lines:])

@@ -53,6 +53,8 @@ def explain(error: Exception) -> tuple[Code, str] | None:
             return Code.WRONG, str(error)
         case CommandError():
             return Code.BROKEN, f"Pulumi could not do it:\n{error}"
+        case errors.UnknownContainerError():
+            return Code.WRONG, str(error)
         case AzureError() | control.EmulatorError() | errors.FabricError():
             return Code.BROKEN, str(error)
     return None

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from emulator.datacentre.core import Core
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import UNKNOWN_CONTAINER, FabricError, UnknownContainerError
 from emulator.datacentre.machine.machine import Container, Machine
 from emulator.datacentre.probe import Target
 from emulator.datacentre.settings import code_state
@@ -165,7 +165,7 @@ class Api:
 def _container(machine: Machine, name: str) -> Container:
     if name not in machine.containers:
         known = ", ".join(machine.containers) or "none"
-        raise FabricError(f"{machine.name} has no container {name}; it has {known}")
+        raise UnknownContainerError(f"{machine.name} has no container {name}; it has {known}")
     return machine.containers[name]
 
 
@@ -175,4 +175,5 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except FabricError as refused:
-        return web.json_response({"error": str(refused)}, status=400)
+        status = UNKNOWN_CONTAINER if isinstance(refused, UnknownContainerError) else 400
+        return web.json_response({"error": str(refused)}, status=status)

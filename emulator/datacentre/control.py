@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 
 from emulator.datacentre import sandbox, tunnel
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import UNKNOWN_CONTAINER, FabricError, UnknownContainerError
 from emulator.datacentre.flows import Flow
 from emulator.datacentre.probe import Probe, Target
 from emulator.datacentre.settings import Settings, code_state
@@ -205,9 +205,9 @@ class Fabric:
         path = f"/machines/{quote(machine, safe='')}/logs/{quote(container, safe='')}?follow={follow:d}"
         forever = httpx.Timeout(10, read=None)
         with self._client(10) as client, client.stream("GET", path, timeout=forever) as answer:
-            if answer.status_code == 400:
-                raise FabricError(json.loads(answer.read())["error"])
-            answer.raise_for_status()
+            if answer.is_error:
+                answer.read()
+                _checked(answer)
             yield from answer.iter_raw()
 
     def upload(self, container: str, blob: str, content: bytes) -> bool:
@@ -282,7 +282,11 @@ class Fabric:
 
 
 def _checked(answer: httpx.Response) -> Any:
-    """Return the JSON of an answer; raise FabricError when the fabric refused."""
+    """Return the JSON of an answer; raise FabricError when the fabric refused, UnknownContainerError where a
+    machine has no such container.
+    """
+    if answer.status_code == UNKNOWN_CONTAINER:
+        raise UnknownContainerError(answer.json()["error"])
     if answer.status_code == 400:
         raise FabricError(answer.json()["error"])
     answer.raise_for_status()

@@ -3,3 +3,11 @@
 
 class FabricError(Exception):
     """The fabric cannot do what is asked; the message says what, why it matters and what fixes it."""
+
+
+UNKNOWN_CONTAINER = 422
+"""The status with which the datacentre's own API answers an UnknownContainerError; 400 for the others."""
+
+
+class UnknownContainerError(FabricError):
+    """A machine has no such container; the message names those that it has."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from automation.ui.options import stack_name
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError, explain
 from clone import paths
 from emulator.control import EmulatorError
+from emulator.datacentre.errors import FabricError, UnknownContainerError
 from federation.violations import SettingsError
 
 ROOT = paths.REPOSITORY
@@ -39,12 +41,25 @@ class TestCommandLine:
             assert f" {name} " in done.stdout
 
     @pytest.mark.parametrize(
-        "arguments", [("nonsense",), ("up", "--nonsense"), ("up", "--on", "aws"), ("up", "a", "b")]
+        "arguments",
+        [
+            ("nonsense",),
+            ("up", "--nonsense"),
+            ("up", "--on", "aws"),
+            ("up", "a", "b"),
+            ("open", "mlflow", "--port", "99999"),
+        ],
     )
     def test_wrong_usage_exits_with_2(self, arguments: tuple[str, ...]) -> None:
         done = fed(*arguments)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
+
+    def test_says_its_version_and_commit(self) -> None:
+        done = fed("--version")
+        assert done.returncode == 0
+        version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+        assert done.stdout.startswith(f"fed {version}")
 
     def test_every_command_has_help_and_a_known_panel(self) -> None:
         group = get_command(cli.build())
@@ -120,6 +135,8 @@ class TestErrors:
             (SettingsError("Pulumi.dev.yaml", []), Code.WRONG),
             (FedError("broken"), Code.BROKEN),
             (EmulatorError("gone"), Code.BROKEN),
+            (FabricError("gone"), Code.BROKEN),
+            (UnknownContainerError("it has fl-client"), Code.WRONG),
         ],
     )
     def test_are_told_in_words_with_their_exit_code(

@@ -179,6 +179,18 @@ def test_what_else_is_pending_is_not_deployed_by_the_way(
     assert deployed == []
 
 
+def test_one_that_was_never_deployed_leaves_nothing_behind(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = planning(monkeypatch, "centre", "switzerland")
+    before = (clone / "Pulumi.dev.yaml").read_text()
+    add("switzerland", yes=False, subscription=NEW)
+    monkeypatch.setattr(hospital, "_urns", lambda *_: [])
+    remove("dev", "switzerland", yes=True)
+    assert (clone / "Pulumi.dev.yaml").read_text() == before
+    assert deployed == []
+
+
 def test_without_yes_only_the_file_changes(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed = planning(monkeypatch, "centre", "switzerland")
     add("switzerland", yes=False, subscription=NEW)
