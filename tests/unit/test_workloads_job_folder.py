@@ -315,3 +315,31 @@ class TestStart:
     def test_another_kind_of_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(JobRefusedError, match=r"expected a \.npz or \.safetensors file"):
             self.start(tmp_path, "start.pt", b"x")
+
+
+class TestBox:
+    TABULAR = "tabular@sha256:" + "1" * 64
+
+    def manifest(self, made: Composed) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(made.nvflare["app_hospital/manifest.json"])
+        return said
+
+    def test_hospitals_are_told_its_image_by_digest(self, tmp_path: Path) -> None:
+        made = composed(read(tmp_path, box="tabular"), boxes=["torch@sha256:" + "2" * 64, self.TABULAR])
+        assert self.manifest(made)["box"] == self.TABULAR
+
+    @pytest.mark.parametrize("box", [None, "base"])
+    def test_the_clients_own_needs_no_word(self, tmp_path: Path, box: str | None) -> None:
+        assert "box" not in self.manifest(composed(read(tmp_path, box=box), boxes=[self.TABULAR]))
+
+    def test_one_that_hospitals_do_not_have_is_refused_with_those_they_have(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            JobRefusedError, match=r"no box torch; they have: base, tabular\. Fix: .*fed:images"
+        ):
+            composed(read(tmp_path, box="torch"), boxes=[self.TABULAR])
+
+    def test_a_scripts_framework_goes_to_its_box(self, tmp_path: Path) -> None:
+        script = {"path": "train.py", "framework": "torch"}
+        made = composed(read(tmp_path, {"train.py": b""}, script=script))
+        config = json.loads(made.nvflare["app_hospital/config/config_fed_client.json"])
+        assert config["executors"][0]["executor"]["args"]["framework"] == "torch"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard, final
 
 from fed_site.job_code import CLIENT
+from fed_site.manifest import BASE
 from fed_site.manifest import FILE as MANIFEST
 
 from container_server.centre.job_folder import ROUNDS, JobFolder, JobRefusedError, Value
@@ -42,6 +43,8 @@ class Asked:
     """Setting -> id of the job whose result it is."""
     resumed_from: str = ""
     author: str = "unknown"
+    boxes: Sequence[str] = ()
+    """`name@sha256:...` of the boxes with libraries that the hospitals' machines have."""
 
 
 @final
@@ -191,8 +194,22 @@ def _manifest(job: JobFolder, asked: Asked, shapes: Mapping[str, Sequence[int]])
             "statistics": list(STATISTICS) if job.workflow == "statistics" else [],
         },
         "rounds": asked.rounds,
-        **({"box": content["box"]} if "box" in content else {}),
+        **_box(job, asked),
     }
+
+
+def _box(job: JobFolder, asked: Asked) -> dict[str, str]:
+    """The image that its code runs in, by digest; nothing for the client's own."""
+    box = job.content["box"]
+    if box == BASE:
+        return {}
+    known = {image.partition("@")[0]: image for image in asked.boxes}
+    if box not in known:
+        raise JobRefusedError(
+            f"{job.name}: hospitals have no box {box}; they have: {', '.join([BASE, *sorted(known)])}. Fix: "
+            f"another box, or {box} among fed:images.boxes of the stack"
+        )
+    return {"box": known[box]}
 
 
 def _for_server(

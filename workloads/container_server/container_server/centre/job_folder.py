@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 import yaml
+from fed_site.manifest import BASE
 
 from container_server.errors import ContainerServerError, RefusedInputError
 from container_server.messages import checked
@@ -182,6 +183,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "parameters": {},
     "needs": {},
     "data": {},
+    "box": BASE,
     "workflow": "averaging",
     "aggregation": "weighted-mean",
     "measuring_round": False,

@@ -119,6 +119,7 @@ class Jobs:
             inputs=inputs,
             input_jobs=sources,
             author=author[:LONGEST_AUTHOR],
+            boxes=self._config.boxes,
         )
         return self._ask(job, asked)
 
@@ -197,6 +198,7 @@ class Jobs:
             input_jobs=sources,
             resumed_from=ended.job_id,
             author=str(before.get("author", "unknown")),
+            boxes=self._config.boxes,
         )
         return self._ask(job, asked)
 
