@@ -98,7 +98,7 @@ class CentralNode(pulumi.ComponentResource):
                     subnet_id=built.vnet.subnet_id("endpoints"),
                     after=built.storage.network_users,
                 ),
-                zone=built.dns.resources.zones["registry"],
+                zone_id=built.dns.zone_id("registry"),
             ),
             base.inside,
         )
@@ -157,7 +157,7 @@ class CentralNode(pulumi.ComponentResource):
     def network_users(self) -> list[pulumi.Resource]:
         """The last of what is put into the VNet: a peering must wait for all of it (azure-native#4340)."""
         parts = self.resources
-        return [parts.interface, parts.registry.resources.endpoint.resources.zone_group]
+        return [parts.interface, parts.registry.resources.endpoint.resources.last]
 
     @property
     def keepers_of_state(self) -> dict[str, pulumi.Output[str]]:

@@ -206,7 +206,7 @@ def site(base: Foundation, plot: Plot) -> Site:
             resource_group=group, subnet_id=vnet.subnet_id(plot.endpoints), after=[interface]
         ),
         address=plot.storage,
-        zone=dns.resources.zones["blob"],
+        zone_id=dns.zone_id("blob"),
     )
     storage = base.storage(plot.containers, entrance, plot.window)
     return Site(vnet=vnet, flow_logs=flow_logs, dns=dns, interface=interface, storage=storage)

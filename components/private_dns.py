@@ -3,27 +3,28 @@
 A VNet with its own `privatelink` zone gets no answer from it for anybody else's account, so what a hospital
 reaches at the centre is in the hospital's zones as records of its own. Records of the party's own
 endpoints are written by their zone groups (`private_endpoint.py`).
+
+Where the organisation has such zones already, all parties ask those, and only the server's name is left to
+make here (docs/adr/0017).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Literal, final
 
 import pulumi
 from pulumi_azure_native import privatedns
 
 from components.context import Context
-from federation.azure_facts import BLOB_ZONE
+from federation.azure_facts import BLOB_ZONE, INTERNAL_ZONE, REGISTRY_ZONE
 from federation.intent import Resolution, Service
 from federation.parties import Party
 
-#: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
-REGISTRY_ZONE: Final = "privatelink.azurecr.io"
-INTERNAL_ZONE: Final = "federation.internal"
 FL_RECORD: Final = "fl"
 FL_HOST: Final = f"{FL_RECORD}.{INTERNAL_ZONE}"
 
-_ZONES: Final = {"blob": BLOB_ZONE, "registry": REGISTRY_ZONE, "internal": INTERNAL_ZONE}
+_INTERNAL: Final = {"internal": INTERNAL_ZONE}
+_ZONES: Final = {"blob": BLOB_ZONE, "registry": REGISTRY_ZONE, **_INTERNAL}
 _ZONE_OF: Final[Mapping[Service, str]] = {
     "blob": "blob",
     "registry": "registry",
@@ -45,7 +46,9 @@ class PrivateDnsArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateDnsResources:
-    """Zones by `blob`, `registry` and `internal`, their links, and the records written by hand."""
+    """Zones by `blob` and `registry` (where they are the party's own) and `internal`, their links, and the
+    records written by hand.
+    """
 
     zones: Mapping[str, privatedns.PrivateZone]
     links: Mapping[str, privatedns.VirtualNetworkLink]
@@ -54,12 +57,13 @@ class PrivateDnsResources:
 
 @final
 class PrivateDns(pulumi.ComponentResource):
-    """Three private zones of one party, each linked to its VNet."""
+    """The private zones of one party, each linked to its VNet."""
 
     def __init__(self, name: str, args: PrivateDnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("fed:components:PrivateDns", name, None, opts)
         self._args = args
-        zones = {part: self._zone(part, zone) for part, zone in _ZONES.items()}
+        wanted = _ZONES if args.context.settings.network.dns == "own" else _INTERNAL
+        zones = {part: self._zone(part, zone) for part, zone in wanted.items()}
         self.resources = PrivateDnsResources(
             zones=zones,
             links={part: self._link(part, zone) for part, zone in zones.items()},
@@ -67,10 +71,18 @@ class PrivateDns(pulumi.ComponentResource):
                 resolution.service: self._record(resolution, zones[_ZONE_OF[resolution.service]])
                 for resolution in args.context.intent.resolutions_of(args.context.party.name)
                 if resolution.service in args.records
+                and resolution.kept_by == "party"
                 and (resolution.service == "fl" or resolution.owner != args.context.party.name)
             },
         )
         self.register_outputs({})
+
+    def zone_id(self, part: Literal["blob", "registry"]) -> pulumi.Input[str] | None:
+        """The zone for the records of endpoints; None where a policy of the organisation writes them."""
+        network = self._args.context.settings.network
+        if network.dns == "own":
+            return self.resources.zones[part].id
+        return getattr(network.zones, part) if network.zones else None
 
     def _zone(self, part: str, zone: str) -> privatedns.PrivateZone:
         context = self._args.context

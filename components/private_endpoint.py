@@ -27,7 +27,10 @@ class Placement:
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateEndpointArgs:
-    """`group` is Azure's name for what is reached (`blob`, `registry`); `addresses` has one a member."""
+    """`group` is Azure's name for what is reached (`blob`, `registry`); `addresses` has one a member.
+
+    Without `zone_id` the organisation's policy gives the endpoint its names (docs/adr/0017).
+    """
 
     context: Context[Party]
     part: str
@@ -35,15 +38,20 @@ class PrivateEndpointArgs:
     target_id: pulumi.Input[str]
     group: str
     addresses: Mapping[str, IPv4Address]
-    zone_id: pulumi.Input[str]
+    zone_id: pulumi.Input[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateEndpointResources:
-    """The endpoint and the zone group that writes its records."""
+    """The endpoint and the zone group that writes its records, None where a policy makes it."""
 
     endpoint: network.PrivateEndpoint
-    zone_group: network.PrivateDnsZoneGroup
+    zone_group: network.PrivateDnsZoneGroup | None
+
+    @property
+    def last(self) -> pulumi.Resource:
+        """What is made last."""
+        return self.zone_group or self.endpoint
 
 
 @final
@@ -57,18 +65,23 @@ class PrivateEndpoint(pulumi.ComponentResource):
         endpoint = self._endpoint(args)
         self.resources = PrivateEndpointResources(
             endpoint=endpoint,
-            zone_group=network.PrivateDnsZoneGroup(
-                args.context.names.label("zonegroup", args.part),
-                private_dns_zone_group_name="default",
-                private_endpoint_name=endpoint.name,
-                resource_group_name=args.placement.resource_group,
-                private_dns_zone_configs=[
-                    network.PrivateDnsZoneConfigArgs(name=args.group, private_dns_zone_id=args.zone_id)
-                ],
-                opts=args.context.options(self),
-            ),
+            zone_group=self._zone_group(args, endpoint, args.zone_id) if args.zone_id is not None else None,
         )
         self.register_outputs({"endpointId": endpoint.id})
+
+    def _zone_group(
+        self, args: PrivateEndpointArgs, endpoint: network.PrivateEndpoint, zone_id: pulumi.Input[str]
+    ) -> network.PrivateDnsZoneGroup:
+        return network.PrivateDnsZoneGroup(
+            args.context.names.label("zonegroup", args.part),
+            private_dns_zone_group_name="default",
+            private_endpoint_name=endpoint.name,
+            resource_group_name=args.placement.resource_group,
+            private_dns_zone_configs=[
+                network.PrivateDnsZoneConfigArgs(name=args.group, private_dns_zone_id=zone_id)
+            ],
+            opts=args.context.options(self),
+        )
 
     def _endpoint(self, args: PrivateEndpointArgs) -> network.PrivateEndpoint:
         context = args.context

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import final
 
 import pulumi
-from pulumi_azure_native import monitor, privatedns, storage
+from pulumi_azure_native import monitor, storage
 
 from components.context import Context, UniqueNames
 from components.encryption import CustomerKey
@@ -24,11 +24,13 @@ from federation.parties import Party
 
 @dataclass(frozen=True, kw_only=True)
 class Entrance:
-    """The one way to the blobs: an endpoint with this address, where `placement` says, named in `zone`."""
+    """The one way to the blobs: an endpoint with this address, where `placement` says, named in `zone_id`
+    (None where the organisation's policy names it).
+    """
 
     placement: Placement
     address: IPv4Address
-    zone: privatedns.PrivateZone
+    zone_id: pulumi.Input[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ class PrivateStorage(pulumi.ComponentResource):
     def network_users(self) -> list[pulumi.Resource]:
         """The last of what is put into the VNet of the entrance (azure-native#4340)."""
         endpoint = self.resources.endpoint
-        return [endpoint.resources.zone_group] if endpoint else []
+        return [endpoint.resources.last] if endpoint else []
 
     def _endpoint(self, account: storage.StorageAccount, entrance: Entrance) -> PrivateEndpoint:
         context = self._args.context
@@ -134,7 +136,7 @@ class PrivateStorage(pulumi.ComponentResource):
                 target_id=account.id,
                 group="blob",
                 addresses={"blob": entrance.address},
-                zone_id=entrance.zone.id,
+                zone_id=entrance.zone_id,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import final
 
 import pulumi
-from pulumi_azure_native import containerregistry, privatedns
+from pulumi_azure_native import containerregistry
 
 from components.context import Context, UniqueNames
 from components.diagnostics import diagnose
@@ -25,14 +25,16 @@ from federation.parties import CentreParty
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryArgs:
-    """The registry goes into `resource_group`, its endpoint where `placement` says."""
+    """The registry goes into `resource_group`, its endpoint where `placement` says, its names into
+    `zone_id`.
+    """
 
     context: Context[CentreParty]
     resource_group: pulumi.Input[str]
     unique_names: UniqueNames
     workspace_id: pulumi.Input[str]
     placement: Placement
-    zone: privatedns.PrivateZone
+    zone_id: pulumi.Input[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class Registry(pulumi.ComponentResource):
                         "registry": plan.registry,
                         f"registry_data_{context.location}": plan.registry_data,
                     },
-                    zone_id=args.zone.id,
+                    zone_id=args.zone_id,
                 ),
                 pulumi.ResourceOptions(parent=self),
             ),

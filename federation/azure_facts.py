@@ -11,8 +11,11 @@ from typing import Final, Literal
 PEERINGS_PER_NETWORK: Final = 500
 #: Tags of a private DNS zone or link: https://github.com/Azure/azure-rest-api-specs/issues/13600
 TAGS_OF_A_ZONE: Final = 15
-#: The private zone of blob endpoints: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
+#: The private zones of endpoints: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
 BLOB_ZONE: Final = "privatelink.blob.core.windows.net"
+REGISTRY_ZONE: Final = "privatelink.azurecr.io"
+#: Ours, for the server's name.
+INTERNAL_ZONE: Final = "federation.internal"
 #: Power BI's VNet data gateway, as a subnet is delegated to it:
 #: https://learn.microsoft.com/data-integration/vnet/create-data-gateways
 POWER_BI_GATEWAY: Final = "Microsoft.PowerPlatform/vnetaccesslinks"

@@ -21,6 +21,7 @@ from federation.naming import (
     client_container,
 )
 from federation.parties import CentreParty, Federation, HospitalParty, Party
+from federation.settings import Network
 
 #: Azure's service tag for every address outside private and peered ranges.
 INTERNET: Final = "Internet"
@@ -33,8 +34,9 @@ Protocol = Literal["Tcp", "Udp"]
 Access = Literal["nsg", "platform"]
 Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
 Service = Literal["blob", "registry", "registry_data", "fl"]
-BACKUP_WHY: Final = "the VM keeps archives of its own state, encrypted to a key that is not in Azure"
+Keeper = Literal["party", "organisation"]
 Holder = Literal["machine", "dashboard readers", "people", "officers"]
+BACKUP_WHY: Final = "the VM keeps archives of its own state, encrypted to a key that is not in Azure"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +106,16 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """One name that a party resolves to a private address: `service` of `owner`, seen from `viewer`."""
+    """One name that a party resolves to a private address: `service` of `owner`, seen from `viewer`.
+
+    `kept_by` says in whose zone: the viewer's own, or the organisation's, that all parties ask.
+    """
 
     viewer: str
     owner: str
     service: Service
     address: IPv4Address
+    kept_by: Keeper = "party"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +165,9 @@ class Intent:
     resolutions: tuple[Resolution, ...]
     doors: tuple[Door, ...] = ()
     windows: tuple[Window, ...] = ()
+    zones: tuple[str, ...] | None = None
+    """The organisation's zones that the parties ask, by id: none where a policy of it decides which, None
+    where each party has its own."""
 
     @cached_property
     def flows_by_subnet(self) -> dict[tuple[str, str], tuple[Flow, ...]]:
@@ -190,6 +199,7 @@ class Intent:
 def intent(federation: Federation) -> Intent:
     """The statement of intent of one federation."""
     centre = federation.centre
+    keeper: Keeper = "organisation" if federation.settings.network.dns == "existing" else "party"
     return Intent(
         flows=(
             *_centre_flows(centre),
@@ -200,12 +210,21 @@ def intent(federation: Federation) -> Intent:
             *(grant for hospital in federation.hospitals for grant in _hospital_grants(hospital, centre)),
         ),
         resolutions=(
-            *_centre_resolutions(centre),
-            *(name for hospital in federation.hospitals for name in _hospital_resolutions(hospital, centre)),
+            *_resolutions_of_centre(centre.name, centre, keeper),
+            *(
+                name
+                for hospital in federation.hospitals
+                for name in _hospital_resolutions(hospital, centre, keeper)
+            ),
         ),
         doors=tuple(door for hospital in federation.hospitals for door in _doors(hospital)),
         windows=tuple(window for hospital in federation.hospitals for window in _windows(hospital)),
+        zones=_zones(federation.settings.network) if keeper == "organisation" else None,
     )
+
+
+def _zones(network: Network) -> tuple[str, ...]:
+    return (network.zones.blob, network.zones.registry) if network.zones else ()
 
 
 def server(centre: CentreParty) -> Place:
@@ -390,19 +409,23 @@ def _dashboard_grants(party: Party, centre: CentreParty, container: str) -> Iter
         )
 
 
-def _centre_resolutions(centre: CentreParty) -> Iterator[Resolution]:
-    yield from _resolutions_of_centre(centre.name, centre)
-
-
-def _hospital_resolutions(hospital: HospitalParty, centre: CentreParty) -> Iterator[Resolution]:
-    yield Resolution(viewer=hospital.name, owner=hospital.name, service="blob", address=hospital.plan.storage)
-    yield from _resolutions_of_centre(hospital.name, centre)
+def _hospital_resolutions(
+    hospital: HospitalParty, centre: CentreParty, keeper: Keeper
+) -> Iterator[Resolution]:
+    yield Resolution(
+        viewer=hospital.name,
+        owner=hospital.name,
+        service="blob",
+        address=hospital.plan.storage,
+        kept_by=keeper,
+    )
+    yield from _resolutions_of_centre(hospital.name, centre, keeper)
     for door in _doors(hospital):
         if door.zone_id is None:
             yield Resolution(viewer=door.viewer, owner=hospital.name, service="blob", address=door.address)
 
 
-def _resolutions_of_centre(viewer: str, centre: CentreParty) -> Iterator[Resolution]:
+def _resolutions_of_centre(viewer: str, centre: CentreParty, keeper: Keeper) -> Iterator[Resolution]:
     services: tuple[tuple[Service, IPv4Address], ...] = (
         ("blob", centre.plan.storage),
         ("registry", centre.plan.registry),
@@ -410,7 +433,8 @@ def _resolutions_of_centre(viewer: str, centre: CentreParty) -> Iterator[Resolut
         ("fl", centre.plan.server),
     )
     for service, address in services:
-        yield Resolution(viewer=viewer, owner=centre.name, service=service, address=address)
+        kept_by: Keeper = "party" if service == "fl" else keeper
+        yield Resolution(viewer=viewer, owner=centre.name, service=service, address=address, kept_by=kept_by)
 
 
 def _storage(centre: CentreParty) -> Place:

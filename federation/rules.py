@@ -23,6 +23,7 @@ from federation.problem import Problem
 from federation.tags import OWN_TAGS, WINDOW_TAG
 from federation.values import PRIVATE_RANGES, VM_IMAGES
 from federation.violations import NOT_SET, violation
+from federation.zone_rules import ZONE_RULES
 
 STACKS: Final = ("dev", "mvp", "prod")
 
@@ -442,6 +443,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tags_are_free,
     tags_fit_on_a_dns_zone,
     *DOOR_RULES,
+    *ZONE_RULES,
     only_dev_may,
 )
 

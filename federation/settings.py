@@ -24,6 +24,7 @@ from federation.values import (
     ConnectionId,
     Day,
     Digest,
+    DoorZoneId,
     Email,
     Fingerprint,
     FirstOfMonth,
@@ -35,6 +36,7 @@ from federation.values import (
     PrivateAddress,
     PublicAddress,
     Region,
+    RegistryZoneId,
     SmallestCell,
     SshPublicKey,
     SubnetId,
@@ -49,6 +51,7 @@ NAMESPACE = "fed"
 
 Environment = Literal["dev", "mvp", "prod"]
 Egress = Literal["nat", "none", "firewall"]
+Dns = Literal["own", "existing"]
 DiskSku = Literal["StandardSSD_LRS", "StandardSSD_ZRS", "Premium_LRS", "Premium_ZRS"]
 StorageSku = Literal["Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS", "Standard_RAGZRS"]
 
@@ -97,12 +100,28 @@ class Machine(Section):
     )
 
 
+class Zones(Section):
+    """Your organisation's own private DNS zones, in whatever subscription, linked by it to each network."""
+
+    blob: BlobZoneId = Field(
+        description="your zone of storage accounts", examples=["the id of privatelink.blob.core.windows.net"]
+    )
+    registry: RegistryZoneId = Field(
+        description="your zone of registries", examples=["the id of privatelink.azurecr.io"]
+    )
+
+
 class Network(Section):
     """What every party's network has besides its VNet."""
 
     egress: Egress = Field(description="how VMs reach package archives", examples=["nat"])
     firewall: Appliance | None = Field(
         default=None, description="the address of your own firewall, for `egress: firewall`"
+    )
+    dns: Dns = Field(default="own", description="whose private DNS zones name accounts and the registry")
+    zones: Zones | None = Field(
+        default=None,
+        description="the zones for `dns: existing`; your policy writes the records when left out",
     )
     flow_logs: bool = Field(default=False, description="whether every flow of a VNet is recorded")
     flow_log_days: int = Field(default=30, ge=1, le=365, description="for how many days flows are kept")
@@ -276,7 +295,7 @@ class Endpoint(Section):
 
     subnet_id: SubnetId = Field(description="the subnet", examples=["the id of a subnet of yours"])
     address: PrivateAddress = Field(description="a free address of that subnet", examples=["10.50.3.20"])
-    zone_id: BlobZoneId | None = Field(
+    zone_id: DoorZoneId | None = Field(
         default=None,
         description="the hospital's own zone for it; made, and linked to that network, when left out",
     )

@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from federation.azure_facts import BLOB_ZONE, REGIONS, RESERVED_ADMIN_NAMES, VM_SIZES
+from federation.azure_facts import BLOB_ZONE, REGIONS, REGISTRY_ZONE, RESERVED_ADMIN_NAMES, VM_SIZES
 
 #: Longest hospital name: `pep-fed-prod-<name>-registry` and `dcr-fed-prod-<name>` stay below Azure's 64
 #: characters, `client-<name>` below the 63 of a blob container, and names stay readable in a table.
@@ -146,15 +146,20 @@ def _subnet_id(value: str) -> str:
     return value
 
 
-def _blob_zone_id(value: str) -> str:
-    zone = f"{_ARM}/Microsoft.Network/privateDnsZones/{re.escape(BLOB_ZONE)}"
-    if not re.fullmatch(zone, value, re.IGNORECASE):
-        raise wrong(
-            f"it is not a zone {BLOB_ZONE}: the account's name would not lead to the door",
-            f"copy the id from `az network private-dns zone show --resource-group GROUP --name {BLOB_ZONE} "
-            "--query id`, or leave it out: the program then makes the zone",
-        )
-    return value
+def _zone_id(zone: str, consequence: str, otherwise: str = "") -> AfterValidator:
+    """The id of a private DNS zone of one name; `otherwise` is the fix besides the right id."""
+
+    def check(value: str) -> str:
+        pattern = f"{_ARM}/Microsoft.Network/privateDnsZones/{re.escape(zone)}"
+        if not re.fullmatch(pattern, value, re.IGNORECASE):
+            raise wrong(
+                f"it is not a zone {zone}: {consequence}",
+                f"copy the id from `az network private-dns zone show --resource-group GROUP --name {zone} "
+                f"--query id`{otherwise}",
+            )
+        return value
+
+    return AfterValidator(check)
 
 
 def _guid(why: str, fix: str) -> BeforeValidator:
@@ -427,7 +432,16 @@ GroupId = Annotated[
 PrivateAddress = Annotated[IPv4Address, BeforeValidator(_private_address)]
 PublicAddress = Annotated[IPv4Address, BeforeValidator(_public_address)]
 SubnetId = Annotated[str, AfterValidator(_subnet_id)]
-BlobZoneId = Annotated[str, AfterValidator(_blob_zone_id)]
+DoorZoneId = Annotated[
+    str,
+    _zone_id(
+        BLOB_ZONE,
+        "the account's name would not lead to the door",
+        ", or leave it out: the program then makes the zone",
+    ),
+]
+BlobZoneId = Annotated[str, _zone_id(BLOB_ZONE, "accounts would have no private name in it")]
+RegistryZoneId = Annotated[str, _zone_id(REGISTRY_ZONE, "the registry would have no private name in it")]
 SmallestCell = Annotated[int, BeforeValidator(_smallest_cell)]
 HospitalName = Annotated[str, AfterValidator(_hospital_name)]
 Email = Annotated[str, AfterValidator(_email)]

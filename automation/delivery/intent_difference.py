@@ -30,10 +30,13 @@ class Intended(BaseModel):
     flows: tuple[Allowed, ...]
     grants: tuple[Allowed, ...]
     doors: tuple[Allowed, ...] = ()
+    names: tuple[Allowed, ...] = ()
 
     def lines(self) -> dict[tuple[str, str], str]:
         """(who, may) -> why."""
-        return {(line.who, line.may): line.why for line in (*self.flows, *self.doors, *self.grants)}
+        return {
+            (line.who, line.may): line.why for line in (*self.flows, *self.doors, *self.names, *self.grants)
+        }
 
 
 def intended(stack: str, settings: Settings) -> Intended:
@@ -72,6 +75,7 @@ def intended(stack: str, settings: Settings) -> Intended:
                 for window in whole.windows
             ),
         ),
+        names=() if whole.zones is None else (_namer(whole.zones),),
     )
 
 
@@ -79,6 +83,15 @@ def difference(before: Intended, after: Intended) -> tuple[list[Allowed], list[A
     """(newly allowed, no longer allowed), in the order of the statements."""
     old, new = before.lines(), after.lines()
     return _missing(new, old), _missing(old, new)
+
+
+def _namer(zones: tuple[str, ...]) -> Allowed:
+    return Allowed(
+        who="whoever may write your organisation's private DNS zones",
+        may="say where each party's names of accounts and the registry lead, in "
+        + (", ".join(zones) or "the zones that your policy chooses"),
+        why="the organisation keeps one zone of a name for everybody",
+    )
 
 
 def _below(grant: Grant) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from automation.hospitals.lack import Lack, unreadable
 from automation.stacks.arm import Answer, Arm
-from federation.azure_facts import BLOB_ZONE
+from federation.azure_facts import BLOB_ZONE, INTERNAL_ZONE
 from federation.parties import CentreParty, HospitalParty, Party
 from federation.settings import Settings
 
@@ -33,11 +33,12 @@ def ask(arm: Arm, settings: Settings, party: Party) -> tuple[tuple[Content, Answ
 def planned(settings: Settings, party: Party) -> list[Content]:
     """One of each, as the deployment would make it: where, with which tags, and how open."""
     closed = {"publicNetworkAccess": "Disabled"}
+    zone = BLOB_ZONE if settings.network.dns == "own" else INTERNAL_ZONE
     push = {"publicNetworkAccess": "Enabled" if settings.registry.public_push else "Disabled"}
     found: list[Content] = [
         {"type": "Microsoft.Resources/subscriptions/resourceGroups", "name": party.names.of("rg")},
         {"type": "Microsoft.Network/virtualNetworks", "name": party.names.of("vnet")},
-        {"type": "Microsoft.Network/privateDnsZones", "name": BLOB_ZONE, "location": "global"},
+        {"type": "Microsoft.Network/privateDnsZones", "name": zone, "location": "global"},
         {"type": "Microsoft.Storage/storageAccounts", "kind": "StorageV2", "properties": closed},
         {
             "type": "Microsoft.Compute/virtualMachines",

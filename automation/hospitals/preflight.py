@@ -5,15 +5,16 @@
 changed.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from automation.hospitals import lack, landing_zone, offers, own_network
+from automation.hospitals import lack, landing_zone, offers, own_network, shared_zones
 from automation.hospitals.lack import Lack
 from automation.hospitals.landing_zone import Content
 from automation.hospitals.offers import Offers
+from automation.hospitals.permissions import allows
+from automation.hospitals.shared_zones import ZoneAnswers
 from automation.stacks.arm import Answer, Arm
 from components.flow_logs import WATCHER_GROUP, watcher_name
 from federation.parties import CentreParty, Federation, Party
@@ -68,6 +69,8 @@ class Answers:
     offers: Offers
     policies: tuple[tuple[Content, Answer], ...]
     own_network: Answer | None = None
+    zones: Mapping[str, ZoneAnswers] = field(default_factory=dict)
+    """Of an organisation's own zones, asked for the centre, which all parties share them with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,7 @@ def ask(arm: Arm, settings: Settings, party: Party) -> Answers:
         offers=offers.ask(arm, settings, party),
         policies=landing_zone.ask(arm, settings, party),
         own_network=own_network.ask(arm, party),
+        zones=shared_zones.ask(arm, settings) if isinstance(party, CentreParty) else {},
     )
 
 
@@ -120,7 +124,7 @@ def missing(federation: Federation, party: Party, answers: Answers) -> list[Miss
         (answers.watchers, "the list of network watchers", check.watcher),
     ):
         found.extend([check.named(lack.unreadable(answer, what))] if answer.is_error else judge())
-    return [*found, *check.offers(), *check.policies(), *check.own_network()]
+    return [*found, *check.offers(), *check.policies(), *check.own_network(), *check.zones()]
 
 
 def namespaces(settings: Settings, party: Party) -> list[str]:
@@ -309,6 +313,9 @@ class _Check:
     def own_network(self) -> Iterator[Missing]:
         yield from map(self.named, own_network.lacking(self.party, self.answers.own_network))
 
+    def zones(self) -> Iterator[Missing]:
+        yield from map(self.named, shared_zones.lacking(self.answers.zones))
+
     def named(self, found: Lack) -> Missing:
         return self._lacks(found.what, found.why, found.fix)
 
@@ -337,22 +344,6 @@ class _Check:
         return Missing(
             where=self.party.name, subscription=self.party.subscription_id, what=what, why=why, fix=fix
         )
-
-
-def allows(granted: Sequence[Mapping[str, Any]], action: str) -> bool:
-    """Tell whether any one role allows `action`: what its actions match and its notActions do not.
-
-    The list does not show conditions of role assignments.
-    """
-    return any(
-        any(_matches(pattern, action) for pattern in role.get("actions", []))
-        and not any(_matches(pattern, action) for pattern in role.get("notActions", []))
-        for role in granted
-    )
-
-
-def _matches(pattern: str, action: str) -> bool:
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), action, re.IGNORECASE) is not None
 
 
 def _capability(size: Mapping[str, Any], name: str) -> str | None:

@@ -1,11 +1,12 @@
 """Brings an emulated stack to life: machines run, hospitals have their data, all enrol."""
 
+import subprocess
 import time
 
 from rich.markup import escape
 
-from automation.operate import data
-from automation.operate.machines import Centre
+from automation.operate import boot, data
+from automation.operate.machines import Centre, vm_name
 from automation.stacks.arm import of_emulator
 from automation.stacks.target import Target
 from automation.ui.console import say, stderr
@@ -43,7 +44,28 @@ def bring_up(target: Target, outputs: Outputs[str]) -> None:
             f"{', '.join(missing)} (./fed images promote {target.name} ..., then ./fed up {target.name})."
         )
         return
+    if target.settings and target.settings.network.dns == "existing":
+        waiting = nameless(fabric, outputs)
+        if waiting:
+            say(
+                f"{target.name} asks your own private DNS zones, and they name nothing yet for "
+                f"{', '.join(waiting)}, whose VMs wait. Link them to these networks, then ./fed up "
+                f"{target.name} (docs/production.md#with-your-own-private-dns-zones)."
+            )
+            return
     _enrol(target, fabric, outputs)
+
+
+def nameless(fabric: Fabric, outputs: Outputs[str]) -> list[str]:
+    """Return the parties whose network no zone tells where the images are."""
+    ask = ["getent", "ahostsv4", boot.login_server(outputs)]
+    said = {
+        party: subprocess.run(  # noqa: S603 our own command
+            fabric.inside(vm_name(outputs, party), ask), capture_output=True, text=True, check=False
+        ).stdout
+        for party in outputs.parties
+    }
+    return [party for party, found in said.items() if not boot.is_private(found.partition(" ")[0])]
 
 
 def running_fabric(target: Target) -> Fabric:
@@ -57,7 +79,7 @@ def running_fabric(target: Target) -> Fabric:
 def missing_images(target: Target, fabric: Fabric, outputs: Outputs[str]) -> list[str]:
     """Return the images that the stack's file pins and its registry does not have."""
     pinned = target.settings.images.digests.items() if target.settings else ()
-    server = f"{outputs.centre.registry.rpartition('/')[2]}.azurecr.io"
+    server = boot.login_server(outputs)
     held = Snapshots(fabric.settings.images)
     return [name for name, digest in sorted(pinned) if not held.has(f"{server}/{name}@{digest}")]
 

@@ -84,7 +84,7 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
             lambda: verify(live.read(client, state.deployment, federation, sources.deployers), federation),
         )
         findings |= dict.fromkeys(_news(state, now))
-        findings |= dict.fromkeys(live.drift(state.deployment, now.deployment))
+        findings |= dict.fromkeys(live.drift(state.deployment, now.deployment, state.intent))
         findings |= dict.fromkeys(pulls.check(client, now.deployment))
     seen = now or state
     sent = None

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from emulator.arm.tokens import Caller
+from emulator.datacentre.inventory import Inventory
+from emulator.datacentre.names import PUBLIC_FRONT_DOOR, directory
 from tests.emulator.arm_client import GROUP, OTHER_SUBSCRIPTION, SUBSCRIPTION, Arm, said
+from tests.emulator.test_arm_feed import changes
 
 NETWORK = f"{GROUP}/providers/Microsoft.Network"
 VNET = f"{NETWORK}/virtualNetworks/vnet"
@@ -221,6 +224,27 @@ class TestZoneGroups:
         assert arm.get(ENDPOINT)["properties"]["customDnsConfigs"] == []
         arm.delete(ZONE_GROUP)
         assert arm("GET", f"{BLOB_ZONE}/A/stone").status == 404
+
+    def test_an_organisations_zone_in_another_subscription_names_it_for_the_networks_that_it_links(
+        self, arm: Arm
+    ) -> None:
+        """docs/adr/0017: on Azure as here, whoever is linked asks it, wherever the zone is."""
+        group = GROUP.replace(SUBSCRIPTION, OTHER_SUBSCRIPTION)
+        zone = BLOB_ZONE.replace(SUBSCRIPTION, OTHER_SUBSCRIPTION)
+        arm.put(group, {"location": "westeurope"})
+        arm.put(zone, {"location": "global"})
+        arm.put(f"{ENDPOINT}/privateDnsZoneGroups/deployedByPolicy", zone_group(zone))
+
+        def resolved() -> tuple[str, ...]:
+            inventory = Inventory()
+            inventory.apply(changes(arm))
+            return directory(inventory).resolve(VNET.lower(), "stone.blob.core.windows.net").addresses
+
+        assert resolved() == (PUBLIC_FRONT_DOOR,)
+        arm.put(f"{zone}/virtualNetworkLinks/to-vnet", link())
+        assert resolved() == ("10.0.0.4",)
+        arm.delete(f"{ENDPOINT}/privateDnsZoneGroups/deployedByPolicy")
+        assert resolved() == ()
 
     def test_records_go_with_the_endpoint(self, arm: Arm) -> None:
         arm.put(ZONE_GROUP, zone_group(BLOB_ZONE))

@@ -216,8 +216,14 @@ class TestBoot:
         assert "Docker does not run" in found["hospitals"]["hungary"]["reason"]
 
     def test_where_docker_runs_the_centres_words_stay(self) -> None:
-        found = self.read(self.hungary(), "fed-exit:0")
+        found = self.read(self.hungary(), "10.10.0.69\n\nfed-exit:0")
         assert found["hospitals"]["hungary"]["reason"] == "no report yet"
+
+    @pytest.mark.parametrize("address", ["20.150.241.13", ""])
+    def test_a_vm_that_no_private_zone_tells_where_its_images_are(self, address: str) -> None:
+        found = self.read(self.hungary(), f"{address}\n\nfed-exit:0")
+        reason = found["hospitals"]["hungary"]["reason"]
+        assert f".azurecr.io at {address or 'no address'}" in reason and "no private DNS zone" in reason
 
     def test_a_hospital_that_reports_is_not_asked(self) -> None:
         found = self.read(self.hungary(reported=time.time()), self.NO_DOCKER)

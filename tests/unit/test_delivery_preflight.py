@@ -12,7 +12,8 @@ import pytest
 
 from automation.hospitals.landing_zone import planned
 from automation.hospitals.offers import Offers
-from automation.hospitals.preflight import ACTIONS, Answers, Missing, allows, missing, namespaces
+from automation.hospitals.permissions import allows
+from automation.hospitals.preflight import ACTIONS, Answers, Missing, missing, namespaces
 from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Answer
 from federation.parties import Federation, Party, federation

@@ -525,8 +525,8 @@ class TestTheHospitalsOwnNetwork:
             remoteVirtualNetwork={"id": f"{NETWORK}/virtualNetworks/hub"},
         )
         everything = [vnet, resource("network:NetworkSecurityGroup", GROUP), peering, *more]
-        doors = intent(parties("dev", door.config("dev", BOTH))).doors
-        return {r.name for r in own_networks.without({r.key: r for r in everything}, doors).values()}
+        meant = intent(parties("dev", door.config("dev", BOTH)))
+        return {r.name for r in own_networks.without({r.key: r for r in everything}, meant).values()}
 
     def test_it_is_no_stranger_with_its_machines_groups_and_peerings(self) -> None:
         nic = resource(

@@ -51,6 +51,12 @@ def put(path: str, value: Any) -> Callable[[Config], None]:
 
 
 #: Name -> stack, the mistake, the key it is reported under, a word of the consequence, a word of the fix.
+_DNS = "/subscriptions/20000000-0000-4000-8000-0000000000d5/resourceGroups/rg-dns/providers/Microsoft.Network"
+ZONES = {
+    "blob": f"{_DNS}/privateDnsZones/privatelink.blob.core.windows.net",
+    "registry": f"{_DNS}/privateDnsZones/privatelink.azurecr.io",
+}
+
 MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
     "unknown key": ("dev", put("fed:centr", 1), "fed:centr", "ignored", "did you mean centre?"),
     "unknown key inside a group": (
@@ -331,6 +337,52 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         "fed:network.firewall",
         "a route leads to one address",
         "10.200.0.4",
+    ),
+    "zones that nobody would write to": (
+        "dev",
+        put("fed:network.zones", ZONES),
+        "fed:network.zones",
+        "these no record",
+        "dns: existing",
+    ),
+    "a zone of another name": (
+        "dev",
+        lambda config: (
+            put("fed:network.dns", "existing")(config),
+            put("fed:network.zones", {**ZONES, "registry": ZONES["blob"]})(config),
+        ),
+        "fed:network.zones.registry",
+        "not a zone privatelink.azurecr.io",
+        "az network private-dns zone show",
+    ),
+    "one of two zones": (
+        "dev",
+        lambda config: (
+            put("fed:network.dns", "existing")(config),
+            put("fed:network.zones", {"blob": ZONES["blob"]})(config),
+        ),
+        "fed:network.zones.registry",
+        "your zone of registries",
+        "add it",
+    ),
+    "a zone of the federation's own": (
+        "dev",
+        lambda config: (
+            put("fed:network.dns", "existing")(config),
+            put("fed:network.zones", {**ZONES, "blob": ZONES["blob"].replace("rg-dns", "rg-fed-dev-centre")})(
+                config
+            ),
+        ),
+        "fed:network.zones.blob",
+        "dns: existing takes away",
+        "your organisation keeps",
+    ),
+    "neither own nor existing zones": (
+        "dev",
+        put("fed:network.dns", "policy"),
+        "fed:network.dns",
+        "whose private DNS zones",
+        "'own' or 'existing'",
     ),
     "no egress with a stock image": (
         "dev",

@@ -16,7 +16,7 @@ from automation.verify.facts.resources import AZURE, Deployment, Resource, Verif
 from automation.verify.observed import own_networks
 from azure_types.azure_type import AzureType
 from azure_types.types import find
-from federation.intent import intent
+from federation.intent import Intent, intent
 from federation.parties import Federation
 from infra.rights import Right
 
@@ -94,7 +94,7 @@ def read(
         found += _all(pool, reader.others, [(s, seen | reader.interfaces) for s in subscriptions])
     everything = {r.key: r for r in found}
     resources = {k: r for k, r in sorted(everything.items()) if not _is_azures(r, everything)}
-    resources = own_networks.without(resources, intent(federation).doors)
+    resources = own_networks.without(resources, intent(federation))
     over = operators.judge(
         list(resources.values()),
         deployers.rights if deployers else (),
@@ -113,11 +113,12 @@ def read(
     )
 
 
-def drift(state: Deployment, live: Deployment) -> list[Finding]:
+def drift(state: Deployment, live: Deployment, meant: Intent) -> list[Finding]:
     """Return what exists and is not in the state, and what the state says and is not there."""
+    strangers = [r for r in live.resources if _is_strange(r) and r.key not in live.misgiven]
     return [
         *live.misgiven.values(),
-        *(_stranger(r) for r in live.resources if _is_strange(r) and r.key not in live.misgiven),
+        *(_stranger(r) for r in strangers if not _is_policys(r, state, meant)),
         *(_gone(r) for r in state.resources if r.key not in live.by_key),
     ]
 
@@ -237,6 +238,14 @@ def _is_azures(resource: Resource, everything: Mapping[str, Resource]) -> bool:
 def _is_strange(resource: Resource) -> bool:
     """Say whether neither the program nor the zone group of an endpoint, which writes records, made it."""
     return not resource.urn and "created by private endpoint" not in str(resource.at("metadata.creator"))
+
+
+def _is_policys(resource: Resource, state: Deployment, meant: Intent) -> bool:
+    """Say whether it is what a policy of the organisation makes to name an endpoint (docs/adr/0017)."""
+    endpoint = state.find(resource.id.rsplit("/", 2)[0])
+    return (
+        meant.zones == () and resource.type == f"{AZURE}network:PrivateDnsZoneGroup" and endpoint is not None
+    )
 
 
 def _stranger(resource: Resource) -> Finding:

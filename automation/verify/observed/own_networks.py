@@ -1,20 +1,22 @@
-"""What of a subscription is the hospital's own: the network of its door, and what is attached to that.
+"""What of a subscription is not the federation's: the network of a hospital's door, and what is attached to
+that; an organisation's private DNS zones (docs/adr/0017).
 
 The program did not make it, does not judge it and cannot do without it. Only what has nothing to do with this
 stack counts: an endpoint of the stack's data, a peering or a zone that reaches into its networks stays
 a stranger.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from automation.verify.facts.resources import AZURE, Resource, key_of, reference
-from federation.intent import Door
+from federation.intent import Door, Intent
 
 
-def without(resources: Mapping[str, Resource], doors: Iterable[Door]) -> dict[str, Resource]:
-    """Return `resources` (by key) without the hospitals' own."""
-    doors = tuple(doors)
-    own = {key for door in doors for key in _own(resources, door)}
+def without(resources: Mapping[str, Resource], meant: Intent) -> dict[str, Resource]:
+    """Return `resources` (by key) without the hospitals' and the organisation's own."""
+    own = {key for door in meant.doors for key in _own(resources, door)}
+    for zone in map(key_of, meant.zones or ()):
+        own |= {key for key in resources if key == zone or key.startswith(f"{zone}/")}
     return {key: r for key, r in resources.items() if r.urn or key not in own}
 
 

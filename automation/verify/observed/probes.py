@@ -20,7 +20,7 @@ from automation.verify.access.roles import DELETE, LIST, READ, WRITE
 from automation.verify.check import Verification
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Resource, VerifyError, key_of, reference
-from automation.verify.names import dns
+from federation.azure_facts import BLOB_ZONE, REGISTRY_ZONE
 
 PROOF: Final = "inside"
 ACTIONS: Final = (LIST, READ, WRITE, DELETE)
@@ -145,6 +145,7 @@ _SUCCESS: Final[Mapping[str, Sequence[int]]] = {
 
 def _resolutions(verification: Verification, viewer: str, answer: Mapping[str, Any]) -> Iterator[Try]:
     meant = {a.name: a.intended for a in verification.names.answers if a.viewer == viewer}
+    shared = _of_organisation(verification)
     for name in sorted({a.name for a in verification.names.answers}):
         got = frozenset(answer["names"][_public(name)])
         intended = meant.get(name, frozenset())
@@ -153,10 +154,18 @@ def _resolutions(verification: Verification, viewer: str, answer: Mapping[str, A
             target=_public(name),
             action=", ".join(sorted(intended)) or "nothing",
             intended=True,
-            # Names of others resolve to nothing, or publicly where there is a way out; never privately.
-            measured=got == intended if intended else not any(_is_private(verification, a) for a in got),
+            # Names of others resolve to nothing, or publicly where there is a way out; privately only in
+            # the zones that all parties share, and rightly.
+            measured=got == intended
+            if intended
+            else got == shared.get(name) or not any(_is_private(verification, a) for a in got),
             said=", ".join(sorted(got)) or "nothing",
         )
+
+
+def _of_organisation(verification: Verification) -> Mapping[str, frozenset[str]]:
+    """Return the meant addresses of the names in the organisation's zones, which every party can ask."""
+    return {a.name: a.intended for a in verification.names.answers if a.kept_by == "organisation"}
 
 
 def _is_private(verification: Verification, address: str) -> bool:
@@ -189,7 +198,7 @@ def _url(target: identity.Target) -> str:
 
 def _public(name: str) -> str:
     """Return the name that programs use for a private one."""
-    for zone in (dns.BLOB_ZONE, dns.REGISTRY_ZONE):
+    for zone in (BLOB_ZONE, REGISTRY_ZONE):
         if name.endswith(zone):
             return name.removesuffix(zone) + zone.removeprefix("privatelink.")
     return name

@@ -111,7 +111,8 @@ CONTROLS: Final = (
     ),
     Control(
         name="Names",
-        promise="Every party resolves exactly the names it needs, to private addresses, from its own zones.",
+        promise="Every party resolves the names it needs to the private addresses that are meant, from zones "
+        "of its own or of its organisation.",
         protects_against="an outsider, a curious centre",
         rules=frozenset({"names", "resolution", "dns-records-private", "dns-own-network"}),
     ),

@@ -132,9 +132,9 @@ def names(outcome: Outcome) -> Iterator[dict[str, Any]]:
             "who": answer.viewer,
             "name": public,
             "intended": _words(answer.intended),
-            "computed": _words(answer.computed),
+            "computed": "your policy" if answer.computed is None else _words(answer.computed),
             "measured": one.said if one else "",
-            "agrees": answer.intended == answer.computed and (one is None or one.agrees),
+            "agrees": answer.agrees and (one is None or one.agrees),
         }
 
 
