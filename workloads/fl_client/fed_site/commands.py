@@ -4,8 +4,8 @@ NVFlare's client also reads files for the server (`cat`, `head`, `tail`, `grep` 
 process that holds the data and the key), and looks into authorization.json only when the request itself asks
 for that (`_dispatch_request` of nvflare/private/fed/client/admin.py and shell_cmd.py, 2.9). So a server whose
 keys are in wrong hands would need no job at all. A job's process takes commands of its own, on the channel
-CLIENT_COMMAND (command_agent.py, 2.9), from whoever may send to it: what it has counted, its errors, the level
-of its log.
+CLIENT_COMMAND (command_agent.py, 2.9), from whoever may send to it: what it has counted, its errors, the
+level of its log.
 """
 
 from nvflare.apis.fl_component import FLComponent

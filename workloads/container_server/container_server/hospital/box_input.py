@@ -1,7 +1,7 @@
 """What a box sees of the hospital's data: the files and columns that its job's manifest names.
 
-Written again for each run, after the box before has ended, into a folder that the box alone mounts, read-only;
-gone with the box.
+Written again for each run, after the box before has ended, into a folder that the box alone mounts,
+read-only; gone with the box.
 """
 
 import csv
