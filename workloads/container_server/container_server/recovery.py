@@ -1,8 +1,8 @@
 """A VM whose data disk is new waits, if its party has a backup: nothing is started over what was lost.
 
-A person says whether the archive is put back (`./fed restore`) or the VM goes on without it. The archive's key
-stays with that person: this VM makes a key pair of its own for this one purpose and keeps it in memory, and
-the person sends the archive's header, encrypted to that.
+A person says whether the archive is put back (`./fed restore`) or the VM goes on without it. The archive's
+key stays with that person: this VM makes a key pair of its own for this one purpose and keeps it in memory,
+and the person sends the archive's header, encrypted to that.
 """
 
 import base64
