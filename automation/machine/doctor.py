@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from automation.machine.setup.problem import ProblemError, run
 from clone import paths
 from emulator.control import Emulator, EmulatorError
 from emulator.datacentre import checks
+from emulator.datacentre.settings import Settings
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 """Works; works, but a person may want to know; does not work."""
@@ -50,6 +52,7 @@ def examine() -> list[Finding]:
         _sockets(),
         _emulator(),
         *_networks(),
+        _box(),
         _browser(),
         _mono(),
     ]
@@ -181,6 +184,29 @@ def _networks() -> Iterator[Finding]:
         return
     for found in checks.run():
         yield Finding(name=found.name, state=GOOD if found.good else BAD, detail=found.detail, fix=found.fix)
+
+
+def _box() -> Finding:
+    """Try what a job's box gives up at its start, and say what only Docker would give it."""
+    rootless = Settings.of().rootless
+    given = ["no network", *([] if rootless else ["a user of its own"]), "a filter of system calls"]
+    lacking = [*(["a user of its own"] if rootless else []), "limits of memory and processors"]
+    tried = subprocess.run(
+        [sys.executable, "-c", "from workloads.fl_client.fed_box.confine import confine; confine()"],
+        cwd=paths.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode:
+        return Finding(
+            name="a job's box",
+            state=BAD,
+            detail=f"its filter of system calls is not taken: {tried.stderr.strip().splitlines()[-1]}",
+            fix="a kernel with CONFIG_SECCOMP_FILTER; no job's code runs without the filter",
+        )
+    detail = f"{', '.join(given)}; on Docker alone, not here: {', '.join(lacking)}"
+    return Finding(name="a job's box", state=GOOD, detail=detail)
 
 
 def _browser() -> Finding:

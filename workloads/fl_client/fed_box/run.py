@@ -18,6 +18,7 @@ from typing import Any
 
 from fed_box.api import BoxApi
 from fed_box.channel import CODE, SOCKET, ChannelError, Frame, receive, send
+from fed_box.confine import confine
 
 BOX = Path(os.environ.get("FED_BOX", "/box"))
 WAIT_SECONDS = 120.0
@@ -81,6 +82,7 @@ def _ended(connection: socket.socket, code: Path, error: BaseException) -> int:
 
 def main() -> None:
     """See the module."""
+    confine()  # before any of the job's code, and for good
     try:
         connection = connect(BOX / SOCKET)
     except OSError as error:
