@@ -1,5 +1,6 @@
 """`fed jobs`: the training jobs of a stack."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from automation.ui.outcome import QuestionError
 with lazily():
     from azure import identity
 
-    from automation.operate import centre_blobs, emulated, inbox, people, session
+    from automation.operate import centre_blobs, drafts, emulated, inbox, people, session, trial
     from automation.stacks import deploy
     from automation.stacks import target as targets
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 PANEL = "Work"
 
 app = typer.Typer(
-    help="List the jobs; submit, watch, show or stop one, and fetch what it left.",
+    help="List the jobs; draft, try, submit, watch, show or stop one, and fetch what it left.",
     invoke_without_command=True,
 )
 
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="With a job.yaml (docs/jobs.md).")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="May be shortened to its beginning.")]
 Account = Annotated[
     str | None, typer.Option("--account", metavar="NAME", help="On Azure: the centre's storage account.")
@@ -66,9 +68,56 @@ def abort(
     session.abort(stack, on, job_id)
 
 
+@app.command("try")
+def try_job(
+    folder: Folder,
+    *,
+    rounds: Annotated[int, typer.Option("--rounds", min=1)] = 2,
+    param: Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE")] = None,
+    dataset: Annotated[
+        list[Path] | None, typer.Option("--dataset", metavar="FOLDER", help="A data set of yours.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FOLDER", help="Deal out these tables instead.")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Made-up patients of each hospital.")] = 200,
+    hospitals: Annotated[int, typer.Option("--hospitals", min=1, max=9)] = 3,
+    printed: Annotated[bool, typer.Option("--printed", help="Show what the code printed, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a job here, at made-up hospitals: what would leave them, what stays, where the code fails.
+
+    Nothing is deployed or sent. Data are drawn within what the data set's schema allows. Exit code 1: it
+    would have failed.
+    """
+    words = [f"--rows={rows}", f"--hospitals={hospitals}", f"--rounds={rounds}"]
+    words += [f"--param={pair}" for pair in param or ()]
+    words += [f"--dataset={one.resolve()}" for one in dataset or ()]
+    words += [f"--data={data.resolve()}"] if data else []
+    for event in trial.run(folder, words):
+        for line in [json.dumps(event)] if as_json else trial.sentences(event, printed=printed):
+            typer.echo(line)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower case, digits and -.")],
+    script: Annotated[
+        Path, typer.Option("--from-script", metavar="FILE", help="A script of NVFlare's Client API.")
+    ],
+    into: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: NAME.")] = None,
+) -> None:
+    """Draft a job's folder around a training script: job.yaml, with what a person has to look at."""
+    folder = into or Path(name)
+    remarks = drafts.new(name, script, folder)
+    typer.echo(f"{folder / 'job.yaml'}: a draft. Look at it, then: ./fed jobs try {folder}")
+    for remark in remarks:
+        typer.echo(f"  {remark}")
+
+
 @app.command()
 def submit(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With a job.yaml (docs/jobs.md).")],
+    folder: Folder,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     account: Account = None,

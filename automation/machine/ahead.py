@@ -51,8 +51,8 @@ async def _install() -> list[BaseException]:
     environments = sorted(IMAGES.glob("*/requirements.txt"))
     ended = await asyncio.gather(
         asyncio.to_thread(_packages_of_the_system),
-        installed.azurite(paths.cache(), _run),
-        *(installed.python_environment(paths.cache(), file, _run) for file in environments),
+        installed.azurite(paths.cache(), run_command),
+        *(installed.python_environment(paths.cache(), file, run_command) for file in environments),
         return_exceptions=True,
     )
     failures = [outcome for outcome in ended if isinstance(outcome, BaseException)]
@@ -66,7 +66,7 @@ def _packages_of_the_system() -> None:
         system.require_packages(system.NETWORKS)
 
 
-async def _run(argv: Sequence[str], what: str) -> None:
+async def run_command(argv: Sequence[str], what: str) -> None:
     """Run a command in a group of its own, which ends with this process."""
     process = await asyncio.create_subprocess_exec(
         *argv,

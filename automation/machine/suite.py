@@ -32,6 +32,7 @@ IN_IMAGES = (
     "workloads/fl_client/fed_site",
     "workloads/fl_server/fed_server",
     "workloads/mlflow/tracking",
+    "workloads/trial/fed_trial",
     "benchmarks/privacy.py",
 )
 """Checked by themselves: inside the images these packages have other names than here."""
