@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from automation.operate import data_sets
-from automation.stacks.demonstration import DEMONSTRATION, foreign
+from automation.stacks import demonstration
 from automation.ui.outcome import QuestionError, RefusedError
 from federation.outputs import Outputs
-from workloads.data import heart_data
 from workloads.data.fed_data.check import Checked
 
 if TYPE_CHECKING:
@@ -70,13 +69,13 @@ def container_of(outputs: Outputs[str], hospital: str) -> str:
 def seed(fabric: Fabric, outputs: Outputs[str]) -> Seeded:
     """Upload the public demonstration data to the containers that are empty; touch nothing else."""
     held = {name: fabric.blobs(container_of(outputs, name)) for name in outputs.hospitals}
-    has_demonstration = [name for name in held if name in heart_data.PATIENTS]
-    uploaded = tuple(name for name in has_demonstration if not held[name])
+    uploaded = tuple(name for name in held if not held[name] and demonstration.files(name))
     for name in uploaded:
-        fabric.upload(container_of(outputs, name), DEMONSTRATION, heart_data.seed(name))
+        for blob, content in demonstration.files(name).items():
+            fabric.upload(container_of(outputs, name), blob, content)
     return Seeded(
         uploaded=uploaded,
-        own=tuple(name for name in held if foreign(name, held[name])),
+        own=tuple(name for name in held if demonstration.foreign(name, held[name])),
         empty=tuple(name for name in held if not held[name] and name not in uploaded),
     )
 

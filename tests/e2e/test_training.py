@@ -228,7 +228,7 @@ class TestLooking:
     def test_a_shell_is_in_the_vm_or_in_a_container(self, federation: Federation) -> None:
         fed = federation.clone.fed
         assert fed("shell", "hungary", "-c", "hostname").stdout == "vm-fed-dev-hungary\n"
-        assert fed("shell", "hungary", "fl-client", "-c", "ls /data").stdout == "heart.csv\n"
+        assert fed("shell", "hungary", "fl-client", "-c", "ls /data").stdout == "heart.csv\nreadmission.csv\n"
 
     def test_mlflow_opens_on_this_machines_loopback(self, federation: Federation) -> None:
         opened = federation.clone.start("open", "mlflow", "--port", "0")

@@ -15,7 +15,6 @@ from automation.ui.outcome import QuestionError, RefusedError
 from emulator.control import Emulator
 from emulator.datacentre.control import Fabric
 from emulator.datacentre.errors import FabricError
-from workloads.data import heart_data
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 Blobs = dict[str, dict[str, str]]
@@ -119,7 +118,7 @@ def on_emulator(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 class TestOnTheEmulator:
     def test_the_demonstration_data_are_no_hospital_s(self, on_emulator: Callable[..., Any]) -> None:
         ours = {
-            name: {demonstration.DEMONSTRATION: demonstration.md5(heart_data.seed(name))}
+            name: {blob: demonstration.md5(content) for blob, content in demonstration.files(name).items()}
             for name in HOSPITALS
         }
 
@@ -127,7 +126,7 @@ class TestOnTheEmulator:
 
     @pytest.mark.parametrize(
         "blobs",
-        [{"own.csv": "x"}, {demonstration.DEMONSTRATION: "changed"}, {demonstration.DEMONSTRATION: ""}],
+        [{"own.csv": "x"}, {"heart.csv": "changed"}, {"readmission.csv": ""}],
         ids=str,
     )
     def test_anything_else_is(self, on_emulator: Callable[..., Any], blobs: dict[str, str]) -> None:

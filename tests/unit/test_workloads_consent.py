@@ -38,16 +38,16 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestChecksum:
-    @pytest.mark.parametrize("name", ["heart", "statistics"])
+    @pytest.mark.parametrize("name", ["heart", "readmission", "statistics"])
     def test_platforms_jobs_have_those_that_hospitals_know(self, name: str, builds: Path) -> None:
         """After a change to a job of the platform's: write the new checksum into platform_jobs.json."""
         assert checksum(archive(built(name, builds))) == platform_jobs()[name]
 
-    @pytest.mark.parametrize("name", ["heart", "statistics"])
+    @pytest.mark.parametrize("name", ["heart", "readmission", "statistics"])
     def test_a_hospital_gets_what_runs_there_in_the_form_that_it_takes(self, name: str, builds: Path) -> None:
-        own = {"code/heart_job/__init__.py", "code/heart_job/model.py", "code/heart_job/train.py"}
+        own = {f"code/{name}_job/{file}.py" for file in ("__init__", "model", "train")}
         arrived = archived(archive(built(name, builds)))
-        assert set(arrived) == {CLIENT, "manifest.json"} | (own if name == "heart" else set())
+        assert set(arrived) == {CLIENT, "manifest.json"} | (set() if name == "statistics" else own)
         job_form.check(arrived, {})
 
     def test_other_numbers_are_the_same_code(self, builds: Path) -> None:

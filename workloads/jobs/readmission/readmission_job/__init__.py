@@ -1,0 +1,1 @@
+"""Survival after a stay for heart failure."""
