@@ -191,17 +191,17 @@ class TestMembership:
 class TestPatients:
     """The server takes no answer for more patients than a hospital's container server counted."""
 
-    def rows(self, world: World) -> dict[str, int]:
+    def rows(self, world: World) -> dict[str, dict[str, int]]:
         content = json.loads((world.centre_config.work / "allowed.json").read_text())
         return dict(content["rows"])
 
     def test_the_server_is_told_how_many_each_hospital_counted(self, world: World) -> None:
         world.turn(20)
-        assert self.rows(world) == {"cleveland": 310}, "to the next ten"
+        assert self.rows(world) == {"cleveland": {"heart.csv": 310}}, "to the next ten"
         world.data.write("more.csv", b"a,b\n" + b"1,2\n" * 401)
         world.data.write("notes.txt", b"one\ntwo\n")
         world.turn(200)
-        assert self.rows(world) == {"cleveland": 410}, "those of its longest file"
+        assert self.rows(world) == {"cleveland": {"heart.csv": 310, "more.csv": 410}}
 
 
 class TestCertificates:
@@ -390,8 +390,9 @@ class TestJobs:
     ) -> None:
         need = {"scale": {"result": "statistics/scale.json", "otherwise": {"age": [54, 9]}}}
         give(world, needs=need)
-        give(world, "statistics")
-        world.answer(approved=[code_of("statistics")])
+        reads = {"heart.csv": ["age"]}
+        give(world, "statistics", data=reads)
+        world.answer(approved=[code_of("statistics", data=reads)])
         world.turn(40)
 
         def run_first() -> list[str]:
@@ -402,10 +403,13 @@ class TestJobs:
         job_id = centre.commands.submit({"job": "statistics"})["id"]
         leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[])
         assert run_first() == []
-        give(world, "statistics", purpose="to see more")
+        give(world, "statistics", data=reads, purpose="to see more")
         assert run_first() == ["statistics"]
-        give(world, "statistics")
+        give(world, "statistics", data=reads)
         assert run_first() == []
+        world.data.write("more.csv", b"a,b\n1,2\n")
+        world.turn(200)
+        assert run_first() == [], "it does not read that file"
         world.data.write("heart.csv", heart_data.seed("cleveland").replace(b"63,", b"64,", 1))
         world.turn(200)
         assert run_first() == ["statistics"]

@@ -89,6 +89,7 @@ class TestMistakes:
             ({"histograms": {"ill": 51}}, "$.histograms.ill: 51 is greater"),
             ({"data": ["heart.csv"]}, "$.data"),
             ({"data": {"heart.csv": "age"}}, "$.data['heart.csv']"),
+            ({"data": {"heart.csv": ["age", "days"]}}, "heart.csv has no column days. Fix: ./fed dataset"),
             ({"parameters": {"steps": {"type": "int"}}}, "'default' is a required property"),
             ({"parameters": {"rounds": {"type": "int", "default": 1}}}, "rounds is no name for a parameter"),
             ({"gates": [{"metric": "auc", "of": "each"}]}, "one of at_least and at_most"),

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import nvflare.client as flare
 import pytest
+import yaml
 from fed_data.catalogue import Catalogue
 from fed_data.check import check
+from nvflare.client import FLModel
 
 from workloads.data import readmission_data
 from workloads.data.readmission_data import HOSPITALS, YEAR
@@ -96,15 +99,44 @@ class TestModel:
         assert np.mean(found) > 0.7
         assert min(found) > 0.65
 
+    def test_a_hospital_s_script_trains_and_then_only_measures(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "readmission.csv").write_bytes(readmission_data.seed("hungary"))
+        monkeypatch.setenv("FED_DATA", str(tmp_path))
+        asked = [
+            FLModel(params={"numpy_key": np.zeros(model.SIZE)}, current_round=number) for number in (0, 1)
+        ]
+        sent: list[FLModel] = []
+        monkeypatch.setattr(flare, "init", lambda: None)
+        monkeypatch.setattr(flare, "is_running", lambda: bool(asked))
+        monkeypatch.setattr(flare, "receive", lambda: asked.pop(0))
+        monkeypatch.setattr(flare, "send", sent.append)
+        of_the_job("train").main(rounds=1, steps=15)
+        trained, measured = (one.params["numpy_key"] for one in sent)
+        assert 0.5 < np.linalg.norm(trained) < 10
+        assert not measured.any()
+        described = yaml.safe_load(Path("workloads/jobs/readmission/job.yaml").read_text())
+        assert all(sorted(one.metrics) == described["metrics"] for one in sent)
+        assert (
+            len(described["model"]["features"]) == model.SIZE == described["model"]["arrays"]["numpy_key"][0]
+        )
+        assert tuple(described["predictor"]["inputs"]) == tuple(model.SCALES)
+
     def test_the_finished_model_predicts_from_its_folder(self, tmp_path: Path) -> None:
         (tmp_path / "model.json").write_text(f'{{"weights": {[0.0] * model.SIZE}}}')
-        sys.path.insert(0, "workloads/jobs/readmission")
-        try:
-            predictor: Any = importlib.import_module("readmission_job.predictor")
-        finally:
-            sys.path.pop(0)
+        predictor = of_the_job("predictor")
         table = {name: [middle] for name, (middle, _) in model.SCALES.items()} | {"sodium": [float("nan")]}
         assert predictor._load_pyfunc(str(tmp_path)).predict(table) == pytest.approx([1 - 0.5**5])
+
+
+def of_the_job(module: str) -> Any:
+    """A module under the name that it has in a box."""
+    sys.path.insert(0, "workloads/jobs/readmission")
+    try:
+        return importlib.import_module(f"readmission_job.{module}")
+    finally:
+        sys.path.pop(0)
 
 
 def change(one: model.Patients, weights: model.Array) -> model.Array:

@@ -159,7 +159,7 @@ class TestQuestions:
         nearly = own.of([*OwnFiles(hospital.folder / "data").rows("heart.csv")][1:])
         assert nearly.answer("another question", lambda: 3.0) is None
 
-    def test_changes_of_another_file_are_no_reason_to_answer_anew(self, hospital: Hospital) -> None:
+    def test_changes_of_another_file_are_no_reason_to_answer_again(self, hospital: Hospital) -> None:
         """A job that names a second file, which grew, must not get the sums of the first one's newcomer."""
         before = hospital.run()
         (hospital.folder / "data/more.csv").write_text("weight\n" + "80\n" * 50)

@@ -37,12 +37,23 @@ HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 
 
 def planned(**changes: Any) -> Plan:
-    return Plan(**{"job": "heart", "checksum": "ab", "rounds": 9, "minimum_sites": 2, **changes})
+    return Plan(
+        **{
+            "job": "heart",
+            "checksum": "ab",
+            "rounds": 9,
+            "minimum_sites": 2,
+            "files": ["heart.csv"],
+            **changes,
+        }
+    )
 
 
 @pytest.fixture
 def allowed(tmp_path: Path) -> str:
-    (tmp_path / "allowed.json").write_text(json.dumps({"rows": dict.fromkeys(SITES, 150)}))
+    (tmp_path / "allowed.json").write_text(
+        json.dumps({"rows": {site: {"heart.csv": 150, "more.csv": 10**6} for site in SITES}})
+    )
     return str(tmp_path / "allowed.json")
 
 
@@ -57,7 +68,14 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_plan(jobs: Path, **changes: Any) -> None:
-    content = {"job": "heart", "checksum": "ab", "rounds": 9, "minimum_sites": 2, **changes}
+    content = {
+        "job": "heart",
+        "checksum": "ab",
+        "rounds": 9,
+        "minimum_sites": 2,
+        "files": ["heart.csv"],
+        **changes,
+    }
     (jobs / "job" / "plan.json").write_text(json.dumps(content))
 
 

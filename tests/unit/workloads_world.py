@@ -183,10 +183,10 @@ def job_files(name: str = "heart", **changes: Any) -> dict[str, str]:
     return {"job.yaml": yaml.safe_dump(described, sort_keys=False), "job.py": "print()"}
 
 
-def code_of(name: str = "heart") -> str:
+def code_of(name: str = "heart", **changes: Any) -> str:
     """The checksum that hospitals approve of that small job."""
     with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder) / name, job_files(name))
+        _write(Path(folder) / name, job_files(name, **changes))
         job = JobFolder.read(Path(folder) / name)
         composed = compose(job, Asked(rounds=10, parameters=job.parse({})), [])
     app = "app_hospital/"

@@ -83,7 +83,7 @@ class OwnStatistics:
         self._meet(claimed)
         with alone_at(self._ledger):
             releases = Releases(self._ledger, self._limits.changed)
-            # Of each file alone: changes of another one are no reason to answer anew.
+            # Of each file alone: changes of another one are no reason to answer again.
             files = {reading.file for reading in self._known.values()}
             known = {file: releases.of(self._files.rows(file)) for file in sorted(files)}
             answers = self._answers(claimed, middles, known)

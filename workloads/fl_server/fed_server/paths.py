@@ -9,8 +9,8 @@ KIT = Path("/kit")
 WORK = Path(os.environ.get("FED_WORK", "/var/lib/fl"))
 
 ALLOWED = WORK / "allowed.json"
-"""`{"sites": {name: serial of its certificate in hex}, "rows": {name: patients it counted}}`, written by the
-container server."""
+"""`{"sites": {name: serial of its certificate in hex}, "rows": {name: {file: patients it counted}}}`, of the
+container server's."""
 JOBS = WORK / "jobs"
 """`<job id>/`: plan.json, progress.json, checkpoint.npz and results/ of each job."""
 CLIENTS = WORK / "clients.json"

@@ -35,6 +35,8 @@ class Plan:
     """Setting -> id of the job whose result it is."""
     resumed_from: str = ""
     minimum_sites: int = 2
+    files: Sequence[str] = ()
+    """Of a hospital's, that its job reads."""
     workflow: str = "averaging"
     aggregation: str = "weighted-mean"
     longest: float | None = None

@@ -81,7 +81,7 @@ class JudgedRelay(CyclicController):  # type: ignore[misc]  # nvflare has no typ
         code = result.get_return_code()
         if code and code != ReturnCode.OK:
             raise AnswerRefusedError(error_text(code, result.get_header(AIRLOCK)))
-        rows = counted_patients(self._allowed).get(site)
+        rows = counted_patients(self._allowed, self._plan.files).get(site)
         return judged(result, self._last_learnable[ModelLearnableKey.WEIGHTS], self._plan, rows)
 
     def _improve(self, answer: Answer, task: Task, fl_ctx: FLContext) -> None:

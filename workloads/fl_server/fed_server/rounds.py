@@ -5,7 +5,7 @@ none: the round waits for another in its place and goes on with the rest as long
 Below the minimum the job ends, naming who was refused and why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         if len(answers) < self.plan.minimum_sites:
             self.system_panic(self._too_few(answers, refusals, fl_ctx), fl_ctx)
             return DXO(DataKind.WEIGHT_DIFF, data={"": 0.0}).to_shareable()
-        model, rows = global_model(fl_ctx), counted_patients(self.allowed)
+        model, rows = global_model(fl_ctx), counted_patients(self.allowed, self.plan.files)
         if self.plan.workflow == CROSS_SITE:
             self._sent, self._last = dict(model), answers
         if self.plan.workflow == SUM:
@@ -171,7 +171,8 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         code = shareable.get_return_code()
         if code and code != ReturnCode.OK:
             raise AnswerRefusedError(error_text(code, shareable.get_header(AIRLOCK)))
-        return judged(shareable, global_model(fl_ctx), self.plan, counted_patients(self.allowed).get(site))
+        rows = counted_patients(self.allowed, self.plan.files).get(site)
+        return judged(shareable, global_model(fl_ctx), self.plan, rows)
 
     def _too_few(self, answers: Mapping[str, Answer], refusals: Mapping[str, str], fl_ctx: FLContext) -> str:
         current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
@@ -212,7 +213,14 @@ def global_model(fl_ctx: FLContext) -> Arrays:
     return found
 
 
-def counted_patients(allowed: str) -> dict[str, float]:
-    """Hospital -> patients that its container server counted; without those of which it could count none."""
+def counted_patients(allowed: str, files: Collection[str]) -> dict[str, float]:
+    """Hospital -> patients of the longest of these files (of none: of all), as its container server counted.
+
+    Hospitals of which it could count none are not there.
+    """
     content: Any = read_json(Path(allowed)) or {}
-    return {site: float(rows) for site, rows in content.get("rows", {}).items()}
+    counted = {
+        site: [rows for file, rows in known.items() if not files or file in files]
+        for site, known in content.get("rows", {}).items()
+    }
+    return {site: float(max(rows)) for site, rows in counted.items() if rows}

@@ -221,6 +221,7 @@ def _for_server(
         **{key: content[key] for key in (*kept, "statistics", "predictor", "measuring_round")},
         "job": job.name,
         "checksum": job.checksum,
+        "files": sorted(content["data"]),
         "rounds": asked.rounds,
         "first_round": asked.first_round,
         "parameters": dict(asked.parameters),

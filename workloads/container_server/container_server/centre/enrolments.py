@@ -231,9 +231,9 @@ class Enrolments:
             channel.refuse("report", str(error))
 
     def _note_patients(self, name: str, report: Mapping[str, Any]) -> None:
-        """The server refuses answers of a hospital that speak of more patients than its longest file has."""
-        counted = [file["rows"] for file in report["data"].values() if file["rows"] is not None]
-        rows = max(counted, default=None)
+        """The server refuses answers of a hospital that speak of more patients than a job's files have."""
+        counted = {file: known["rows"] for file, known in report["data"].items()}
+        rows = {file: number for file, number in counted.items() if number is not None} or None
         if self._members.get(name).rows != rows:
             self._members.change(name, rows=rows)
 

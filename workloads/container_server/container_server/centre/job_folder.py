@@ -8,10 +8,12 @@ import hashlib
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, final
 
 import yaml
+from fed_data.catalogue import Catalogue
 from fed_site.manifest import BASE
 
 from container_server.errors import ContainerServerError, RefusedInputError
@@ -110,7 +112,7 @@ class JobFolder:
         return value
 
     def _check(self) -> None:
-        for problem in (self._parts(), self._numbers(), self._names(), self._predicts()):
+        for problem in (self._parts(), self._numbers(), self._names(), self._columns(), self._predicts()):
             if problem:
                 raise JobRefusedError(f"{self.name}/{FILE}: {problem}")
 
@@ -164,6 +166,14 @@ class JobFolder:
                 return f"{min(names)} {words}"
         return None
 
+    def _columns(self) -> str | None:
+        """Whether a data set of this release has the columns; of any other file nobody here knows."""
+        for file, columns in self.content["data"].items():
+            data_set = _data_sets().of(file) if file.endswith(".csv") else None
+            if data_set and (strange := sorted(set(columns) - set(data_set.by_name))):
+                return f"{file} has no column {strange[0]}. Fix: ./fed dataset show {data_set.name}"
+        return None
+
     def _counted(self) -> set[str]:
         """The columns that a statistics job describes."""
         said = self.content["statistics"] or {"features": {}}
@@ -174,6 +184,11 @@ class JobFolder:
         if predictor and set(predictor["inputs"]) != set(predictor["example"]):
             return "the predictor's example has to have a number for each of its inputs, and no other"
         return None
+
+
+@cache
+def _data_sets() -> Catalogue:
+    return Catalogue.released()
 
 
 _DEFAULTS: Mapping[str, Any] = {

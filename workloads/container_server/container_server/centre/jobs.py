@@ -141,8 +141,16 @@ class Jobs:
             for other in needed
             if other not in known
             or known[other].get("checksum") != self.catalogue.find(other).checksum
-            or known[other].get("data") != data
+            or self._of(other, known[other].get("data") or {}) != self._of(other, data)
         ]
+
+    def _of(self, name: str, data: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        """Of what hospitals reported the files that a job reads, as far as it says."""
+        files = self.catalogue.find(name).content["data"]
+        return {
+            hospital: {file: known for file, known in own.items() if not files or file in files}
+            for hospital, own in data.items()
+        }
 
     def _data(self) -> dict[str, dict[str, str]]:
         """Hospital -> file -> checksum of the data that it reported."""

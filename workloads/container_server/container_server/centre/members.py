@@ -74,8 +74,8 @@ class Member:
     renew: int = 0
     owed: bool = True
     """Whether its desired state is still to be written."""
-    rows: int | None = None
-    """Patients in the files that its container server counted, as it reported last."""
+    rows: Mapping[str, int] | None = None
+    """File -> patients that its container server counted, as it reported last; None where it counted none."""
 
     @property
     def admitted(self) -> bool:
@@ -107,6 +107,8 @@ class Member:
             request = {"request_id": request_id, "sha256": digest, "answer": answer, "since": 0.0}
         if known.get("status") in ("waiting", "refused"):
             known["status"] = "new"
+        if isinstance(known.get("rows"), int):
+            known["rows"] = None  # of all files together, before a job's own counted: until the next report
         return cls(**known, request=Request(**request) if request else None)
 
 
