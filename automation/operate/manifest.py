@@ -18,8 +18,9 @@ def describe(manifest: Manifest) -> Iterator[str]:
         yield f"  libraries  {manifest.box}"
     for what, names in _leaves(manifest):
         yield f"  sends      {what}: {', '.join(names)}"
-    rounds = f"{manifest.rounds} rounds, " if manifest.rounds else ""
-    yield f"  runs       {manifest.workflow}, {rounds}at {manifest.minimum_sites} hospitals or more"
+    counted = [f"{manifest.rounds} rounds"] * bool(manifest.rounds) + [f"{manifest.answers} answers"]
+    how = ", ".join([manifest.workflow, *counted])
+    yield f"  runs       {how}, at {manifest.minimum_sites} hospitals or more"
     if manifest.workflow == CROSS_SITE:
         yield "  shows      this hospital's model to the other hospitals, which measure it"
 

@@ -77,6 +77,7 @@ def manifest_content(*, metrics: list[str] | None = None, **changes: Any) -> dic
         "data": {"heart.csv": ["age"]},
         "leaves": leaves,
         "rounds": 3,
+        "answers": 3,
         "minimum_sites": 2,
         **changes,
     }
@@ -98,7 +99,8 @@ CONFIG = json.dumps(
 """A client's configuration that runs `code/job.py` in the box."""
 
 
-def job(code: bytes = b"print()", **changes: Any) -> bytes:
-    """The archive of a small job; `changes` are those of its manifest."""
+def job(code: bytes = b"print()", more: Mapping[str, bytes] | None = None, **changes: Any) -> bytes:
+    """The archive of a small job with `more` files; `changes` are those of its manifest."""
     manifest = json.dumps(manifest_content(**changes)).encode()
-    return packed({"code/job.py": code, "config/config_fed_client.json": CONFIG, "manifest.json": manifest})
+    own = {"code/job.py": code, "config/config_fed_client.json": CONFIG, "manifest.json": manifest}
+    return packed({**own, **(more or {})})

@@ -69,6 +69,7 @@ MANIFEST = Manifest(
     histograms=("a", "ill", TEXT, *(f"h{number}" for number in range(5))),
     statistics=(),
     rounds=1,
+    answers=100,
     minimum_sites=1,
     workflow="averaging",
 )
@@ -439,6 +440,22 @@ class TestOwnPolicy:
             whole = math.sqrt(Budget(**self.BUDGET).whole * answers / 3)
             assert airlock.spent() == {"epsilon": round(epsilon(whole, 1e-5), 3), "delta": 1e-5}
         assert airlock.spent()["epsilon"] == 8.0
+
+
+class TestAnswers:
+    def test_no_more_leave_than_the_manifest_announces_and_that_is_noted(
+        self, files: OwnFiles, tmp_path: Path
+    ) -> None:
+        """Nothing at the hospital bounded a run: a centre could ask for the same round again and again."""
+        (tmp_path / "airlock.json").write_text("{}")
+        notes = Notes(tmp_path / "releases")
+        said = replace(MANIFEST, answers=2)
+        airlock = Airlock(files, notes, tmp_path, tmp_path / "airlock.json", said)
+        stays = DXO("APP_DEFINED", {"rows": TEXT}).to_shareable()
+        left = [answered(airlock, answer) for answer in (update(), stays, update())]
+        assert [one.get_return_code() for one in left][::2] == [ReturnCode.OK] * 2
+        for answer in (update(), DXO(DataKind.METRICS, {"auc": 0.5}).to_shareable()):
+            assert refusal_of(answered(airlock, answer)) == Refusal.ANSWERS.value
 
 
 class TestErrors:

@@ -899,7 +899,7 @@ class TestMeeting:
             (shared / "app/code" / unapproved).write_text("what no checksum counts")
         (shared / "app/code/job/key").symlink_to(shared / "client.key")
         (shared / "app/code/all").symlink_to(shared)
-        assert box.put_code(shared / "app")
+        assert box.put_code(shared / "app/code")
         assert [path.name for path in (shared / "box/code").rglob("*")] == ["job", "train.py"]
         assert (shared / "box/code/job").stat().st_mode & 0o777 == 0o750
         assert (shared / "box/code/job/train.py").stat().st_mode & 0o777 == 0o640
@@ -907,5 +907,5 @@ class TestMeeting:
     def test_a_job_without_code_has_no_box(self, shared: Path) -> None:
         (shared / "box/code").mkdir()
         (shared / "app/config").mkdir(parents=True)
-        assert not box.put_code(shared / "app")
+        assert not box.put_code(shared / "app/code")
         assert not (shared / "box/code").exists()

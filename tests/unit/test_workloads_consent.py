@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from container_server.foreign import ForeignFolder
 from container_server.hospital import consent as hospital_consent
-from container_server.hospital.consent import POLICY, Consent, platform_jobs
+from container_server.hospital.consent import MOST_WAITING, POLICY, Consent, platform_jobs
 from container_server.messages import checked
 from container_server.storage import StorageForbiddenError
 from fed_site import box, consent, job_form, withdrawal
+from fed_site.arrivals import Arrivals
 from fed_site.house_rules import HouseRules
 from fed_site.job_code import CLIENT, UnreadableJobError, checksum
 from fed_site.job_code import files as archived
@@ -23,6 +24,7 @@ from nvflare.apis.fl_context import FLContext, FLContextManager
 from nvflare.apis.fl_exception import UnsafeJobError
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
+from nvflare.fuel.utils.config_service import ConfigService
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
 from tests.unit.job_archives import archive, built, job, packed
@@ -168,18 +170,28 @@ JOB_ID = "00000000-0000-4000-8000-000000000001"
 class Arrival:
     """A job arrives at the client; what NVFlare would unpack is counted."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.unpacked: list[str] = []
-        self.run = run
+        self.run = folder / "workspace" / JOB_ID
+        for part in ("startup", "local"):
+            (folder / "workspace" / part).mkdir(parents=True)
         monkeypatch.setattr(AppDeployer, "deploy", self._unpack)
+        monkeypatch.setattr(consent, "ARRIVALS", folder)
+        self.seen: list[str] = []
+        """What was below the workspace while the job was unpacked."""
 
-    def _unpack(self, _: Workspace, job_id: str, *__: Any) -> None:
+    def _unpack(self, where: Workspace, job_id: str, *more: Any) -> None:
         self.unpacked.append(job_id)
+        for name, content in archived(more[2]).items():
+            path = Path(where.get_app_dir(job_id)) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        self.seen += [path.name for path in self.run.parent.rglob("*")]
 
     def of(self, content: bytes, job_id: str = JOB_ID, called: str | None = None) -> str:
         context = FLContextManager(identity_name="cleveland").new_context()
         meta = {"name": "cohort\x1b[2J", "submitter_name": "lead@centre.local", "job_id": called or job_id}
-        workspace: Any = type("Workspace", (), {"get_run_dir": lambda _, job: str(self.run)})()
+        workspace = Workspace(str(self.run.parent), site_name="cleveland")
         return str(consent.ConsentingDeployer().deploy(workspace, job_id, meta, "app", content, context))
 
 
@@ -212,7 +224,24 @@ class TestArrival:
         answers.write_text(said(checksum(JOB)))
         assert arrival.of(JOB) == ""
         assert arrival.unpacked == [JOB_ID]
-        assert (answers.parent / consent.CODE).read_text() == checksum(JOB)
+        assert (arrival.run / consent.CODE).read_text() == checksum(JOB)
+
+    def test_its_code_never_gets_into_nvflares_workspace(
+        self, arrival: Arrival, answers: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """There NVFlare 2.9 would take a file of that name for the hospital's, and import what it names."""
+        planted = job(more={"code/comm_config.json": b'{"comm_driver_path": "/box/code/drivers"}'})
+        answers.write_text(said(checksum(planted)))
+        assert arrival.of(planted) == ""
+        assert sorted(arrival.seen) == ["local", "startup"]
+        monkeypatch.setattr(ConfigService, "_config_path", [str(arrival.run.parent)])
+        assert ConfigService.load_configuration("comm_config.json") is None
+        app = arrival.run / "app_cleveland"
+        assert sorted(path.name for path in app.iterdir()) == ["config", "manifest.json"]
+        code = Arrivals(answers.parent).code(JOB_ID)
+        assert sorted(path.name for path in code.iterdir()) == ["comm_config.json", "job.py"]
+        monkeypatch.setattr(ConfigService, "_config_path", [str(code)])
+        assert ConfigService.load_configuration("comm_config.json") is not None  # NVFlare takes it there
 
     def test_each_start_is_noted_with_its_code(self, arrival: Arrival, answers: Path) -> None:
         answers.write_text(said(checksum(JOB)))
@@ -402,6 +431,22 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 def approval(code: str = CODE) -> dict[str, str]:
     return {"code": code, "name": "cohort", "by": "Dr Meier"}
+
+
+class TestKnown:
+    def test_questions_without_an_answer_push_out_none_that_has_one(self, house: House) -> None:
+        """A hundred questions of the centre's took an approved version out of the officers' list."""
+        house.write(approved=[approval()], refused=[{"code": OTHER, "why": "no"}])
+        house.ask()
+        house.ask(OTHER)
+        house.step()
+        for number in range(MOST_WAITING + 5):
+            house.clock.sleep(1)
+            house.consent.ask(f"{number:064x}", b"code", {"job_id": "1", "name": "x", "submitter": "lead"})
+        known = {job["code"]: job["answer"] for job in house.consent.review()["jobs"]}
+        assert (known[CODE], known[OTHER]) == ("approved", "refused")
+        assert list(known.values()).count("waiting") == MOST_WAITING
+        assert f"{0:064x}" not in known
 
 
 class TestAnswers:

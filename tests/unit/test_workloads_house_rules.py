@@ -10,7 +10,10 @@ import pytest
 from fed_site.alone import alone_at
 from fed_site.consent import Answers
 from fed_site.house_rules import DAY, HouseRules
+from fed_site.manifest import Manifest
 from fed_site.runs import Runs
+
+from tests.unit.job_archives import manifest_content
 
 
 def at(clock: str) -> float:
@@ -76,6 +79,17 @@ class TestColumns:
     @pytest.mark.parametrize("allowed", [[], ["base"], ["tabular@sha256:" + "2" * 64]])
     def test_another_box_is_named(self, allowed: list[str]) -> None:
         assert "run in the box tabular@" in str(HouseRules.read({"boxes": allowed}).forbids({}, TABULAR))
+
+
+class TestAnswers:
+    def test_a_run_that_announces_more_is_refused(self) -> None:
+        rules = HouseRules.read({"answers": 11})
+        assert rules.announced(11) is None
+        assert HouseRules().announced(1000) is None
+        said = Manifest.read(json.dumps(manifest_content(answers=12)).encode())
+        assert rules.objection(said, [], 0.0) == (
+            "lets a run give 11 answers at most, and this one announces 12"
+        )
 
 
 class TestRuns:

@@ -219,6 +219,21 @@ class TestAtTheServer:
 
 
 class TestAtTheHospitals:
+    @pytest.mark.parametrize(
+        ("changes", "asked", "answers"),
+        [
+            ({}, {"rounds": 10}, 10),
+            ({"measuring_round": True}, {"rounds": 10}, 11),
+            ({"measuring_round": True}, {"rounds": 10, "first_round": 4}, 7),
+            ({"workflow": "cross-site"}, {"rounds": 1}, 4),
+        ],
+    )
+    def test_the_manifest_announces_how_many_answers_a_hospital_gives(
+        self, tmp_path: Path, changes: dict[str, Any], asked: dict[str, Any], answers: int
+    ) -> None:
+        made = composed(read(tmp_path, **changes), **asked).nvflare["app_hospital/manifest.json"]
+        assert json.loads(made)["answers"] == answers
+
     def arguments(self, job: JobFolder, **asked: Any) -> dict[str, Any]:
         (executor,) = json.loads(composed(job, **asked).nvflare[f"app_hospital/{CLIENT}"])["executors"]
         found: dict[str, Any] = executor["executor"]["args"]

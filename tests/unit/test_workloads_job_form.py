@@ -1,7 +1,6 @@
 """A job arrives in one form only: each way to smuggle code into the client's own process is refused."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from container_server import local_config
 from fed_site import job_form
 from fed_site.job_code import CLIENT
 from fed_site.job_form import BOX, JobFormError, check
-from nvflare.fuel.utils.config_service import ConfigService
 
 from tests.unit.job_archives import manifest_content
 
@@ -45,16 +43,6 @@ def test_nvflare_itself_builds_nothing_else() -> None:
     assert set(local_config._EXECUTORS) == set(job_form.EXECUTORS)
 
 
-def test_nvflare_takes_a_jobs_file_for_the_hospitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why those are refused: `comm_driver_path` names a folder whose modules NVFlare 2.9 imports."""
-    planted = tmp_path / "job/app_basel/code/comm_config.json"
-    planted.parent.mkdir(parents=True)
-    planted.write_text('{"comm_driver_path": "/box/code/drivers"}')
-    monkeypatch.setattr(ConfigService, "_config_path", [str(tmp_path)])
-    found = ConfigService.load_configuration("comm_config.json")
-    assert found.to_dict() == {"comm_driver_path": "/box/code/drivers"}
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -68,9 +56,6 @@ def test_nvflare_takes_a_jobs_file_for_the_hospitals(tmp_path: Path, monkeypatch
         "Code/train.py",
         "meta.json",
         "resources.json",
-        "code/comm_config.json",
-        "code/job/Resources.yml",
-        "code/fed_client.json.default",
     ],
 )
 def test_another_file_is_refused_by_name(name: str) -> None:

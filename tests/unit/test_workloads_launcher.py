@@ -161,10 +161,11 @@ class Process(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
 def test_a_job_with_code_has_its_box_for_as_long_as_it_runs(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = places / "work/workspace" / JOB / "app_basel/code"
-    code.mkdir(parents=True)
+    code, app = places / "work/code" / JOB, places / "work/workspace" / JOB / "app_basel"
+    for folder in (code, app):
+        folder.mkdir(parents=True)
     (code / "train.py").write_text("print()")
-    (code.parent / "manifest.json").write_text(json.dumps(manifest_content()))
+    (app / "manifest.json").write_text(json.dumps(manifest_content()))
     monkeypatch.setattr(ClientProcessJobLauncher, "launch_job", lambda *_: Process())
 
     def wanted() -> Any:

@@ -62,6 +62,10 @@ class Refusal(Enum):
         "this hospital's own policy for its airlock is missing or cannot be read: nothing leaves until it can"
     )
     SPENT = "this hospital's privacy budget is spent: no difference leaves until its officers allow more"
+    ANSWERS = (
+        "this run has given all the answers that its manifest announces (rounds, and what it measures"
+        " besides): no more leaves"
+    )
     LEDGER = "the hospital's ledger of what left before cannot be used: somebody has to look at its log"
     RETURN_CODE = "the job's code at the hospital ended with an error: its log is at the hospital"
 

@@ -63,15 +63,15 @@ def release(job: str) -> None:
         order(None)
 
 
-def put_code(app: Path) -> bool:
-    """Put an unpacked job's code where its box reads it; whether it has any. Links are left out: this process
+def put_code(code: Path) -> bool:
+    """Put a job's code where its box reads it; whether it has any. Links are left out: this process
     reads more than a box may; and so are NVFlare's signatures, which are no part of what was approved.
     """
     if (BOX / CODE).exists():
         shutil.rmtree(BOX / CODE)
-    if not (app / CODE).is_dir():
+    if not code.is_dir():
         return False
-    shutil.copytree(app / CODE, BOX / CODE, symlinks=True, copy_function=shutil.copyfile)
+    shutil.copytree(code, BOX / CODE, symlinks=True, copy_function=shutil.copyfile)
     for path in (BOX / CODE, *(BOX / CODE).rglob("*")):
         if path.is_symlink() or path.name in SIGNATURES:
             path.unlink()

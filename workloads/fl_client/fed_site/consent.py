@@ -20,6 +20,7 @@ from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
 from fed_site import box, job_form
+from fed_site.arrivals import Arrivals
 from fed_site.house_rules import HouseRules
 from fed_site.job_code import UnreadableJobError, checksum, files, manifest
 from fed_site.notes import FOLDER as RELEASES
@@ -29,6 +30,7 @@ from fed_site.start import WORK
 
 ANSWERS = Path(os.environ.get("FED_ANSWERS", "/answers")) / "answers.json"
 REQUESTS = WORK / "requests"
+ARRIVALS = WORK
 CODE = "fed_code.txt"
 """In the folder of a job's run."""
 MOST_REQUESTS = 20
@@ -107,8 +109,10 @@ class ConsentingDeployer(AppDeployer):  # type: ignore[misc]  # nvflare has no t
         ask(REQUESTS, code, app_data, description(job_id, job_meta))
         if objection:
             return objection
-        wrong = super().deploy(workspace, job_id, job_meta, app_name, app_data, fl_ctx)
+        arrivals = Arrivals(ARRIVALS)
+        wrong = super().deploy(arrivals.around(workspace), job_id, job_meta, app_name, app_data, fl_ctx)
         if not wrong:
+            arrivals.settle(workspace, job_id)
             remember_code(workspace, job_id, code)
             runs.add(code, now)
             Notes(RELEASES).note(job_id, {"task": "start", "round": None}, {"started": code})

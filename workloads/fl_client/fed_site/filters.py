@@ -101,6 +101,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self._ledger = Ledger(folder / BUDGET_FILE)
         self._policy_file = policy
         self._policy = OwnPolicy()
+        self._given = 0
+        """Answers that left in this run, of which this process is the only one (launcher.py)."""
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
@@ -115,6 +117,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         described = released.meta.pop(_DESCRIBED, 0)
         more = {UNANNOUNCED: strange} if strange else {}
         self._notes.note(job, task, {**summary(released, described), **more, **self.spent()})
+        self._given += 1
         return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
@@ -122,6 +125,8 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         if shareable.get_return_code() != ReturnCode.OK:
             error = shareable.get_header(ERROR_HEADER) if self._policy.tells_errors else None
             raise RefusedError(Refusal.RETURN_CODE, place(error))
+        if self._given >= self._announced(fl_ctx).answers:
+            raise RefusedError(Refusal.ANSWERS)
         try:
             answer = from_shareable(shareable)
         except ValueError as error:
@@ -244,7 +249,13 @@ def _middles(shareable: Shareable) -> Middles:
 def _refused(error: RefusedError) -> Shareable:
     answer, refusal = Shareable(), error.refusal
     # The statistics controller knows NVFlare's return codes alone; the others show what they get.
-    known = refusal in (Refusal.STATISTICS, Refusal.LEDGER, Refusal.POLICY, Refusal.RETURN_CODE)
+    known = refusal in (
+        Refusal.ANSWERS,
+        Refusal.STATISTICS,
+        Refusal.LEDGER,
+        Refusal.POLICY,
+        Refusal.RETURN_CODE,
+    )
     answer.set_return_code(ReturnCode.TASK_RESULT_FILTER_ERROR if known else refusal.value)
     answer.set_header(REFUSAL_HEADER, str(error))
     return answer

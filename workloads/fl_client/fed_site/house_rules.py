@@ -42,6 +42,8 @@ class HouseRules:
     """Boxes that jobs may run in: `name`, or `name@sha256:...` for one image of that name; None: all."""
     runs: Mapping[str, int] = field(default_factory=dict)
     """`a_day` and `in_all`: how often one code may run."""
+    answers: int | None = None
+    """How many answers a run may give; None: as many as its manifest announces."""
     limits: BoxLimits = field(default_factory=BoxLimits)
 
     @classmethod
@@ -53,6 +55,7 @@ class HouseRules:
             columns=content.get("columns"),
             boxes=content.get("boxes"),
             runs=content.get("runs") or {},
+            answers=content.get("answers"),
             limits=BoxLimits(**content.get("limits") or {}),
         )
 
@@ -87,6 +90,17 @@ class HouseRules:
                 return f"lets the same code run {most} times {words}, and it has"
         return None
 
+    def announced(self, answers: int) -> str | None:
+        """Whether a run that announces so many answers gives more than is allowed."""
+        if self.answers is None or answers <= self.answers:
+            return None
+        return f"lets a run give {self.answers} answers at most, and this one announces {answers}"
+
     def objection(self, manifest: Manifest, runs: Sequence[float], now: float) -> str | None:
         """Why a job that is approved may not start now; None when it may."""
-        return self.closed(now) or self.forbids(manifest.data, manifest.box) or self.spent(runs, now)
+        return (
+            self.closed(now)
+            or self.forbids(manifest.data, manifest.box)
+            or self.announced(manifest.answers)
+            or self.spent(runs, now)
+        )

@@ -28,10 +28,6 @@ FRAMEWORK = "framework"
 CODE = "code/"
 SECONDS = ("get_task_timeout", "submit_task_result_timeout", "task_request_interval")
 """Numbers that the configuration may set for the client."""
-NVFLARES = frozenset({"comm_config", "resources", "fed_client", "fed_server"})
-"""Names before the first dot of files that NVFlare looks for by name in every folder of its workspace, where
-jobs are too (`ConfigService.initialize`, fl_conf.py, 2.9): a job's own could be taken for the hospital's.
-"""
 _KEYS = {"format_version", "executors", "components", "task_data_filters", "task_result_filters", *SECONDS}
 _EMPTY = ("components", "task_data_filters", "task_result_filters")
 _TASK = re.compile(r"[a-z][a-z_]{0,39}")
@@ -65,8 +61,7 @@ def check(files: Mapping[str, bytes], meta: Mapping[str, Any]) -> None:
 def _allowed(name: str) -> bool:
     folder, _, file = name.rpartition("/")
     signature = file in SIGNATURES and folder in ("", "config")
-    nvflares = file.partition(".")[0].lower() in NVFLARES
-    return signature or name in (CLIENT, MANIFEST) or (name.startswith(CODE) and not nvflares)
+    return signature or name in (CLIENT, MANIFEST) or name.startswith(CODE)
 
 
 def _check_config(files: Mapping[str, bytes]) -> None:

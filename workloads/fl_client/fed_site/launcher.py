@@ -20,6 +20,7 @@ from nvflare.apis.job_launcher_spec import JobHandleSpec
 from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
 
 from fed_site import box
+from fed_site.arrivals import Arrivals
 from fed_site.manifest import FILE as MANIFEST
 from fed_site.manifest import Manifest
 from fed_site.start import KIT, WORK, fresh_kit
@@ -58,7 +59,7 @@ class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare ha
         fresh_kit(KIT, WORK / "workspace")
         remove_other_jobs(WORK / "workspace", job)
         for app in (WORK / "workspace" / job).glob("app_*"):
-            if box.put_code(app):
+            if box.put_code(Arrivals(WORK).code(job)):
                 said = Manifest.read((app / MANIFEST).read_bytes())
                 box.order(job, said.data, said.box)
         return JobHandle(super().launch_job(job_meta, fl_ctx), job)

@@ -44,6 +44,8 @@ class Manifest:
     histograms: tuple[str, ...]
     statistics: tuple[str, ...]
     rounds: int
+    answers: int
+    """How many a hospital gives in this run: the airlock lets out no more."""
     minimum_sites: int
     workflow: str
     """How the server leads the rounds."""
@@ -64,7 +66,7 @@ class Manifest:
         simple: dict[str, Any] = {
             **{key: _text(key, found.get(key)) for key in ("name", "title", "purpose", "author", "workflow")},
             **{key: _names(key, leaves.get(key)) for key in ("metrics", "histograms", "statistics")},
-            **{key: _count(key, found.get(key)) for key in ("rounds", "minimum_sites")},
+            **{key: _count(key, found.get(key)) for key in ("rounds", "answers", "minimum_sites")},
         }
         return cls(
             **simple,

@@ -26,6 +26,8 @@ PLAN, START, PREDICTOR = "plan.json", "start.npz", "predictor"
 """In a job's folder of the server's volume (fed_server/plan.py)."""
 DATA_SET = "patients"
 STATISTICS = ("count", "histogram", "mean", "stddev", "sum")
+STATISTICS_QUESTIONS = 2
+"""NVFlare's controller asks for counts and sums first, then for what is around the federation's means."""
 
 
 @final
@@ -75,7 +77,7 @@ def compose(job: JobFolder, asked: Asked, hospitals: Sequence[str]) -> Composed:
         META: _json(_meta(job, hospitals)),
         f"{SERVER_APP}/config/config_fed_server.json": _json(server),
         f"{HOSPITAL_APP}/{CLIENT}": _json(_client(job, asked, settings)),
-        f"{HOSPITAL_APP}/{MANIFEST}": _json(_manifest(job, asked, shapes)),
+        f"{HOSPITAL_APP}/{MANIFEST}": _json(_manifest(job, asked, shapes, len(hospitals))),
         **{f"{HOSPITAL_APP}/code/{name}": content for name, content in code.items()},
     }
     return Composed(nvflare=files, server=_for_server(job, asked, start, settings))
@@ -176,7 +178,17 @@ def _meta(job: JobFolder, hospitals: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _manifest(job: JobFolder, asked: Asked, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def _answers(job: JobFolder, asked: Asked, hospitals: int) -> int:
+    """How many answers a hospital gives: one a round, and one for each model that it measures besides."""
+    if job.workflow == "statistics":
+        return STATISTICS_QUESTIONS
+    more = hospitals + 1 if job.workflow == "cross-site" else int(job.content["measuring_round"])
+    return asked.rounds - asked.first_round + more
+
+
+def _manifest(
+    job: JobFolder, asked: Asked, shapes: Mapping[str, Sequence[int]], hospitals: int
+) -> dict[str, Any]:
     """What the job says of itself to the hospitals' officers (schemas/manifest.schema.json).
 
     Shapes are texts: numbers of a manifest may differ from run to run, the shape of what leaves may not.
@@ -194,6 +206,7 @@ def _manifest(job: JobFolder, asked: Asked, shapes: Mapping[str, Sequence[int]])
             "statistics": list(STATISTICS) if job.workflow == "statistics" else [],
         },
         "rounds": asked.rounds,
+        "answers": _answers(job, asked, hospitals),
         **_box(job, asked),
     }
 

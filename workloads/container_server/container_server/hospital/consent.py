@@ -35,7 +35,9 @@ RELEASES = "releases"
 """Where the client notes what left with a job's answers."""
 RELEASES_LIMIT = 2 * 1024 * 1024
 JOB_LIMIT = 20 * 1024 * 1024
-RULES = ("hours", "columns", "boxes", "runs", "limits")
+MOST_WAITING = 100
+"""Codes without an answer that are remembered; the record has all that ever asked."""
+RULES = ("hours", "columns", "boxes", "runs", "answers", "limits")
 """Of the officers' file: what they allow any job (fed_site/house_rules.py)."""
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
 _RELEASES = re.compile(r"releases/[0-9a-f-]{36}\.jsonl")
@@ -190,8 +192,11 @@ class Consent:
         self._record.write(f"audit/{now}-{event}.json", text.encode())
 
     def _remember(self) -> None:
-        newest = sorted(self._known.items(), key=lambda item: -item[1]["asked"])[:100]
-        self._known = dict(newest)
+        """Forget the oldest that wait, beyond MOST_WAITING; what the officers answered stays."""
+        newest = sorted(self._known, key=lambda code: -self._known[code]["asked"])
+        waiting = [code for code in newest if self._answer_to(code) == "waiting"]
+        for code in waiting[MOST_WAITING:]:
+            del self._known[code]
         write_json(self._memory, {"jobs": self._known, "answers": self._said})
 
 
