@@ -36,6 +36,12 @@ APPROVING = HOSPITALS[:2]
 FL_PORT, HTTPS = 8002, 443
 DISKS = "2023-04-02"
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "heart-rate"
+MEASURES = """    if flare.is_evaluate():
+        given = np.asarray(received.params["numpy_key"], dtype=float)
+        flare.send(FLModel(metrics={"error": BEATS * float(np.abs(features @ given - pulse).mean())}))
+        continue
+"""
+"""What the example's script needs more to measure models of others."""
 READ_TABLES = """
 import os
 from azure.core.exceptions import HttpResponseError
@@ -475,6 +481,67 @@ class TestOwnJobs:
         assert job["gates"]["passed"], job["gates"]
         assert sorted(job["hospitals"]) == sorted(APPROVING)
         assert "dropped" not in job
+
+    @pytest.mark.long
+    def test_an_approval_that_is_withdrawn_ends_a_job_there_and_the_others_go_on(
+        self, federation: Federation, trained: Trained
+    ) -> None:
+        """A job runs where the centre knew of an approval as it started: that of the last has to be known."""
+        del trained
+        last = HOSPITALS[-1]
+        first = self.approved(federation, "leaver", self.renamed("leaver"))["id"]
+        code = self.code(federation, last, "leaver")
+        federation.clone.fed("hospital", "approve-job", last, code, "--by", "its officer")
+        federation.wait(lambda: last in federation.fedctl("show", first)["approved"], "the centre knows")
+        job = federation.fedctl("submit", "--job", "leaver", "--rounds", "100")["id"]
+        federation.wait(lambda: federation.fedctl("job", job)["round"] > 0, "the first round")
+        federation.clone.fed("hospital", "withdraw", last, code, "--why", "our board changed its mind")
+
+        def shown() -> dict[str, Any]:
+            return federation.fedctl("job", job)
+
+        said = {last: "its approval was withdrawn: our board changed its mind"}
+        federation.wait(lambda: shown().get("withdrawn") == said, f"{last} ends it")
+        federation.wait(lambda: last in shown().get("dropped", ()), "a round misses it")
+        ended = shown()["round"]
+        federation.wait(lambda: shown()["round"] > ended + 5, "rounds without it")
+        assert shown()["seconds"][-1] < 5, "rounds still wait for it"
+        federation.fedctl("abort", job)
+        federation.wait(lambda: shown()["state"] == "aborted", "the job is stopped")
+
+    @pytest.mark.long
+    @pytest.mark.parametrize(
+        ("workflow", "more"), [("sum", ""), ("cyclic", ""), ("cross-site", MEASURES), ("averaging", "")]
+    )
+    def test_each_workflow_runs(
+        self, federation: Federation, trained: Trained, workflow: str, more: str
+    ) -> None:
+        del trained
+        name = f"by-{workflow}"
+        files = self.renamed(name)
+        described = files["job.yaml"].replace("workflow: averaging", f"workflow: {workflow}")
+        if workflow == "averaging":
+            described += "aggregation: norm-bounded
+longest: 0.1
+measuring_round: true
+"
+        script = files["heart_rate_job/train.py"].replace("    weights = np", f"{more}    weights = np")
+        gone = described.partition("gates:")[0] if workflow == "sum" else described
+        job = self.approved(federation, name, {"job.yaml": gone, "heart_rate_job/train.py": script})
+        assert (job["state"], job["round"]) == ("finished", 5), job
+        assert sorted(job["hospitals"]) == sorted(APPROVING)
+        assert "dropped" not in job
+        if workflow == "cross-site":
+            left = federation.results("centre", job["id"], "centre/cross_site.json")
+            found = json.loads(left["centre/cross_site.json"])
+            assert sorted(found) == sorted(("federation", *APPROVING))
+            assert all(sorted(measured) == sorted(APPROVING) for measured in found.values())
+
+    def renamed(self, name: str) -> dict[str, str]:
+        """The example as a job of another name."""
+        return {
+            path: text.replace("name: heart-rate", f"name: {name}") for path, text in self.example().items()
+        }
 
     def test_one_that_sends_whole_weights_runs_as_if_it_sent_their_difference(
         self, federation: Federation, trained: Trained

@@ -331,3 +331,21 @@ class TestTracker:
         assert run.tracker._has_model(results)
         run.round(aggregator, {"a": answer("cleveland", **{MetaKey.INITIAL_METRICS: {"n_test": 50.0}})})
         assert not run.tracker._has_model(results)
+
+    def test_what_hospitals_measure_of_each_others_models_is_for_the_centre(self, run: Run) -> None:
+        for owner, site, metrics in (
+            ("SRV_federation", "hungary", {"auc": 0.8}),
+            ("SRV_cleveland", "hungary", {"auc": 0.7}),
+            ("SRV_nobody", "hungary", {"auc": 0.6}),
+            ("SRV_cleveland", "cleveland", {"auc": "high"}),
+        ):
+            props = {
+                AppConstants.MODEL_OWNER: owner,
+                AppConstants.DATA_CLIENT: site,
+                AppConstants.VALIDATION_RESULT: DXO(DataKind.METRICS, metrics).to_shareable(),
+            }
+            run.fire(AppEventType.VALIDATION_RESULT_RECEIVED, **props)
+        assert run.tracker._measured == {
+            "federation": {"hungary": {"auc": 0.8}},
+            "cleveland": {"hungary": {"auc": 0.7}},
+        }

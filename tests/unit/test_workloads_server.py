@@ -32,5 +32,6 @@ def test_job_is_over_soon_although_a_hospital_never_says_how_it_ended(
     ((_, arguments, environment),) = became
     assert "nvflare.private.fed.app.server.server_train" in arguments
     assert float(environment["NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT"]) <= 30
+    assert float(environment["NVFLARE_DEAD_CLIENT_GRACE_PERIOD"]) <= 10
     assert environment["PATH"] == os.environ["PATH"]
     assert json.loads((work / "clients.json").read_text()) == {"heard": {}}  # nobody, whoever was before

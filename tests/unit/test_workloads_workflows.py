@@ -16,7 +16,7 @@ from fed_server.cross_site import FEDERATION, CrossSite, Models
 from fed_server.model import ModelArrays, load, save
 from fed_server.plan import Plan
 from fed_server.relay import JudgedRelay
-from fed_server.rounds import JudgingAggregator, read_metrics
+from fed_server.rounds import JudgedRounds, JudgingAggregator, read_metrics
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -27,8 +27,9 @@ from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.shareablegenerators.full_model_shareable_generator import FullModelShareableGenerator
 from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
 from nvflare.app_common.workflows.cyclic_ctl import CyclicController
+from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
-from tests.unit.test_workloads_rounds import SITES, answer, context
+from tests.unit.test_workloads_rounds import SITES, Engine, answer, context
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model as heart
 
@@ -133,6 +134,25 @@ class TestCombining:
 
     def test_a_sum_weighs_nobody(self) -> None:
         assert total(sent(a=[1.0, 2.0], b=[3.0, 4.0]), {})["w"] == pytest.approx([4.0, 6.0])
+
+
+class TestRounds:
+    @pytest.mark.parametrize(
+        ("gone", "targets"), [((), list(SITES)), (SITES[:1], list(SITES[1:])), (SITES[:2], None)]
+    )
+    def test_a_hospital_where_the_job_has_ended_is_not_waited_for_in_each_round(
+        self, monkeypatch: pytest.MonkeyPatch, gone: tuple[str, ...], targets: list[str] | None
+    ) -> None:
+        """One that withdrew cost each round five seconds; below the minimum NVFlare itself ends the job."""
+        rounds, asked = JudgedRounds(0, 1, 2), []
+        monkeypatch.setattr(
+            ScatterAndGather, "broadcast_and_wait", lambda _, **how: asked.append(how["targets"])
+        )
+        monkeypatch.setattr(rounds, "get_client_disconnect_time", lambda name: 1.0 if name in gone else None)
+        where = context()
+        where.set_prop("__engine__", Engine(), private=True)
+        rounds.broadcast_and_wait(task=types.SimpleNamespace(), fl_ctx=where, min_responses=2)
+        assert asked == [targets]
 
 
 class TestSum:

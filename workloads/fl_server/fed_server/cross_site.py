@@ -8,6 +8,7 @@ what was sent to it in the last round and the difference that its airlock let ou
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model_locator import ModelLocator
+from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
 
 from fed_server.model import Arrays
@@ -16,6 +17,11 @@ from fed_server.rounds import JudgingAggregator, global_model
 FEDERATION = "federation"
 SECONDS = 3600
 """How long hospitals may take to measure all models."""
+
+
+def owner_of(fl_ctx: FLContext) -> str:
+    """Whose model was measured, as the hospital that did so says; NVFlare marks those of the server."""
+    return str(fl_ctx.get_prop(AppConstants.MODEL_OWNER)).removeprefix("SRV_")
 
 
 class CrossSite(CrossSiteModelEval):  # type: ignore[misc]  # nvflare has no types

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nvflare.apis.controller_spec import ClientTask
+from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import ReservedKey, ReturnCode
@@ -75,6 +75,17 @@ class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no ty
         """
         ServerRunner.ABORT_RETURN_CODES = []
         super().start_controller(fl_ctx)
+
+    def broadcast_and_wait(self, task: Task, fl_ctx: FLContext, **how: Any) -> None:
+        """See Controller: to hospitals where the job still runs.
+
+        NVFlare 2.9 knows when a hospital's part has ended (it withdrew, its client died), but looks at that
+        only 30 seconds after a task began: each shorter round would wait for it to the end.
+        """
+        clients = [client.name for client in fl_ctx.get_engine().get_clients()]
+        here = [name for name in clients if not self.get_client_disconnect_time(name)]
+        targets = here if len(here) >= self._min_clients else None
+        super().broadcast_and_wait(task=task, fl_ctx=fl_ctx, targets=targets, **how)
 
     def _process_train_result(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         # No public way to say that an answer does not count (NVFlare 2.9): the number waited for is raised.

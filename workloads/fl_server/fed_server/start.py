@@ -17,9 +17,11 @@ from fed_server.paths import CLIENTS, KIT, WORK
 
 NO_KIT = 78
 """Exit code EX_CONFIG of sysexits.h."""
-OUTCOME_WAIT = {"NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "15"}
-"""Seconds for which a job that is over waits to hear how it ended at each hospital. NVFlare waits 900, also
-for one that was revoked meanwhile, and shows the job as running for so long."""
+PATIENCE = {"NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "15", "NVFLARE_DEAD_CLIENT_GRACE_PERIOD": "5"}
+"""Seconds. For how long a job that is over waits to hear how it ended at each hospital: NVFlare waits 900,
+also for one that was revoked meanwhile, and shows the job as running for so long. And after how long a
+hospital whose client no longer has the job is not asked any more: NVFlare's 60 are twelve rounds that wait
+for it."""
 
 
 def workspace(kit: Path, work: Path) -> Path:
@@ -82,7 +84,7 @@ def main() -> None:
         )
         sys.exit(NO_KIT)
     write_json(CLIENTS, {"heard": {}})  # nobody is registered at a server that has just been started
-    environment = {**OUTCOME_WAIT, **os.environ}
+    environment = {**PATIENCE, **os.environ}
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - no shell: this program becomes NVFlare
 
 

@@ -30,6 +30,7 @@ from nvflare.app_common.app_event_type import AppEventType
 from fed_server import gates, mlflow_model
 from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, UNSAFE_JOB, AnswerRefusedError, error_text
 from fed_server.contribution import Contribution
+from fed_server.cross_site import FEDERATION, owner_of
 from fed_server.files import write_json
 from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
 from fed_server.model import Arrays, load, save
@@ -189,8 +190,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._save()
 
     def _validated(self, fl_ctx: FLContext) -> None:
-        owner, site = fl_ctx.get_prop(AppConstants.MODEL_OWNER), fl_ctx.get_prop(AppConstants.DATA_CLIENT)
+        owner, site = owner_of(fl_ctx), str(fl_ctx.get_prop(AppConstants.DATA_CLIENT))
         try:
+            if owner not in {FEDERATION, *self.asked}:
+                raise AnswerRefusedError("it names a model that nobody has")
             metrics = read_metrics(fl_ctx.get_prop(AppConstants.VALIDATION_RESULT))
         except AnswerRefusedError as error:
             self.logger.warning(f"what {site} measured of the model of {owner} is dropped: {error}")
