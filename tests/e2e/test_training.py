@@ -521,10 +521,7 @@ class TestOwnJobs:
         files = self.renamed(name)
         described = files["job.yaml"].replace("workflow: averaging", f"workflow: {workflow}")
         if workflow == "averaging":
-            described += "aggregation: norm-bounded
-longest: 0.1
-measuring_round: true
-"
+            described += "aggregation: norm-bounded\nlongest: 0.1\nmeasuring_round: true\n"
         script = files["heart_rate_job/train.py"].replace("    weights = np", f"{more}    weights = np")
         gone = described.partition("gates:")[0] if workflow == "sum" else described
         job = self.approved(federation, name, {"job.yaml": gone, "heart_rate_job/train.py": script})
