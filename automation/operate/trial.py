@@ -26,6 +26,8 @@ from workloads.fl_client.fed_site.manifest import BASE, Manifest
 WORKLOADS = paths.REPOSITORY / "workloads"
 _PACKAGES = ("trial", "container_server", "fl_server", "fl_client", "data")
 _NO_NETWORK = ("unshare", "--user", "--map-root-user", "--net", "--")
+_NO_IMAGE = f"@sha256:{'0' * 64}"
+"""No image is made for a trial."""
 Event = Mapping[str, Any]
 
 
@@ -58,7 +60,8 @@ def sentences(event: Event, *, printed: bool) -> Iterator[str]:
     """Yield an event in words; what the code printed only where that is wanted."""
     if "manifest" in event:
         yield "What the hospitals' officers would read:"
-        yield from describe(Manifest.read(json.dumps(event["manifest"]).encode()))
+        lines = describe(Manifest.read(json.dumps(event["manifest"]).encode()))
+        yield from (line.replace(_NO_IMAGE, "") for line in lines)
     elif "refused" in event:
         yield f"refused: {event['refused']}"
     elif "printed" in event:
@@ -78,7 +81,12 @@ def _answer(event: Event) -> str:
     if "federation" in event:
         return f"{where}, the federation: {_numbers(event['federation']) or 'no metrics'}"
     if "dropped" in event:
-        return f"{where}, {event['hospital']}: nothing counts; {event['dropped']}"
+        said = (
+            f"\n    its box's last words (they stay at a real hospital): {event['said']}"
+            if event.get("said")
+            else ""
+        )
+        return f"{where}, {event['hospital']}: nothing counts; {event['dropped']}{said}"
     if "model_of" in event:
         return f"{event['hospital']} measures the model of {event['model_of']}: {_numbers(event['metrics'])}"
     left = event["left"]

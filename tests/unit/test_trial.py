@@ -87,6 +87,7 @@ class TestTrial:
         for event in of(events, "dropped"):
             assert event["round"] == 1
             assert "ValueError at train.py, line 14" in event["dropped"]
+            assert "ValueError: 'thalch' is not in list" in "".join(sentences(event, printed=False))
         assert len(of(events, "dropped")) == 2
 
     def test_ends_as_the_job_would(self, events: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 it would have run, 1 it would have failed or is refused, 2 the que
 import argparse
 import csv
 import json
+import logging
 import shlex
 import sys
 import tempfile
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, action="append", default=[], metavar="FOLDER")
     parser.add_argument("--data", type=Path, help="a folder of tables to deal out instead")
     given = parser.parse_args()
+    logging.disable()  # what the hospitals' processes would log is among the events
     with tempfile.TemporaryDirectory(prefix="fed-try-") as scratch:
         try:
             code = _run(given, Path(scratch))

@@ -96,7 +96,7 @@ class Centre:
             _check_code(reply)
             answer = judged(reply, self._model, self._plan, hospital.patients)
         except AnswerRefusedError as error:
-            return {**event, "dropped": str(error)}, None
+            return {**event, "dropped": str(error), "said": hospital.last_words()}, None
         return {**event, "left": hospital.noted(), "made": hospital.length, "length": _length(answer)}, answer
 
     def _combined(self, answers: Mapping[str, Answer]) -> Arrays:

@@ -98,6 +98,10 @@ class Hospital:
         """What the job's code said in its box: at a real hospital it stays there."""
         return self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
 
+    def last_words(self) -> str:
+        """The last line that its box has said: of an error, its class and text."""
+        return next((line for line in reversed(self.printed()) if line.strip()), "")
+
     def close(self) -> None:
         """The run is over: an honest script ends by itself."""
         self._executor._close()
