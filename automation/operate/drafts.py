@@ -57,11 +57,11 @@ def new(name: str, script: Path, folder: Path) -> list[str]:
     if folder.exists():
         raise QuestionError(f"{folder} is there already\nFix: another name, or --to FOLDER")
     found = read(script)
-    beside = [path for path in sorted(script.parent.glob("*.py")) if path.stem in found.modules]
+    companions = [path for path in sorted(script.parent.glob("*.py")) if path.stem in found.modules]
     folder.mkdir(parents=True)
-    for path in (script, *beside):
+    for path in (script, *companions):
         shutil.copyfile(path, folder / path.name)
-    content = _content(name, script, beside, found)
+    content = _content(name, script, companions, found)
     (folder / "job.yaml").write_text(_HEAD + yaml.safe_dump(content, sort_keys=False, width=100))
     return list(_remarks(found, content))
 
@@ -134,7 +134,7 @@ def _box(found: Read) -> str | None:
     return "torch" if "torch" in boxes else next(iter(boxes), None)
 
 
-def _content(name: str, script: Path, beside: list[Path], found: Read) -> dict[str, Any]:
+def _content(name: str, script: Path, companions: list[Path], found: Read) -> dict[str, Any]:
     box = _box(found)
     arguments = [word for option, default in found.arguments.items() for word in _words(option, default)]
     return {
@@ -148,7 +148,7 @@ def _content(name: str, script: Path, beside: list[Path], found: Read) -> dict[s
         "model": {"arrays": {array: [1] for array in sorted(found.arrays) or [NUMPY_KEY]}},
         "script": {
             "path": script.name,
-            **({"files": [path.name for path in beside]} if beside else {}),
+            **({"files": [path.name for path in companions]} if companions else {}),
             **({"arguments": arguments} if arguments else {}),
             **({"framework": "torch"} if box == "torch" else {}),
         },

@@ -31,7 +31,7 @@ CHANCE = re.compile(
     r"|\b(?P<kind>(st|kv|cr)fed[a-z0-9]+)[a-z0-9]{6}\b|\d{4}-\d\d-\d\dT[\d:.]+Z",
     re.IGNORECASE,
 )
-"""What Azure, chance or the clock names anew in each deployment."""
+"""What Azure, chance or the clock names again in each deployment."""
 Inventory = Counter[tuple[str, str, str]]
 """What exists: id, state and body, without what is new in each deployment."""
 

@@ -2,7 +2,7 @@
 
 Real wire format (https://docs.docker.com/reference/api/engine/version/v1.44/): the PyPI package
 `docker` works unchanged. Containers come from the compose file at boot; one can be made
-anew with other limits.
+again with other limits.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class EngineApi:
         return web.Response(status=204)
 
     async def _create(self, request: web.Request) -> web.Response:
-        """Make a container that was removed anew, with the limits that are given."""
+        """Make a container that was removed again, with the limits that are given."""
         name, body = request.query.get("name", ""), await request.json()
         if name in self._machine.containers:
             raise web.HTTPConflict(**_message(f'The container name "/{name}" is already in use'))
