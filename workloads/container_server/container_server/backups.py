@@ -27,6 +27,8 @@ from container_server.storage import BlobStore
 
 EVERY_SECONDS: Final = 900.0
 """At least, between two archives that nobody ordered."""
+COMPARE_SECONDS: Final = 60.0
+"""Between two looks at whether something changed: each asks for the status of every file."""
 SHARE: Final = 100.0
 """An archive that took a second is not made again for so many."""
 DAY: Final = 86_400.0
@@ -65,6 +67,8 @@ class Backups:
         self._memory = config.agent / archive.OWN / "made.json"
         self._made: dict[str, Any] = read_json(self._memory) or {}
         self._began = clock.now()
+        self._unchanged = 0.0
+        """When nothing had changed, the last time it was looked."""
         self._looked = False
         self._key: str | None = None
         """The recipient, once it was read."""
@@ -112,7 +116,14 @@ class Backups:
         ago = self._clock.now() - float(self._made.get("made", 0.0))
         if ago < max(EVERY_SECONDS, SHARE * float(self._made.get("seconds", 0.0))):
             return False
-        return ago >= DAY or self._made.get("trace") != archive.trace(self._parts)
+        if ago >= DAY:
+            return True
+        if self._clock.now() - self._unchanged < COMPARE_SECONDS:
+            return False
+        if self._made.get("trace") != archive.trace(self._parts):
+            return True
+        self._unchanged = self._clock.now()
+        return False
 
     def _make(self, recipient: str) -> None:
         _check(recipient)

@@ -98,7 +98,7 @@ class CentreAgent:
         self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
         self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
         self._backups = backups
-        self._backing_up = Chore("backup", Cadence(clock, 1.0), backups.step)
+        self._backing_up = Chore("backup", Cadence(clock, 5.0), backups.step)
         self._notices = Notices(clock)
         self._noticing = Chore("notices", Cadence(clock, 60.0), self._notice)
         self._woken = threading.Event()
