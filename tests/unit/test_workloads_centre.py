@@ -17,6 +17,7 @@ from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import ArchiveRefusedError, unpack
 from container_server.centre.jobs import JobRefusedError, UnknownJobError, state_of
 from container_server.centre.members import Members, UnknownHospitalError
+from container_server.centre.workflows import CLASSES
 from container_server.engine import ContainerState, Running
 from container_server.errors import TransientError
 from container_server.hospital.state import State
@@ -73,6 +74,27 @@ class TestServer:
         resources = json.loads((world.centre_config.kit / "local/resources.json").read_text())
         manager = next(part for part in resources["components"] if part["id"] == "job_manager")
         assert manager["args"]["uri_root"] == "/var/lib/fl/nvflare/jobs-storage"
+
+    def test_it_loads_no_code_of_a_jobs_and_no_class_but_those_of_composed_jobs(self, world: World) -> None:
+        world.turn(3)
+        local = world.centre_config.kit / "local"
+        assert json.loads((local / "resources.json").read_text())["class_allow_list"] == list(CLASSES)
+        allowed = json.loads((local / "authorization.json").read_text())["permissions"]
+        assert {rights.get("byoc", "none") for rights in allowed.values()} == {"none"}
+
+    def test_a_kit_of_an_older_image_gets_this_ones_policy_and_the_server_restarts_once(
+        self, world: World
+    ) -> None:
+        world.turn(3)
+        local = world.centre_config.kit / "local"
+        now = {path.name: path.read_bytes() for path in local.iterdir()}
+        older = json.loads(now["resources.json"])
+        del older["class_allow_list"]
+        (local / "resources.json").write_text(json.dumps(older))
+        world.centre._authority._save_manifest()
+        world.turn(20)
+        assert {path.name: path.read_bytes() for path in local.iterdir()} == now
+        assert world.server.actions.count("restart fl-server") == 1
 
     def test_root_and_kits_survive_a_restart_of_the_service(self, world: World) -> None:
         world.turn(10)
