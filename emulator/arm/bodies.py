@@ -18,8 +18,7 @@ def drop_answers(write: Write) -> None:
         write.body.pop(name, None)  # of bodies without a property list
     if not isinstance(write.body.get("properties"), dict):
         write.body.pop("properties", None)
-    for name in ("provisioningState", *write.type.read_only):
-        write.properties.pop(name, None)
+    write.properties.pop("provisioningState", None)
 
 
 def place(write: Write) -> None:

@@ -129,7 +129,8 @@ class ResourceType:
     references: tuple[Reference, ...] = ()
     write_only: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
-    """Answered properties that a PUT may repeat (they are ignored)."""
+    """Answered properties, by their paths, that a PUT may repeat though its type does not describe them (they
+    are ignored)."""
     inline: Mapping[str, str] = field(default_factory=dict)
     """Lists under `properties` that are resources of their own: property -> type."""
     kept: Mapping[str, str] = field(default_factory=dict)

@@ -156,7 +156,11 @@ def _complete(write: Write) -> None:
 
 
 def _render(tx: Transaction, row: Row, answer: Json) -> None:
+    """Premium registries alone have rules about networks (26 recorded, as
+    Test_ContainerRegistry_Registry_20230701_CRUD, 2025).
+    """
     if row.body["sku"]["name"] == "Premium":
+        answer["properties"].setdefault("networkRuleSet", {"defaultAction": "Allow", "ipRules": []})
         render_connections(tx, row, answer)
     else:
         answer["properties"]["privateEndpointConnections"] = []

@@ -12,7 +12,7 @@ from dataclasses import replace
 from azure_types.roles import BUILT_IN
 from azure_types.types import BY_ARM_TYPE
 from emulator.arm import answers, ids
-from emulator.arm.catalogue import Fixed, Level, Reference, described, listed
+from emulator.arm.catalogue import Fixed, Level, Reference, described, listed, values_at
 from emulator.arm.context import Context, Deletion, Write
 from emulator.arm.errors import ArmError, bad_request, conflict, not_found
 from emulator.arm.grants import holds_role
@@ -50,6 +50,20 @@ def _check_settings(write: Write) -> None:
     settings = write.properties.get("storageSettings") or []
     if len(settings) != 1:
         raise bad_request("BMSUserErrorInvalidInput", f"Vault {write.id.name} needs one storage setting.")
+
+
+def _fill_in_vault(write: Write) -> None:
+    """Recorded: 8 of 8, as Test_DataProtection_BackupInstance_20231101_CRUD, 2024."""
+    write.properties.update({"isVaultProtectedByResourceGuard": False, "secureScore": "None"})
+    deleted = (write.properties.get("securitySettings") or {}).get("softDeleteSettings")
+    if deleted is not None:
+        deleted.setdefault("retentionDurationInDays", 0.0 if deleted.get("state") == "Off" else 14.0)
+
+
+def _fill_in_tags(write: Write) -> None:
+    """Recorded: 7 of 7, as Test_DataProtection_BackupPolicy_20231101_CRUD, 2025."""
+    for _, tag in values_at(write.body, "properties.policyRules[].trigger.taggingCriteria[].tagInfo"):
+        tag["id"] = f"{tag['tagName']}_"
 
 
 def _redundancy_fixed(_: str) -> ArmError:
@@ -227,7 +241,7 @@ TYPES = (
         answers=answers.BACKUP,
         patch=("tags", "identity", "properties"),
         fixed=(Fixed(path="properties.storageSettings", error=_redundancy_fixed),),
-        check=(_check_settings,),
+        check=(_check_settings, _fill_in_vault),
         keep=(_keep_with_items,),
         gone=(_forget,),
         actions={"validateForBackup": _validate},
@@ -239,6 +253,7 @@ TYPES = (
         answers=answers.REPLACED,
         provisioning=False,
         fixed=(Fixed(path="properties", error=_policy_fixed),),
+        check=(_fill_in_tags,),
         keep=(_keep_used_policy,),
         seconds=(3, 3),
     ),

@@ -41,6 +41,13 @@ WRAPPING_ROLES = frozenset(
 """Roles that may get, wrap and unwrap with a key."""
 _SPACE = "key-vault"
 _RETENTION = range(7, 91)
+MOST_DAYS = _RETENTION[-1]
+KEY_OPERATIONS = {
+    "RSA": ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"],
+    "EC": ["sign", "verify"],
+}
+"""What a key of a kind may do unless it is told: 7 of 7 recorded, as keyvault_whenpurgespecified, 2025;
+https://learn.microsoft.com/azure/key-vault/keys/about-keys-details#key-operations"""
 _SIZES = (2048, 3072, 4096)
 
 
@@ -258,13 +265,23 @@ def _make_key(write: Write) -> None:
     properties["attributes"] |= {
         "created": now,
         "updated": now,
-        "recoveryLevel": (
-            "Recoverable" if vault.properties.get("enablePurgeProtection") else "Recoverable+Purgeable"
-        ),
+        "recoveryLevel": _recovery_level(vault),
     }
+    properties.setdefault("keyOps", KEY_OPERATIONS["EC" if kind.startswith("EC") else "RSA"])
     uri = f"{vault.properties['vaultUri']}keys/{write.id.name}"
     properties["keyUri"] = uri
     properties["keyUriWithVersion"] = f"{uri}/{uuid.uuid4().hex}"
+
+
+def _recovery_level(vault: Row) -> str:
+    """Say how far a key of a vault can be had back: CustomizedRecoverable for less than 90 days.
+
+    https://learn.microsoft.com/rest/api/keyvault/keys/get-key/get-key#deletionrecoverylevel; recorded in
+    Test_Compute_DiskEncryptionSet_20240302_CRUD, 2025.
+    """
+    days = int(vault.properties.get("softDeleteRetentionInDays") or MOST_DAYS)
+    level = "CustomizedRecoverable" if days < MOST_DAYS else "Recoverable"
+    return level if vault.properties.get("enablePurgeProtection") else f"{level}+Purgeable"
 
 
 def _locate_key(tx: Transaction, row: Row, answer: Json) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
+from emulator.arm import answers
 from emulator.arm.catalogue import described
 from emulator.arm.context import Context, Write
 from emulator.arm.errors import bad_request, conflict
@@ -76,6 +77,7 @@ def _associated(context: Context, row: Row, _: Request) -> Response:
 TYPES = (
     replace(
         described(USER_ASSIGNED),
+        answers=answers.PLACED,
         patch=("tags", "location", "properties"),
         provisioning=False,
         check=(_enter_directory,),
@@ -85,6 +87,7 @@ TYPES = (
     ),
     replace(
         described(CREDENTIAL),
+        answers=answers.PLACED,
         provisioning=False,
         required=("properties.issuer", "properties.subject", "properties.audiences"),
         check=(_check_credential,),

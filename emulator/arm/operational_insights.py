@@ -138,13 +138,18 @@ TYPES = (
             "properties": {
                 "sku": {"name": "PerGB2018"},
                 "retentionInDays": 30,
-                "features": {"enableLogAccessUsingOnlyResourcePermissions": True},
+                "features": {
+                    "legacy": 0,
+                    "searchVersion": 1,
+                    "enableLogAccessUsingOnlyResourcePermissions": True,
+                },
                 "workspaceCapping": {"dailyQuotaGb": -1.0},
                 "publicNetworkAccessForIngestion": "Enabled",
                 "publicNetworkAccessForQuery": "Enabled",
             }
         },
         check=(_check_retention, _complete),
+        read_only=("features.legacy", "features.searchVersion"),
         gone=(_remember,),
         views={"usages": _usages, "intelligencePacks": _packs},
         actions={"sharedKeys": _shared_keys},

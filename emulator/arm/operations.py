@@ -239,6 +239,8 @@ def answer_write(
             headers |= pending_headers(context, request, row.key, operation, wait=wait, urls=how.written_urls)
         _end_at_once(context, operation, seconds)
     body = None if how.bodiless(created=created) else render(context, row)
+    if body is not None and created and how.placed:
+        headers[RESULT_URL] = body["id"]
     return Response(status=status, headers=headers, body=body)
 
 

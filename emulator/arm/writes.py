@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from emulator.arm import ids, schema
 from emulator.arm.bodies import check_tags, drop_answers, hide, keep_fixed, place, require
-from emulator.arm.catalogue import ResourceType, complete
+from emulator.arm.catalogue import ResourceType, complete, take_at
 from emulator.arm.context import Context, Deletion, Write, canonical_id, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.identities import assign_identities
@@ -31,6 +31,8 @@ def put(context: Context, type_: ResourceType, id_: ResourceId, body: Json, *, i
     place(write)
     if old is None and not type_.names.rule.fits(id_.name):
         raise _bad_name(type_, id_.name)
+    for path in type_.read_only:
+        take_at(write.body, f"properties.{path}")
     if type_.schema:
         write.body = schema.check(type_, write.body)
     drop_answers(write)

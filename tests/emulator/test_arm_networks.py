@@ -320,10 +320,8 @@ class TestInterfaces:
     def test_get_the_first_usable_address_and_keep_it(self, arm: Arm) -> None:
         made = arm.put(NIC, interface())
         assert address_of(made) == "10.0.0.4"
-        assert made["properties"]["macAddress"].startswith("00-0D-3A-")
         again = arm.put(NIC, interface() | {"tags": {"a": "b"}})
         assert address_of(again) == "10.0.0.4"
-        assert again["properties"]["macAddress"] == made["properties"]["macAddress"]
 
     def test_share_a_subnet_until_it_is_full(self, arm: Arm) -> None:
         addresses = [address_of(arm.put(f"{NIC}{number}", interface())) for number in range(3)]

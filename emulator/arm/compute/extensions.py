@@ -61,6 +61,7 @@ TYPES = (
         patch=("tags", "properties"),
         required=("properties.publisher", "properties.type", "properties.typeHandlerVersion"),
         write_only=("properties.protectedSettings",),
+        defaults={"properties": {"autoUpgradeMinorVersion": False}},
         fixed=(
             Fixed(path="properties.publisher", error=not_changeable),
             Fixed(path="properties.type", error=not_changeable),

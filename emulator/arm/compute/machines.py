@@ -11,7 +11,7 @@ import uuid
 from dataclasses import replace
 
 from emulator.arm import answers, ids
-from emulator.arm.catalogue import Fixed, Reference, described
+from emulator.arm.catalogue import Fixed, Reference, complete, described
 from emulator.arm.compute.capacity import sizes
 from emulator.arm.compute.common import (
     DISK,
@@ -41,6 +41,19 @@ SIZE = "properties.hardwareProfile.vmSize"
 OF_DATA_DISK = "properties.storageProfile.dataDisks[].managedDisk.id"
 OF_ENCRYPTION_SET = "properties.storageProfile.osDisk.managedDisk.diskEncryptionSet.id"
 GALLERIES = "microsoft.compute/galleries/"
+PROFILE: Json = {
+    "secrets": [],
+    "allowExtensionOperations": True,
+    "requireGuestProvisionSignal": True,
+    "linuxConfiguration": {
+        "disablePasswordAuthentication": False,
+        "provisionVMAgent": True,
+        "patchSettings": {"patchMode": "ImageDefault", "assessmentMode": "ImageDefault"},
+    },
+}
+PREMIUM = re.compile(r"Standard_[A-Z]+\d+[a-z]*s")
+"""Sizes that take premium disks: the letter s.
+https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions"""
 SIZES = re.compile(r"Standard_(B\d+[a-z]*s_v2|[DE]\d+[a-z]*_v[2-6]|A\d+m?_v2|F\d+[a-z]*_v2)")
 """The size families known here."""
 NO_TRUSTED_LAUNCH = re.compile(r"Standard_(A\d+m?_v2|[DE]\d+s?_v[23]|D\d+pl?s_v5)")
@@ -191,7 +204,8 @@ def _name_os_disk(write: Write) -> None:
         raise not_changeable("osDisk.name")
     disk["diskSizeGB"] = disk.get("diskSizeGB") or before.get("diskSizeGB") or 30
     managed = disk.setdefault("managedDisk", {})
-    managed.setdefault("storageAccountType", "Premium_LRS")
+    premium = PREMIUM.match(str(write.get(SIZE))) is not None
+    managed.setdefault("storageAccountType", "Premium_LRS" if premium else "Standard_LRS")
     managed["id"] = f"{ids.group_id(write.id.path)}/providers/{DISK}/{disk['name']}"
 
 
@@ -199,6 +213,14 @@ def _check_os_encryption(write: Write) -> None:
     encryption_set = write.get(OF_ENCRYPTION_SET)
     if encryption_set and write.before(OF_ENCRYPTION_SET) != encryption_set:
         refuse_without_key(write.tx, encryption_set)
+
+
+def _fill_in_profile(write: Write) -> None:
+    """Say of the system what Azure assumes (23 of 23 recorded, as Test_Compute_VM_20220301_CRUD, 2024)."""
+    write.properties["storageProfile"].setdefault("dataDisks", [])
+    profile = write.properties.get("osProfile")
+    if profile is not None:
+        write.properties["osProfile"] = complete(profile, PROFILE)
 
 
 def _complete(write: Write) -> None:
@@ -304,6 +326,7 @@ TYPES = (
             _check_data_disks,
             _name_os_disk,
             _check_os_encryption,
+            _fill_in_profile,
             _complete,
         ),
         after=(_make_os_disk,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 import uuid
 from dataclasses import replace
@@ -13,7 +15,7 @@ from emulator.arm.context import Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import addresses
-from emulator.arm.network.common import bad_name, network_key
+from emulator.arm.network.common import as_resource, bad_name, network_key
 from emulator.arm.network.effective import effective_groups, effective_routes
 from emulator.arm.network.interface_links import endpoint_of, machine_of
 from emulator.arm.network.security_groups import GROUP
@@ -192,23 +194,32 @@ def _allocate(write: Write) -> None:
 
 
 def describe_configurations(row: Row, answer: Json) -> None:
-    """Complete the ip configurations of an answer: they are parts with ids, types and etags of their own."""
+    """Complete the ip configurations of an answer."""
     answer["properties"]["ipConfigurations"] = [
-        {
-            "id": f"{row.id}/ipConfigurations/{one['name']}",
-            "name": one["name"],
-            "etag": row.etag,
-            "type": f"{INTERFACE}/ipConfigurations",
-            "properties": {"provisioningState": row.state} | one["properties"],
-        }
-        for one in row.properties["ipConfigurations"]
+        as_resource(row, "ipConfigurations", one) for one in row.properties["ipConfigurations"]
     ]
 
 
+def _suffix(row: Row) -> str:
+    """Return the name under which Azure's own DNS knows the machines of the interface's network."""
+    subnets = [one["properties"]["subnet"]["id"] for one in row.properties["ipConfigurations"]]
+    network = network_key(subnets[0]) if subnets else row.key
+    label = base64.b32encode(hashlib.sha256(network.encode()).digest())[:26].decode().lower()
+    return f"{label}.ax.internal.cloudapp.net"
+
+
 def _render(tx: Transaction, row: Row, answer: Json) -> None:
+    """An interface has a hardware address once a machine has it.
+
+    Recorded: Test_Network_v1api20240301_CreationAndDeletion and Test_Compute_VM_20220301_CRUD, 2025.
+    """
     describe_configurations(row, answer)
+    properties = answer["properties"]
+    properties["dnsSettings"] = properties["dnsSettings"] | {"internalDomainNameSuffix": _suffix(row)}
     machine, endpoint = machine_of(tx, row.key), endpoint_of(tx, row.key)
-    if machine is not None:
+    if machine is None:
+        properties.pop("macAddress", None)
+    else:
         answer["properties"]["virtualMachine"] = {"id": machine.id}
         references = machine.properties["networkProfile"]["networkInterfaces"]
         own: Json = next((one for one in references if one["id"].lower() == row.key), {})
@@ -272,6 +283,7 @@ DEFAULTS: Json = {
     "disableTcpStateTracking": False,
     "vnetEncryptionSupported": False,
     "nicType": "Standard",
+    "allowPort25Out": True,
     "auxiliaryMode": "None",
     "auxiliarySku": "None",
     "dnsSettings": {"dnsServers": [], "appliedDnsServers": []},
@@ -305,6 +317,7 @@ TYPES = (
             "effectiveRouteTable": effective_routes,
             "effectiveNetworkSecurityGroups": effective_groups,
         },
+        read_only=("allowPort25Out",),
         holds=_networks,
         etag=WEAK_ETAG,
         seconds=(7, 12),

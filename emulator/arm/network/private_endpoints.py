@@ -10,7 +10,7 @@ from emulator.arm.catalogue import WEAK_ETAG, Fixed, Reference, described, value
 from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json
-from emulator.arm.network.common import bad_name, network_key
+from emulator.arm.network.common import as_resource, bad_name, network_key
 from emulator.arm.network.endpoint_records import (
     LISTS,
     ZONE_GROUP,
@@ -166,11 +166,9 @@ def _interface(write: Write, row: Row, target: Row | None, subnet: Row) -> Row:
         for one in (found.properties["ipConfigurations"] if found else [])
     }
     configurations = [
-        _configuration(
-            connection, part, static.get(part.name), known.get(part.name), primary=part is parts[0]
-        )
+        _configuration(connection, one, static.get(one.name), known.get(one.name), primary=one is parts[0])
         | {"subnet": subnet.id}
-        for part in parts
+        for one in parts
     ]
     if found is None:
         found = interface_for_endpoint(
@@ -185,7 +183,7 @@ def _interface(write: Write, row: Row, target: Row | None, subnet: Row) -> Row:
 
 
 def _configuration(
-    connection: Json, part: Member, static: Json | None, known: Json | None, *, primary: bool
+    connection: Json, member: Member, static: Json | None, known: Json | None, *, primary: bool
 ) -> Json:
     asked = static["properties"].get("privateIPAddress") if static else None
     name = static["name"] if static else known["name"] if known else f"privateEndpointIpConfig.{uuid.uuid4()}"
@@ -198,8 +196,8 @@ def _configuration(
             "primary": primary,
             "privateLinkConnectionProperties": {
                 "groupId": connection["properties"]["groupIds"][0],
-                "requiredMemberName": part.name,
-                "fqdns": [part.fqdn],
+                "requiredMemberName": member.name,
+                "fqdns": [member.fqdn],
             },
         },
     }
@@ -255,22 +253,13 @@ def _accept(write: Write, row: Row, target: Row, connection: Json) -> Row:
 def _render_endpoint(tx: Transaction, row: Row, answer: Json) -> None:
     properties = answer["properties"]
     for name in LISTS:
-        properties[name] = [
-            {
-                "id": f"{row.id}/{name}/{one['name']}",
-                "name": one["name"],
-                "type": f"{ENDPOINT}/{name}",
-                "etag": row.etag,
-                "properties": {"provisioningState": "Succeeded"} | one["properties"],
-            }
-            for one in properties.get(name) or []
-        ]
-    grouped = bool(tx.children(row.key, ZONE_GROUP))
-    properties["customDnsConfigs"] = (
-        []
-        if grouped
-        else [{"fqdn": part.fqdn, "ipAddresses": [address]} for part, address in endpoint_addresses(tx, row)]
-    )
+        given = properties.get(name) or []
+        properties[name] = [as_resource(row, name, one, state="Succeeded") for one in given]
+    properties["resourceGuid"] = row.hidden["resourceGuid"]
+    names = [] if tx.children(row.key, ZONE_GROUP) else endpoint_addresses(tx, row)
+    properties["customDnsConfigs"] = [
+        {"fqdn": member.fqdn, "ipAddresses": [address]} for member, address in names
+    ]
     properties["ipConfigurations"] = [
         {"type": f"{ENDPOINT}/ipConfigurations", "etag": row.etag} | one
         for one in properties.get("ipConfigurations") or []
@@ -324,7 +313,7 @@ TYPES = (
         gone=(_withdraw,),
         render=_render_endpoint,
         holds=_networks,
-        read_only=("customDnsConfigs",),
+        read_only=("customDnsConfigs", "resourceGuid"),
         etag=WEAK_ETAG,
         seconds=(50, 40),
     ),

@@ -21,7 +21,7 @@ from emulator.arm.context import Context, Deletion, Write, new_etag
 from emulator.arm.errors import ArmError, bad_request
 from emulator.arm.messages import Json, Request, Response
 from emulator.arm.network import addresses
-from emulator.arm.network.common import bad_name, network_key
+from emulator.arm.network.common import as_resource, bad_name, network_key
 from emulator.arm.network.watchers import ensure_watcher
 from emulator.arm.store import Row, Transaction
 from emulator.arm.writes import delete
@@ -286,10 +286,19 @@ def _stamp_on_delete(deletion: Deletion) -> None:
         deletion.tx.put(network)
 
 
+def _delegation(row: Row, one: Json) -> Json:
+    allowed: Json = {"actions": ["Microsoft.Network/virtualNetworks/subnets/join/action"]}
+    properties = allowed | (one.get("properties") or {})
+    return as_resource(row, "delegations", one | {"properties": properties}, state="Succeeded")
+
+
 def _render_subnet(tx: Transaction, row: Row, answer: Json) -> None:
     network = tx.get(row.parent)
     if network is not None:
         answer["etag"] = network.etag
+    answer["properties"]["delegations"] = [
+        _delegation(row, one) | {"etag": answer["etag"]} for one in row.properties["delegations"]
+    ]
     held = tx.addresses(row.key)
     if held:
         answer["properties"]["ipConfigurations"] = [

@@ -11,7 +11,7 @@ from emulator.arm.context import Deletion, Write
 from emulator.arm.errors import bad_request
 from emulator.arm.messages import Json
 from emulator.arm.network import private_dns
-from emulator.arm.network.common import bad_name
+from emulator.arm.network.common import as_resource, bad_name
 from emulator.arm.network.endpoint_records import ZONE_GROUP, creator, endpoint_addresses, refresh_records
 from emulator.arm.network.record_sets import ZONE
 from emulator.arm.store import Row, Transaction
@@ -58,21 +58,23 @@ def _remove_records(deletion: Deletion) -> None:
 def _render_group(tx: Transaction, row: Row, answer: Json) -> None:
     endpoint = tx.get(row.parent)
     addresses = endpoint_addresses(tx, endpoint) if endpoint else []
-    for one in answer["properties"]["privateDnsZoneConfigs"]:
+    configurations = [
+        as_resource(row, "privateDnsZoneConfigs", one) for one in row.properties["privateDnsZoneConfigs"]
+    ]
+    answer["properties"]["privateDnsZoneConfigs"] = configurations
+    for one in configurations:
         zone = one["properties"]["privateDnsZoneId"].rsplit("/", 1)[-1]
-        one["id"] = f"{row.id}/privateDnsZoneConfigs/{one['name']}"
-        one["properties"]["provisioningState"] = row.state
         one["properties"]["recordSets"] = [
             {
                 "recordType": "A",
-                "recordSetName": part.record,
-                "fqdn": f"{part.record}.{zone}",
+                "recordSetName": member.record,
+                "fqdn": f"{member.record}.{zone}",
                 "ttl": private_dns.ENDPOINT_TTL,
                 "provisioningState": "Succeeded",
                 "ipAddresses": [address],
             }
-            for part, address in addresses
-            if part.zone == zone.lower()
+            for member, address in addresses
+            if member.zone == zone.lower()
         ]
 
 

@@ -99,6 +99,7 @@ def _check_lifecycle(write: Write) -> None:
             f"{names}.",
         )
     for rule in rules:
+        rule.setdefault("enabled", True)
         if not (rule["definition"].get("actions") or {}):
             raise bad_request(
                 "InvalidValuesForRequestParameters",
@@ -138,6 +139,7 @@ TYPES = (
                 "defaultEncryptionScope": "$account-encryption-key",
                 "denyEncryptionScopeOverride": False,
                 "immutableStorageWithVersioning": {"enabled": False},
+                "legalHold": {"hasLegalHold": False, "tags": []},
             }
         },
         check=(_check_public_access, _complete_container),
