@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from emulator.arm import absent, activity, fabric_feed, ids, resources, sign_in
 from emulator.arm.api_versions import check_version
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
 from emulator.arm.context import Context, Deletion
+from emulator.arm.deployments import VALIDATE, answer_deployment, answer_validation
 from emulator.arm.errors import ArmError, bad_request, not_found
 from emulator.arm.ids import ResourceId
 from emulator.arm.latency import Latency
@@ -174,24 +176,15 @@ class _FrontDoor:
         if path.type.lower() == TAGS.lower() and not path.is_collection:
             return answer_tags(self._context, path, request, self._ask)
         if type_ is None:
-            above = self._row_above(path)
-            if above is not None and path.is_collection:
-                return self._act(path, *above)
-            self._refuse_action_on_nothing(path)
-            action = self._context.catalogue.subscription_action(path.type)
-            if action is not None and request.method == "POST":
-                return action(self._context, request)
-            raise self._unknown_type(path)
+            return self._no_resource(path)
         check_version(type_, self._request.query["api-version"])
         self._check_rights(path, type_)
         self._check_group(path, type_)
         if path.is_collection:
-            if request.method != "GET":
-                raise _not_allowed(request)
-            found = self._list(path, type_)
-            if type_.paged:
-                return page(self._request, found)
-            return Response(status=200, body=found if type_.bare else {"value": found})
+            return self._collection(path, type_)
+        if type_.name == resources.DEPLOYMENTS:
+            refuse_locked(self._context, path.path, request.method)
+            return answer_deployment(self._context, path, request, self._ask_at_once)
         if request.method not in type_.verbs:
             if type_.name.lower() in absent.NAMES:
                 raise self._unknown_type(path)
@@ -209,8 +202,34 @@ class _FrontDoor:
             "DELETE": self._delete,
         }[request.method](path, type_)
 
+    def _no_resource(self, path: ResourceId) -> Response:
+        """Answer what is asked of a resource, a deployment or a provider, and is no resource itself."""
+        request, catalogue = self._request, self._context.catalogue
+        if path.type.lower() == VALIDATE.lower():
+            return answer_validation(self._context, path, request, self._ask_at_once)
+        above = self._row_above(path)
+        if above is not None and path.is_collection:
+            return self._act(path, *above)
+        self._refuse_action_on_nothing(path)
+        action = catalogue.subscription_action(path.type)
+        if action is not None and request.method == "POST":
+            return action(self._context, request)
+        raise self._unknown_type(path)
+
+    def _collection(self, path: ResourceId, type_: ResourceType) -> Response:
+        if self._request.method != "GET":
+            raise _not_allowed(self._request)
+        found = self._list(path, type_)
+        if type_.paged:
+            return page(self._request, found)
+        return Response(status=200, body=found if type_.bare else {"value": found})
+
     def _ask(self, request: Request) -> Response:
         return _FrontDoor(self._context, request).answer()
+
+    def _ask_at_once(self, request: Request) -> Response:
+        """Ask for what is done when it is answered."""
+        return _FrontDoor(replace(self._context, latency=Latency(), query=request.query), request).answer()
 
     # The door
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from emulator.arm import loose_json
 from emulator.arm.control_plane import ControlPlane
 from emulator.arm.faults import Handle, LostAnswerError
 from emulator.arm.messages import Request, Response
@@ -126,7 +127,7 @@ class _Handler:
 def _parse(content: bytes) -> dict[str, Any] | None:
     if not content.strip():
         return None
-    body = json.loads(content)
+    body = loose_json.loads(content.decode("utf-8-sig"))
     if not isinstance(body, dict):
         raise ValueError(f"a JSON object is expected, not {type(body).__name__}")
     return body

@@ -38,15 +38,19 @@ def _groups(context: Context, path: ids.ResourceId, request: Request) -> list[Ro
     return chosen(rows, request.query.get("$filter", ""))
 
 
-def _no_deployments(context: Context, path: ids.ResourceId, _: Request) -> list[Row]:
-    """Templates are not evaluated here (docs/emulator.md), so that a scope has no deployment."""
-    if path.group is not None and not context.tx.exists(path.scope):
+def _deployments(context: Context, path: ids.ResourceId, _: Request) -> list[Row]:
+    """Return the deployments of a group; wider scopes have none (docs/adr/0029)."""
+    if path.group is None:
+        return []
+    if not context.tx.exists(path.scope):
         raise not_found("ResourceGroupNotFound", f"Resource group '{path.group}' could not be found.")
-    return []
+    rows = context.tx.in_group(ids.group_id(path.path) or "", DEPLOYMENTS)
+    own = [{"id": row.id, "name": row.name, "type": DEPLOYMENTS} for row in rows]
+    return [replace(row, body=head | row.body) for row, head in zip(rows, own, strict=True)]
 
 
 TYPES = (
-    listed(DEPLOYMENTS, BY_ARM_TYPE[RESOURCE_GROUP].versions, _no_deployments),
+    listed(DEPLOYMENTS, BY_ARM_TYPE[RESOURCE_GROUP].versions, _deployments),
     replace(
         described(
             RESOURCE_GROUP,

@@ -163,6 +163,7 @@ class Transaction:
     def __init__(self, connection: sqlite3.Connection, now: float) -> None:
         self._run = connection.execute
         self.now = now
+        self._made = 0
         self._revision: int | None = None
 
     # Resources
@@ -211,6 +212,19 @@ class Transaction:
         """Return every resource of a subscription, oldest first."""
         return self._select("sub=? ORDER BY created, key", subscription.lower())
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Undo what is written meanwhile when it raises, and nothing of what was written before."""
+        self._next()  # the revision of this transaction stays
+        self._run("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self._run("ROLLBACK TO attempt")
+            raise
+        finally:
+            self._run("RELEASE attempt")
+
     def count(self) -> int:
         """Return how many resources there are."""
         found: int = self._run("SELECT count(*) FROM resources").fetchone()[0]
@@ -219,7 +233,7 @@ class Transaction:
     def put(self, row: Row) -> None:
         """Write a resource, new or known."""
         key = row.key
-        row.created = row.created or self.now
+        row.created = row.created or self._moment()
         row.revision = self._next()
         self._run(
             "INSERT OR REPLACE INTO resources VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -450,6 +464,14 @@ class Transaction:
             return self._revision
         revision: int = self._run("SELECT value FROM meta WHERE name='revision'").fetchone()[0]
         return revision
+
+    def _moment(self) -> float:
+        """Return when something new is made: in one transaction one after the other, so that lists keep
+        the order in which they were written.
+        """
+        moment = self.now + self._made / 1e6
+        self._made += 1
+        return moment
 
     def _next(self) -> int:
         if self._revision is None:

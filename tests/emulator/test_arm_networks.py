@@ -96,6 +96,13 @@ class TestVirtualNetworks:
         assert inner["etag"] == made["etag"], "a subnet shows its network's etag"
         assert inner["properties"]["privateEndpointNetworkPolicies"] == "Disabled"
 
+    def test_answer_subnets_in_the_order_in_which_they_were_written(self, arm: Arm) -> None:
+        """The provider compares inputs and answers of a refresh by their places in the list."""
+        body = network(subnet("z", "10.0.0.0/27"), subnet("a", "10.0.0.32/27"), subnet("m", "10.0.0.64/27"))
+        for _ in "12":
+            made = arm.put(VNET, body)
+            assert [one["name"] for one in made["properties"]["subnets"]] == ["z", "a", "m"]
+
     def test_keep_their_computed_values_when_written_again(self, arm: Arm) -> None:
         before = arm.put(VNET, network(subnet()))
         after = arm.put(VNET, network(subnet()))

@@ -136,7 +136,9 @@ def listed() -> list[tuple[str, str]]:
     for line in (HERE / "commands.txt").read_text().splitlines():
         if line and not line.startswith("#"):
             code, command = re.fullmatch(r"(?:\[(\w+)\] )?(.+)", line).groups(default="")  # type: ignore[union-attr]
-            found.append((code, command.replace("{rg}", GROUP).replace("{sub}", SUBSCRIPTION)))
+            for name, value in {"rg": GROUP, "sub": SUBSCRIPTION, "here": str(HERE)}.items():
+                command = command.replace(f"{{{name}}}", value)
+            found.append((code, command))
     return found
 
 

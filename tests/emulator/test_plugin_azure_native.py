@@ -353,6 +353,23 @@ class TestRead:
         }
         assert set(azure.diff(seen, made.inputs).diffs) == {"tags", "subnets"}
 
+    def test_what_is_put_into_a_network_changes_the_etags_of_its_subnets_alone(
+        self, azure: Provider, emulation: Emulated, group: Deployed
+    ) -> None:
+        """The provider pairs lists by place, so that Azure's order of subnets matters: it is the sent one."""
+        delegations = [{"name": "service", "serviceName": "Microsoft.PowerPlatform/vnetaccesslinks"}]
+        made = network(
+            azure,
+            subnets=[
+                {"name": "server", "addressPrefix": "10.0.0.0/26"},
+                {"name": "gateway", "addressPrefix": "10.0.0.64/26", "delegations": delegations},
+            ],
+        )
+        emulation.arm.put(made.id, emulation.arm.get(made.id))
+        seen = azure.refresh(made)
+        changed = set(azure.diff(seen, made.inputs).detailedDiff)
+        assert changed == {"subnets[0].etag", "subnets[1].etag", "subnets[1].delegations[0].etag"}
+
     def test_what_was_taken_away_behind_the_engine_s_back_leaves_the_inputs(
         self, azure: Provider, emulation: Emulated, group: Deployed
     ) -> None:
