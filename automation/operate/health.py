@@ -42,7 +42,7 @@ SILENT_SECONDS = 300.0
 """A hospital reports once a minute: after as long without one its VM is asked."""
 _MUTE = "no report, and a VM with egress: none cannot be asked: its serial log in Azure says how far it is"
 _BOX = "fl-box"
-"""Runs while a job runs, and no longer."""
+"""With this name or one that begins so: runs while a job runs, and no longer."""
 _SOUND = ("running", "running, healthy", "running, starting")
 
 
@@ -129,7 +129,11 @@ def _of_fabric(target: Target, outputs: Outputs[str]) -> dict[str, dict[str, str
     running = fabric.status()["machines"]
     names = {party: vm_name(outputs, party) for party in outputs.parties}
     return {
-        party: {one["name"]: _words(one) for one in running[name]["containers"] if one["name"] != _BOX}
+        party: {
+            one["name"]: _words(one)
+            for one in running[name]["containers"]
+            if not one["name"].startswith(_BOX)
+        }
         for party, name in names.items()
         if name in running
     }

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -239,6 +240,18 @@ class TestBoot:
     def test_of_the_centre(self) -> None:
         with pytest.raises(FedError, match=r"docker: not found; Docker does not run on its VM"):
             self.read(None, self.NO_DOCKER)
+
+
+def test_boxes_of_jobs_are_no_containers_that_people_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run while a job runs; that they do not is no fault."""
+    names = ("fl-client", "fl-box", "fl-box-tabular")
+    one: Any = {"status": "created", "health": None, "exitCode": 0, "error": "", "restarts": 0}
+    containers = [{**one, "name": name} for name in names]
+    fabric = SimpleNamespace(status=lambda: {"machines": {"vm-basel": {"containers": containers}}})
+    monkeypatch.setattr(health.Fabric, "running", lambda _: fabric)
+    outputs: Any = SimpleNamespace(parties={"basel": SimpleNamespace(vm="/virtualMachines/vm-basel")})
+    target: Any = SimpleNamespace(emulator=object())
+    assert list(health._of_fabric(target, outputs)["basel"]) == ["fl-client"]
 
 
 class TestHealth:
