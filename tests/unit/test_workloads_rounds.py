@@ -51,7 +51,8 @@ def context(number: int = 0) -> FLContext:
 
 @pytest.fixture
 def aggregator(tmp_path: Path) -> JudgingAggregator:
-    (tmp_path / "allowed.json").write_text(json.dumps({"rows": dict.fromkeys(SITES, 150)}))
+    rows = {site: {"heart.csv": 150} for site in SITES}
+    (tmp_path / "allowed.json").write_text(json.dumps({"rows": rows}))
     return JudgingAggregator(PLAN, allowed=str(tmp_path / "allowed.json"))
 
 
@@ -349,3 +350,6 @@ class TestTracker:
             "federation": {"hungary": {"auc": 0.8}},
             "cleveland": {"hungary": {"auc": 0.7}},
         }
+        dropped = run.progress()["dropped"]
+        assert "names a model that nobody has" in dropped["hungary"]["reason"]
+        assert "expected a number" in dropped["cleveland"]["reason"]

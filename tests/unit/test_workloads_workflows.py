@@ -289,6 +289,20 @@ class TestCrossSite:
         assert models.get_model_names(where) == [FEDERATION, "cleveland", "hungary"]
         assert models.locate_model("hungary", where).data[KEY] == pytest.approx([4.0, 4.0])
 
+    def test_it_goes_on_without_a_hospital_that_is_late(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[dict[str, Any]] = []
+        monkeypatch.setattr(CrossSiteModelEval, "broadcast", lambda _, **how: asked.append(how))
+        workflow = CrossSite()
+        workflow._minimum, workflow._late_seconds = 2, 20
+        workflow.broadcast(
+            task=types.SimpleNamespace(),
+            fl_ctx=context(),
+            targets=list(SITES),
+            min_responses=3,
+            wait_time_after_min_received=0,
+        )
+        assert (asked[0]["min_responses"], asked[0]["wait_time_after_min_received"]) == (2, 20)
+
     def test_nobody_is_asked_for_a_whole_model(self) -> None:
         assert CrossSite()._submit_model_task_name == ""
         assert issubclass(CrossSite, CrossSiteModelEval)

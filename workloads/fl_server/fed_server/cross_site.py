@@ -5,6 +5,9 @@ No hospital submits a model, as NVFlare's workflow has it: whole models do not l
 what was sent to it in the last round and the difference that its airlock let out.
 """
 
+from typing import Any
+
+from nvflare.apis.controller_spec import Task
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model_locator import ModelLocator
@@ -12,11 +15,11 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
 
 from fed_server.model import Arrays
-from fed_server.rounds import JudgingAggregator, global_model
+from fed_server.rounds import WAIT_FOR_LATE_SECONDS, JudgingAggregator, global_model
 
 FEDERATION = "federation"
 SECONDS = 3600
-"""How long hospitals may take to measure all models."""
+"""How long the minimum of hospitals may take to measure all models."""
 
 
 def owner_of(fl_ctx: FLContext) -> str:
@@ -34,7 +37,18 @@ class CrossSite(CrossSiteModelEval):  # type: ignore[misc]  # nvflare has no typ
         """See Controller."""
         super().start_controller(fl_ctx)
         aggregator: JudgingAggregator = fl_ctx.get_engine().get_component("aggregator")
-        self._model_locator = Models({FEDERATION: global_model(fl_ctx), **aggregator.own_models()})
+        models = {FEDERATION: global_model(fl_ctx), **aggregator.own_models()}
+        self._model_locator = Models(models)
+        self._minimum = aggregator.plan.minimum_sites
+        self._late_seconds = WAIT_FOR_LATE_SECONDS * len(models)
+
+    def broadcast(self, task: Task, fl_ctx: FLContext, **how: Any) -> None:
+        """See Controller: as in a round, the job goes on without a hospital that is late.
+
+        NVFlare's workflow waits for all; a hospital measures one model after another.
+        """
+        patience = {"min_responses": self._minimum, "wait_time_after_min_received": self._late_seconds}
+        super().broadcast(task=task, fl_ctx=fl_ctx, **{**how, **patience})
 
 
 class Models(ModelLocator):  # type: ignore[misc]  # nvflare has no types

@@ -197,7 +197,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             metrics = read_metrics(fl_ctx.get_prop(AppConstants.VALIDATION_RESULT))
         except AnswerRefusedError as error:
             self.logger.warning(f"what {site} measured of the model of {owner} is dropped: {error}")
-            self._dropped[site] = f"it measured no other model: {error}"
+            self.drop(site, self._plan.rounds, f"what it measured of a model does not count: {error}")
+            self._save()
             return
         self._measured.setdefault(owner, {})[site] = metrics
 
@@ -242,6 +243,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             self.drop(silent, 0, "gave no statistics in time, or none that may leave")
         if self._measured:
             write_json(results / "centre" / CROSS_SITE, self._measured)
+            for silent in sorted(self.asked - set(self._measured.get(FEDERATION, {}))):
+                self.drop(silent, self._plan.rounds, "did not measure the federation's model in time")
         summary = {
             "job": self._plan.job,
             "job_id": self._progress["job_id"],
