@@ -1,4 +1,4 @@
-"""`fed dataset`: what hospitals' tables look like, and whether a file is one of them. Needs no deployment."""
+"""`fed dataset`: what hospitals' tables look like, and whether a file is one of them."""
 
 import math
 from pathlib import Path
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import Json
+from automation.ui.options import DEFAULT_STACK, InStack, Json, On, Where
 from automation.ui.outcome import Code
 
 with lazily():
+    from automation.hospitals import consent
     from automation.operate import data_sets
+    from automation.stacks import target as targets
     from automation.ui import console
     from workloads.data.fed_data import catalogue
 
@@ -90,6 +92,19 @@ def check(
     else:
         typer.echo(verdict(file, checked))
     raise typer.Exit(Code.NO if checked.complaints else Code.DONE)
+
+
+@app.command()
+def approve(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With the data set's schema.")],
+    party: Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")],
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Approve a data set that no release has, in a hospital's place (emulator)."""
+    package, found = data_sets.package(folder)
+    consent.House.of(targets.open_target(stack, on, check=False), party).adopt(package)
+    typer.echo(f"{party} knows the data set {found.name} {found.version}, checksum {found.sha256}")
 
 
 def verdict(file: Path, checked: "Checked") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from automation.ui.outcome import QuestionError, RefusedError
 from workloads.data.fed_data import check as checking
@@ -49,15 +50,21 @@ def find(named: str) -> DataSet:
     released = Catalogue.released()
     if found := released.named(named):
         return found
-    path = Path(named) / schema.FILE if Path(named).is_dir() else Path(named)
+    return package(Path(named))[1]
+
+
+def package(folder: Path) -> tuple[dict[str, Any], DataSet]:
+    """Return a data set's schema as it is written, and as it is understood. Raises QuestionError."""
+    path = folder / schema.FILE if folder.is_dir() else folder
     if not path.is_file():
-        known = ", ".join(one.name for one in released)
+        known = ", ".join(one.name for one in Catalogue.released())
         raise QuestionError(
-            f"there is no data set {named!r}, and no file {path}: this release has {known}. "
+            f"there is no data set {str(folder)!r}, and no file {path}: this release has {known}. "
             "Fix: name one of them, or a folder that ./fed dataset new made"
         )
     try:
-        return schema.read(path.read_bytes())
+        found = schema.read(path.read_bytes())
+        return json.loads(path.read_bytes()), found
     except SchemaError as error:
         raise QuestionError(
             f"{path} is no schema of a data set: {error}\nFix: docs/data-sets.md has what may be in it"

@@ -15,11 +15,13 @@ from container_server.clock import Clock
 from container_server.config import Config
 from container_server.control import Handler
 from container_server.engine import ContainerState, Engine, EngineUnreachableError, Running
+from container_server.errors import TransientError
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
 from container_server.hospital.airlock_policy import AirlockPolicy
 from container_server.hospital.asked import Asked
 from container_server.hospital.consent import Consent
+from container_server.hospital.data_sets import DataSets
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import GRACE_SECONDS, Action, Decision, Facts, State, decide
@@ -83,13 +85,13 @@ class HospitalAgent:
             platform_is_approved=config.environment == "dev",
             clock=clock,
         )
-        released = Catalogue.released()
+        self._data_sets = DataSets(policy, self._consent.note)
         self._staging = Staging(
             store=data,
             data=config.data,
             seen=config.input,
             memory=config.agent / "staging.json",
-            catalogue=lambda: released,
+            catalogue=self._known_data_sets,
             record=self._consent.note,
         )
         self._staging_work = Background(self._staging.refresh, SMALL_FILES_SECONDS)
@@ -100,6 +102,7 @@ class HospitalAgent:
         self._consent_look = Chore("jobs", Cadence(clock, 20.0), self._consent.step)
         self._orders = Chore("desired state", Cadence(clock, 10.0), self._look_at_desired)
         self._kit_look = Chore("kit", Cadence(clock, 30.0), self._check_kit)
+        self._data_sets_look = Chore("data sets", Cadence(clock, 20.0), self._look_at_data_sets)
         self._data_look = Chore("data", Cadence(clock, 60.0), self._look_at_data)
         self._engine_look = Chore("engine", Cadence(clock, 0.0, longest_pause=5.0), self._look_at_client)
         self._deciding = Chore("decision", Cadence(clock, 0.0, longest_pause=5.0), self._decide)
@@ -141,6 +144,7 @@ class HospitalAgent:
         self._asked_look.run()
         self._kit_look.run()
         if self._manifest:
+            self._data_sets_look.run()
             self._data_look.run()
         self._engine_look.run()
         if self._clock.now() - self._engine_heard > ENGINE_PATIENCE_SECONDS:
@@ -161,10 +165,11 @@ class HospitalAgent:
         return {"status": lambda arguments: self.report(), "review": lambda arguments: self.review()}
 
     def review(self) -> dict[str, Any]:
-        """The jobs that asked to run here and what was said; looks again soon for questions and answers."""
+        """The jobs that asked to run here and what was said; looks again soon at the officers' files."""
         self._asked_look.cadence.at_once()
         self._consent_look.cadence.at_once()
         self._airlock_look.cadence.at_once()
+        self._data_sets_look.cadence.at_once()
         return self._consent.review()
 
     def report(self) -> dict[str, Any]:
@@ -229,6 +234,15 @@ class HospitalAgent:
             return tuple(faults(self._config.kit, manifest, HOSPITAL_KIT, self._clock.now()))
         except Exception as error:  # a kit that cannot be checked is no kit: the client stops
             return (f"cannot be checked: {type(error).__name__}: {str(error)[:200]}",)
+
+    def _look_at_data_sets(self) -> None:
+        if self._data_sets.step():
+            self._data_look.cadence.at_once()
+
+    def _known_data_sets(self) -> Catalogue:
+        if self._data_sets.known is None:
+            raise TransientError("the container policy has not been looked at yet: it may have data sets")
+        return self._data_sets.known
 
     def _look_at_data(self) -> float | None:
         if not self._staging_work.step():
@@ -385,6 +399,7 @@ class HospitalAgent:
             self._airlock_look,
             self._asked_look,
             self._kit_look,
+            self._data_sets_look,
             self._data_look,
             self._engine_look,
             self._deciding,
@@ -397,6 +412,7 @@ class HospitalAgent:
             self._refused_order,
             self._consent.fault,
             self._airlock.fault,
+            self._data_sets.fault,
             self._asked.fault,
             *(chore.trouble for chore in chores),
         ]
