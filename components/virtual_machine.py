@@ -23,6 +23,7 @@ from components.identity import managed_identity
 from components.machine_monitoring import MachineMonitoring, watch_machine
 from components.monitoring import Monitoring
 from components.private_dns import FL_HOST
+from federation.azure_facts import VM_SIZES
 from federation.parties import Party
 
 #: Canonical's second-generation x64 image (https://documentation.ubuntu.com/azure).
@@ -285,6 +286,7 @@ class VirtualMachine(pulumi.ComponentResource):
             request_days=context.settings.jobs.request_days,
             smallest_cell=context.settings.privacy.smallest_cell,
             root_fingerprint=boot.root_fingerprint,
+            gpus=VM_SIZES[context.party.vm_size].gpus if boot.role == "hospital" else 0,
             **known,
         )
         return _base64(cloud_config(plan))

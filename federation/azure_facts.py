@@ -23,7 +23,10 @@ POWER_BI_GATEWAY: Final = "Microsoft.PowerPlatform/vnetaccesslinks"
 
 @dataclass(frozen=True, kw_only=True)
 class VmSize:
-    """A virtual machine size: vCPUs, memory in GiB and the protections it supports."""
+    """A virtual machine size: vCPUs, memory in GiB and the protections it supports.
+
+    `gpus` are NVIDIA's, `quota` is the family that its vCPUs count in, where its name does not say it.
+    """
 
     vcpus: int
     memory_gib: int
@@ -31,12 +34,17 @@ class VmSize:
     trusted_launch: bool = True
     encryption_at_host: bool = True
     premium_disks: bool = True
+    gpus: int = 0
+    quota: str = ""
 
     @property
     def usable(self) -> bool:
         """Whether the program's VMs can have this size: every image is x64, every VM uses Trusted Launch."""
         return self.architecture == "x64" and self.trusted_launch
 
+
+_T4: Final = "Standard NCASv3_T4 Family"
+_A100: Final = "StandardNCADSA100v4Family"
 
 # https://learn.microsoft.com/azure/virtual-machines/trusted-launch and .../disk-encryption: Dpsv5 (ARM),
 # Av2, Dv2 and Dv3 lack Trusted Launch. The v6 sizes are left out: their disks are NVMe only.
@@ -64,6 +72,13 @@ VM_SIZES: Final[dict[str, VmSize]] = {
     "Standard_A2_v2": VmSize(
         vcpus=2, memory_gib=4, trusted_launch=False, encryption_at_host=False, premium_disks=False
     ),
+    # learn.microsoft.com/azure/virtual-machines/sizes/gpu-accelerated/ncast4v3-series, nca100v4-series.
+    # Left out: NV sizes, whose driver (GRID) Ubuntu does not sign, and ND, which begin at eight GPUs.
+    "Standard_NC4as_T4_v3": VmSize(vcpus=4, memory_gib=28, gpus=1, quota=_T4),
+    "Standard_NC8as_T4_v3": VmSize(vcpus=8, memory_gib=56, gpus=1, quota=_T4),
+    "Standard_NC16as_T4_v3": VmSize(vcpus=16, memory_gib=110, gpus=1, quota=_T4),
+    "Standard_NC24ads_A100_v4": VmSize(vcpus=24, memory_gib=220, gpus=1, quota=_A100),
+    "Standard_NC48ads_A100_v4": VmSize(vcpus=48, memory_gib=440, gpus=2, quota=_A100),
     "Standard_D2ps_v5": VmSize(vcpus=2, memory_gib=8, architecture="arm64", trusted_launch=False),
     "Standard_D4ps_v5": VmSize(vcpus=4, memory_gib=16, architecture="arm64", trusted_launch=False),
 }

@@ -49,6 +49,10 @@ _HOSPITAL = (
     _File("/opt/fed/client-network.nft", "client-network.nft"),
     _File("/etc/systemd/system/fed-client-network.service", "fed-client-network.service"),
 )
+_GPU = (
+    _File("/opt/fed/start-gpu", "start-gpu", "0755"),
+    _File("/etc/systemd/system/fed-gpu.service", "fed-gpu.service"),
+)
 
 _NO_DOCKER = "fed: no Docker after 20 minutes. Fix: see journalctl -u fed-docker -u fed-data-disk -u docker"
 _COMMANDS = [
@@ -74,7 +78,11 @@ def cloud_config(plan: BootPlan) -> str:
         "bootcmd": [["sh", "-c", f"getent group {ENGINE_GROUP} || groupadd --gid {ENGINE_GROUP} fed-engine"]],
         "write_files": [
             {"path": file.path, "permissions": file.permissions, "content": _render(file.template, plan)}
-            for file in (*_EVERY_VM, *(_HOSPITAL if plan.is_hospital else _CENTRE))
+            for file in (
+                *_EVERY_VM,
+                *(_HOSPITAL if plan.is_hospital else _CENTRE),
+                *(_GPU if plan.gpus else ()),
+            )
         ],
         "runcmd": _COMMANDS,
     }

@@ -60,6 +60,8 @@ class BootPlan:
     """Centre only: fewest patients that a number in the dashboards may stand for."""
     approval: Literal["auto", "manual"] = "manual"
     """Centre only: requests that pass every check are signed at once, or wait for `fedctl approve`."""
+    gpus: int = 0
+    """Hospital only: NVIDIA's GPUs of the machine, for the boxes of jobs."""
     root_fingerprint: str | None = None
     """Hospital only: the root CA its officer pins, `SHA256:AA:BB:...`; None pins the first one offered."""
 
@@ -120,6 +122,8 @@ def _role_mistakes(plan: BootPlan) -> list[str]:
         mistakes.append("own_storage_url is missing: a hospital's data is read from its own account")
     if not plan.is_hospital and plan.own_storage_url is not None:
         mistakes.append("own_storage_url is set: the centre has no patients' data, leave it None")
+    if not plan.is_hospital and plan.gpus:
+        mistakes.append("gpus are set: no job's code runs at the centre")
     if not plan.is_hospital and plan.root_fingerprint is not None:
         mistakes.append(
             "root_fingerprint is set: the centre's VM makes the root itself, only hospitals pin it"

@@ -19,7 +19,18 @@ from typing import Any, cast
 import pytest
 
 from components.boot import IMAGES, MAX_CUSTOM_DATA_BYTES, BootPlan, InvalidBootPlanError, cloud_config
-from tests.unit.boot_text import CENTRE, HOSPITAL, PLANS, REGISTRY, compose_of, config_of, file_of, images
+from tests.unit.boot_text import (
+    CENTRE,
+    HOSPITAL,
+    PLANS,
+    REGISTRY,
+    compose_of,
+    config_of,
+    file_of,
+    images,
+    requires,
+    units_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -464,6 +475,44 @@ class TestHospital:
     def test_box_that_is_none_is_refused(self, boxes: dict[str, str]) -> None:
         with pytest.raises(InvalidBootPlanError, match="boxes"):
             dataclasses.replace(HOSPITAL, boxes=boxes)
+
+    def test_gpu_is_passed_to_boxes_alone(self) -> None:
+        plan = dataclasses.replace(HOSPITAL, gpus=2, boxes={"torch": images("box-torch")["box-torch"]})
+        services = compose_of(plan)["services"]
+        with_gpu = {
+            name for name, one in services.items() if "devices" in one or "gpu" in str(one["volumes"])
+        }
+        assert with_gpu == {"fl-box", "fl-box-torch"}
+        box = services["fl-box-torch"]
+        assert box["devices"] == ["/dev/nvidia0", "/dev/nvidia1", "/dev/nvidiactl", "/dev/nvidia-uvm"]
+        assert box["volumes"][-1] == {
+            "type": "bind",
+            "source": "/var/lib/fed/gpu",
+            "target": "/gpu",
+            "read_only": True,
+        }
+        assert box["environment"] == {"LD_LIBRARY_PATH": "/gpu"}
+        assert (box["cap_drop"], box["network_mode"], box["user"]) == (["ALL"], "none", "10003:10001")
+        unit = file_of(plan, "/etc/systemd/system/fed-containers.service")
+        assert "-o 10001 -g 10001 -m 0750 /var/lib/fed/gpu\n" in unit
+
+    def test_without_one_nothing_of_it_is_there(self) -> None:
+        assert "nvidia" not in cloud_config(HOSPITAL)
+
+    def test_driver_is_ubuntus_signed_one_and_without_it_the_hospital_runs(self, tmp_path: Path) -> None:
+        plan = dataclasses.replace(HOSPITAL, gpus=1)
+        script = tmp_path / "start-gpu"
+        script.write_text(file_of(plan, "/opt/fed/start-gpu"))
+        subprocess.run(["bash", "-n", str(script)], check=True)
+        assert '"linux-modules-nvidia-$driver-$(uname -r)"' in script.read_text()
+        units = units_of(plan)
+        assert "fed-gpu.service" not in requires(units, "fed-containers.service")
+        assert units["fed-containers.service"]["Unit.Wants"] == ["fed-gpu.service"]
+        assert "fed-containers.service" in units["fed-gpu.service"]["Unit.Before"]
+
+    def test_centre_has_none(self) -> None:
+        with pytest.raises(InvalidBootPlanError, match="no job's code runs at the centre"):
+            dataclasses.replace(CENTRE, gpus=1)
 
     def test_box_has_a_user_that_reads_with_the_clients_group_and_owns_nothing(self) -> None:
         assert compose_of(HOSPITAL)["services"]["fl-box"]["user"] == "10003:10001"

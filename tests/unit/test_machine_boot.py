@@ -1,6 +1,7 @@
 """What the emulated machines make of a boot text: the product's own, and one that may fail on Azure."""
 
 import base64
+import dataclasses
 
 import pytest
 
@@ -44,6 +45,13 @@ def test_folders_of_containers_have_the_owners_and_rights_of_a_real_vm(plan: Boo
     assert {folder.owner for folder in made.values()} == {(10001, 10001)}
     shared = {path for path, folder in made.items() if folder.mode == 0o750}
     assert shared == ({"/var/lib/fed/input", "/var/lib/fed/box"} if plan.is_hospital else set())
+
+
+def test_one_with_a_gpu_boots_here_without_it() -> None:
+    config = cloud_config.read(encoded(boot_text(dataclasses.replace(HOSPITAL, gpus=1))))
+    services = {one.name: one for one in compose.read(config.text(cloud_config.COMPOSE))}
+    assert ("/var/lib/fed/gpu", "/gpu") in {(one.source, one.target) for one in services["fl-box"].volumes}
+    assert "/var/lib/fed/gpu" in {folder.path for folder in config.folders()}
 
 
 @pytest.mark.parametrize("key", ["packages: [docker.io]", "package_update: true", "package_upgrade: true"])

@@ -327,6 +327,14 @@ class TestImages:
             assert text.count(f"{server}/") >= 2
             assert text.count("@sha256:") >= 2
 
+    def test_gpu_of_a_hospitals_size_is_told_to_its_machine_alone(self) -> None:
+        config = stack_config("dev")
+        hospital = sorted(config["fed:hospitals"])[0]
+        config["fed:hospitals"][hospital]["vmSize"] = "Standard_NC4as_T4_v3"
+        config["fed:centre"] = {**config.get("fed:centre", {}), "vmSize": "Standard_NC4as_T4_v3"}
+        machines = record("dev", config).of(MACHINE)
+        assert [party(one) for one in machines if "/dev/nvidia0" in custom_data(one)] == [hospital]
+
     def test_boxes_that_the_stack_names_are_built_and_told_to_every_machine(self) -> None:
         config = stack_config("dev")
         config["fed:images"]["boxes"] = ["tabular"]

@@ -31,6 +31,8 @@ https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscr
 
 def _family(size: str) -> str:
     """Return the name of a size's quota: Standard_D2s_v5 counts against standardDSv5Family."""
+    if size in VM_SIZES and VM_SIZES[size].quota:
+        return VM_SIZES[size].quota
     found = re.fullmatch(r"Standard_([A-Z]+)\d+([a-z]*)_v(\d+)", size)
     return f"standard{found[1]}{found[2].upper()}v{found[3]}Family" if found else "standardFamily"
 
@@ -54,6 +56,7 @@ def _sku(name: str, size: VmSize, region: str) -> Json:
         "EncryptionAtHostSupported": size.encryption_at_host,
         "PremiumIO": size.premium_disks,
         "TrustedLaunchDisabled": not size.trusted_launch,
+        **({"GPUs": size.gpus} if size.gpus else {}),
     }
     return {
         "resourceType": "virtualMachines",

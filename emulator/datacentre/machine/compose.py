@@ -17,7 +17,7 @@ import yaml
 from emulator.datacentre.errors import FabricError
 
 _IGNORED = frozenset(
-    {"init", "memswap_limit", "cpus", "cpu_shares", "security_opt", "labels", "logging",
+    {"init", "memswap_limit", "cpus", "devices", "cpu_shares", "security_opt", "labels", "logging",
      "ulimits", "stop_signal", "stop_grace_period", "pull_policy", "platform", "hostname", "ports", "expose"}
 )  # fmt: skip
 """Keys without an effect here: every container has an init and no new privileges; there are no cgroups."""
