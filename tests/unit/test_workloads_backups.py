@@ -22,6 +22,7 @@ from container_server.metadata import UserDataError, backup_recipient
 from container_server.notices import Notice
 from container_server.recovery import Recovery
 
+from tests.unit.workloads_federation import Federation
 from tests.unit.workloads_world import World, config_of
 from workloads.mlflow.tracking import start as mlflow
 
@@ -281,6 +282,29 @@ class TestPuttingBack:
         world.turn(60)
         assert world.state() is State.RUNNING
 
+    @pytest.mark.parametrize("approval", ["auto", "manual"])
+    def test_a_hospital_that_renewed_since_is_back_once_it_is_asked_to(
+        self, tmp_path: Path, approval: str
+    ) -> None:
+        """As the runbook says: the centre of then does not know its certificate of now."""
+        federation = Federation(tmp_path, ["cleveland"], approval)
+        approve(federation, 60)
+        known = federation.allowed
+        shutil.copytree(federation.config.agent.parent, tmp_path / "archive")
+        federation.centre.commands.renew({"hospital": "cleveland"})
+        approve(federation, 60)
+        assert federation.allowed != known
+        assert federation.status()["registered"] == 1
+        shutil.rmtree(federation.config.agent.parent)
+        shutil.copytree(tmp_path / "archive", federation.config.agent.parent)
+        federation.boot()
+        federation.houses["cleveland"].engine.stop("fl-client")  # the server was new, so it registers again
+        federation.turn(120)
+        assert federation.status()["registered"] == 0
+        federation.centre.commands.renew({"hospital": "cleveland"})
+        approve(federation, 120)
+        assert federation.status()["registered"] == 1
+
     def test_a_new_vm_without_a_backup_waits_for_nobody(self, tmp_path: Path) -> None:
         world = World(tmp_path)
         recovery = recovery_of(world)
@@ -364,6 +388,15 @@ class TestPuttingBack:
     def test_a_version_that_is_not_known_is_refused(self) -> None:
         with pytest.raises(ArchiveError, match="fed/archive/1 is read here"):
             archive.read(hand_made({"schema": "fed/archive/2"}, "kit/a"), {}, lambda *taken: None)
+
+
+def approve(federation: Federation, seconds: float) -> None:
+    """Let time pass in which a person says yes to what waits."""
+    federation.turn(seconds / 2)
+    for name, row in federation.status()["hospitals"].items():
+        if "waits" in row:
+            federation.centre.commands.approve({"hospital": name})
+    federation.turn(seconds / 2)
 
 
 def interrupted() -> None:

@@ -44,7 +44,7 @@ def test_two_that_are_asked_for_at_once_are_both_remembered(
 ) -> None:
     """A command and the loop: the one that wrote last once undid the other."""
     anything: Any = SimpleNamespace(roots=SimpleNamespace(handing_over=False))
-    asked = Rotation(anything, anything, tmp_path / "rotation.json")
+    asked = Rotation(anything, anything, anything, tmp_path / "rotation.json")
     other = threading.Thread(target=asked.ask_for_server, kwargs={"now": False})
     write = rotation.write_json
 

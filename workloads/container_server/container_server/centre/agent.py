@@ -60,7 +60,7 @@ class CentreAgent:
         self._keeper = Keeper(engine, clock, SERVER)
         self._members = Members(config.agent / "members.json", config.work / "allowed.json")
         self._authority = Authority(config, nvflare, clock, self._members.admit_administrator)
-        self._rotation = Rotation(self._authority, self._members, config.agent / "rotation.json")
+        self._rotation = Rotation(self._authority, self._members, clock, config.agent / "rotation.json")
         self._enrolments = Enrolments(
             config, clock, self._members, self._authority, lambda name: open_container(f"client-{name}")
         )

@@ -217,7 +217,7 @@ class Commands:
     def renew(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Have a hospital ask for a new certificate."""
         name = arguments["hospital"]
-        renew = self._members.get(name).renew + 1
+        renew = self._members.get(name).next_renewal(self._clock.now())
         self._members.change(name, renew=renew, owed=True)
         return self._told(name, {"renew": renew})
 

@@ -87,6 +87,13 @@ class Member:
         """Unix time at which its certificate ends; None while it has none."""
         return _unix(self.valid_until) if self.serial else None
 
+    def next_renewal(self, now: float) -> int:
+        """The number by which it is asked to renew; a hospital does so for a higher one than it saw.
+
+        Also above that of an earlier life of this VM, of which a backup was put back: the minutes since 1970.
+        """
+        return max(self.renew + 1, int(now // 60))
+
     @property
     def waiting(self) -> Waiting | None:
         """What of it waits for a person."""
@@ -163,7 +170,7 @@ class Members:
             known = self._members.get(hospital)
             member = replace(known or Member(), left=False, owed=True, granted=False)
             if member.status == "revoked":
-                renew = member.renew + 1
+                renew = member.next_renewal(now)
                 member = replace(member, status="new", serial="", request=None, reason="", renew=renew)
             if known and manual:
                 member = replace(member, status="returned", since=now)

@@ -15,6 +15,7 @@ from typing import Any
 
 from container_server.centre.authority import Authority
 from container_server.centre.members import Members
+from container_server.clock import Clock
 from container_server.errors import ContainerServerError
 from container_server.files import read_json, write_json
 from container_server.log import say
@@ -37,9 +38,10 @@ class _Asked:
 class Rotation:
     """Remembers, in `memory`, what was asked. `step()` goes on as far as possible now."""
 
-    def __init__(self, authority: Authority, members: Members, memory: Path):
+    def __init__(self, authority: Authority, members: Members, clock: Clock, memory: Path):
         self._authority = authority
         self._members = members
+        self._clock = clock
         self._memory = memory
         self._asked = _Asked(**(read_json(memory) or {}))
         self._changing = threading.Lock()
@@ -137,8 +139,8 @@ class Rotation:
         for name, member in self._members.all().items():
             old = member.admitted and not roots.has_signed(member.root)
             if old and member.asked_under != roots.fingerprint:
-                change = {"renew": member.renew + 1, "asked_under": roots.fingerprint}
-                self._members.change(name, owed=True, **change)
+                renew = member.next_renewal(self._clock.now())
+                self._members.change(name, owed=True, renew=renew, asked_under=roots.fingerprint)
                 say("asked to renew under the root that signs now", hospital=name)
 
     def _change(self, **asked: bool) -> None:
