@@ -739,6 +739,15 @@ class TestInput:
         keeper.turn()
         assert self.seen(shared) == {"scans.bin": "\x00\xff"}
 
+    def test_what_is_not_checked_yet_is_given_to_nobody(
+        self, shared: Path, data: Path, keeper: BoxKeeper
+    ) -> None:
+        """It has no ending of a table's, and would be given whole."""
+        (data / "heart.csv.new").write_text("age,name\n63,Ada\n")
+        box.order(JOB, {"heart.csv.new": []})
+        keeper.turn()
+        assert not self.seen(shared)
+
     @pytest.mark.parametrize("separator", [";", "\t"])
     def test_a_table_of_another_form_keeps_it(
         self, shared: Path, data: Path, keeper: BoxKeeper, separator: str

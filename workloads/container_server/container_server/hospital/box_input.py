@@ -16,6 +16,8 @@ from container_server.files import empty
 
 Agreed = Mapping[str, Sequence[str]]
 """File -> columns. A file that is no `.csv` has none that could be told apart: named, it is given whole."""
+UNFINISHED: Final = ".new"
+"""Ends the name of a file that is being checked (staging.py)."""
 _READABLE: Final = 0o640
 """By the box's user, who is in this service's group."""
 
@@ -36,7 +38,7 @@ class BoxInput:
         """Write what was agreed; a file or column that is not here is left out. Raises NoInputError."""
         empty(self._folder)
         for path in sorted(self._data.iterdir()):
-            if path.name in agreed and path.is_file():
+            if path.name in agreed and path.is_file() and path.suffix != UNFINISHED:
                 self._give(path, agreed[path.name])
 
     def clear(self) -> None:

@@ -20,6 +20,7 @@ from fed_data.check import Checked, check
 from fed_data.schema import DataSet
 
 from container_server.files import read_json, write_json
+from container_server.hospital.box_input import UNFINISHED
 from container_server.log import say
 from container_server.storage import BlobEntry, BlobStore, BlobTooLargeError, Unread
 
@@ -33,7 +34,6 @@ SPARE_DISK = 1 << 30
 _WHY = "the hospital's record says why"
 _RECORDED = ("file", "sha256", "rows", "complaints", "found", "notes")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}(?:\.[a-z0-9]{1,10}){1,2}")
-_UNFINISHED = ".new"
 
 
 Note = dict[str, Any]
@@ -129,7 +129,7 @@ class Staging:
         return [
             path.name
             for path in self._data.iterdir()
-            if path.is_file() and not path.name.endswith(_UNFINISHED)
+            if path.is_file() and not path.name.endswith(UNFINISHED)
         ]
 
     def _look_at(
@@ -152,7 +152,7 @@ class Staging:
         finally:
             self.reading = ""
             self._incoming.unlink(missing_ok=True)
-            (self._data / f"{file}{_UNFINISHED}").unlink(missing_ok=True)
+            (self._data / f"{file}{UNFINISHED}").unlink(missing_ok=True)
 
     def _bring(
         self, entry: BlobEntry, file: str, data_set: DataSet | None, kept: Note, catalogue: Catalogue
@@ -164,7 +164,7 @@ class Staging:
             return _note(entry.etag, data_set, file, complaints=[said], copy=kept)
         if isinstance(etag, Unread):  # removed since it was listed
             return _note("", data_set, file, copy=kept)
-        new = self._data / f"{file}{_UNFINISHED}"
+        new = self._data / f"{file}{UNFINISHED}"
         checked = self._check(entry.name, new, data_set, catalogue)
         if checked.complaints:
             say("data file refused", file=entry.name, complaints=checked.complaints)
