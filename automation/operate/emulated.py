@@ -128,7 +128,7 @@ def _wait_until_registered(centre: Centre, hospitals: set[str], own_data: set[st
 
 def _of_data(reason: str) -> bool:
     """Whether a hospital's reason is its data (`decide` in container_server/hospital/state.py)."""
-    return reason.startswith("data: ") and reason != "data: not looked at yet"
+    return reason.startswith("data: ") and not reason.endswith(("not looked at yet", "is being read"))
 
 
 def _missing(centre: Centre, hospitals: set[str]) -> dict[str, str]:

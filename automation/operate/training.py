@@ -19,6 +19,8 @@ REST = 1.5
 On Azure a run command takes 20 seconds at least, and a VM runs one at a time.
 """
 OVER = frozenset({"finished", "failed", "aborted"})
+MOST_COLUMNS = 6
+"""Metrics of a table."""
 
 Answer = Mapping[str, Any]
 
@@ -109,12 +111,35 @@ def _withdrawn(answer: Answer) -> Iterator[str]:
     yield from (f"{name} ends it there: {why}" for name, why in answer.get("withdrawn", {}).items())
 
 
+def _table_of_any(answer: Answer) -> Table:
+    """Return the result of a job with other metrics than a classifier's: those that it has, at most six."""
+    hospitals, whole = answer.get("hospitals", {}), answer.get("global", {})
+    found = {name for row in hospitals.values() for name, value in row.items() if isinstance(value, float)}
+    metrics = sorted(found - {"n_train", "n_test"})[:MOST_COLUMNS]
+    result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("model", "patients", *metrics, "rounds missed"):
+        result.add_column(heading, justify="left" if heading == "model" else "right")
+    for name, row in hospitals.items():
+        result.add_row(
+            f"federated, at {name}",
+            f"{row.get('n_train', 0):.0f} + {row.get('n_test', 0):.0f}",
+            *(_number(row.get(metric)) for metric in metrics),
+            ", ".join(map(str, row.get("missed", []))) or "none",
+        )
+    result.add_row(
+        "federated, mean of hospitals", "", *(_number(whole.get(f"mean_{metric}")) for metric in metrics), ""
+    )
+    return result
+
+
 def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:
     """Return the result of a training run: federated against own-only, hospital by hospital.
 
     `pooled` are the metrics of a run on all rows at once, on the operator's side: possible with the public
     demonstration data only, and labelled so.
     """
+    if not any("auc" in row for row in answer.get("hospitals", {}).values()):
+        return _table_of_any(answer)
     result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("model", "patients", "AUC", "own-only AUC", "gain", "accuracy", "Brier", "rounds missed"):
         result.add_column(heading, justify="left" if heading == "model" else "right")
