@@ -34,14 +34,7 @@ KEY = age.new_identity()
 OTHER_TOOLS_KEY = (
     "AGE-SECRET-KEY-1NN2NFZ9QWSFY9TMHG493ZAJHRNL34SJV3XTXZLA0XKD5PVG86C5QGFNGCM"  # pragma: allowlist secret
 )
-OTHER_TOOLS_FILE = base64.b64decode(
-    "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IFgyNTUxOSBLNDMzRDJpbnhFVi95S3JUelFRZzBkMWtETjVLanh3azlSdnVXVDAvN0Q0CllE"
-    "Vnlhd2dMRVJuZVdPWU83eDdSQUIwMHhSK2NhZGttbUNjazJjNEg5OE0KLT4gZXVTLi1CJC1ncmVhc2UgdXwiJn5XICs0MHEgSGQuMm5x"
-    "IFYjRzR4dgpCaGFUV0MvM1BJd093WHNWSWwrUDd1NzhGS0xYTGRaejZBVHJkcjArc0xYVDE0YWk5K1JsZy96MmVXUjg0NTR4ClU0WkRG"
-    "RTBMQ3orM2R3dTZUVlExM3dYUjUrdnMwaWluK0NJQ2hGdVlIcW84cFF2VXlpWlpZTzZyV09OZzNzM28KdEEKLS0tIDVRWmxnbTl6cjAx"
-    "T2l6bFFNSEY2T3NmKzRkaWsvSnUxOFhrUDd4ckJsLzAKtr1PkkybV7kwuhpVKQHqxJV7qYvkstMehSBjV+tN/4x7pox3KheYza3OaqAs"
-    "9h4FFsnUFucRXQ=="
-)
+OTHER_TOOLS_FILE = Path(__file__).with_name("written_by_pyrage.age").read_bytes()
 
 
 def encrypted(plain: bytes, recipient: str) -> bytes:
