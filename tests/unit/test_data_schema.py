@@ -1,15 +1,18 @@
 """A data set's schema: the standard's form, a documented part of it, and nothing that nobody keeps."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from fed_data import schema
 from fed_data.catalogue import RELEASED, Catalogue
 from fed_data.schema import SchemaError
 
 from tests.unit.data_sets import data_set, package
 from workloads.data import heart_data
+from workloads.jobs.heart.heart_job import model
 
 AGE: dict[str, Any] = {"name": "age", "type": "integer"}
 SPLIT: dict[str, Any] = {"name": "split", "type": "string", "constraints": {"enum": ["train", "test"]}}
@@ -27,6 +30,20 @@ class TestReleased:
         assert heart is not None
         assert tuple(heart.by_name) == heart_data.COLUMNS
         assert heart_data.seed("hungary").decode().splitlines()[0] == ",".join(heart.by_name)
+
+    def test_what_jobs_know_of_codes_is_what_the_schema_lists(self) -> None:
+        """A job's code reads columns as the schema says that they are written; nothing else decides them."""
+        heart = Catalogue.released().named("heart")
+        assert heart is not None
+        for column, codes in model.CATEGORIES.items():
+            assert {str(code) for code in codes} < set(heart.by_name[column].listed)
+        for column in model.BINARY:
+            assert heart.by_name[column].listed == ("0", "1")
+        statistics = yaml.safe_load(Path("workloads/jobs/statistics/job.yaml").read_text())["statistics"]
+        for feature in statistics["features"]:
+            column, _, value = feature.partition("=")
+            assert not value or value in heart.by_name[column].listed
+        assert not [name for name in statistics["missing"] if heart.by_name[name].required]
 
 
 class TestCatalogue:

@@ -5,6 +5,7 @@ import threading
 import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -127,6 +128,19 @@ class TestReading:
         found = container.read("enrol/request.zip")
         assert isinstance(found, Blob)
         assert found.content == b"content"
+
+    def test_a_blob_goes_into_a_file_in_pieces_and_not_beyond_a_limit(
+        self, container: AzureContainer, tmp_path: Path
+    ) -> None:
+        container.write("heart.csv", b"age\n" * 25)
+        target = tmp_path / "incoming"
+        found = container.read("heart.csv")
+        assert isinstance(found, Blob)
+        assert container.download("heart.csv", target, 100) == found.etag
+        assert target.read_bytes() == found.content
+        assert container.download("none.csv", target, 100) is Unread.ABSENT
+        with pytest.raises(BlobTooLargeError, match="100 bytes, at most 99"):
+            container.download("heart.csv", target, 99)
 
     def test_a_known_version_is_not_sent_again(self, container: AzureContainer) -> None:
         container.write("desired.json", b"one")
