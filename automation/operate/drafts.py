@@ -21,6 +21,7 @@ from workloads.data.fed_data.catalogue import Catalogue
 
 LIBRARIES = {
     **dict.fromkeys(("torch", "torchvision", "tensorboard"), "torch"),
+    **dict.fromkeys(("tensorflow", "keras"), "tensorflow"),
     **dict.fromkeys(("sklearn", "pandas", "polars", "xgboost", "lifelines", "matplotlib"), "tabular"),
 }
 """Module -> the box that has it (workloads/boxes); torch's has scikit-learn and pandas, too."""
@@ -48,7 +49,7 @@ def new(name: str, script: Path, folder: Path) -> list[str]:
 
     Raises QuestionError for a name that cannot be one, a script that cannot be read, a folder that is there.
     """
-    if not re.fullmatch(_name_pattern(), name):
+    if not re.fullmatch(_form("name")["pattern"], name):
         raise QuestionError(
             f"{name!r} cannot be a job's name: lower case, digits, '-', at most 40 characters"
         )
@@ -83,9 +84,17 @@ def read(script: Path) -> Read:
     return found
 
 
-def _name_pattern() -> str:
-    pattern: str = json.loads(SCHEMA.read_text())["properties"]["name"]["pattern"]
-    return pattern
+def _form(*keys: str) -> Any:
+    """What the schema of job.yaml says of a key below other keys."""
+    found: Any = json.loads(SCHEMA.read_text())
+    for key in keys:
+        found = found["properties"][key]
+    return found
+
+
+def _frameworks() -> list[str]:
+    """Those whose scripts have parameters in a form of their own; the boxes with them are called the same."""
+    return list(_form("script", "framework")["enum"])
 
 
 def _look(node: ast.AST, found: Read) -> None:
@@ -131,7 +140,7 @@ def _text(node: ast.AST) -> str:
 
 def _box(found: Read) -> str | None:
     boxes = {LIBRARIES[module] for module in found.modules if module in LIBRARIES}
-    return "torch" if "torch" in boxes else next(iter(boxes), None)
+    return next((box for box in (*_frameworks(), "tabular") if box in boxes), None)
 
 
 def _content(name: str, script: Path, companions: list[Path], found: Read) -> dict[str, Any]:
@@ -150,7 +159,7 @@ def _content(name: str, script: Path, companions: list[Path], found: Read) -> di
             "path": script.name,
             **({"files": [path.name for path in companions]} if companions else {}),
             **({"arguments": arguments} if arguments else {}),
-            **({"framework": "torch"} if box == "torch" else {}),
+            **({"framework": box} if box in _frameworks() else {}),
         },
         "metrics": sorted(found.metrics),
     }

@@ -64,6 +64,7 @@ def test_a_draft_is_a_job_that_the_centre_can_read(script: Path, tmp_path: Path)
     [
         ("import numpy", None),
         ("from sklearn import svm", "tabular"),
+        ("import tensorflow as tf\nimport pandas", "tensorflow"),
         ("import pandas\nimport torchvision", "torch"),
     ],
 )
