@@ -73,7 +73,7 @@ VM_SIZES: Final[dict[str, VmSize]] = {
         vcpus=2, memory_gib=4, trusted_launch=False, encryption_at_host=False, premium_disks=False
     ),
     # learn.microsoft.com/azure/virtual-machines/sizes/gpu-accelerated/ncast4v3-series, nca100v4-series.
-    # Left out: NV sizes, whose driver (GRID) Ubuntu does not sign, and the N-series for training, which begin at eight GPUs.
+    # Left out: NV sizes, whose driver (GRID) Ubuntu does not sign, and those of eight GPUs.
     "Standard_NC4as_T4_v3": VmSize(vcpus=4, memory_gib=28, gpus=1, quota=_T4),
     "Standard_NC8as_T4_v3": VmSize(vcpus=8, memory_gib=56, gpus=1, quota=_T4),
     "Standard_NC16as_T4_v3": VmSize(vcpus=16, memory_gib=110, gpus=1, quota=_T4),
