@@ -156,6 +156,16 @@ class TestStaging:
         staging.refresh()
         assert (tmp_path / "data/heart.csv").read_bytes() == GOOD
 
+    def test_nothing_is_left_of_a_run_that_was_killed(
+        self, tmp_path: Path, store: FolderStore, staging: Staging
+    ) -> None:
+        for left in ("data/heart.csv.new", "agent/incoming"):
+            (tmp_path / left).parent.mkdir(exist_ok=True)
+            (tmp_path / left).write_bytes(GOOD)
+        store.write("notes.txt", b"x")
+        staging.refresh()
+        assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == GOOD]
+
     def test_parquet_becomes_the_same_copy(
         self, tmp_path: Path, store: FolderStore, staging: Staging
     ) -> None:

@@ -100,6 +100,7 @@ class Staging:
         reached.
         """
         self._data.mkdir(parents=True, exist_ok=True)
+        self._clear_unfinished()  # of a run that was killed: its file may have been removed since
         entries, catalogue = self._store.list(), self._catalogue()
         remembered: dict[str, Note] = read_json(self._memory) or {}
         faults = _listing_faults(entries)
@@ -124,6 +125,11 @@ class Staging:
         self.faults = tuple(found)
         noted = (name for name, note in seen.items() if note["notes"])
         self.notes = tuple(f"{name} is taken with remarks: {_WHY}" for name in noted)
+
+    def _clear_unfinished(self) -> None:
+        self._incoming.unlink(missing_ok=True)
+        for path in self._data.glob(f"*{UNFINISHED}"):
+            path.unlink()
 
     def _present(self) -> list[str]:
         return [
@@ -151,8 +157,7 @@ class Staging:
             return self._bring(entry, file, data_set, kept, catalogue)
         finally:
             self.reading = ""
-            self._incoming.unlink(missing_ok=True)
-            (self._data / f"{file}{UNFINISHED}").unlink(missing_ok=True)
+            self._clear_unfinished()
 
     def _bring(
         self, entry: BlobEntry, file: str, data_set: DataSet | None, kept: Note, catalogue: Catalogue
