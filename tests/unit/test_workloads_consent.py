@@ -108,6 +108,8 @@ class TestChecksum:
             b"",
             b"PK\x03\x04",
             packed({"../x.py": b""}),
+            packed({"code/train.py": b"", "code/./train.py": b"evil"}),
+            packed({"code/train.py": b"", "code//train.py": b"evil"}),
             packed({"/x.py": b""}),
             packed({"a\\b.py": b""}),
             packed({"custom/x.py": b"", "custom/X.py": b""}),
