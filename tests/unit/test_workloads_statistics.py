@@ -59,6 +59,15 @@ def test_what_is_no_column_of_numbers_is_no_feature(files: OwnFiles, feature: st
     assert OwnColumns("patients", [feature], [], files).features() == {"patients": []}
 
 
+def test_of_each_file_its_own_agreed_columns_are_counted_alone(tmp_path: Path) -> None:
+    """A house that lets jobs count one column of each of two files had both columns counted in both."""
+    (tmp_path / "a.csv").write_text("age,ill,age missing\n" + "50,1,1\n" * 40)
+    (tmp_path / "b.csv").write_text("age,ill\n" + "60,0\n" * 30)
+    files = OwnFiles(tmp_path).of({"a.csv": ["age"], "b.csv": ["ill"]})
+    own = OwnColumns("patients", ["age", "ill", "age missing"], [], files)
+    assert [own.sum("patients", name) for name in ("age", "ill", "age missing")] == [2000, 0, 0]
+
+
 def test_nvflares_question_is_answered_and_passes_the_airlock(
     files: OwnFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,7 +76,8 @@ def test_nvflares_question_is_answered_and_passes_the_airlock(
     context.set_prop(FLContextKey.TASK_NAME, StatisticsConstants.FED_STATS_TASK)
     (tmp_path / "airlock.json").write_text("{}")
     (tmp_path / "more.csv").write_text("age\n" + "50\n" * 400)  # of another data set, with such a column
-    manifest = Manifest.read(json.dumps(manifest_content()).encode())
+    agreed = {"heart.csv": ["age", "cp"]}
+    manifest = Manifest.read(json.dumps(manifest_content(data=agreed)).encode())
     monkeypatch.setattr(statistics, "manifest_of", lambda context: manifest)
     airlock = Airlock(files, folder=tmp_path, policy=tmp_path / "airlock.json", manifest=manifest)
     asked = [StatisticConfig(name, {}) for name in ("count", "sum", "mean")]

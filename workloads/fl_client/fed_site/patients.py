@@ -7,7 +7,7 @@ import csv
 import hashlib
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -25,15 +25,17 @@ def own_files() -> "OwnFiles":
 
 @final
 class OwnFiles:
-    """Files of a folder, those of some names or all; each CSV file has a header and one patient a row."""
+    """Files of a folder, the agreed ones (file -> columns) or all; each CSV file has a header and one patient
+    a row.
+    """
 
-    def __init__(self, folder: Path, names: Collection[str] = ()):
+    def __init__(self, folder: Path, agreed: Mapping[str, Collection[str]] | None = None):
         self._folder = folder
-        self._names = names
+        self._agreed = agreed
 
-    def of(self, names: Collection[str]) -> "OwnFiles":
-        """Those that a job's manifest names; all where it names none."""
-        return OwnFiles(self._folder, names)
+    def of(self, agreed: Mapping[str, Collection[str]]) -> "OwnFiles":
+        """Files and columns that a job's manifest names; all where it names none."""
+        return OwnFiles(self._folder, agreed)
 
     @cached_property
     def patients(self) -> int:
@@ -92,6 +94,7 @@ class OwnFiles:
             self._parsed[path] = {
                 name: np.array([_number(row[place]) if place < len(row) else math.nan for row in rows])
                 for place, name in enumerate(header)
+                if not self._agreed or name in self._agreed[path.name]
             }
         return self._parsed[path]
 
@@ -104,7 +107,7 @@ class OwnFiles:
 
     def _files(self, pattern: str) -> list[Path]:
         found = sorted(path for path in self._folder.glob(pattern) if path.is_file())
-        return [path for path in found if not self._names or path.name in self._names]
+        return [path for path in found if not self._agreed or path.name in self._agreed]
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
