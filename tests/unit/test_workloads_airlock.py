@@ -27,7 +27,7 @@ from fed_site.filters import (
     Airlock,
     SentModel,
 )
-from fed_site.manifest import Manifest
+from fed_site.manifest import Manifest, shape_in_words
 from fed_site.notes import MOST_BYTES, Notes, NotesFullError
 from fed_site.own_policy import OwnPolicy
 from fed_site.patients import OwnFiles
@@ -64,7 +64,7 @@ MANIFEST = Manifest(
     purpose="",
     author="",
     data={},
-    model={},
+    model={"w": "3"},
     metrics=("auc",),
     histograms=("a", "ill", TEXT, *(f"h{number}" for number in range(5))),
     statistics=(),
@@ -98,15 +98,33 @@ def norm(model: Mapping[str, Any]) -> float:
 
 
 def answered(
-    airlock: Airlock, answer: Shareable, sent: Mapping[str, Any] | None = None, task: str = "train"
+    airlock: Airlock,
+    answer: Shareable,
+    sent: Mapping[str, Any] | None = None,
+    task: str = "train",
+    announced: Mapping[str, str] | None = None,
 ) -> Shareable:
-    """What leaves of an answer, after a task that brought the model `sent`."""
+    """What leaves of an answer, after a task that brought the model `sent`, which the manifest announced
+    unless it `announced` another.
+    """
     context = FLContext()
     context.set_prop(FLContextKey.TASK_NAME, task)
-    given = DXO(DataKind.WEIGHTS, dict(sent if sent is not None else {"w": np.zeros(3)})).to_shareable()
+    model = dict(sent if sent is not None else {"w": np.zeros(3)})
+    announce(airlock, shapes(model) if announced is None else announced)
+    given = DXO(DataKind.WEIGHTS, model).to_shareable()
     SentModel().process(given, context)
     left: Shareable = airlock.process(answer, context)
     return left
+
+
+def shapes(model: Mapping[str, Any]) -> dict[str, str]:
+    """Array -> shape, as a manifest has it."""
+    return {name: shape_in_words(np.shape(array)) for name, array in model.items()}
+
+
+def announce(airlock: Airlock, model: Mapping[str, str]) -> None:
+    """Have the manifest of an airlock's job announce that model."""
+    airlock._manifest = replace(airlock._manifest or MANIFEST, model=model)
 
 
 def update(data: Mapping[str, Any] | None = None, meta: Mapping[str, Any] | None = None) -> Shareable:
@@ -262,6 +280,15 @@ class TestDifference:
     ) -> None:
         assert refusal_of(answered(airlock, update(data))) == Refusal.OTHER_MODEL.value
 
+    @pytest.mark.parametrize("announced", [{"w": "3"}, {"w": "scalar"}, {"v": "1000"}, {}])
+    @pytest.mark.parametrize("sent", [{"w": np.ones(1000)}, {}])
+    def test_no_more_leaves_than_the_manifest_announces_whatever_the_centre_sends(
+        self, airlock: Airlock, sent: dict[str, Any], announced: dict[str, str]
+    ) -> None:
+        """Officers approved three numbers a round; the server's configuration is in no checksum."""
+        left = answered(airlock, update({"w": np.ones(1000)}), sent, announced=announced)
+        assert refusal_of(left) == Refusal.UNANNOUNCED.value
+
     @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
     def test_not_finite(self, airlock: Airlock, number: float) -> None:
         left = answered(airlock, update({"w": np.array([0.0, 1.0, number])}))
@@ -320,6 +347,7 @@ class TestDifference:
         def left(data: dict[str, Any]) -> Shareable:
             context = FLContext()
             SentModel().process(Shareable(), context)
+            announce(airlock, shapes(data))
             released: Shareable = airlock.process(update(data), context)
             return released
 
@@ -451,11 +479,23 @@ class TestAnswers:
         notes = Notes(tmp_path / "releases")
         said = replace(MANIFEST, answers=2)
         airlock = Airlock(files, notes, tmp_path, tmp_path / "airlock.json", said)
-        stays = DXO("APP_DEFINED", {"rows": TEXT}).to_shareable()
-        left = [answered(airlock, answer) for answer in (update(), stays, update())]
-        assert [one.get_return_code() for one in left][::2] == [ReturnCode.OK] * 2
+        assert answered(airlock, update()).get_return_code() == ReturnCode.OK
+        assert answered(airlock, update()).get_return_code() == ReturnCode.OK
         for answer in (update(), DXO(DataKind.METRICS, {"auc": 0.5}).to_shareable()):
             assert refusal_of(answered(airlock, answer)) == Refusal.ANSWERS.value
+
+    def test_one_that_stays_counts_as_well(self, files: OwnFiles, tmp_path: Path) -> None:
+        """Which of a dozen sentences says why is the code's choice: without a bound, and free of any budget,
+        patients could leave in these.
+        """
+        airlock = made(files, tmp_path, replace(MANIFEST, answers=2))
+        failed = Shareable()
+        failed.set_return_code(ReturnCode.EXECUTION_EXCEPTION)
+        stays = DXO("APP_DEFINED", {"rows": TEXT}).to_shareable()
+        left = [refusal_of(answered(airlock, one)) for one in (stays, failed, update(), failed)]
+        assert left == [
+            one.value for one in (Refusal.KIND, Refusal.RETURN_CODE, Refusal.ANSWERS, Refusal.ANSWERS)
+        ]
 
 
 class TestErrors:

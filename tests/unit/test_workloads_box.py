@@ -485,7 +485,7 @@ class TestHeart:
         (tmp_path / "airlock.json").write_text("{}")
         monkeypatch.setenv("FED_DATA", str(data))
         described = yaml.safe_load((HEART / "job.yaml").read_text())
-        leaves = {"model": {"numpy_key": "31"}, "statistics": []}
+        leaves = {"model": {"numpy_key": str(1 + len(model.FEATURES))}, "statistics": []}
         leaves |= {name: list(described[name]) for name in ("metrics", "histograms")}
         manifest = Manifest.read(json.dumps(manifest_content(leaves=leaves)).encode())
         airlock = Airlock(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fed_site.box_answer import KINDS
+from fed_site.manifest import shape_in_words
 from fed_site.small_cells import spread
 
 Model = Mapping[str, NDArray[Any]]
@@ -49,6 +50,7 @@ class Refusal(Enum):
     NOT_NUMBERS = "every parameter of a difference has to be an array of numbers"
     NOT_FINITE = "a parameter of the difference is not finite (NaN or infinite)"
     OTHER_MODEL = "the difference has other names or shapes than the model that was sent"
+    UNANNOUNCED = "the difference has other names or shapes than the model in the job's manifest"
     TOO_LARGE = "the difference has more parameters than may leave without a model that was sent"
     NO_PATIENTS = (
         "this hospital cannot count its patients (no CSV file with rows), so no difference may leave"
@@ -64,7 +66,7 @@ class Refusal(Enum):
     SPENT = "this hospital's privacy budget is spent: no difference leaves until its officers allow more"
     ANSWERS = (
         "this run has given all the answers that its manifest announces (rounds, and what it measures"
-        " besides): no more leaves"
+        " besides; those that stayed count): no more leaves"
     )
     LEDGER = "the hospital's ledger of what left before cannot be used: somebody has to look at its log"
     RETURN_CODE = "the job's code at the hospital ended with an error: its log is at the hospital"
@@ -117,11 +119,14 @@ def difference(
     *,
     whole: bool = False,
     noise: Noise | None = None,
+    announced: Mapping[str, str] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The difference as it may leave: no longer than allowed, with noise, its smallest tenth 0, rounded.
 
     `sent` is the model that was sent this round, None where that was not seen; where `data` are the `whole`
-    weights, it is subtracted. Raises RefusedError for anything but finite numbers of its names and shapes.
+    weights, it is subtracted. `announced` are the arrays of the job's manifest, with their shapes in its
+    words: what officers approved bounds what leaves, whatever the centre sends. Raises RefusedError for
+    anything but finite numbers of these names and shapes.
     """
     arrays = {name: _array(value) for name, value in data.items()}
     if not arrays:
@@ -134,6 +139,9 @@ def difference(
         raise RefusedError(Refusal.OTHER_MODEL)
     elif whole:
         arrays = {name: _subtracted(array, sent[name]) for name, array in arrays.items()}
+    said = {name: shape_in_words(array.shape) for name, array in arrays.items()}
+    if announced not in (None, said):
+        raise RefusedError(Refusal.UNANNOUNCED)
     like = dict(sorted(arrays.items())) if sent is None else sent  # neither order nor types are the job's
     numbers = np.concatenate([arrays[name].ravel().astype(np.float64) for name in like])
     numbers *= min(1.0, limits.longest / (length(numbers) or 1.0))

@@ -102,7 +102,9 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self._policy_file = policy
         self._policy = OwnPolicy()
         self._given = 0
-        """Answers that left in this run, of which this process is the only one (launcher.py)."""
+        """Answers of this run, of which this process is the only one (launcher.py). One that stays counts as
+        well: the sentence that says why is chosen by the job's code.
+        """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
@@ -113,20 +115,21 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             self.logger.error(f"an answer stays here: {error}")
             self._notes.note(job, task, {"refused": str(error)})
             return _refused(error)
+        finally:
+            self._given += 1
         strange = released.meta.pop(UNANNOUNCED, [])
         described = released.meta.pop(_DESCRIBED, 0)
         more = {UNANNOUNCED: strange} if strange else {}
         self._notes.note(job, task, {**summary(released, described), **more, **self.spent()})
-        self._given += 1
         return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
         self._policy = OwnPolicy.read(self._policy_file)  # at each answer: the officers may change it
+        if self._given >= self._announced(fl_ctx).answers:
+            raise RefusedError(Refusal.ANSWERS)
         if shareable.get_return_code() != ReturnCode.OK:
             error = shareable.get_header(ERROR_HEADER) if self._policy.tells_errors else None
             raise RefusedError(Refusal.RETURN_CODE, place(error))
-        if self._given >= self._announced(fl_ctx).answers:
-            raise RefusedError(Refusal.ANSWERS)
         try:
             answer = from_shareable(shareable)
         except ValueError as error:
@@ -162,7 +165,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             meta[HISTOGRAMS_KEY] = histograms(among(counted, announced.histograms), own, self._limits)
         meta[UNANNOUNCED] = others(measured, announced.metrics) + others(counted, announced.histograms)
         noise = self._noise(answer.get_meta_prop(PATIENT_CHANGE))  # last: drawing it is paid for
-        data = difference(answer.data, sent, limits, whole=whole, noise=noise)
+        data = difference(answer.data, sent, limits, whole=whole, noise=noise, announced=announced.model)
         return DXO(DataKind.WEIGHT_DIFF, data, meta)
 
     def _noise(self, stated: Any) -> Noise | None:

@@ -6,7 +6,7 @@ Here it is hostile until read: bounded, each text one printable line.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -74,6 +74,11 @@ class Manifest:
             data={file: _names("data", columns) for file, columns in _table("data", found).items()},
             model={array: _shape(shape) for array, shape in _table("model", leaves).items()},
         )
+
+
+def shape_in_words(shape: Sequence[int]) -> str:
+    """As a manifest has it: `31`, `3x4`, `scalar`."""
+    return "x".join(map(str, shape)) or "scalar"
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard, final
 
 from fed_site.job_code import CLIENT
-from fed_site.manifest import BASE
+from fed_site.manifest import BASE, shape_in_words
 from fed_site.manifest import FILE as MANIFEST
 
 from container_server.centre.job_folder import ROUNDS, JobFolder, JobRefusedError, Value
@@ -200,7 +200,7 @@ def _manifest(
         "author": asked.author,
         "workflow": job.workflow,
         "leaves": {
-            "model": {name: "x".join(map(str, shape)) or "scalar" for name, shape in shapes.items()},
+            "model": {name: shape_in_words(shape) for name, shape in shapes.items()},
             "metrics": sorted(content["metrics"]),
             "histograms": sorted(content["histograms"]),
             "statistics": list(STATISTICS) if job.workflow == "statistics" else [],
