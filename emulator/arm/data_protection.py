@@ -63,7 +63,7 @@ def _fill_in_vault(write: Write) -> None:
 def _fill_in_tags(write: Write) -> None:
     """Recorded: 7 of 7, as Test_DataProtection_BackupPolicy_20231101_CRUD, 2025."""
     for _, tag in values_at(write.body, "properties.policyRules[].trigger.taggingCriteria[].tagInfo"):
-        tag["id"] = f"{tag['tagName']}_"
+        tag["id"] = f"{tag.get('tagName', '')}_"
 
 
 def _redundancy_fixed(_: str) -> ArmError:

@@ -42,6 +42,8 @@ class TestParts:
         assert made["etag"] == subnet["etag"]
         assert made["properties"]["actions"] == ["Microsoft.Network/virtualNetworks/subnets/join/action"]
         assert arm("PUT", f"{VNET}/subnets/s", subnet).status == 200
+        nameless = body["properties"] | {"delegations": [{"properties": wanted["properties"]}]}
+        assert arm.refusal(f"{VNET}/subnets/t", {"properties": nameless}).startswith("InvalidRequestFormat: ")
 
 
 def test_a_machine_says_how_its_system_is_looked_after(arm: Arm) -> None:
@@ -106,6 +108,22 @@ def test_a_resource_says_what_was_assumed(
 ) -> None:
     made = arm.put(path, body)["properties"]
     assert {name: made[name] for name in members} == members
+
+
+def test_a_backup_policy_names_its_tags(arm: Arm) -> None:
+    """Test_DataProtection_BackupPolicy_20231101_CRUD, 2025; Azure Verified Modules' backup-vault sends it."""
+    arm.put(BACKUP, BACKED)
+    tag = {"isDefault": True, "taggingPriority": 99, "tagInfo": {"tagName": "Default"}}
+    schedule = {"repeatingTimeIntervals": ["R/2026-01-01T04:00:00+00:00/P1D"], "timeZone": "UTC"}
+    trigger = {"objectType": "ScheduleBasedTriggerContext", "schedule": schedule, "taggingCriteria": [tag]}
+    store = {"dataStoreType": "OperationalStore", "objectType": "DataStoreInfoBase"}
+    rule = {"objectType": "AzureBackupRule", "name": "Daily", "dataStore": store, "trigger": trigger}
+    rule["backupParameters"] = {"objectType": "AzureBackupParams", "backupType": "Incremental"}
+    properties: dict[str, Any] = {"objectType": "BackupPolicy", "policyRules": [rule]}
+    properties["datasourceTypes"] = ["Microsoft.Compute/disks"]
+    made = arm.put(f"{BACKUP}/backupPolicies/daily", {"properties": properties})["properties"]
+    (criterion,) = made["policyRules"][0]["trigger"]["taggingCriteria"]
+    assert criterion["tagInfo"] == {"tagName": "Default", "id": "Default_"}
 
 
 def test_a_container_has_no_legal_hold_and_a_rule_is_on(arm: Arm) -> None:

@@ -158,6 +158,7 @@ TYPES = (
         provisioning=False,
         etag=PLAIN_ETAG,
         creatable=False,
+        parent_first=True,
         patch=("properties", "etag"),
         check=(_keep_authority,),
         methods=frozenset({"GET", "HEAD", "PUT", "PATCH"}),

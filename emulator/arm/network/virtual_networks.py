@@ -215,6 +215,11 @@ def _check_prefix(write: Write) -> None:
             raise _outside(write.id.name, network.name)
 
 
+def _check_delegations(write: Write) -> None:
+    if not all(one.get("name") for one in write.properties["delegations"]):
+        raise bad_request("InvalidRequestFormat", f"Each delegation of subnet {write.id.name} needs a name.")
+
+
 def _check_used(write: Write) -> None:
     """Azure fixes the ranges and the outbound access of a subnet while something lives in it."""
     if write.old is None or not write.tx.addresses(write.id.key):
@@ -352,7 +357,7 @@ TYPES = (
             Reference(path="properties.routeTable.id", types=("Microsoft.Network/routeTables",), local=True),
             Reference(path="properties.natGateway.id", types=("Microsoft.Network/natGateways",), local=True),
         ),
-        check=(_check_prefix, _check_used, _check_gateways),
+        check=(_check_prefix, _check_delegations, _check_used, _check_gateways),
         after=(_stamp_network,),
         keep=(_keep_used,),
         gone=(_stamp_on_delete,),
