@@ -165,6 +165,18 @@ class TestMaking:
             world.hospital._backups.step()
         assert len(world.kept.list()) == 31
 
+    def test_after_one_for_another_key_the_organisation_gets_its_own_again(self, world: World) -> None:
+        """That of the day is replaced: a rehearsal left none that anybody opens."""
+        other = age.new_identity()
+        world.clock.sleep(1)
+        world.hospital._backups.command({"now": True, "to": age.recipient_of(other)})
+        world.hospital._backups.step()
+        (kept,) = world.kept.list()
+        assert decrypted((world.kept.folder / kept.name).read_bytes(), other)
+        world.clock.sleep(1000)
+        world.hospital._backups.step()
+        assert decrypted((world.kept.folder / kept.name).read_bytes(), KEY)
+
     def test_only_the_organisation_can_open_one(self, world: World) -> None:
         (kept,) = world.kept.list()
         content = (world.kept.folder / kept.name).read_bytes()
@@ -258,6 +270,21 @@ class TestPuttingBack:
         assert world.state() is State.RUNNING
         assert world.hospital.report()["certificate"]["serial"] == serial, "it did not enrol again"
         assert json.loads((world.hospital_config.work / "budget.json").read_text()) == {"spent": 3}
+
+    def test_no_approval_of_then_comes_back(self, world: World) -> None:
+        """Officers may have taken it back since: the client asks what their container says now."""
+        answers = world.hospital_config.answers
+        assert json.loads((answers / "answers.json").read_text())["approved"]
+        lose_disk(world)
+        recovery = recovery_of(world)
+        recovery.tick()
+        put_back(recovery)
+        assert recovery.tick() is None
+        assert not list(answers.glob("*.json"))
+        parts = archive.parts_of(world.hospital_config)
+        for older in ("answers/answers.json", "answers/airlock.json"):
+            archive.put_back(parts, hand_made(WHOSE, older), WHOSE)
+        assert not list(answers.glob("*.json"))
 
     def test_a_centre_with_a_new_disk_keeps_its_root_and_members(self, world: World) -> None:
         root = (world.centre_config.agent / "ca" / "rootCA.pem").read_bytes()

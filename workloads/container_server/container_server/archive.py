@@ -27,6 +27,10 @@ OWN = "backup"
 """Below `agent`: the folder of this very backup, which is in no archive."""
 _AGAIN = frozenset({OWN, "staging.json"})
 """Below `agent`: what is made again."""
+_OFFICERS = frozenset({"answers.json", "airlock.json", "box.json"})
+"""Below `answers`: brought from the officers' container again. An archive's would hold approvals that were
+taken back since; without them no job is approved, and nothing leaves, until that container was read.
+"""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -88,7 +92,7 @@ def parts_of(config: Config) -> tuple[Part, ...]:
     kit = Part(name="kit", folder=config.kit, target=config.kit)
     if config.role == "hospital":
         passing = frozenset({"workspace", "health.json", "box.json"})
-        answers = Part(name="answers", folder=config.answers, target=config.answers, without=passing)
+        answers = Part(name="answers", folder=config.answers, target=config.answers, without=_OFFICERS)
         return (
             agent,
             kit,
@@ -165,6 +169,7 @@ def put_back(parts: tuple[Part, ...], plain: Plain, whose: Mapping[str, str]) ->
 
     Raises ArchiveError as `read` does, and ForeignFileError where somebody put a link in its way.
     """
+    known = {part.name: part for part in parts}
     folders = {part.name: ForeignFolder(part.target) for part in parts}
     for part in parts:
         _clear(part.target)
@@ -173,7 +178,8 @@ def put_back(parts: tuple[Part, ...], plain: Plain, whose: Mapping[str, str]) ->
         part, _, rest = name.partition("/")
         if part not in folders:
             raise ArchiveError(f"it holds {name[:100]!r}, and a {whose['role']} has no such folder")
-        folders[part].copy(rest, source, mode)
+        if known[part].has(rest.partition("/")[0]):  # an older version kept more
+            folders[part].copy(rest, source, mode)
 
     about = read(plain, whose, take)
     os.sync()

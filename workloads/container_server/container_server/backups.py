@@ -116,7 +116,7 @@ class Backups:
         ago = self._clock.now() - float(self._made.get("made", 0.0))
         if ago < max(EVERY_SECONDS, SHARE * float(self._made.get("seconds", 0.0))):
             return False
-        if ago >= DAY:
+        if ago >= DAY or self._made.get("recipient") != self._key:
             return True
         if self._clock.now() - self._unchanged < COMPARE_SECONDS:
             return False
