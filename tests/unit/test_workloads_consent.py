@@ -57,6 +57,11 @@ class TestChecksum:
         assert (first / CLIENT).read_text() != (other / CLIENT).read_text()
         assert checksum(archive(first)) == checksum(archive(other))
 
+    def test_fewer_hospitals_are_other_code(self) -> None:
+        """Of a sum over two hospitals each knows the other's share; officers read that three take part."""
+        assert checksum(job(minimum_sites=3)) != checksum(job(minimum_sites=2))
+        assert checksum(job(rounds=5, answers=9, author="eve")) == checksum(job())
+
     def test_what_the_server_alone_reads_and_signatures_do_not_count(self, builds: Path) -> None:
         folder = built("heart", builds)
         signed = archive(

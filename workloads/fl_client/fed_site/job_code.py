@@ -2,8 +2,9 @@
 
 Numbers in the client's configuration and in the manifest are left out (rounds, steps, means that scale a
 model): a job that was approved may be run again with others. Everything else counts: each file of code, each
-name and text, the manifest's purpose, columns and what leaves. The server's configuration is left out, too,
-as no hospital reads it; so is the manifest's author, whom nobody proves.
+name and text, the manifest's purpose, columns and what leaves, and the fewest hospitals that it runs with: of
+fewer, each could work out another's share. The server's configuration is left out, too, as no hospital reads
+it; so is the manifest's author, whom nobody proves.
 """
 
 import hashlib
@@ -89,6 +90,7 @@ def _shape(name: str, content: bytes) -> bytes:
         value = json.loads(content)
         if name == MANIFEST and isinstance(value, dict):
             value.pop("author", None)
+            value["minimum_sites"] = str(value.get("minimum_sites"))
         return json.dumps(_without_numbers(value), sort_keys=True).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableJobError(f"{name} is not JSON") from error
