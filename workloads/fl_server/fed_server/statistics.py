@@ -6,16 +6,27 @@ curation (workloads/curation), not here.
 """
 
 import json
+import math
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from nvflare.apis.controller_spec import ClientTask
+from nvflare.apis.dxo import from_shareable
+from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.abstract.statistics_spec import Histogram
+from nvflare.app_common.app_constant import StatisticsConstants
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
+from nvflare.fuel.utils import fobs
+from nvflare.private.fed.server.server_runner import ServerRunner
 
+from fed_server.answers import AIRLOCK, MOST_CELLS, error_text
 from fed_server.files import write_json
 from fed_server.plan import Plan
-from fed_server.pooling import by_hospital, pool, scaling
+from fed_server.pooling import DATA_SET, by_hospital, pool, scaling
 from fed_server.report import Report
 
 OUTPUT = "statistics/statistics.json"
@@ -30,10 +41,16 @@ _INDICATOR: Mapping[str, Any] = {
     "whole": True,
 }
 """Of a feature that is 0 or 1."""
+_LEAST: Mapping[str, float] = {"count": 1, "var": 0, "stddev": 0, "failure_count": 0}
+Statistics = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Statistic -> data set -> feature -> number, or histogram."""
 
 
 class PlannedStatistics(StatisticsController):  # type: ignore[misc]  # nvflare has no types
-    """NVFlare's controller, which asks for what the job's plan describes."""
+    """NVFlare's controller, which asks for what the job's plan describes, with answers that are judged.
+
+    NVFlare 2.9 ends the job for all when one hospital answers with an error, or with what it cannot read.
+    """
 
     def __init__(self, min_clients: int):
         super().__init__(
@@ -45,9 +62,68 @@ class PlannedStatistics(StatisticsController):  # type: ignore[misc]  # nvflare 
         )
 
     def start_controller(self, fl_ctx: FLContext) -> None:
-        """See Controller."""
-        self.statistic_configs = statistic_configs(Plan.of(fl_ctx))
+        """See Controller. No hospital's return code ends the job by itself, as in JudgedRounds."""
+        ServerRunner.ABORT_RETURN_CODES = []
+        plan = Plan.of(fl_ctx)
+        self._known = features_of(plan)
+        self.statistic_configs = statistic_configs(plan)
         super().start_controller(fl_ctx)
+
+    def results_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        """See StatisticsController: an answer that cannot be used counts as none, its hospital is named."""
+        if reason := refusal(client_task.result, self._known):
+            site = client_task.client.name
+            self.log_warning(fl_ctx, f"the statistics of {site} are dropped: {reason}")
+            fl_ctx.get_engine().get_component("tracker").refused(site, reason)
+            client_task.result = None
+        else:
+            super().results_cb(client_task, fl_ctx)
+
+
+def refusal(result: Shareable, known: frozenset[str]) -> str | None:
+    """Why a hospital's answer cannot be used; `known` are the features that it may speak of."""
+    code = result.get_return_code()
+    if code and code != ReturnCode.OK:
+        return error_text(code, result.get_header(AIRLOCK))
+    try:
+        content = from_shareable(result).data
+        stated = fobs.loads(content[content[StatisticsConstants.STATISTICS_TASK_KEY]])
+        listed = fobs.loads(content.get(StatisticsConstants.STATS_FEATURES) or fobs.dumps({}))
+        return _objection(stated, listed, known)
+    except Exception as error:  # hostile content may fail in any way; none of it may reach NVFlare's loop
+        return f"they cannot be read: {type(error).__name__}"
+
+
+def _objection(stated: Statistics, listed: Mapping[str, list[Any]], known: frozenset[str]) -> str | None:
+    """`listed` are the features that the hospital has, by data set."""
+    data_sets = [*listed, *(name for spoken in stated.values() for name in spoken)]
+    spoken = {name for by_set in stated.values() for features in by_set.values() for name in features}
+    spoken |= {feature.feature_name for features in listed.values() for feature in features}
+    if set(data_sets) - {DATA_SET} or not spoken <= known:
+        return "they are of other features than those that were asked for"
+    numbers = {statistic: by_set.get(DATA_SET, {}) for statistic, by_set in stated.items()}
+    usable = all(_is_usable(name, value) for name, values in numbers.items() for value in values.values())
+    if not usable or not set(numbers.get("sum", ())) <= set(numbers.get("count", numbers.get("sum", ()))):
+        return "they hold something else than numbers that can be"
+    return None
+
+
+def _is_usable(statistic: str, value: Any) -> bool:
+    if isinstance(value, Histogram):
+        cells = [(*cell[:2], cell.sample_count) for cell in value.bins[: MOST_CELLS + 1]]
+        fits = len(cells) <= MOST_CELLS and all(_is_number(part) for cell in cells for part in cell)
+        return fits and all(count >= 0 for _, _, count in cells)
+    return _is_number(value) and value >= _LEAST.get(statistic, -math.inf)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def features_of(plan: Plan) -> frozenset[str]:
+    """The features that hospitals are asked for, those of missing values among them."""
+    missing = (plan.statistics or {}).get("missing", ())
+    return frozenset([*_features(plan), *(f"{column} missing" for column in missing)])
 
 
 def statistic_configs(plan: Plan) -> dict[str, dict[str, Any]]:

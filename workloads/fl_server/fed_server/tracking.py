@@ -63,6 +63,10 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._runs: JobRuns | None = None
         self._progress: dict[str, Any] = {}
 
+    def refused(self, site: str, reason: str) -> None:
+        """Take note why a workflow took no answer of a hospital's."""
+        self._dropped[site] = reason
+
     def drop(self, site: str, number: int, reason: str) -> None:
         """Take note that a hospital's answer does not count in a round; what it said itself is added."""
         said = self._dropped.get(site, "")
