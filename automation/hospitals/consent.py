@@ -56,8 +56,8 @@ from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import ContainerClient
 identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
 container = ContainerClient(os.environ["FED_OWN_STORAGE"], "record", credential=identity)
-for prefix in {record.PREFIXES}:
-    for name in sorted(container.list_blob_names(name_starts_with=prefix))[-{record.NEWEST}:]:
+for prefix, most in {tuple(record.NEWEST.items())}:
+    for name in sorted(container.list_blob_names(name_starts_with=prefix))[-most:]:
         print(json.dumps([name, container.download_blob(name).readall().decode(errors="replace")]))
 """
 

@@ -1,16 +1,17 @@
 """A hospital's record: which jobs asked to run, what was answered, what left with each answer of a job."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from automation.operate.people import PeoplesContainer
 from automation.ui.plain import plain_document
 
-PREFIXES: Final = ("audit/", "releases/")
-NEWEST: Final = 500
-"""Blobs that are read of each prefix, the newest: one a job, one for each thing asked or said."""
+NEWEST: Final[Mapping[str, int]] = {"audit/": 500, "releases/": 0}
+"""Prefix -> how many blobs are read, the last by name; 0: all. What was asked and said is named by its time,
+what left by its job's id, which the centre chooses: some could be such that they are never shown.
+"""
 
 Entry = dict[str, Any]
 
@@ -25,7 +26,9 @@ def of_account(container: PeoplesContainer) -> list[Entry]:
     """Return what the hospital's own people may read. Raises as PeoplesContainer."""
     names = sorted(container.blobs())
     newest = [
-        name for prefix in PREFIXES for name in [one for one in names if one.startswith(prefix)][-NEWEST:]
+        name
+        for prefix, most in NEWEST.items()
+        for name in [one for one in names if one.startswith(prefix)][-most:]
     ]
     return entries((name, container.blob(name).decode(errors="replace")) for name in newest)
 

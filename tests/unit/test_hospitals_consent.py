@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from automation.commands import audit
+from automation.hospitals import record
 from automation.hospitals.code_difference import MOST_LINES, difference
 from automation.hospitals.consent import EMPTY, House, read_policy
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -135,6 +136,26 @@ def test_a_checksum_that_nobody_asked_with_is_a_mistake(stand: Stand, code: str)
 def test_code_is_saved_as_it_arrived(stand: Stand, tmp_path: Path) -> None:
     assert {"code/job.py", "manifest.json"} <= set(stand.house.save(CODE, tmp_path / "job"))
     assert (tmp_path / "job/code/job.py").read_bytes() == b"print()\n"
+
+
+def test_of_what_left_everything_is_shown_however_jobs_are_named() -> None:
+    """Of the last 500 by name a job of the centre's, which it names itself, would never have been one."""
+
+    class Container:
+        def blobs(self) -> list[str]:
+            asked = [f"audit/20261201T{number:06}Z-asked.json" for number in range(600)]
+            return asked + [
+                f"releases/{number:08}-0000-4000-8000-000000000000.jsonl" for number in range(600)
+            ]
+
+        def blob(self, name: str) -> bytes:
+            return json.dumps(
+                {"time": 1.0 if name.startswith("releases/") else name, "event": "asked"}
+            ).encode()
+
+    found = record.of_account(cast(Any, Container()))
+    assert sum(entry["event"] == "released" for entry in found) == 600
+    assert sum(entry["event"] == "asked" for entry in found) == 500
 
 
 def test_the_record_is_in_order_of_time_and_in_words(stand: Stand) -> None:
