@@ -84,8 +84,8 @@ def _prepare(parts: Sequence[str]) -> None:
 
 def _lint(*, alone: bool) -> bool:
     """Run the checks that need no test, side by side; print each result as it comes."""
-    files = _files()
-    yaml = [name for name in files if name.endswith((".yaml", ".yml"))]
+    present = files()
+    yaml = [name for name in present if name.endswith((".yaml", ".yml"))]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         # detect-secrets renumbers lines in its baseline: a check must not change files, so it gets a copy.
         baseline = shutil.copy(ROOT / ".secrets.baseline", folder)
@@ -93,7 +93,7 @@ def _lint(*, alone: bool) -> bool:
             pool.submit(
                 _check,
                 "detect-secrets",
-                ["detect_secrets.pre_commit_hook", "--baseline", baseline, *files],
+                ["detect_secrets.pre_commit_hook", "--baseline", baseline, *present],
                 {3},
             ),
             pool.submit(_check, "mypy", ["mypy"]),
@@ -101,7 +101,7 @@ def _lint(*, alone: bool) -> bool:
             pool.submit(_check, "mypy, benchmark", ["mypy", _BOTH_NAMES]),
             pool.submit(_check, "ruff", ["ruff", "check", "."]),
             pool.submit(_check, "ruff format", ["ruff", "format", "--check", "."]),
-            pool.submit(_check, "codespell", ["codespell_lib", *_prose(files)]),
+            pool.submit(_check, "codespell", ["codespell_lib", *_prose(present)]),
             pool.submit(_check, "yamllint", ["yamllint", "--strict", *yaml]),
         ]
         if alone:  # else the tests themselves say whether they can be collected
@@ -137,7 +137,7 @@ def _check(name: str, module: Sequence[str], also_good: Collection[int] = ()) ->
     return passed
 
 
-def _files() -> list[str]:
+def files() -> list[str]:
     """Return the files of the repository, as git knows them; in an unpacked archive, those that lie here."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607

@@ -8,7 +8,7 @@ the next time.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -29,7 +29,10 @@ _UNIQUE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}"
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A resource as the program registered it; `needs` are the keys of those that it depends on."""
+    """A resource as the program registered it; `needs` are the keys of those that it depends on.
+
+    `answered` are its outputs when the program ran: other resources' inputs hold parts of them.
+    """
 
     typ: str
     name: str
@@ -37,6 +40,7 @@ class Goal:
     inputs: Mapping[str, Any]
     ignores: Sequence[str] = ()
     needs: frozenset[str] = frozenset()
+    answered: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -66,8 +70,8 @@ class SmallEngine:
         creations = Creations(folder / "creations.sqlite", folder / "backend")
         self._azure = Azure(handle=handle, bearer=bearer, creations=creations, pace=0.0)
         self._packages: dict[str, Package] = {}
-        self._answered: dict[str, dict[str, Any]] = {}
         self._renamed: dict[str, str] = {}
+        self._seeds = 0
         self.state: dict[str, Kept] = {}
 
     def up(self, goals: Iterable[Goal]) -> list[str]:
@@ -87,6 +91,18 @@ class SmallEngine:
     def down(self) -> list[str]:
         """Delete everything; return what was refused."""
         return self._delete(list(self.state))
+
+    def refresh(self) -> None:
+        """Look at everything that the state knows of."""
+        for key, kept in list(self.state.items()):
+            package = self._package(kept.goal)
+            if package is None or kept.goal.typ.startswith("random:"):
+                continue
+            found = package.read(_resource(kept.goal, kept), kept.inputs, kept.outputs)
+            if found.id:
+                self._keep(replace(kept, inputs=dict(found.inputs), outputs=dict(found.outputs)))
+            else:
+                del self.state[key]
 
     def pending(self, goals: Iterable[Goal]) -> list[str]:
         """Return what an `up` would still change."""
@@ -131,7 +147,8 @@ class SmallEngine:
             return inputs
         before = kept.inputs if kept else {}
         inputs |= {name: before[name] for name in goal.ignores if name in before}
-        checked = package.check(_resource(goal, kept), before, inputs, goal.key.encode())
+        self._seeds += 1  # what is random is another one each time, as it is lost with a killed run
+        checked = package.check(_resource(goal, kept), before, inputs, str(self._seeds).encode())
         assert not checked.failures, checked.failures
         return dict(checked.inputs)
 
@@ -166,8 +183,7 @@ class SmallEngine:
     # What the program saw when it ran is not what the emulator answers now
 
     def _keep(self, kept: Kept) -> Kept:
-        seen = self._answered.setdefault(kept.goal.key, kept.outputs)
-        self._renamed |= dict(_renamed(seen, kept.outputs))
+        self._renamed |= dict(_renamed(kept.goal.answered, kept.outputs))
         self.state[kept.goal.key] = kept
         return kept
 
@@ -215,6 +231,7 @@ def goals(engine: SmallEngine, config: Mapping[str, Any]) -> list[Goal]:
             ignores=each.ignore_changes,
             needs=frozenset(keys[urn] for urn in each.dependencies if urn in keys)
             | ({f"{_PROVIDER}::{each.provider}"} if each.provider else set()),
+            answered=engine.state[f"{each.typ}::{each.name}"].outputs,
         )
         for each in graph.resources.values()
         if each.custom

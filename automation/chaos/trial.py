@@ -1,0 +1,136 @@
+"""What became of a fault, and the table of a campaign."""
+
+import dataclasses
+import datetime as dt
+import os
+import platform
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from typing import Any
+
+MOST_RUNS = 3
+"""The run that met the fault, and at most two more."""
+HEADINGS = ("fault", "during", "operations", "runs", "lost", "left running", "seconds to recover")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What bounds a campaign: its folder, when it is to end (`time.monotonic`), chance.
+
+    `faults` are the names of the only ones to try, all when it is empty.
+    """
+
+    folder: Path
+    until: float
+    chance: Random
+    faults: Collection[str]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing new is to be begun."""
+        return time.monotonic() > self.until
+
+    def wants(self, fault: str) -> bool:
+        """Whether a fault is to be tried."""
+        return not self.faults or fault in self.faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One try of a fault.
+
+    `moments` is how many operations met it, `runs` the run of the command after which all was as
+    intended (1: the very run that met the fault; None: not within `MOST_RUNS`), `seconds` from the end of the
+    fault until then. `said` is what was wrong where something is lost, left or not converged.
+    """
+
+    fault: str
+    during: str
+    moments: int
+    runs: int | None
+    lost: Sequence[str] = ()
+    left: Sequence[str] = ()
+    seconds: float = 0.0
+    said: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether it converged, and nothing is lost or left running."""
+        return self.runs is not None and not self.lost and not self.left
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """What a campaign found."""
+
+    seed: int
+    began: dt.datetime
+    seconds: float
+    trials: Sequence[Trial]
+
+    @property
+    def held(self) -> bool:
+        """Whether every fault was survived."""
+        return all(trial.held for trial in self.trials)
+
+
+def rows(trials: Iterable[Trial]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table, each over all trials of a fault during the same command."""
+
+    def alike(trial: Trial) -> tuple[str, str]:
+        return trial.fault, trial.during
+
+    for kind, found in groupby(sorted(trials, key=alike), alike):
+        same = list(found)
+        never = sum(trial.runs is None for trial in same)
+        most = max((trial.runs or 0 for trial in same), default=0)
+        yield (
+            *kind,
+            str(sum(trial.moments for trial in same)),
+            f"{never} of {len(same)} never" if never else str(most),
+            "; ".join(sorted({what for trial in same for what in trial.lost})) or "nothing",
+            "; ".join(sorted({what for trial in same for what in trial.left})) or "nothing",
+            f"{max(trial.seconds for trial in same):.0f}",
+        )
+
+
+def markdown(campaign: Campaign) -> str:
+    """Return the campaign as a section of a page."""
+    lines = [
+        f"Seed {campaign.seed}, {campaign.began:%Y-%m-%d %H:%M} UTC, {campaign.seconds / 60:.0f} minutes, "
+        f"{machine()}.",
+        "",
+        f"| {' | '.join(HEADINGS)} |",
+        f"| {' | '.join('---' for _ in HEADINGS)} |",
+        *(f"| {' | '.join(row)} |" for row in rows(campaign.trials)),
+    ]
+    failed = [trial for trial in campaign.trials if not trial.held]
+    if failed:
+        lines += ["", "What did not hold:", ""]
+        lines += [f"- {trial.fault} during {trial.during}: {_one_line(trial.said)}" for trial in failed]
+    return "\n".join(lines) + "\n"
+
+
+def document(campaign: Campaign) -> dict[str, Any]:
+    """Return the campaign as JSON."""
+    return {
+        "seed": campaign.seed,
+        "began": campaign.began.isoformat(timespec="seconds"),
+        "seconds": round(campaign.seconds),
+        "machine": machine(),
+        "held": campaign.held,
+        "trials": [dataclasses.asdict(trial) for trial in campaign.trials],
+    }
+
+
+def machine() -> str:
+    """Describe this machine in a few words."""
+    return f"{platform.system()} {platform.release().partition('-')[0]}, {os.cpu_count()} CPUs"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,43 @@
+"""`fed chaos`: faults on purpose, and what became of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automation.ui.lazily import lazily
+from automation.ui.options import Json
+from automation.ui.outcome import Code
+
+with lazily():
+    from automation.chaos import run, trial
+    from automation.ui import console
+
+PANEL = "This machine"
+
+
+def command(
+    seed: Annotated[int, typer.Option("--seed", help="The same seed mixes the faults alike.")] = 1,
+    fault: Annotated[
+        list[str] | None, typer.Option("--fault", metavar="NAME", help="Only this fault; may be repeated.")
+    ] = None,
+    minutes: Annotated[float, typer.Option("--minutes", min=0, help="Begin nothing new after these.")] = 60,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Also write the table (Markdown).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Strike a federation on an emulator of its own, in a copy of this clone, and show what became of it.
+
+    Resource Manager refuses, forgets to answer or fails later, at every operation of a stack's life. Exits 1
+    when anything did not converge within two more runs, is lost, or is left running.
+    """
+    campaign = run.run(seed=seed, faults=fault or (), minutes=minutes)
+    if report is not None:
+        report.write_text(trial.markdown(campaign), encoding="utf-8")
+    if as_json:
+        console.show_json(trial.document(campaign))
+    else:
+        console.write(trial.markdown(campaign))
+    if not campaign.held:
+        raise typer.Exit(Code.NO)
