@@ -43,9 +43,7 @@ class TestData:
     def test_it_is_the_same_everywhere_and_forever(self) -> None:
         """A number that changed with Python, or with the file, would be another demonstration."""
         found = hashlib.sha256(readmission_data.seed("hungary")).hexdigest()
-        assert (
-            found == "8decf2b6655c3e8b874e975c1ada10b877b03d41779d7f189c60d51023c50245"
-        )  # pragma: allowlist secret
+        assert found[:16] == "8decf2b6655c3e8b"  # pragma: allowlist secret
 
     def test_hospitals_differ_and_some_patients_were_last_seen_well(self) -> None:
         came_back = {name: patients(name).event.mean() for name in HOSPITALS}
