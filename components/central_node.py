@@ -14,6 +14,7 @@ from pulumi_azure_native import authorization, network, resources
 
 from components.backup import Backup, backup_of
 from components.context import Context
+from components.data_door import DataDoor, door_of
 from components.encryption import Encryption
 from components.flow_logs import FlowLogs
 from components.foundation import Plot, foundation, resource_group, site
@@ -42,7 +43,7 @@ class CentralNodeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class CentralNodeResources:
-    """The parts of the centre; `encryption`, `flow_logs` and `backup` are None where switched off.
+    """The parts of the centre; `encryption`, `flow_logs`, `door` and `backup` may be None.
 
     `roles` are by (who, resource).
     """
@@ -58,6 +59,7 @@ class CentralNodeResources:
     registry: Registry
     images: Images
     machine: VirtualMachine
+    door: DataDoor | None
     roles: Mapping[tuple[str, str], authorization.RoleAssignment]
     backup: Backup | None
 
@@ -130,6 +132,7 @@ class CentralNode(pulumi.ComponentResource):
             registry=registry,
             images=images,
             machine=machine,
+            door=door_of(context, built.storage, base.inside),
             roles=self._roles(context, machine, built.storage, registry),
             backup=backup_of(context, group=group, disk=machine.resources.data_disk, opts=base.inside),
         )

@@ -1,7 +1,7 @@
-"""A hospital's data door: its account answers in a subnet that the hospital has already.
+"""A party's door: its account answers in a subnet of a network that the party has already.
 
 One more endpoint of the account, and the account's name in that network. No peering, no rule, nothing in a
-network of the federation: who enters the subnet is the hospital's own business. It all is in a group of its
+network of the federation: who enters the subnet is the party's own business. It all is in a group of its
 own, so that closing the door meets no lock on the data.
 """
 
@@ -17,7 +17,7 @@ from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpo
 from components.private_storage import PrivateStorage
 from federation.azure_facts import BLOB_ZONE
 from federation.intent import Door
-from federation.parties import HospitalParty
+from federation.parties import Party
 
 _PART: Final = "door"
 
@@ -26,14 +26,14 @@ _PART: Final = "door"
 class DataDoorArgs:
     """`door` is what the statement of intent says; `storage` has the account that it leads to."""
 
-    context: Context[HospitalParty]
+    context: Context[Party]
     door: Door
     storage: PrivateStorage
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataDoorResources:
-    """The parts of a door; `zone` and `link` are None where the hospital has a zone already."""
+    """The parts of a door; `zone` and `link` are None where the party has a zone already."""
 
     group: resources.ResourceGroup
     zone: privatedns.PrivateZone | None
@@ -43,7 +43,7 @@ class DataDoorResources:
 
 @final
 class DataDoor(pulumi.ComponentResource):
-    """The endpoint, and the zone that names it where the hospital has none."""
+    """The endpoint, and the zone that names it where the party has none."""
 
     def __init__(self, name: str, args: DataDoorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("fed:components:DataDoor", name, None, opts)
@@ -91,7 +91,7 @@ class DataDoor(pulumi.ComponentResource):
     def _link(
         self, group: resources.ResourceGroup, zone: privatedns.PrivateZone
     ) -> privatedns.VirtualNetworkLink:
-        """The hospital's other accounts go on resolving publicly: the zone knows this one alone."""
+        """The party's other accounts go on resolving publicly: the zone knows this one alone."""
         context = self._args.context
         return privatedns.VirtualNetworkLink(
             context.names.of("link", _PART),
@@ -105,3 +105,14 @@ class DataDoor(pulumi.ComponentResource):
             tags=context.tags,
             opts=context.options(self),
         )
+
+
+def door_of(
+    context: Context[Party], storage: PrivateStorage, opts: pulumi.ResourceOptions
+) -> DataDoor | None:
+    """The door of a party, None where the settings have none."""
+    door = context.intent.door_of(context.party.name)
+    if door is None:
+        return None
+    args = DataDoorArgs(context=context, door=door, storage=storage)
+    return DataDoor(context.names.label("door"), args, opts)

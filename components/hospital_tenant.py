@@ -13,7 +13,7 @@ from pulumi_azure_native import authorization, monitor, network, resources
 
 from components.central_node import CentralNode
 from components.context import Context
-from components.data_door import DataDoor, DataDoorArgs
+from components.data_door import DataDoor, door_of
 from components.encryption import Encryption
 from components.flow_logs import FlowLogs
 from components.foundation import Foundation, Plot, foundation, resource_group, site
@@ -111,7 +111,7 @@ class HospitalTenant(pulumi.ComponentResource):
             interface=built.interface,
             storage=built.storage,
             machine=machine,
-            door=_door(context, built.storage, base.inside),
+            door=door_of(context, built.storage, base.inside),
             window_alert=window_alert(self, context, built.storage, base.monitoring),
             data_roles=[
                 grant_role(
@@ -139,16 +139,6 @@ class HospitalTenant(pulumi.ComponentResource):
             "workspace": self.resources.monitoring.workspace_id,
             "disk": self.resources.machine.resources.data_disk.id,
         }
-
-
-def _door(
-    context: Context[HospitalParty], storage: PrivateStorage, opts: pulumi.ResourceOptions
-) -> DataDoor | None:
-    door = context.intent.door_of(context.party.name)
-    if door is None:
-        return None
-    args = DataDoorArgs(context=context, door=door, storage=storage)
-    return DataDoor(context.names.label("door"), args, opts)
 
 
 def hospital_foundation(

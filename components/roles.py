@@ -27,7 +27,12 @@ ROLES: Final = (
     "Storage Blob Data Reader",
 )
 """The roles that the program gives; the deployers may give no others (`infra/roles.py`)."""
-_WORDS: Final = {"dashboard readers": "dashboard", "people": "people", "officers": "officers"}
+_WORDS: Final = {
+    "dashboard readers": "dashboard",
+    "people": "people",
+    "officers": "officers",
+    "researchers": "researchers",
+}
 
 
 def grant_role(

@@ -10,8 +10,8 @@ from federation.violations import NOT_SET, violation
 
 
 def doors_lead_one_way(stack: str, draft: Draft) -> Iterator[Problem]:
-    """A door is an endpoint or a window."""
-    for key, door, _ in _doors(draft):
+    """A hospital's door is an endpoint or a window."""
+    for key, door, _ in _hospital_doors(draft):
         if (door.endpoint is None) == (door.window is None):
             yield violation(
                 key=key,
@@ -21,12 +21,12 @@ def doors_lead_one_way(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def doors_are_in_the_hospitals_subscription(stack: str, draft: Draft) -> Iterator[Problem]:
-    """The program may act in the hospital's own subscription alone, and leaves its own networks closed."""
-    for key, door, hospital in _doors(draft):
-        if door.endpoint is None or hospital.subscription_id is None:
+def doors_are_in_the_partys_subscription(stack: str, draft: Draft) -> Iterator[Problem]:
+    """The program may act in the party's own subscription alone, and leaves its own networks closed."""
+    for key, door, party in every_door(draft):
+        if door.endpoint is None or party.subscription_id is None:
             continue
-        own = f"/subscriptions/{hospital.subscription_id}/".lower()
+        own = f"/subscriptions/{party.subscription_id}/".lower()
         for name, found in (("subnetId", door.endpoint.subnet_id), ("zoneId", door.endpoint.zone_id)):
             if found is None:
                 continue
@@ -35,14 +35,14 @@ def doors_are_in_the_hospitals_subscription(stack: str, draft: Draft) -> Iterato
                     key=f"{key}.endpoint.{name}",
                     value=found,
                     why="it is in another subscription, where the federation has no rights",
-                    fix=f"make it in {hospital.subscription_id}, for example as a spoke of your own hub",
+                    fix=f"make it in {party.subscription_id}, for example as a spoke of your own hub",
                 )
             elif f"/resourcegroups/rg-{PROJECT}-{stack}-" in found.lower():
                 yield violation(
                     key=f"{key}.endpoint.{name}",
                     value=found,
                     why="it is the federation's own: nobody enters that network, its people neither",
-                    fix="name a network that the hospital has made itself",
+                    fix="name a network that was made without it",
                 )
 
 
@@ -50,7 +50,7 @@ def doors_have_addresses_of_their_own(stack: str, draft: Draft) -> Iterator[Prob
     """Verification tells by addresses whose packets it sees."""
     spaces = {"centre": draft.centre.address_space}
     spaces |= {name: hospital.address_space for name, hospital in draft.hospitals.items()}
-    for key, door, _ in _doors(draft):
+    for key, door, _ in every_door(draft):
         address = door.endpoint.address if door.endpoint else None
         if address is None:
             continue
@@ -70,14 +70,14 @@ def doors_are_for_people_of_their_own(stack: str, draft: Draft) -> Iterator[Prob
     for name, party in (("centre", draft.centre), *draft.hospitals.items()):
         if readers := getattr(party.dashboard, "readers", None):
             holders.setdefault(readers, f"the readers of {name}'s dashboard")
-    for key, door, _ in _doors(draft):
-        for name, group in (("people", door.people), ("officers", door.officers)):
+    for key, door, _ in every_door(draft):
+        for name, group in (("people", door.people), ("officers", getattr(door, "officers", None))):
             holder = holders.setdefault(group, key) if group else key
             if holder != key:
                 yield violation(
                     key=f"{key}.{name}", value=group, why=_same(holder), fix="make a group of their own"
                 )
-        if door.people is not None and door.people == door.officers:
+        if door.people is not None and door.people == getattr(door, "officers", None):
             yield violation(
                 key=f"{key}.officers",
                 value=door.officers,
@@ -88,7 +88,7 @@ def doors_are_for_people_of_their_own(stack: str, draft: Draft) -> Iterator[Prob
 
 def windows_have_a_reason_in_prod(stack: str, draft: Draft) -> Iterator[Problem]:
     """An account with patients' data on the internet, however narrow, is an exception."""
-    for key, door, _ in _doors(draft):
+    for key, door, _ in _hospital_doors(draft):
         if draft.environment == "prod" and door.window and door.window.reason is None:
             yield violation(
                 key=f"{key}.window.reason",
@@ -100,18 +100,25 @@ def windows_have_a_reason_in_prod(stack: str, draft: Draft) -> Iterator[Problem]
 
 DOOR_RULES: Final = (
     doors_lead_one_way,
-    doors_are_in_the_hospitals_subscription,
+    doors_are_in_the_partys_subscription,
     doors_have_addresses_of_their_own,
     doors_are_for_people_of_their_own,
     windows_have_a_reason_in_prod,
 )
 
 
-def _doors(draft: Draft) -> Iterator[tuple[str, Draft, Draft]]:
-    """Yield the key of each door, the door, and its hospital."""
+def _hospital_doors(draft: Draft) -> Iterator[tuple[str, Draft, Draft]]:
+    """Yield the key of each hospital's door, the door, and its hospital."""
     for name, hospital in draft.hospitals.items():
         if hospital.door is not None:
             yield f"fed:hospitals.{name}.door", hospital.door, hospital
+
+
+def every_door(draft: Draft) -> Iterator[tuple[str, Draft, Draft]]:
+    """Yield the key of each door, the door, and its party."""
+    if draft.centre.door is not None:
+        yield "fed:centre.door", draft.centre.door, draft.centre
+    yield from _hospital_doors(draft)
 
 
 def _same(holder: str) -> str:

@@ -15,8 +15,10 @@ from typing import Final, Literal
 from federation.naming import (
     BACKUP_CONTAINER,
     DATA_CONTAINER,
+    INBOX_CONTAINER,
     POLICY_CONTAINER,
     RECORD_CONTAINER,
+    RESULTS_CONTAINER,
     SERVER_CONTAINER,
     client_container,
 )
@@ -35,7 +37,7 @@ Access = Literal["nsg", "platform"]
 Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
 Service = Literal["blob", "registry", "registry_data", "fl"]
 Keeper = Literal["party", "organisation"]
-Holder = Literal["machine", "dashboard readers", "people", "officers"]
+Holder = Literal["machine", "dashboard readers", "people", "officers", "researchers"]
 BACKUP_WHY: Final = "the VM keeps archives of its own state, encrypted to a key that is not in Azure"
 
 
@@ -210,14 +212,14 @@ def intent(federation: Federation) -> Intent:
             *(grant for hospital in federation.hospitals for grant in _hospital_grants(hospital, centre)),
         ),
         resolutions=(
-            *_resolutions_of_centre(centre.name, centre, keeper),
+            *_centre_resolutions(centre, keeper),
             *(
                 name
                 for hospital in federation.hospitals
                 for name in _hospital_resolutions(hospital, centre, keeper)
             ),
         ),
-        doors=tuple(door for hospital in federation.hospitals for door in _doors(hospital)),
+        doors=(*_doors(centre), *(door for hospital in federation.hospitals for door in _doors(hospital))),
         windows=tuple(window for hospital in federation.hospitals for window in _windows(hospital)),
         zones=_zones(federation.settings.network) if keeper == "organisation" else None,
     )
@@ -299,8 +301,19 @@ def _common_flows(party: Party, source: Place) -> Iterator[Flow]:
 
 
 def _centre_grants(centre: CentreParty) -> Iterator[Grant]:
-    yield _contributor(centre.name, centre.name, SERVER_CONTAINER, "the server's own state, jobs and results")
+    yield _contributor(centre.name, centre.name, SERVER_CONTAINER, "the server's own state, and the tables")
     yield _contributor(centre.name, centre.name, BACKUP_CONTAINER, BACKUP_WHY)
+    yield _contributor(centre.name, centre.name, INBOX_CONTAINER, "the server takes jobs and answers them")
+    yield _contributor(centre.name, centre.name, RESULTS_CONTAINER, "the server writes what came of each job")
+    if centre.door is not None:
+        both: tuple[tuple[str, Role, str], ...] = (
+            (INBOX_CONTAINER, "Storage Blob Data Contributor", "researchers send jobs and read the answers"),
+            (RESULTS_CONTAINER, "Storage Blob Data Reader", "researchers read what came of their jobs"),
+        )
+        for container, role, why in both:
+            yield _for_people(
+                centre, container, role, holder="researchers", group=centre.door.people, why=why
+            )
     yield _puller(centre.name, centre.name)
     yield from _dashboard_grants(centre, centre, SERVER_CONTAINER)
 
@@ -362,26 +375,33 @@ def _people_grants(hospital: HospitalParty) -> Iterator[Grant]:
     )
     for holder, group, container, role, what in everything:
         if group is not None:
-            yield Grant(
-                principal=hospital.name,
-                owner=hospital.name,
-                resource=container,
-                role=role,
-                why=f"the hospital's {holder} {what}",
-                holder=holder,
-                group=group,
+            yield _for_people(
+                hospital, container, role, holder=holder, group=group, why=f"the hospital's {holder} {what}"
             )
 
 
-def _doors(hospital: HospitalParty) -> Iterator[Door]:
-    endpoint = hospital.door.endpoint if hospital.door else None
+def _for_people(party: Party, container: str, role: Role, *, holder: Holder, group: str, why: str) -> Grant:
+    """What some of a party's people may do with a container of its own account."""
+    return Grant(
+        principal=party.name,
+        owner=party.name,
+        resource=container,
+        role=role,
+        why=why,
+        holder=holder,
+        group=group,
+    )
+
+
+def _doors(party: CentreParty | HospitalParty) -> Iterator[Door]:
+    endpoint = party.door.endpoint if party.door else None
     if endpoint is not None:
         yield Door(
-            owner=hospital.name,
+            owner=party.name,
             subnet_id=endpoint.subnet_id,
             address=endpoint.address,
             zone_id=endpoint.zone_id,
-            why="the hospital's people upload data from a network that it has already",
+            why="its own people reach their own account from a network that they have already",
         )
 
 
@@ -409,6 +429,17 @@ def _dashboard_grants(party: Party, centre: CentreParty, container: str) -> Iter
         )
 
 
+def _centre_resolutions(centre: CentreParty, keeper: Keeper) -> Iterator[Resolution]:
+    yield from _resolutions_of_centre(centre.name, centre, keeper)
+    yield from _door_resolutions(centre)
+
+
+def _door_resolutions(party: CentreParty | HospitalParty) -> Iterator[Resolution]:
+    for door in _doors(party):
+        if door.zone_id is None:
+            yield Resolution(viewer=door.viewer, owner=party.name, service="blob", address=door.address)
+
+
 def _hospital_resolutions(
     hospital: HospitalParty, centre: CentreParty, keeper: Keeper
 ) -> Iterator[Resolution]:
@@ -420,9 +451,7 @@ def _hospital_resolutions(
         kept_by=keeper,
     )
     yield from _resolutions_of_centre(hospital.name, centre, keeper)
-    for door in _doors(hospital):
-        if door.zone_id is None:
-            yield Resolution(viewer=door.viewer, owner=hospital.name, service="blob", address=door.address)
+    yield from _door_resolutions(hospital)
 
 
 def _resolutions_of_centre(viewer: str, centre: CentreParty, keeper: Keeper) -> Iterator[Resolution]:

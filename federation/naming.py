@@ -101,8 +101,11 @@ def unique_name(kind: str, stack: str, party: str, suffix: str, part: str = "") 
 
 
 SERVER_CONTAINER: Final = "server"
-"""The centre's own container: its state, jobs, results and tables."""
-
+"""The centre's own container: its state, and its tables."""
+INBOX_CONTAINER: Final = "inbox"
+"""The centre's container into which researchers put jobs, and from which they take the answers."""
+RESULTS_CONTAINER: Final = "results"
+"""The centre's container with what came of each job, for researchers to read."""
 
 DATA_CONTAINER: Final = "data"
 """A hospital's own container: its patients' data, which its VM may read."""
@@ -113,7 +116,7 @@ RECORD_CONTAINER: Final = "record"
 BACKUP_CONTAINER: Final = "backup"
 """Every party's own container: archives of its VM's state, encrypted to a key that is not in Azure."""
 HOSPITAL_CONTAINERS: Final = (DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER, BACKUP_CONTAINER)
-CENTRE_CONTAINERS: Final = (SERVER_CONTAINER, BACKUP_CONTAINER)
+CENTRE_CONTAINERS: Final = (SERVER_CONTAINER, INBOX_CONTAINER, RESULTS_CONTAINER, BACKUP_CONTAINER)
 
 
 def client_container(hospital: str) -> str:

@@ -8,7 +8,7 @@ from federation.address_plan import CentrePlan, HospitalPlan, centre_plan, hospi
 from federation.azure_facts import REGIONS
 from federation.naming import Names
 from federation.notices import OF_CENTRE, Kind
-from federation.settings import Centre, Dashboard, Door, Hospital, Settings
+from federation.settings import Centre, CentreDoor, Dashboard, Door, Hospital, Settings
 from federation.tags import tags
 
 CENTRE = "centre"
@@ -53,6 +53,7 @@ class CentreParty(Party):
     plan: CentrePlan
     fl_port: int
     gateway: bool
+    door: CentreDoor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ def _centre(settings: Settings, centre: Centre) -> CentreParty:
         names=Names(stack=settings.environment, party=CENTRE),
         tags=tags(settings.environment, CENTRE, settings.tags),
         plan=centre_plan(centre.address_space),
+        door=centre.door,
         fl_port=centre.fl_port,
         gateway=any(
             [centre.dashboard, *(h.dashboard for h in settings.hospitals.values() if h.retired is None)]

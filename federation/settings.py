@@ -291,13 +291,13 @@ class Window(Section):
 
 
 class Endpoint(Section):
-    """An address of a subnet, of a network of the hospital's own, at which its account answers as well."""
+    """An address of a subnet, of a network of the party's own, at which its account answers as well."""
 
     subnet_id: SubnetId = Field(description="the subnet", examples=["the id of a subnet of yours"])
     address: PrivateAddress = Field(description="a free address of that subnet", examples=["10.50.3.20"])
     zone_id: DoorZoneId | None = Field(
         default=None,
-        description="the hospital's own zone for it; made, and linked to that network, when left out",
+        description="the party's own zone for it; made, and linked to that network, when left out",
     )
 
 
@@ -308,6 +308,15 @@ class Door(Section):
     officers: GroupId | None = Field(default=None, description="the Entra group that answers jobs")
     endpoint: Endpoint | None = Field(default=None, description="for a hospital with a network")
     window: Window | None = Field(default=None, description="for a hospital without one")
+
+
+class CentreDoor(Section):
+    """How researchers reach the centre's account: by an endpoint in a network of the centre's own."""
+
+    people: GroupId = Field(
+        description="the Entra group that sends jobs and reads results", examples=["<36-character id>"]
+    )
+    endpoint: Endpoint
 
 
 class Centre(Section):
@@ -324,6 +333,7 @@ class Centre(Section):
     egress: Egress | None = Field(default=None, description="how the centre's VM reaches package archives")
     firewall: Appliance | None = Field(default=None, description="the address of the centre's firewall")
     dashboard: Dashboard | None = Field(default=None, description="the centre's Power BI dashboard")
+    door: CentreDoor | None = Field(default=None, description="how researchers reach the centre's account")
 
 
 class Hospital(Section):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from federation.door_rules import every_door
 from federation.draft import Draft
 from federation.naming import PROJECT
 from federation.problem import Problem
@@ -40,12 +41,12 @@ def doors_have_zones_apart(stack: str, draft: Draft) -> Iterator[Problem]:
     if draft.network.dns != "existing":
         return
     shared = draft.network.zones.blob if draft.network.zones else None
-    for name, hospital in draft.hospitals.items():
-        endpoint = hospital.door.endpoint if hospital.door else None
+    for key, door, _ in every_door(draft):
+        endpoint = door.endpoint
         if endpoint is None or (endpoint.zone_id and endpoint.zone_id.lower() != (shared or "").lower()):
             continue
         yield violation(
-            key=f"fed:hospitals.{name}.door.endpoint.zoneId",
+            key=f"{key}.endpoint.zoneId",
             value=endpoint.zone_id,
             why="in your zones the account's name leads to the endpoint of its VM, or to the door's for "
             "everybody, and with dns: existing the program makes no other zone",

@@ -55,7 +55,7 @@ def rights(environment: str, subscriptions: Mapping[str, str]) -> Iterator[Right
         parts: tuple[tuple[Part, str, str | None], ...] = (
             ("plan", "Reader", None),
             ("up", "Contributor", None),
-            ("up", grantor, condition(party)),
+            ("up", grantor, condition()),
         )
         for part, role, limit in parts:
             yield Right(

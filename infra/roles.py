@@ -1,7 +1,7 @@
 """Which roles the deploying identities get, and which they may hand on.
 
 A deployer is no owner: it may give a service principal other than itself one of the roles that the program
-gives (`components/roles.py`), a group what the readers of a dashboard or a hospital's people need, and nobody
+gives (`components/roles.py`), a group what the readers of a dashboard or people at a door need, and nobody
 anything else.
 https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples, attributes and
 operators: https://learn.microsoft.com/azure/role-based-access-control/conditions-authorization-actions-attributes
@@ -11,7 +11,6 @@ from typing import Final
 
 from azure_types.roles import BUILT_IN
 from components.roles import ROLES as DELEGABLE
-from federation.parties import CENTRE
 
 _BLOB_READER: Final = BUILT_IN["Storage Blob Data Reader"]
 _BLOB_CONTRIBUTOR: Final = BUILT_IN["Storage Blob Data Contributor"]
@@ -22,17 +21,16 @@ DEPLOYER: Final = "<deployer>"
 """Stands for the deployer's own principal in a condition, until that is known."""
 
 
-def condition(party: str) -> str:
+def condition() -> str:
     """The condition on the right to assign roles: the program's own roles only, never to the deployer itself.
 
-    Service principals get any of them. At the centre groups may read blobs, because people's dashboards are
-    refreshed in their name; at a hospital they may read and write blobs, as its door wants (docs/adr/0047).
+    Service principals get any of them. Groups may read and write blobs: dashboards are refreshed in people's
+    name, and a party's people come through its door (docs/adr/0047).
 
     It cannot name a scope: within its subscription the deployer may choose where.
     """
     roles = ", ".join(sorted(BUILT_IN[role] for role in DELEGABLE))
-    people = (_BLOB_READER,) if party == CENTRE else (_BLOB_READER, _BLOB_CONTRIBUTOR)
-    kinds = {"ServicePrincipal": roles, "Group": ", ".join(people)}
+    kinds = {"ServicePrincipal": roles, "Group": f"{_BLOB_READER}, {_BLOB_CONTRIBUTOR}"}
     return " AND ".join(
         f"((!(ActionMatches{{'Microsoft.Authorization/roleAssignments/{action}'}})) OR "
         + " OR ".join(f"({_given(source, allowed, kind)})" for kind, allowed in kinds.items())

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 from azure_types.roles import BUILT_IN
 from federation.curated import CURATED_ONLY
-from federation.naming import DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER
+from federation.naming import (
+    DATA_CONTAINER,
+    INBOX_CONTAINER,
+    POLICY_CONTAINER,
+    RECORD_CONTAINER,
+    RESULTS_CONTAINER,
+)
 from policies.planned import Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
 from policies.storage import accounts_with_containers
@@ -20,8 +26,11 @@ REGISTRY = "azure-native:containerregistry:Registry"
 BLOB_READER = BUILT_IN["Storage Blob Data Reader"]
 BLOB_CONTRIBUTOR = BUILT_IN["Storage Blob Data Contributor"]
 
-FOR_PEOPLE = {BLOB_CONTRIBUTOR: {DATA_CONTAINER, POLICY_CONTAINER}, BLOB_READER: {RECORD_CONTAINER}}
-"""What groups get without a condition, on which containers: a hospital's people on their own (its door)."""
+FOR_PEOPLE = {
+    BLOB_CONTRIBUTOR: {DATA_CONTAINER, POLICY_CONTAINER, INBOX_CONTAINER},
+    BLOB_READER: {RECORD_CONTAINER, RESULTS_CONTAINER},
+}
+"""What groups get without a condition, on which containers: a party's people on their own (its door)."""
 
 SCOPES = {
     BLOB_READER: ("blobservices/default/containers",),

@@ -329,13 +329,13 @@ def record_keeps_its_versions(resources: list[Planned]) -> Iterator[Fault]:
 @stack_rule(
     "endpoint-placed",
     why="whoever is in the network of an endpoint can reach what it leads to.",
-    fix="put the endpoint into the party's own network; a hospital may have one door, to its own data.",
+    fix="put the endpoint into the party's own network; a party may have one door, to its own account.",
 )
 def endpoints_are_in_the_partys_network(resources: list[Planned]) -> Iterator[Fault]:
-    """An endpoint outside the networks of the stack is a hospital's one door to its own data account."""
+    """An endpoint outside the networks of the stack is a party's one door to its own account."""
     vnets = [r for r in resources if r.type == VNET]
     holders = accounts_with_containers(resources)
-    accounts = [r for r in resources if r.urn in holders and r.party != HUB]
+    accounts = [r for r in resources if r.urn in holders]
     doors: set[str | None] = set()
     for endpoint in (r for r in resources if r.type == PRIVATE_ENDPOINT):
         subnet = at(endpoint.props, "subnet.id")
@@ -344,7 +344,7 @@ def endpoints_are_in_the_partys_network(resources: list[Planned]) -> Iterator[Fa
         targets = endpoint.refers_to("privateLinkServiceConnections[].privateLinkServiceId", accounts)
         if [target.subscription for target in targets] != [endpoint.subscription]:
             yield Fault(
-                urn=endpoint.urn, what="outside the stack's networks it leads to no data of its hospital"
+                urn=endpoint.urn, what="outside the stack's networks it leads to no account of its party"
             )
         elif endpoint.subscription in doors:
             yield Fault(urn=endpoint.urn, what=f"{endpoint.party} has another door")

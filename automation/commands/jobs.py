@@ -9,6 +9,7 @@ import typer
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, Where
 from automation.ui.outcome import QuestionError
+from federation.naming import INBOX_CONTAINER, RESULTS_CONTAINER
 
 with lazily():
     from azure import identity
@@ -125,7 +126,7 @@ def submit(
     wait: Annotated[bool, typer.Option(help="Watch it to its end.")] = False,
 ) -> None:
     """Bring a job's folder to the centre, which puts it before the hospitals; print its id."""
-    job_id = inbox.submit(_blobs(stack, on, account), folder)
+    job_id = inbox.submit(_blobs(stack, on, account, INBOX_CONTAINER), folder)
     typer.echo(job_id)
     if wait:
         session.watch(stack, on, job_id)
@@ -159,22 +160,24 @@ def download(
     """Write what a job left at the centre into a new folder."""
     whole = job_id if account else session.whole_id(stack, on, job_id)
     folder = into or Path(whole)
-    for name in inbox.download(_blobs(stack, on, account), whole, folder):
+    for name in inbox.download(_blobs(stack, on, account, RESULTS_CONTAINER), whole, folder):
         typer.echo(f"{folder}/{name}")
 
 
-def _blobs(stack: str, on: On, account: str | None) -> "Blobs":
-    """Return the centre's container, on Azure as whoever is signed in (az login)."""
+def _blobs(stack: str, on: On, account: str | None, container: str) -> "Blobs":
+    """Return a container of the centre's, on Azure as whoever is signed in (az login)."""
     if on is On.AZURE:
         return people.PeoplesContainer(
             account=account or _account(stack),
-            name=centre_blobs.CONTAINER,
+            name=container,
             credential=identity.DefaultAzureCredential(),
         )
     if account:
         raise QuestionError("--account goes with --on azure: the emulator knows its centre's account")
     target = targets.open_deployed(stack, on)
-    return centre_blobs.EmulatedBlobs(fabric=emulated.running_fabric(target), outputs=deploy.outputs(target))
+    return centre_blobs.EmulatedBlobs(
+        fabric=emulated.running_fabric(target), outputs=deploy.outputs(target), container=container
+    )
 
 
 def _account(stack: str) -> str:

@@ -1,4 +1,4 @@
-"""The blobs of the centre's container `server`: where jobs go in and results come out.
+"""The blobs of the centre's containers `inbox` and `results`: where jobs go in, and what came of them.
 
 On the emulator as the owner of the account sees them, by a way of their own; on Azure (`people.py`) as
 whoever is signed in, from a network in which the account's name leads to its private endpoint.
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 
     from emulator.datacentre.control import Fabric
 
-CONTAINER = "server"
-
 _READ = """
 import base64, json, os, sys
 from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import ContainerClient
 identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
-container = ContainerClient(os.environ["FED_HUB_STORAGE"], "server", credential=identity)
-names = list(container.list_blob_names(name_starts_with=sys.argv[1]))
+container = ContainerClient(os.environ["FED_HUB_STORAGE"], sys.argv[1], credential=identity)
+names = list(container.list_blob_names(name_starts_with=sys.argv[2]))
 found = {name: base64.b64encode(container.download_blob(name).readall()).decode() for name in names}
 print(json.dumps(found))
 """
@@ -47,20 +45,23 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatedBlobs:
-    """The container of a centre that runs on the emulator."""
+    """A container of a centre that runs on the emulator."""
 
     fabric: Fabric
     outputs: Outputs[str]
+    container: str
 
     def upload(self, blob: str, content: bytes) -> bool:
         """Write a blob; say whether it was written or had this content already."""
-        container = f"{self.outputs.centre.storage_account}/blobServices/default/containers/{CONTAINER}"
+        container = f"{self.outputs.centre.storage_account}/blobServices/default/containers/{self.container}"
         return self.fabric.upload(container, blob, content)
 
     def read(self, prefix: str) -> Mapping[str, bytes]:
         """Return the blobs whose names begin so, each with its content; raise FedError where none can be."""
         machine = machines.vm_name(self.outputs, "centre")
-        ran = self.fabric.exec(machine, ["python3", "-c", _READ, prefix], container="container-server")
+        ran = self.fabric.exec(
+            machine, ["python3", "-c", _READ, self.container, prefix], container="container-server"
+        )
         if ran.code != 0:
             raise FedError(f"the centre's account cannot be read: {ran.stderr[-300:]}")
         return {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}

@@ -37,13 +37,13 @@ def packed(folder: Path) -> bytes:
 
 
 def submit(blobs: Blobs, folder: Path) -> str:
-    """Upload a job's folder and return the job's id.
+    """Upload a job's folder into the centre's container `inbox` and return the job's id.
 
     Raises QuestionError for a folder that is no job, RefusedError with the centre's reason, FedError where
     the centre does not answer.
     """
     archive, name = packed(folder), folder.resolve().name
-    blobs.upload(f"inbox/{name}.zip", archive)
+    blobs.upload(f"{name}.zip", archive)
     answer = _answer(blobs, name, hashlib.sha256(archive).hexdigest())
     if error := answer.get("error"):
         raise RefusedError(f"the centre does not take {name}: {error}")
@@ -51,11 +51,11 @@ def submit(blobs: Blobs, folder: Path) -> str:
 
 
 def download(blobs: Blobs, job_id: str, into: Path) -> list[str]:
-    """Write what a job left into a new folder; return the files' names.
+    """Write what a job left in the centre's container `results` into a new folder; return the files' names.
 
     Raises QuestionError where the folder is there already, RefusedError where the job left nothing.
     """
-    found = write_folder(blobs, f"results/{job_id}/", into)
+    found = write_folder(blobs, f"{job_id}/", into)
     if not found:
         raise RefusedError(
             f"job {job_id} left no results: it runs still, was aborted or failed\n"
@@ -66,7 +66,7 @@ def download(blobs: Blobs, job_id: str, into: Path) -> list[str]:
 
 def _answer(blobs: Blobs, name: str, checksum: str) -> dict[str, Any]:
     until = time.monotonic() + ANSWER_SECONDS
-    blob = f"inbox/{name}.json"
+    blob = f"{name}.json"
     while time.monotonic() < until:
         found = blobs.read(blob).get(blob)
         answer: dict[str, Any] = json.loads(found) if found else {}

@@ -12,6 +12,7 @@ from automation.operate.emulated import running_fabric
 from automation.operate.machines import Centre
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError, QuestionError, RefusedError
+from federation.naming import SERVER_CONTAINER
 from federation.outputs import Outputs
 
 Row = Mapping[str, Any]
@@ -57,7 +58,7 @@ def download(target: Target, outputs: Outputs[str], row: Row, folder: Path) -> l
             "on Azure the centre's account has no public front: this machine cannot read it\n"
             f"Fix: from the centre's network, copy mlflow/{row['artifacts']} of its container `server`"
         )
-    blobs = EmulatedBlobs(fabric=running_fabric(target), outputs=outputs)
+    blobs = EmulatedBlobs(fabric=running_fabric(target), outputs=outputs, container=SERVER_CONTAINER)
     names = write_folder(blobs, f"mlflow/{row['artifacts']}/", folder)
     if not names:
         raise FedError(f"{row['name']} version {row['version']} has no files in the centre's account")

@@ -119,8 +119,8 @@ class Federation:
     def results(self, party: str, job: str, wanted: str) -> dict[str, bytes]:
         """Return what a party got of a job, by name; waits until the file `wanted` is among it."""
         centre = party == "centre"
-        container = "server" if centre else f"client-{party}"
-        prefix = f"results/{job}/results/" if centre else f"results/{job}/"
+        container = "results" if centre else f"client-{party}"
+        prefix = f"{job}/results/" if centre else f"results/{job}/"
         found: dict[str, bytes] = {}
 
         def arrived() -> bool:

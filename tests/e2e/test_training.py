@@ -434,11 +434,11 @@ class TestOwnJobs:
         with zipfile.ZipFile(archive, "w") as packed:
             for path, content in files.items():
                 packed.writestr(f"{name}/{path}", content)
-        server = federation.container("rg-fed-dev-centre", "server")
-        federation.fabric.upload(server, f"inbox/{name}.zip", archive.getvalue())
-        answer = f"inbox/{name}.json"
-        federation.wait(lambda: answer in federation.fabric.blobs(server), "the inbox's answer")
-        said: dict[str, Any] = json.loads(federation.read("centre", "server", answer)[answer])
+        inbox = federation.container("rg-fed-dev-centre", "inbox")
+        federation.fabric.upload(inbox, f"{name}.zip", archive.getvalue())
+        answer = f"{name}.json"
+        federation.wait(lambda: answer in federation.fabric.blobs(inbox), "the inbox's answer")
+        said: dict[str, Any] = json.loads(federation.read("centre", "inbox", answer)[answer])
         return said
 
     def approved(self, federation: Federation, name: str, files: dict[str, str]) -> dict[str, Any]:

@@ -21,6 +21,10 @@ HOUSE = f"{NETWORK}/virtualNetworks/vnet-house"
 DESKS = f"{HOUSE}/subnets/desks"
 ZONE = f"{NETWORK}/privateDnsZones/privatelink.blob.core.windows.net"
 ADDRESS = "10.50.3.20"
+RESEARCHERS = "93000000-0000-4000-8000-000000000004"
+CENTRE = "20000000-0000-4000-8000-000000000000"
+CAMPUS = DESKS.replace(CLEVELAND, CENTRE)
+CENTRES_ADDRESS = "10.60.3.20"
 OFFICE = "198.51.100.7"
 
 
@@ -34,6 +38,11 @@ def door(**changes: Any) -> dict[str, Any]:
     }
 
 
+def centre(**changes: Any) -> dict[str, Any]:
+    """The researchers' door, in a network of the centre's own."""
+    return {"people": RESEARCHERS, "endpoint": {"subnetId": CAMPUS, "address": CENTRES_ADDRESS, **changes}}
+
+
 def window(until: dt.date = TOMORROW, **changes: Any) -> dict[str, Any]:
     """A door that is a window for one office."""
     return {"people": UPLOADERS, "window": {"address": OFFICE, "until": until.isoformat(), **changes}}
@@ -44,5 +53,6 @@ def config(stack: str = "dev", doors: Mapping[str, dict[str, Any]] | None = None
     found = copy.deepcopy(stack_config(stack))
     subscription = found["fed:hospitals"]["cleveland"]["subscriptionId"]
     for name, entry in (doors or {}).items():
-        found["fed:hospitals"][name]["door"] = json.loads(json.dumps(entry).replace(CLEVELAND, subscription))
+        party = found["fed:centre"] if name == "centre" else found["fed:hospitals"][name]
+        party["door"] = json.loads(json.dumps(entry).replace(CLEVELAND, subscription))
     return found

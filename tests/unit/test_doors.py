@@ -5,7 +5,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from verify_deployment import exported, parties
@@ -89,7 +89,7 @@ class TestSettings:
                 door.door(subnetId=f"{OURS}/virtualNetworks/vnet-fed-dev-cleveland/subnets/x"),
                 "door.endpoint.subnetId",
                 "nobody enters that network",
-                "made itself",
+                "made without it",
             ),
             (door.door(zoneId=HOUSE), "door.endpoint.zoneId", "not a zone privatelink.blob", "leave it out"),
             ({"endpoint": door.door()["endpoint"]}, "door.people", "uploads data", "add it"),
@@ -427,6 +427,51 @@ class TestVerification:
         (over,) = [f for f in found(today=TOMORROW + dt.timedelta(days=1)) if f.kind is OPEN]
         assert f"{OFFICE} can open Tcp 443 at the storage" in over.what
         assert f"until {TOMORROW}" in over.where
+
+
+class TestTheCentre:
+    DOOR: ClassVar = {"centre": door.centre()}
+
+    def test_researchers_send_jobs_and_read_results_and_nothing_else(self) -> None:
+        before = intended("dev", load("dev", door.config()))
+        allowed, _ = difference(before, intended("dev", load("dev", door.config("dev", self.DOOR))))
+        assert {(line.who, line.may) for line in allowed} == {
+            ("centre's own network", f"reach centre/storage at {door.CENTRES_ADDRESS}"),
+            ("centre's researchers", "be Storage Blob Data Contributor of centre/inbox"),
+            ("centre's researchers", "be Storage Blob Data Reader of centre/results"),
+        }
+        assert found(**self.DOOR) == []
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            (
+                lambda export: put(ENDPOINT, "centre-door", TO_DOOR, HUNGARYS(export))(export),
+                "centre's door leads to .*hun",
+            ),
+            (
+                rescoped("inbox-centre-researchers", "centre-server"),
+                "centre's researchers may .* server of centre",
+            ),
+            (stray(OWN, door.CAMPUS), "opens .*clevel.* at 10.50.3.99"),
+        ],
+    )
+    def test_a_break_is_found(self, change: Change, what: str) -> None:
+        named = [f for f in found(change, **self.DOOR) if f.kind is OPEN and re.search(what, f.what)]
+        assert named, "\n".join(map(str, found(change, **self.DOOR)))
+
+    @pytest.mark.parametrize(
+        ("entry", "key", "why"),
+        [
+            (door.centre(subnetId=DESKS), "endpoint.subnetId", "another subscription"),
+            (door.centre(address="10.10.0.9"), "endpoint.address", "the range of centre"),
+            (door.centre() | {"people": PEOPLE}, "people", "at both"),
+            (door.centre() | door.window(), "window", "no such setting"),
+        ],
+    )
+    def test_a_mistake_is_refused(self, entry: dict[str, Any], key: str, why: str) -> None:
+        with pytest.raises(SettingsError, match=rf"door\.{key}: .*\n.*{why}"):
+            load("dev", door.config("dev", {"cleveland": door.door(), "centre": entry}))
 
 
 class Packets:

@@ -29,7 +29,7 @@ class Centre:
         found = {name: content for name, content in self.blobs.items() if name.startswith(prefix)}
         if self.said is not None:  # from the second look on
             checksum = hashlib.sha256(self.archive).hexdigest()
-            self.blobs["inbox/cohort.json"] = json.dumps({"archive": checksum, **self.said}).encode()
+            self.blobs["cohort.json"] = json.dumps({"archive": checksum, **self.said}).encode()
         return found
 
 
@@ -51,13 +51,13 @@ class TestSubmit:
     def test_the_folder_goes_up_without_what_is_not_of_the_job(self, folder: Path) -> None:
         centre = Centre({"job_id": "8c98b32f"})
         assert inbox.submit(centre, folder) == "8c98b32f"
-        with zipfile.ZipFile(io.BytesIO(centre.blobs["inbox/cohort.zip"])) as archive:
+        with zipfile.ZipFile(io.BytesIO(centre.blobs["cohort.zip"])) as archive:
             assert sorted(archive.namelist()) == ["cohort_job/train.py", "job.yaml"]
 
     def test_an_answer_to_an_earlier_upload_is_not_taken_for_its_own(self, folder: Path) -> None:
         centre = Centre({"job_id": "new"})
         earlier = hashlib.sha256(inbox.packed(folder)).hexdigest()
-        centre.blobs["inbox/cohort.json"] = json.dumps({"archive": earlier, "job_id": "old"}).encode()
+        centre.blobs["cohort.json"] = json.dumps({"archive": earlier, "job_id": "old"}).encode()
         assert inbox.submit(centre, folder) == "new"
 
     def test_the_same_folder_is_another_archive_each_time(self, folder: Path) -> None:
@@ -85,9 +85,9 @@ class TestDownload:
     def test_the_files_of_one_job_are_written_into_a_new_folder(self, tmp_path: Path) -> None:
         centre = Centre(None)
         centre.blobs = {
-            "results/a/progress.json": b"1",
-            "results/a/results/x.npy": b"2",
-            "results/ab/x": b"3",
+            "a/progress.json": b"1",
+            "a/results/x.npy": b"2",
+            "ab/x": b"3",
         }
         assert inbox.download(centre, "a", tmp_path / "out") == ["progress.json", "results/x.npy"]
         assert (tmp_path / "out/results/x.npy").read_bytes() == b"2"
@@ -101,7 +101,7 @@ class TestDownload:
             inbox.download(Centre(None), "a", tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("name", ["results/a/../../x", "results/a//etc/x"])
+    @pytest.mark.parametrize("name", ["a/../../x", "a//etc/x"])
     def test_a_name_that_leads_out_is_not_followed(self, tmp_path: Path, name: str) -> None:
         centre = Centre(None)
         centre.blobs = {name: b"x"}

@@ -207,7 +207,13 @@ BREAKS = [
     ("known-types", "dev", _gateway, "gateway", "VirtualNetworkGateway is not a type"),
     ("tags", "dev", _no_tags, "st-fed-dev-cleveland-data", "lacks the tags party"),
     ("storage-has-endpoint", "dev", _no_endpoint, "st-fed-dev-cleveland-data", "no private endpoint"),
-    ("endpoint-placed", "dev", _open_elsewhere, "pep-bad", "leads to no data of its hospital"),
+    (
+        "endpoint-placed",
+        "dev",
+        _open_elsewhere,
+        "pep-bad",
+        "has another door|leads to no account of its party",
+    ),
     ("diagnostics", "dev", _no_logs, "st-fed-dev-cleveland-data", "no diagnostic setting"),
     ("flow-logs", "prod", _no_flow_log, "vnet-fed-prod-hungary", "no flow log"),
     (

@@ -370,7 +370,7 @@ class TestAccessIsByContainer:
         }
         hospitals = parties_of(graph) - {"centre"}
         assert found == {
-            ("centre", "centre", "server", CONTRIBUTOR),
+            *(("centre", "centre", name, CONTRIBUTOR) for name in ("server", "inbox", "results")),
             *(("centre", "centre", f"client-{name}", CONTRIBUTOR) for name in hospitals),
             *((name, "centre", f"client-{name}", CONTRIBUTOR) for name in hospitals),
             *((name, name, "data", READER) for name in hospitals),

@@ -88,7 +88,7 @@ class Campaign:
 
     def _targets(self) -> Mapping[str, Callable[[random.Random], None]]:
         own, vm = self.world.channel, self.world.hospital_config
-        server, job = self.world.store("server"), self.world.centre_config.work / "jobs" / JOB
+        inbox, job = self.world.store("inbox"), self.world.centre_config.work / "jobs" / JOB
         blobs: dict[str, tuple[FolderStore, bytes]] = {
             "enrol/request.zip": (own, self._request()),
             "report.json": (own, _report(self.world)),
@@ -97,7 +97,7 @@ class Campaign:
             "enrol/root.json": (own, encode("root", {"project": "fed-dev", "fingerprint": "SHA256:" + _HEX})),
             "enrol/roots.json": (own, (own.folder / "enrol/roots.json").read_bytes()),
             "desired.json": (own, self._order()),
-            "inbox/pulse.zip": (server, zipped({"job.yaml": "name: pulse" * 9}, zipfile.ZIP_DEFLATED)),
+            "pulse.zip": (inbox, zipped({"job.yaml": "name: pulse" * 9}, zipfile.ZIP_DEFLATED)),
             "heart.csv": (self.world.data, heart_data.seed("cleveland")[:900]),
         }
         files = {
@@ -181,7 +181,7 @@ class Campaign:
         world = self.world
         world.channel.failure = None
         world.data.write("heart.csv", heart_data.seed("cleveland"))
-        world.store("server").delete("inbox/pulse.zip")
+        world.store("inbox").delete("pulse.zip")
         for party in ("centre", "cleveland"):
             table = world.centre_config.curation / "tables" / party / "dim_run.parquet"
             table.parent.mkdir(parents=True, exist_ok=True)

@@ -384,7 +384,7 @@ class TestJobs:
         world.turn(5)
         assert centre.commands.job({"id": job_id})["state"] == "aborted"
         assert not (world.channel.folder / "results").exists()
-        stored = world.store("server").folder / "results" / job_id
+        stored = world.store("results").folder / job_id
         assert {path.name for path in stored.iterdir()} == {"progress.json", "status.json"}
         assert centre._jobs.newest_finished() == {}
 
@@ -543,7 +543,7 @@ class TestJobs:
         own = world.channel.folder / "results" / job_id
         assert {path.name for path in own.iterdir()} == {"model.json", "hospital.json"}
         assert "cleveland" in (own / "hospital.json").read_text()
-        stored = world.store("server").folder / "results" / job_id / "results"
+        stored = world.store("results").folder / job_id / "results"
         assert (stored / "centre/h.json").is_file()
 
     def test_tables_are_made_after_a_job_and_each_party_gets_its_own(
@@ -710,7 +710,7 @@ class TestJobs:
         said = capsys.readouterr().out
         assert said.count('"what": "results", "owner": "cleveland"') == 1
         assert "no route" in said
-        assert (world.store("server").folder / "results" / job_id / "results/global/model.json").is_file()
+        assert (world.store("results").folder / job_id / "results/global/model.json").is_file()
         world.centre = world.new_centre()
         world.channel.failure = None
         world.turn(10)
@@ -767,22 +767,20 @@ class TestInbox:
         return world.centre
 
     def answer(self, world: World, name: str) -> dict[str, str]:
-        content: dict[str, str] = json.loads(
-            (world.store("server").folder / f"inbox/{name}.json").read_text()
-        )
+        content: dict[str, str] = json.loads((world.store("inbox").folder / f"{name}.json").read_text())
         return content
 
     def test_a_job_dropped_in_is_submitted_and_answered(self, world: World, centre: CentreAgent) -> None:
         archive = zipped({f"pulse/{path}": text for path, text in job_files("pulse").items()})
-        world.store("server").write("inbox/pulse.zip", archive)
+        world.store("inbox").write("pulse.zip", archive)
         world.turn(20)
         assert self.answer(world, "pulse")["job_id"]
         assert self.answer(world, "pulse")["archive"] == hashlib.sha256(archive).hexdigest()
         assert (world.centre_config.agent / "inbox/pulse/job.py").is_file()
-        assert not (world.store("server").folder / "inbox/pulse.zip").exists()
+        assert not (world.store("inbox").folder / "pulse.zip").exists()
 
     def test_one_that_is_refused_is_answered_with_the_reason(self, world: World, centre: CentreAgent) -> None:
-        world.store("server").write("inbox/pulse.zip", b"not an archive")
+        world.store("inbox").write("pulse.zip", b"not an archive")
         world.turn(20)
         assert "not a readable archive" in self.answer(world, "pulse")["error"]
 
@@ -791,7 +789,7 @@ class TestInbox:
         archives = [zipped(job_files("pulse")), b"not an archive"]
         said = []
         for archive in archives:
-            world.store("server").write("inbox/pulse.zip", archive)
+            world.store("inbox").write("pulse.zip", archive)
             world.turn(20)
             said.append(self.answer(world, "pulse"))
         assert [one["archive"] for one in said] == [hashlib.sha256(one).hexdigest() for one in archives]
@@ -805,33 +803,33 @@ class TestInbox:
         assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["job.yaml"]
 
     def test_one_wrong_byte_is_refused_and_answered(self, world: World, centre: CentreAgent) -> None:
-        world.store("server").write("inbox/pulse.zip", damaged("job.yaml"))
+        world.store("inbox").write("pulse.zip", damaged("job.yaml"))
         world.turn(20)
         assert "not a readable archive: error: Error -3" in self.answer(world, "pulse")["error"]
-        assert not (world.store("server").folder / "inbox/pulse.zip").exists()
+        assert not (world.store("inbox").folder / "pulse.zip").exists()
 
     def test_an_archive_that_cannot_be_deleted_is_submitted_once_and_holds_up_no_other(
         self, world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        store = world.store("server")
+        store = world.store("inbox")
         delete = store.delete
-        leased = StorageUnreachableError("inbox/pulse.zip: 412 there is a lease on the blob")
+        leased = StorageUnreachableError("pulse.zip: 412 there is a lease on the blob")
 
         def deleting(name: str) -> None:
-            if name == "inbox/pulse.zip":
+            if name == "pulse.zip":
                 raise leased
             delete(name)
 
         monkeypatch.setattr(store, "delete", deleting)
         for name in ("pulse", "wave"):
-            store.write(f"inbox/{name}.zip", zipped(job_files(name)))
+            store.write(f"{name}.zip", zipped(job_files(name)))
         world.turn(60)
         world.centre = world.new_centre()
         world.turn(60)
         assert world.nvflare.jobs == ["submit pulse", "submit wave"]
         assert self.answer(world, "pulse")["job_id"] != self.answer(world, "wave")["job_id"]
         (trouble,) = world.centre.commands.status({})["troubles"]
-        assert trouble == {"what": "inbox", "owner": "inbox/pulse.zip", "reason": str(leased)}
+        assert trouble == {"what": "inbox", "owner": "pulse.zip", "reason": str(leased)}
 
     @pytest.mark.parametrize(
         "name", ["../x", "/etc/passwd", "a/../../x", ".hidden/x", "a b", "x\\y", "-rf", "a/.git/config", "."]
@@ -964,7 +962,7 @@ class TestStatus:
     def test_what_nobody_foresaw_is_shown_tried_again_and_holds_up_nothing_else(
         self, world: World, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        own = world.store("server")
+        own = world.store("inbox")
         own.failure = KeyError("what no list of errors holds")
         world.turn(20)
         assert world.state() is State.RUNNING

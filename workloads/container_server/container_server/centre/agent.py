@@ -72,9 +72,9 @@ class CentreAgent:
             reports=self._enrolments.reports,
         )
         own = open_container("server")
-        self._inbox = Inbox(own, self._jobs, clock, config.agent / "inbox.json")
+        self._inbox = Inbox(open_container("inbox"), self._jobs, clock, config.agent / "inbox.json")
         self._distribution = Distribution(
-            own, self._jobs, self._enrolments, clock, config.agent / "owed.json"
+            open_container("results"), self._jobs, self._enrolments, clock, config.agent / "owed.json"
         )
         self._curation = Curation(
             config=config,

@@ -1,8 +1,8 @@
 """Hands results on: everything to the centre's container, to each hospital what is for all and what is its
 own.
 
-`server/results/<job id>/` gets progress.json and results/; `client-<hospital>/results/<job id>/` gets
-results/global/ and, as hospital.json, the hospital's own numbers. No hospital gets another's.
+In the container `results`, `<job id>/` gets progress.json and results/; `client-<hospital>/results/<job id>/`
+gets results/global/ and, as hospital.json, the hospital's own numbers. No hospital gets another's.
 """
 
 import re
@@ -87,7 +87,8 @@ class Distribution:
             self._owe(job, [])
             return
         for blob, content in blobs.items():
-            self._store_of(party).write(f"results/{job.job_id}/{blob}", content)
+            folder = "" if party == CENTRE else "results/"
+            self._store_of(party).write(f"{folder}{job.job_id}/{blob}", content)
         say("results handed on", job=job.name, job_id=job.job_id, party=party, state=job.state)
         self._owe(job, [other for other in self._owed[job.job_id] if other != party])
 

@@ -1,8 +1,8 @@
-"""Jobs from outside: `server/inbox/<name>.zip`, a job folder, is unpacked and submitted with its defaults.
+"""Jobs from outside: `<name>.zip` in the container `inbox` is unpacked and submitted with its defaults.
 
-The answer is next to it: `inbox/<name>.json`, with the job's id or the reason why it was refused, and the
-checksum of the archive that it answers: the answer to an earlier one may be there still. Only identities with
-a role on the container `server` can write there.
+The answer is next to it: `<name>.json`, with the job's id or the reason why it was refused, and the
+checksum of the archive that it answers: the answer to an earlier one may be there still. Researchers have
+a role on that container, and none on `server`, where the centre's own state is.
 """
 
 import hashlib
@@ -23,13 +23,12 @@ from container_server.files import empty, read_json, write_bytes, write_json
 from container_server.log import say
 from container_server.storage import Blob, BlobEntry, BlobStore
 
-PREFIX = "inbox/"
 UPLOADER = "whoever uploaded it to the inbox"
 """Storage does not tell who wrote a blob."""
 ARCHIVE_LIMIT = 10 * 1024 * 1024
 MOST_FILES = 200
 DEEPEST = 10
-_BLOB = re.compile(r"inbox/([a-z](?:[a-z0-9-]{0,38}[a-z0-9])?)\.zip")
+_BLOB = re.compile(r"([a-z](?:[a-z0-9-]{0,38}[a-z0-9])?)\.zip")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -59,7 +58,7 @@ class Inbox:
 
     def step(self) -> None:
         """Take what has arrived, each archive alone. Raises TransientError when storage cannot be reached."""
-        arrived = [entry for entry in self._store.list(PREFIX) if _BLOB.fullmatch(entry.name)]
+        arrived = [entry for entry in self._store.list("") if _BLOB.fullmatch(entry.name)]
         self._chores = {entry.name: self._chore(entry) for entry in arrived}
         for chore in self._chores.values():
             chore.run()
@@ -72,13 +71,13 @@ class Inbox:
         return chore
 
     def _take(self, entry: BlobEntry) -> None:
-        name = entry.name.removeprefix(PREFIX).removesuffix(".zip")
+        name = entry.name.removesuffix(".zip")
         answered = self._answered.get(entry.name)
         if not answered or answered["etag"] != entry.etag:
             answered = {"etag": entry.etag, "answer": self._submit(entry.name, name)}
             self._remember({**self._answered, entry.name: answered})
             say("inbox", job=name, **answered["answer"])
-        self._store.write(f"{PREFIX}{name}.json", (json.dumps(answered["answer"]) + "\n").encode())
+        self._store.write(f"{name}.json", (json.dumps(answered["answer"]) + "\n").encode())
         self._store.delete(entry.name)
         self._remember({blob: one for blob, one in self._answered.items() if blob != entry.name})
 
