@@ -70,6 +70,11 @@ class TestSettings:
         assert found.where == "fed:hospitals.cleveland.door.endpoint.zoneId"
         assert "only the network of the door" in found.fix
 
+    def test_the_centres_door_needs_one_too(self) -> None:
+        with pytest.raises(SettingsError) as caught:
+            load("dev", config(ZONES, {"centre": door.centre()}))
+        assert [one.where for one in caught.value.violations] == ["fed:centre.door.endpoint.zoneId"]
+
     def test_a_door_with_its_own_zone_and_a_window_are_fine(self) -> None:
         load("dev", config(ZONES, {"cleveland": door.door(zoneId=door.ZONE), "hungary": door.window()}))
 
