@@ -1,6 +1,9 @@
 """Hospitals' own people upload their data, through an endpoint and through a window; nobody else gets in."""
 
 import datetime as dt
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,12 @@ from tests.unit import door_settings as door
 from workloads.data import heart_data
 
 NETWORK, GROUPS = "2024-05-01", "2024-03-01"
+LOOK = """
+import sys
+from azure.identity import DefaultAzureCredential
+from automation.operate.people import PeoplesContainer
+print(PeoplesContainer(account=sys.argv[1], name="server", credential=DefaultAzureCredential()).blobs())
+"""
 CENTRES = f"{door.NETWORK}/privateEndpoints/pep-stray"
 
 
@@ -24,11 +33,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone.edit(keep_hospitals("cleveland", "hungary"))
     clone.edit(_give("cleveland", door.door()))
     clone.edit(_give("hungary", door.window()))
+    clone.edit(lambda content: content["config"]["fed:centre"].update(door=door.centre()))
     clone.shell("true")
-    _put(clone, door.HOUSE.partition("/providers/")[0], GROUPS, {"location": "westeurope"})
-    space = {"addressSpace": {"addressPrefixes": ["10.50.0.0/16"]}}
-    subnet = {"name": "desks", "properties": {"addressPrefix": "10.50.3.0/24"}}
-    _put(clone, door.HOUSE, NETWORK, {"location": "westeurope", "properties": {**space, "subnets": [subnet]}})
+    for subnet, prefix in ((door.DESKS, "10.50"), (door.CAMPUS, "10.60")):
+        _network(clone, subnet, prefix)
     clone.fed("up")
     Fabric.ensure(clone.emulator()).wait_ready()
     yield clone
@@ -44,6 +52,17 @@ def file(tmp_path: Path) -> str:
 
 def _give(hospital: str, entry: dict[str, Any]) -> Callable[[Any], None]:
     return lambda content: content["config"]["fed:hospitals"][hospital].update(door=entry)
+
+
+def _network(clone: Clone, subnet: str, prefix: str) -> None:
+    """Make a network as its owner would, with one subnet."""
+    network = subnet.rpartition("/subnets/")[0]
+    _put(clone, network.partition("/providers/")[0], GROUPS, {"location": "westeurope"})
+    properties = {
+        "addressSpace": {"addressPrefixes": [f"{prefix}.0.0/16"]},
+        "subnets": [{"name": "desks", "properties": {"addressPrefix": f"{prefix}.3.0/24"}}],
+    }
+    _put(clone, network, NETWORK, {"location": "westeurope", "properties": properties})
 
 
 def _put(clone: Clone, arm_id: str, version: str, body: dict[str, Any]) -> None:
@@ -74,6 +93,25 @@ def test_an_endpoint_of_the_centres_account_in_that_network_is_found(house: Clon
     said = house.fed("verify", "--no-inside", "--no-packets", code=1).stdout
     assert "pep-stray opens" in said
     assert ask(house.emulator(), "DELETE", CENTRES, api_version=NETWORK).status_code in {200, 202, 204}
+
+
+@pytest.mark.long
+def test_a_researcher_sends_a_job_and_reads_the_answer(house: Clone) -> None:
+    fabric = Fabric.running(house.emulator())
+    assert fabric is not None
+    desk = fabric.desk(door.CAMPUS, door.RESEARCHERS)
+    account = house.outputs()["centre"]["storageAccount"].rpartition("/")[2]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(house.root)}
+    environment["SSL_CERT_FILE"] = str(fabric.settings.authority)
+
+    def at_the_desk(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = fabric.inside(desk, [sys.executable, "-P", *words])
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    job = str(house.root / "docs/examples/heart-rate")
+    said = at_the_desk("-m", "automation", "jobs", "submit", job, "--on", "azure", "--account", account)
+    assert (said.returncode, "needs answers of 2 hospitals" in said.stderr) == (1, True), said.stderr
+    assert "AuthorizationPermissionMismatch" in at_the_desk("-c", LOOK, account).stderr
 
 
 @pytest.mark.long
