@@ -327,6 +327,13 @@ class TestScripts:
         assert "log loss: 0.5" in said
         assert "over" in said
 
+    def test_it_is_told_where_its_data_are(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("FED_DATA", raising=False)
+        box = InABox(tmp_path, {"train.py": "import os\nprint(os.environ['FED_DATA'])"})
+        box.start()
+        code, printed = box.end()
+        assert (code, printed.strip()) == (0, "/data")
+
     def test_it_works_where_it_may_write(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Published scripts save checkpoints as `./model.pth`; a box is read-only but for its scratch."""
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

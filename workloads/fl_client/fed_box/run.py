@@ -21,6 +21,8 @@ from fed_box.channel import CODE, SOCKET, ChannelError, Frame, receive, send
 from fed_box.confine import confine
 
 BOX = Path(os.environ.get("FED_BOX", "/box"))
+DATA = "/data"
+"""Where the columns of the job's manifest are; scripts find it as FED_DATA."""
 WAIT_SECONDS = 120.0
 """How long the client may take to listen: it starts at the same time."""
 NOBODY = 69
@@ -52,6 +54,7 @@ def run(code: Path, connection: socket.socket) -> int:
     sys.argv = [str(script), *map(str, start["arguments"])]
     # As `python script.py` has it; and the folder from which the job's own packages are imported.
     sys.path[:0] = [str(script.parent), str(code)]
+    os.environ.setdefault("FED_DATA", DATA)
     os.chdir(tempfile.gettempdir())  # scripts write checkpoints where they are, and the rest is read-only
     try:
         runpy.run_path(str(script), run_name="__main__")
