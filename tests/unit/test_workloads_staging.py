@@ -203,6 +203,24 @@ class TestStaging:
         assert staging.faults[0] == "any.csv is refused: the hospital's record says why"
         assert self.found() == "any.csv: line 3, column age: above 120"
 
+    def test_a_schema_that_is_gone_is_no_leave_to_check_nothing(
+        self, tmp_path: Path, store: FolderStore
+    ) -> None:
+        """Whoever can delete a blob of the officers' would have files taken as they are."""
+        schemas = [data_set({"name": "age", "type": "number"})]
+        staging = self.again(tmp_path, store, lambda: Catalogue(schemas))
+        store.write("any.csv", b"age\n 61\n")
+        staging.refresh()
+        gone = schemas.pop()
+        store.write("any.csv", b"name\nanybody\n")
+        staging.refresh()
+        assert (tmp_path / "data/any.csv").read_bytes() == b"age\n61\n"
+        assert "schema that is gone or wrong" in staging.faults[0]
+        assert "stays in use" in staging.faults[1]
+        schemas.append(gone)
+        staging.refresh()
+        assert staging.faults[0] == "any.csv is refused: the hospital's record says why"
+
     def test_a_file_that_no_data_set_has_is_taken_with_a_word(
         self, tmp_path: Path, store: FolderStore, staging: Staging
     ) -> None:

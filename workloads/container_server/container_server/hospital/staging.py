@@ -32,6 +32,11 @@ COARSE = 10
 SPARE_DISK = 1 << 30
 """Bytes that data leave free for logs and jobs."""
 _WHY = "the hospital's record says why"
+_NO_SCHEMA = (
+    "was checked by a schema that is gone or wrong, so no other version is taken. Fix: put the schema back,"
+    " or give the file another name"
+)
+"""Unchecked it would have another form, in which statistics that left before would be answered once more."""
 _RECORDED = ("file", "sha256", "rows", "complaints", "found", "notes")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}(?:\.[a-z0-9]{1,10}){1,2}")
 
@@ -142,6 +147,8 @@ class Staging:
         self, entry: BlobEntry, known: Note | None, seen: dict[str, Note], catalogue: Catalogue
     ) -> Note:
         data_set = catalogue.of(entry.name)
+        if data_set is None and known and known.get("schema"):
+            return {**known, "complaints": [f"{entry.name}: {_NO_SCHEMA}"]}
         file = data_set.file if data_set else entry.name
         other = [name for name, note in seen.items() if note["file"] == file]
         if other:
