@@ -12,6 +12,7 @@ from typing import Any
 
 from automation.operate.centre_blobs import Blobs, write_folder
 from automation.ui.outcome import FedError, QuestionError, RefusedError
+from automation.ui.plain import plain_document
 
 ANSWER_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
@@ -69,7 +70,7 @@ def _answer(blobs: Blobs, name: str, checksum: str) -> dict[str, Any]:
     blob = f"{name}.json"
     while time.monotonic() < until:
         found = blobs.read(blob).get(blob)
-        answer: dict[str, Any] = json.loads(found) if found else {}
+        answer: dict[str, Any] = plain_document(json.loads(found)) if found else {}
         if answer.get("archive") == checksum:
             return answer
         time.sleep(_PAUSE_SECONDS)

@@ -67,6 +67,12 @@ class TestSubmit:
         with pytest.raises(RefusedError, match="does not take cohort: purpose is missing"):
             inbox.submit(Centre({"error": "purpose is missing"}), folder)
 
+    def test_another_researchers_answer_cannot_speak_to_the_terminal(self, folder: Path) -> None:
+        """All who have the centre's door write to the one container."""
+        with pytest.raises(RefusedError) as told:
+            inbox.submit(Centre({"error": "\x1b]0;owned\x07"}), folder)
+        assert "\x1b" not in str(told.value)
+
     def test_a_centre_that_does_not_answer_is_not_waited_for_forever(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

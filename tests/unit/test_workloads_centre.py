@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from container_server.centre import inbox
 from container_server.centre.agent import CentreAgent
 from container_server.centre.curation import Curation
 from container_server.centre.enrolments import Enrolments
@@ -778,6 +779,20 @@ class TestInbox:
         assert self.answer(world, "pulse")["archive"] == hashlib.sha256(archive).hexdigest()
         assert (world.centre_config.agent / "inbox/pulse/job.py").is_file()
         assert not (world.store("inbox").folder / "pulse.zip").exists()
+
+    @pytest.mark.parametrize("bound", ["MOST_WAITING", "MOST_KEPT"])
+    def test_researchers_fill_neither_the_hospitals_lists_nor_the_disk(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, bound: str
+    ) -> None:
+        """Hospitals are asked for the 50 oldest jobs: as many junk jobs kept others from them."""
+        monkeypatch.setattr(inbox, bound, 1)
+        world.turn(10)
+        for name in ("pulse", "wave"):
+            world.store("inbox").write(f"{name}.zip", zipped(job_files(name)))
+            world.turn(20)
+        assert self.answer(world, "pulse")["job_id"]
+        assert "1 jobs of the inbox" in self.answer(world, "wave")["error"]
+        assert not (world.centre_config.agent / "inbox/wave").exists()
 
     def test_one_that_is_refused_is_answered_with_the_reason(self, world: World, centre: CentreAgent) -> None:
         world.store("inbox").write("pulse.zip", b"not an archive")

@@ -28,6 +28,10 @@ UPLOADER = "whoever uploaded it to the inbox"
 ARCHIVE_LIMIT = 10 * 1024 * 1024
 MOST_FILES = 200
 DEEPEST = 10
+MOST_WAITING = 20
+"""Jobs of the inbox that wait for hospitals at once: those are asked for 50 at a time, the oldest first."""
+MOST_KEPT = 200
+"""Names of jobs that came through the inbox: their folders are on the centre's disk."""
 _BLOB = re.compile(r"([a-z](?:[a-z0-9-]{0,38}[a-z0-9])?)\.zip")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -99,6 +103,7 @@ class Inbox:
                 raise ArchiveRefusedError(
                     f"the platform has a job {name}, and would run that. Fix: give yours another name"
                 )
+            self._check_room(name)
             unpack(found.content, self._jobs.catalogue.inbox / name)
             return {"job_id": self._jobs.submit(name, author=UPLOADER)}
         except TransientError:
@@ -107,6 +112,17 @@ class Inbox:
             return {"error": str(error)}
         except Exception as error:  # whatever this archive provokes is its own answer
             return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+
+    def _check_room(self, name: str) -> None:
+        """Researchers fill neither the hospitals' lists nor the disk. Raises ArchiveRefusedError."""
+        waiting = [job for job in self._jobs.all() if job.state == "waiting"]
+        if sum(job.submission.get("author") == UPLOADER for job in waiting) >= MOST_WAITING:
+            raise ArchiveRefusedError(
+                f"{MOST_WAITING} jobs of the inbox wait for hospitals already. Fix: ./fed jobs abort ID"
+            )
+        kept = {path.name for path in self._jobs.catalogue.inbox.glob("*")}
+        if name not in kept and len(kept) >= MOST_KEPT:
+            raise ArchiveRefusedError(f"there are {MOST_KEPT} jobs of the inbox. Fix: use one of their names")
 
     def _remember(self, answered: dict[str, dict[str, Any]]) -> None:
         self._answered = answered
