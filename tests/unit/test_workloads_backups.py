@@ -373,6 +373,32 @@ class TestPuttingBack:
         waiting.command({"without": True})
         assert waiting.tick() is None
 
+    @pytest.mark.parametrize(
+        ("name", "then", "now", "after"),
+        [
+            ("budget.json", '{"spent": 3}', '{"spent": 5}', '{"spent": 5}'),
+            ("budget.json", '{"spent": 3}', '{"spent": 0}', '{"spent": 3}'),
+            ("budget.json", '{"spent": 3}', "damaged", '{"spent": 3}'),
+            ("released.json", '{"versions": []}', '{"versions": [1]}', '{"versions": [1]}'),
+            ("runs.json", '{"a": [1]}', '{"a": [1, 2]}', '{"a": [1, 2]}'),
+        ],
+    )
+    def test_no_ledger_goes_back_with_an_older_archive(
+        self, world: World, name: str, then: str, now: str, after: str
+    ) -> None:
+        ledger = world.hospital_config.work / name
+        ledger.write_text(then)
+        world.hospital._backups.command({"now": True})
+        world.hospital._backups.step()
+        ledger.write_text(now)
+        recovery_of(world, leave=lambda: None).replace({"replace": True})
+        waiting = recovery_of(world)
+        waiting.tick()
+        put_back(waiting)
+        assert waiting.tick() is None
+        assert ledger.read_text() == after
+        assert not (world.hospital_config.agent / archive.OWN / "ledgers").exists()
+
     def test_one_that_was_killed_in_between_waits_for_an_archive_again(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:

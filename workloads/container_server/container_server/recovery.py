@@ -26,6 +26,8 @@ from container_server.control import Handler
 from container_server.engine import Engine, Running
 from container_server.errors import RefusedInputError, TransientError
 from container_server.files import read_json, write_json
+from container_server.foreign import ForeignFolder
+from container_server.hospital import ledgers
 from container_server.log import say
 from container_server.messages import REPORT, encode
 from container_server.notices import Notice, Notices
@@ -69,6 +71,7 @@ class Recovery:
         """Ends this service, which is then started again."""
         self._parts = archive.parts_of(config)
         self._folder = config.agent / archive.OWN
+        self._own, self._work = ForeignFolder(self._folder), ForeignFolder(config.work)
         self._asked = self._folder / "asked"
         """There while an archive is to replace what is here; says `HALF` once that has begun."""
         self._memory = self._folder / "restored.json"
@@ -203,6 +206,8 @@ class Recovery:
                 raise RefusedInputError(f"there is no archive {order.name}")
             with file.open("rb") as stream:
                 self._open(stream, order, lambda plain: archive.read(plain, self._whose, _read_through))
+                if not self._is_half:
+                    ledgers.set_aside(self._work, self._own)
                 self._asked.write_text(HALF)
                 about = self._open(stream, order, self._put_back)
         except (AgeError, RefusedInputError, TransientError, OSError) as error:
@@ -212,6 +217,7 @@ class Recovery:
         finally:
             file.unlink(missing_ok=True)
         content = archive.content(archive.restored(self._parts))
+        ledgers.keep_what_holds_more(self._work, self._own)
         if self._config.role == "centre":
             self._engine.start(MLFLOW)
         done = {"name": order.name, "made": about["made"], "seconds": self._clock.now() - began}
