@@ -31,8 +31,6 @@ from tests.unit.job_archives import archive, built, job, packed
 from tests.unit.workloads_fakes import FakeClock, FolderStore
 from tests.unit.workloads_world import World
 
-CODE, OTHER = "a" * 64, "b" * 64
-
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -208,6 +206,8 @@ def arrival(monkeypatch: pytest.MonkeyPatch, answers: Path) -> Arrival:
 
 
 JOB = job()
+ARCHIVES = {checksum(archive): archive for archive in (JOB, job(b"other()"))}
+CODE, OTHER = ARCHIVES
 TABULAR = "tabular@sha256:" + "1" * 64
 
 
@@ -408,7 +408,7 @@ class House:
         policy = {"schema": "fed/jobs/1", "platform": False, "approved": [], "refused": [], **changes}
         self.policy.write(POLICY, json.dumps(policy).encode())
 
-    def ask(self, code: str = CODE, content: bytes = b"code", **changes: Any) -> None:
+    def ask(self, code: str = CODE, content: bytes | None = None, **changes: Any) -> None:
         requests = self.folder / "work/requests"
         requests.mkdir(parents=True, exist_ok=True)
         described = {
@@ -418,7 +418,7 @@ class House:
             "asked": self.clock.now(),
             **changes,
         }
-        (requests / f"{code}.zip").write_bytes(content)
+        (requests / f"{code}.zip").write_bytes(ARCHIVES[code] if content is None else content)
         (requests / f"{code}.json").write_text(json.dumps(described))
 
     @property
@@ -582,7 +582,7 @@ class TestRecord:
         house.step()
         house.consent = house.restarted()
         house.step()
-        assert (house.record.folder / f"requests/{CODE}.zip").read_bytes() == b"code"
+        assert (house.record.folder / f"requests/{CODE}.zip").read_bytes() == JOB
         assert [event["event"] for event in house.events()] == ["answers", f"asked-{CODE[:12]}"]
 
     def test_each_time_that_a_job_asks_is_recorded_with_the_answer(self, house: House) -> None:
@@ -630,6 +630,15 @@ class TestRecord:
             house.step()
             assert (house.record.folder / f"releases/{job}.jsonl").read_text() == text
         assert house.record.calls.count(f"write releases/{job}.jsonl") == 2
+
+    @pytest.mark.parametrize("content", [ARCHIVES[OTHER], b"no archive"])
+    def test_what_is_shown_is_the_code_of_its_checksum(self, house: House, content: bytes) -> None:
+        """Whoever broke into the client could show officers one job, and have them approve another's."""
+        house.ask(content=content)
+        house.step()
+        assert not house.record.list("requests/")
+        assert house.consent.review()["jobs"] == []
+        assert CODE[:12] in house.consent.fault
 
     def test_what_a_job_puts_in_place_of_a_request_is_not_read(self, house: House) -> None:
         secret = house.folder / "secret"

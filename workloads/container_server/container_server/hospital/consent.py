@@ -162,7 +162,9 @@ class Consent:
         if asked is None or self._known.get(code, {}).items() >= asked.items():
             return
         archive = None if code in self._known else self._work.read(f"{REQUESTS}/{code}.zip", JOB_LIMIT)
-        if archive is not None or code in self._known:
+        if archive is not None and not _is_of(code, archive):
+            self.fault = f"what asks as {code[:12]} is other code, and is not shown"
+        elif archive is not None or code in self._known:
             self._take(asked, code, archive)
 
     def _take(self, asked: Mapping[str, Any], code: str, archive: bytes | None) -> None:
@@ -198,6 +200,14 @@ class Consent:
         for code in waiting[MOST_WAITING:]:
             del self._known[code]
         write_json(self._memory, {"jobs": self._known, "answers": self._said})
+
+
+def _is_of(code: str, archive: bytes) -> bool:
+    """Whether officers would see what they approve: the client's word is not enough."""
+    try:
+        return job_code.checksum(archive) == code
+    except UnreadableJobError:
+        return False
 
 
 def _wants(archive: bytes) -> dict[str, Any]:
