@@ -10,7 +10,7 @@ from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, InStack, Json, On, Where
 
 with lazily():
-    from automation.operate import recover
+    from automation.operate import machines, recover
     from automation.stacks import deploy
     from automation.stacks import target as targets
     from automation.ui import console
@@ -63,7 +63,11 @@ def list_backups(
 def _parties(stack: str, on: On, names: list[str] | None) -> "list[recover.Protected]":
     target = targets.open_deployed(stack, on)
     outputs = deploy.outputs(target)
-    return [recover.Protected.of(target.arm(), outputs, name) for name in names or outputs.parties]
+    mute = machines.without_way_out(stack)
+    if left_out := sorted(mute & set(outputs.parties)) if not names else []:
+        console.warn(f"{', '.join(left_out)} has egress: none: {recover.MUTE}")
+    chosen = names or [name for name in outputs.parties if name not in mute]
+    return [recover.Protected.of(target, outputs, name) for name in chosen]
 
 
 def _words(party: str, made: dict[str, Any] | None, recipient: str | None = None) -> str:

@@ -51,7 +51,7 @@ def command(
             "name a party, and --key FILE or --without: ./fed restore --party NAME --key FILE"
         )
     target = targets.open_deployed(stack, on)
-    one = recover.Protected.of(target.arm(), deploy.outputs(target), party)
+    one = recover.Protected.of(target, deploy.outputs(target), party)
     if without or key is None:
         one.go_on_without()
         console.say(f"{party} goes on without an archive")
@@ -75,7 +75,7 @@ def _rehearse(stack: str, on: On, party: str | None) -> None:
     target = targets.open_deployed(stack, on)
     outputs = deploy.outputs(target)
     parties = [
-        recover.Protected.of(target.arm(), outputs, name) for name in ([party] if party else outputs.parties)
+        recover.Protected.of(target, outputs, name) for name in ([party] if party else outputs.parties)
     ]
     for done in recover.rehearse(parties):
         typer.echo(

@@ -1,4 +1,4 @@
-"""Whether a hospital's own network has room for its door, asked before the deployment makes the endpoint."""
+"""Whether a party's own network has room for its door, asked before the deployment makes the endpoint."""
 
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from automation.hospitals.lack import Lack, unreadable
 from automation.stacks.arm import Answer, Arm
-from federation.parties import HospitalParty, Party
+from federation.parties import CentreParty, HospitalParty, Party
 from federation.settings import Endpoint
 
 VERSION: Final = "2024-05-01"
@@ -33,7 +33,7 @@ def lacking(party: Party, answer: Answer | None) -> Iterator[Lack]:
         yield Lack(
             what=f"the network {network}",
             why="the door's endpoint is to be in it",
-            fix="let the hospital make it, or correct the door's endpoint.subnetId",
+            fix=f"let {party.name} make it, or correct the door's endpoint.subnetId",
         )
     else:
         yield from _unfit(party, endpoint, subnet, answer.body)
@@ -52,7 +52,7 @@ def _unfit(party: Party, endpoint: Endpoint, subnet: str, body: Mapping[str, Any
         yield Lack(
             what=f"the subnet {subnet} of {body['name']}",
             why=f"there are {', '.join(sorted(found)) or 'none'}: the door's endpoint is to be in it",
-            fix="let the hospital make it, or correct the door's endpoint.subnetId",
+            fix=f"let {party.name} make it, or correct the door's endpoint.subnetId",
         )
     elif not any(_has_room(IPv4Network(text), endpoint) for text in _ranges(found[subnet.lower()])):
         yield Lack(
@@ -63,7 +63,7 @@ def _unfit(party: Party, endpoint: Endpoint, subnet: str, body: Mapping[str, Any
 
 
 def _endpoint(party: Party) -> Endpoint | None:
-    return party.door.endpoint if isinstance(party, HospitalParty) and party.door else None
+    return party.door.endpoint if isinstance(party, CentreParty | HospitalParty) and party.door else None
 
 
 def _ranges(subnet: Mapping[str, Any]) -> list[str]:

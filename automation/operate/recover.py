@@ -14,12 +14,18 @@ from typing import Any, Final, final
 
 from automation.operate import machines
 from automation.stacks.arm import Arm
+from automation.stacks.target import Target
 from automation.ui.console import say
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from federation.outputs import Outputs
 from workloads.container_server.container_server import age
 from workloads.container_server.container_server.age import AgeError
 
+MUTE: Final = (
+    "its archives are made by themselves, and nobody can ask for one, or put one back.\n"
+    "Fix: set egress: nat or firewall in its entry for that time, and ./fed up"
+)
+"""What to do about a VM without a way out (docs/adr/0018)."""
 _PAUSE: Final = 1.0
 _MADE_WITHIN: Final = 900.0
 _WAITS_WITHIN: Final = 180.0
@@ -65,9 +71,13 @@ class Protected:
     party: str
 
     @classmethod
-    def of(cls, arm: Arm, outputs: Outputs[str], party: str) -> "Protected":
-        """Raises QuestionError for a party that the stack does not have."""
-        return cls(arm=arm, machine=machines.of(outputs, party), party=party)
+    def of(cls, target: Target, outputs: Outputs[str], party: str) -> "Protected":
+        """Raises QuestionError for a party that the stack does not have, RefusedError for one without a way
+        out.
+        """
+        machine = machines.of(outputs, party)
+        machines.refuse_mute(target.name, party, MUTE)
+        return cls(arm=target.arm(), machine=machine, party=party)
 
     def made(self) -> dict[str, Any]:
         """Return what was backed up last, and for whom: ``{recipient, last: {name, made, size, ...}?}``.

@@ -399,3 +399,9 @@ class TestADoorsNetwork:
     def test_what_azure_does_not_show_is_not_taken_for_fit(self) -> None:
         (found,) = self.look(refused(403, "AuthorizationFailed", "no such right"))
         assert "the network of the door" in found.what
+
+    def test_of_the_centre_is_looked_at_as_well(self) -> None:
+        whole = federation(load("dev", door_settings.config("dev", {"centre": door_settings.centre()})))
+        answers = dataclasses.replace(fit(whole, whole.centre), own_network=self.NETWORK)
+        (found,) = missing(whole, whole.centre, answers)
+        assert f"the address {door_settings.CENTRES_ADDRESS} in desks" in found.what

@@ -149,6 +149,18 @@ class TestRestore:
             list(recover.rehearse([party]))
 
 
+class TestWithoutAWayOut:
+    def test_nobody_waits_for_an_answer_that_cannot_come(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(machines, "without_way_out", lambda stack: frozenset({"cleveland"}))
+        outputs = SimpleNamespace(
+            parties={name: SimpleNamespace(vm="vm") for name in ("centre", "cleveland")}
+        )
+        target = SimpleNamespace(name="dev", arm=lambda: None)
+        assert Protected.of(target, outputs, "centre").machine == "vm"  # type: ignore[arg-type]
+        with pytest.raises(RefusedError, match=r"egress: none(.|\n)*Fix: set egress"):
+            Protected.of(target, outputs, "cleveland")  # type: ignore[arg-type]
+
+
 class TestCommand:
     def test_rehearses_on_the_emulator_alone(self) -> None:
         with pytest.raises(QuestionError, match="for the emulator alone"):
