@@ -251,6 +251,12 @@ class TestAroundAnUpdate:
         left = answered(airlock, update(meta={MetaKey.NUM_STEPS_CURRENT_ROUND: stated}))
         assert refusal_of(left) == Refusal.STATED_PATIENTS.value
 
+    def test_the_data_are_read_once_a_run(self, airlock: Airlock, tmp_path: Path) -> None:
+        """They may be larger than memory, and a box sees those of its start to its end."""
+        first = from_shareable(answered(airlock, update()))
+        (tmp_path / "heart.csv").write_text("age\n1\n")
+        assert from_shareable(answered(airlock, update())).meta == first.meta
+
     def test_without_rows_to_count_no_difference_leaves(self, tmp_path: Path) -> None:
         assert refusal_of(answered(made(OwnFiles(tmp_path), tmp_path), update())) == Refusal.NO_PATIENTS.value
 

@@ -95,6 +95,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self._notes = notes or Notes()
         fobs_registration()
         self._files = files or own_files()
+        self._agreed: OwnFiles | None = None
         self._limits = Limits()
         self._released_before = folder / RELEASED_FILE
         self._statistics: OwnStatistics | None = None
@@ -148,8 +149,13 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self._manifest = self._manifest or manifest_of(fl_ctx)
         return self._manifest
 
+    def _own(self, announced: Manifest) -> OwnFiles:
+        """The files that were agreed, counted once a run: a box sees those of its start to its end."""
+        self._agreed = self._agreed or self._files.of(announced.data)
+        return self._agreed
+
     def _update(self, answer: DXO, sent: Model | None, announced: Manifest) -> DXO:
-        files = self._files.of(announced.data)
+        files = self._own(announced)
         own = files.patients
         if own < 1:
             raise RefusedError(Refusal.NO_PATIENTS)
@@ -197,7 +203,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         if step not in _STEPS:
             raise RefusedError(Refusal.STATISTICS)
         claimed = _claimed(data.get(step))
-        files = self._files.of(self._announced(fl_ctx).data)
+        files = self._own(self._announced(fl_ctx))
         own = self._statistics or OwnStatistics(files, StatisticsLimits(), self._released_before)
         self._statistics = own
         try:
