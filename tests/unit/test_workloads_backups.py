@@ -222,6 +222,20 @@ class TestMaking:
         world.hospital._backups.step()
         assert len(packed) == 2
 
+    def test_an_order_stands_until_it_is_followed(self, world: World) -> None:
+        """`./fed backup now` waits for its archive for a quarter of an hour."""
+        (first,) = world.store("backup-centre").list()
+        world.centre._backups.command({"now": True})
+        world.server.stop("mlflow")
+        with pytest.raises(TransientError, match="does not run"):
+            world.centre._backups.step()
+        world.server.start("mlflow")
+        world.centre._backups.step()
+        (second,) = world.store("backup-centre").list()
+        assert second.etag != first.etag
+        world.centre._backups.step()
+        assert world.store("backup-centre").list() == [second], "followed once"
+
     def test_without_a_key_nothing_is_made_and_prod_says_so(self, tmp_path: Path) -> None:
         world = World(tmp_path)
         world.turn(20)

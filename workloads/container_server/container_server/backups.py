@@ -79,11 +79,11 @@ class Backups:
     def step(self) -> None:
         """Make an archive if it is time. Raises TransientError or RefusedInputError."""
         self._key, self._looked = self._recipient(), True
-        with self._lock:
-            order, self._order = self._order, None
+        order = self._order
         recipient = order or self._key
         if recipient and (order is not None or self._is_due()):
             self._make(recipient)
+            self._followed(order)
 
     def handlers(self) -> dict[str, Handler]:
         """What `fedctl` can ask."""
@@ -108,6 +108,12 @@ class Backups:
         late = self._clock.now() - float(self._made.get("made", self._began)) > LATE_SECONDS
         text = "no backup for more than a day. Fix: ./fed status says why, then ./fed backup"
         return [self._notice(text)] if late else []
+
+    def _followed(self, order: str | None) -> None:
+        """An order stands until its archive is made, or another came meanwhile."""
+        with self._lock:
+            if self._order == order:
+                self._order = None
 
     def _notice(self, text: str) -> Notice:
         return Notice(code="backup-missing", about=self._config.party, text=text)
