@@ -2,10 +2,13 @@
 
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
+from container_server import age
 from container_server.background import Background
 from container_server.hospital import agent
+from container_server.hospital.state import State
 
 from tests.unit.workloads_world import World
 
@@ -61,3 +64,30 @@ def test_a_hospital_reports_while_a_large_file_is_read(
         world.turn(1)
     world.turn(10)
     assert world.reason.startswith("registered at the server")
+
+
+def test_a_hospital_hears_its_orders_while_an_archive_is_uploaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "SMALL_FILES_SECONDS", 0.0)
+    world, begun, go_on = World(tmp_path), threading.Event(), threading.Event()
+    world.turn(20)
+    world.key = age.recipient_of(age.new_identity())
+    upload, went_on = world.kept.upload, []
+
+    def slow(name: str, source: IO[bytes]) -> None:
+        begun.set()
+        went_on.append(go_on.wait(20))
+        upload(name, source)
+
+    monkeypatch.setattr(world.kept, "upload", slow)
+    world.hospital = world.new_hospital()
+    world.turn(5)
+    assert begun.wait(30)
+    world.centre.commands.handlers()["revoke"]({"hospital": "cleveland", "reason": "lost"})
+    world.turn(60)
+    assert world.state() is not State.RUNNING
+    go_on.set()
+    while not world.kept.list():
+        world.turn(1)
+    assert went_on == [True], "the loop did not wait for it"

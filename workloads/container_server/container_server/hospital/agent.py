@@ -1,6 +1,7 @@
 """The hospital's loop: look, decide, do one thing, report."""
 
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -36,7 +37,7 @@ from container_server.storage import Blob, BlobStore
 
 CLIENT = "fl-client"
 SMALL_FILES_SECONDS = 3.0
-"""How long the loop waits for data that come; larger files come next to it."""
+"""How long the loop waits for data that come, or an archive that goes; larger ones do so next to it."""
 BUSY_SECONDS = 0.25
 """Pause of the loop while something is expected to happen."""
 QUIET_SECONDS = 2.0
@@ -110,9 +111,9 @@ class HospitalAgent:
         self._enrolling = Chore("enrolment", polling, self._enrol)
         self._doing = Chore("client", Cadence(clock, 0.0, longest_pause=5.0), self._do)
         self._reporting = Chore("report", Cadence(clock, 60.0), self._send_report)
-        self._backups, self._backing_up = backups, Chore("backup", Cadence(clock, 5.0), backups.step)
-        self._notices = Notices(clock)
-        self._noticing = Chore("notices", Cadence(clock, 60.0), self._notice)
+        self._backups = backups
+        self._backing_up = Chore("backup", Cadence(clock, 5.0), _next_to_the_loop(backups.step))
+        self._notices, self._noticing = Notices(clock), Chore("notices", Cadence(clock, 60.0), self._notice)
         self._renewal_due = Cadence(clock, 86_400.0)
         self._details_due = Cadence(clock, 5.0)
         self._memory = config.agent / "hospital.json"
@@ -479,3 +480,9 @@ class HospitalAgent:
     def _remember(self) -> None:
         content = {"generation": self._generation, "renewed": self._renewed, "desired": self._desired}
         write_json(self._memory, {**content, "restart_due": self._restart_due})
+
+
+def _next_to_the_loop(action: Callable[[], None]) -> Callable[[], float | None]:
+    """A chore's action that the loop waits for only shortly."""
+    work = Background(action, SMALL_FILES_SECONDS)
+    return lambda: None if work.step() else BUSY_SECONDS
