@@ -161,7 +161,7 @@ ELSEWHERE = {
     "dataprotection": "an extension of azure-cli, of another publisher",
     "login": "the shell of `fed env` is signed in",
     "vm run-command": "no machine runs in these tests; tests/e2e has them",
-    "storage blob upload": "names of accounts lead nowhere outside the emulated networks",
+    "storage blob": "names of accounts lead nowhere outside the emulated networks",
 }
 """Words of commands that the emulator does not answer -> why (docs/emulator.md)."""
 VALUES = {
