@@ -91,7 +91,7 @@ class Protected:
         """Have an archive made now, for `to` or for the key that the stack names; return what was made."""
         before = (self.made()["last"] or {}).get("made", 0.0)
         self._ask("backup", "--now", *(["--to", to] if to else []))
-        return self._until(lambda: self._made_after(before), _MADE_WITHIN, "made no archive")
+        return self._until(lambda: self._made_after(before, to), _MADE_WITHIN, "made no archive")
 
     def standing(self, *words: str) -> dict[str, Any]:
         """Return ``{archives, waits, restored?, recipient?, failed?}``."""
@@ -126,9 +126,10 @@ class Protected:
         standing = self._patiently()
         return standing if standing and standing["waits"] and "recipient" in standing else None
 
-    def _made_after(self, before: float) -> dict[str, Any] | None:
+    def _made_after(self, before: float, to: str | None) -> dict[str, Any] | None:
+        """What was made since for that key: the VM makes others by itself, for the stack's."""
         last: dict[str, Any] | None = self.made()["last"]
-        return last if last and last["made"] > before else None
+        return last if last and last["made"] > before and to in (None, last["recipient"]) else None
 
     def _put_back(self, before: Any) -> dict[str, Any] | None:
         standing = self._patiently()

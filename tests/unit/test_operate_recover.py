@@ -109,6 +109,17 @@ class TestKey:
             recover.read_key(file)
 
 
+class TestMake:
+    def test_an_archive_that_the_vm_made_by_itself_is_not_the_one_asked_for(
+        self, party: Protected, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own, asked = {"made": 2.0, "recipient": "age1own"}, {"made": 3.0, "recipient": "age1asked"}
+        said = iter([{"last": None}, {}, {"last": own}, {"last": asked}])
+        monkeypatch.setattr(machines, "fedctl", lambda *words: next(said))
+        monkeypatch.setattr(recover, "_PAUSE", 0.0)
+        assert party.make("age1asked") == asked
+
+
 class TestRestore:
     def test_brings_back_what_was_backed_up(self, vm: Vm, party: Protected, key: Path) -> None:
         identity = recover.read_key(key)
