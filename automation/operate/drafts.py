@@ -49,10 +49,7 @@ def new(name: str, script: Path, folder: Path) -> list[str]:
 
     Raises QuestionError for a name that cannot be one, a script that cannot be read, a folder that is there.
     """
-    if not re.fullmatch(_form("name")["pattern"], name):
-        raise QuestionError(
-            f"{name!r} cannot be a job's name: lower case, digits, '-', at most 40 characters"
-        )
+    check_name(name)
     if folder.name != name:
         raise QuestionError(f"--to {folder}: the folder has to be called {name}, as the job")
     if folder.exists():
@@ -65,6 +62,14 @@ def new(name: str, script: Path, folder: Path) -> list[str]:
     content = _content(name, script, companions, found)
     (folder / "job.yaml").write_text(_HEAD + yaml.safe_dump(content, sort_keys=False, width=100))
     return list(_remarks(found, content))
+
+
+def check_name(name: str) -> None:
+    """Raise QuestionError for what no job can be called."""
+    if not re.fullmatch(form("name")["pattern"], name):
+        raise QuestionError(
+            f"{name!r} cannot be a job's name: lower case, digits, '-', at most 40 characters"
+        )
 
 
 def read(script: Path) -> Read:
@@ -84,8 +89,8 @@ def read(script: Path) -> Read:
     return found
 
 
-def _form(*keys: str) -> Any:
-    """What the schema of job.yaml says of a key below other keys."""
+def form(*keys: str) -> Any:
+    """Return what the schema of job.yaml says of a key below other keys."""
     found: Any = json.loads(SCHEMA.read_text())
     for key in keys:
         found = found["properties"][key]
@@ -94,7 +99,7 @@ def _form(*keys: str) -> Any:
 
 def _frameworks() -> list[str]:
     """Those whose scripts have parameters in a form of their own; the boxes with them are called the same."""
-    return list(_form("script", "framework")["enum"])
+    return list(form("script", "framework")["enum"])
 
 
 def _look(node: ast.AST, found: Read) -> None:

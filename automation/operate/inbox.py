@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from automation.operate import drafts
 from automation.operate.centre_blobs import Blobs, write_folder
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from automation.ui.plain import plain_document
 
+LARGEST = 10 * 1024 * 1024
+"""Bytes of a job's files together: of more the centre reads nothing, so that it could not say whose answer
+it gives."""
 ANSWER_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
 _LEFT_OUT = ("__pycache__", "__MACOSX")
@@ -22,16 +26,24 @@ _LEFT_OUT = ("__pycache__", "__MACOSX")
 def packed(folder: Path) -> bytes:
     """Return a job's folder as an archive, another one each time: its answer is known by its checksum.
 
-    Hidden files and what Python compiled stay here. Raises QuestionError for a folder that is no job.
+    Hidden files and what Python compiled stay here. Raises QuestionError for a folder that is no job, or one
+    that the centre would not look at.
     """
     if not (folder / "job.yaml").is_file():
         raise QuestionError(
             f"{folder} has no job.yaml, so the centre would not know what to do with it\n"
             f"Fix: ./fed jobs new {folder.resolve().name} --from-script SCRIPT.py drafts one"
         )
+    drafts.check_name(folder.resolve().name)
+    files = list(_files(folder))
+    if (size := sum(path.stat().st_size for path in files)) > LARGEST:
+        raise QuestionError(
+            f"{folder} has {size:,} bytes, and the centre takes {LARGEST:,} at most\n"
+            "Fix: leave out what the job does not need; a model to start from is smaller as float32"
+        )
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in _files(folder):
+        for path in files:
             archive.write(path, path.relative_to(folder).as_posix())
         archive.comment = uuid.uuid4().hex.encode()
     return written.getvalue()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from container_server.centre.inbox import ARCHIVE_LIMIT
 
 from automation.operate import inbox
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -84,6 +85,19 @@ class TestSubmit:
         centre = Centre(None)
         with pytest.raises(QuestionError, match=r"no job\.yaml"):
             inbox.submit(centre, tmp_path)
+        assert not centre.blobs
+
+    def test_what_the_centre_would_not_look_at_is_not_uploaded(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody would answer it: the centre passes over other names, and reads no larger archive."""
+        monkeypatch.setattr(inbox, "ANSWER_SECONDS", 0.01)
+        centre = Centre(None)
+        (folder / "start.npz").write_bytes(bytes(ARCHIVE_LIMIT))
+        with pytest.raises(QuestionError, match="takes 10,485,760 at most"):
+            inbox.submit(centre, folder)
+        with pytest.raises(QuestionError, match="'My_Job' cannot be a job's name"):
+            inbox.submit(centre, folder.rename(folder.with_name("My_Job")))
         assert not centre.blobs
 
 
