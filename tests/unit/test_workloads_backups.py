@@ -159,6 +159,21 @@ class TestMaking:
         pass_time(world, 600)
         assert world.kept.list() == [first]
 
+    @pytest.mark.parametrize(
+        ("command", "arguments"),
+        [("revoke", {"hospital": "cleveland"}), ("rotate", {"what": "lead", "yes": True})],
+    )
+    def test_who_was_cut_off_is_in_no_newest_archive_for_long(
+        self, world: World, command: str, arguments: dict[str, Any]
+    ) -> None:
+        """A centre put back from an older one would admit them again."""
+        copy_of_mlflow(world)
+        (before,) = world.store("backup-centre").list()
+        getattr(world.centre.commands, command)(arguments)
+        world.turn(10)
+        (after,) = world.store("backup-centre").list()
+        assert after.etag != before.etag
+
     def test_daily_ones_are_kept_for_a_month(self, world: World) -> None:
         for _ in range(40):
             world.clock.sleep(DAY)

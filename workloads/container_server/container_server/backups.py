@@ -85,6 +85,12 @@ class Backups:
             self._make(recipient)
             self._followed(order)
 
+    def soon(self) -> None:
+        """Have an archive made at once: an older one would bring back what was taken away just now."""
+        if self._key:
+            with self._lock:
+                self._order = self._order or ""
+
     def handlers(self) -> dict[str, Handler]:
         """What `fedctl` can ask."""
         return {"backup": self.command}

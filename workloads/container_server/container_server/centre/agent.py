@@ -116,6 +116,7 @@ class CentreAgent:
             notices=self._notices.rows,
             chores=self._chores,
             models=Models(Mlflow(), clock),
+            back_up=backups.soon,
         )
 
     def _admitted(self) -> list[str]:

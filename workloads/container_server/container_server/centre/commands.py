@@ -58,6 +58,7 @@ class Commands:
         notices: Callable[[], list[dict[str, Any]]],
         chores: Callable[[], Iterable[Chore]],
         models: Models,
+        back_up: Callable[[], None],
     ):
         self._config = config
         self._clock = clock
@@ -71,6 +72,7 @@ class Commands:
         self._notices = notices
         self._chores = chores
         self._models = models
+        self._back_up = back_up
 
     def handlers(self) -> dict[str, Handler]:
         """Command -> handler."""
@@ -212,6 +214,7 @@ class Commands:
         """Cut a hospital off."""
         name, reason = arguments["hospital"], str(arguments.get("reason") or "revoked by an operator")[:200]
         self._members.revoke(name, reason, self._clock.now())
+        self._back_up()
         return self._told(name, {})
 
     def renew(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,6 +237,7 @@ class Commands:
             return {**answer, "done": False}
         if what == "lead":
             self._authority.rotate_lead()
+            self._back_up()
         elif what == "server":
             self._rotation.ask_for_server(now=now)
         elif finish:
