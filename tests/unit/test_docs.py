@@ -1,4 +1,4 @@
-"""What the documentation names exists: files, links, and every decision in the index."""
+"""What the documentation names exists: files, links, headings, and every decision in the index."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "doc
 DECISIONS = ROOT / "docs" / "adr"
 
 _LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+_HEADING = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)#([^)\s]+)\)")
 _FILE = re.compile(r"`((?:[A-Za-z_.]+/)+[A-Za-z_.]+\.(?:py|yaml|json|md|svg))`")
 
 
@@ -21,6 +22,23 @@ def named(page: Path) -> str:
 def test_every_link_leads_to_a_file(page: Path) -> None:
     missing = [link for link in _LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_to_a_heading_finds_it(page: Path) -> None:
+    linked = [
+        (page.parent / file if file else page, name) for file, name in _HEADING.findall(page.read_text())
+    ]
+    assert [f"{file.name}#{name}" for file, name in linked if name not in headings(file)] == []
+
+
+def headings(page: Path) -> set[str]:
+    """The names by which GitHub knows a page's headings."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    words = (
+        re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", line) for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    )
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in words}
 
 
 @pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"], ids=named)
