@@ -794,6 +794,16 @@ class TestInbox:
         assert "1 jobs of the inbox" in self.answer(world, "wave")["error"]
         assert not (world.centre_config.agent / "inbox/wave").exists()
 
+    def test_one_that_is_refused_takes_no_place(
+        self, world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inbox, "MOST_KEPT", 1)
+        for name, files in (("pulse", {"job.yaml": "name: pulse"}), ("wave", job_files("wave"))):
+            world.store("inbox").write(f"{name}.zip", zipped(files))
+            world.turn(20)
+        assert "purpose" in self.answer(world, "pulse")["error"]
+        assert self.answer(world, "wave")["job_id"]
+
     def test_one_that_is_refused_is_answered_with_the_reason(self, world: World, centre: CentreAgent) -> None:
         world.store("inbox").write("pulse.zip", b"not an archive")
         world.turn(20)

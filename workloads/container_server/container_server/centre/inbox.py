@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -98,20 +99,23 @@ class Inbox:
         return {"archive": archive, **self._answer(found, name)}
 
     def _answer(self, found: Blob, name: str) -> dict[str, str]:
+        folder = self._jobs.catalogue.inbox / name
+        is_new = not folder.exists()
         try:
             if self._jobs.catalogue.is_platforms(name):
                 raise ArchiveRefusedError(
                     f"the platform has a job {name}, and would run that. Fix: give yours another name"
                 )
             self._check_room(name)
-            unpack(found.content, self._jobs.catalogue.inbox / name)
+            unpack(found.content, folder)
             return {"job_id": self._jobs.submit(name, author=UPLOADER)}
-        except TransientError:
-            raise
-        except ContainerServerError as error:
-            return {"error": str(error)}
         except Exception as error:  # whatever this archive provokes is its own answer
-            return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+            if is_new:  # what was refused takes no other's place
+                shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, TransientError):
+                raise
+            known = isinstance(error, ContainerServerError)
+            return {"error": str(error) if known else f"{type(error).__name__}: {str(error)[:300]}"}
 
     def _check_room(self, name: str) -> None:
         """Researchers fill neither the hospitals' lists nor the disk. Raises ArchiveRefusedError."""
