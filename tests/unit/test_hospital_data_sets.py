@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from container_server.hospital import data_sets as hospital_data_sets
 from container_server.hospital.data_sets import DataSets
 from container_server.storage import StorageForbiddenError
 
@@ -81,6 +82,16 @@ def test_a_wrong_one_adds_nothing_and_is_named(
     policy.delete(f"datasets/{name}.json")
     data_sets.step()
     assert data_sets.fault == ""
+
+
+def test_more_than_are_read_are_named(
+    policy: FolderStore, data_sets: DataSets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hospital_data_sets, "MOST", 1)
+    for name in ("one", "two"):
+        put(policy, name, package(AGE, name=name))
+    data_sets.step()
+    assert "holds 2 files, and the first 1 are read" in data_sets.fault
 
 
 class TestHospital:

@@ -27,18 +27,23 @@ class DataSets:
         self._released = Catalogue.released()
         self._read: dict[str, tuple[str, DataSet | None, str]] = {}
         """Blob -> its ETag, what is in it, what is wrong with it."""
+        self._count = 0
         self.known: Catalogue | None = None
         """None until the officers' container was looked at: a file would seem to be of no data set."""
 
     @property
     def fault(self) -> str:
         """What is wrong with the officers' files."""
-        return "; ".join(f"policy/{name}: {wrong}" for name, (_, _, wrong) in self._read.items() if wrong)
+        said = [f"policy/{name}: {wrong}" for name, (_, _, wrong) in self._read.items() if wrong]
+        if self._count > MOST:
+            said.append(f"policy/{FOLDER} holds {self._count} files, and the first {MOST} are read")
+        return "; ".join(said)
 
     def step(self) -> bool:
         """Look; whether anything changed. May raise TransientError."""
-        entries = self._policy.list(FOLDER)[:MOST]
-        read = {entry.name: self._look_at(entry) for entry in entries}
+        entries = self._policy.list(FOLDER)
+        self._count = len(entries)
+        read = {entry.name: self._look_at(entry) for entry in entries[:MOST]}
         changed = self.known is None or read != self._read
         if changed:
             self._read = read
