@@ -124,3 +124,24 @@ def test_what_cannot_be_tried_is_said_in_words(
         trial.main()
     assert ended.value.code == 2
     assert said in json.loads(capsys.readouterr().out.splitlines()[LAST])["refused"]
+
+
+@pytest.mark.parametrize(("table_of_his", "said"), [(None, "No such file"), ("", "it is empty")])
+def test_a_table_that_cannot_be_dealt_out_is_no_failure_of_the_job(
+    table_of_his: str | None,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "cohort").mkdir()
+    (tmp_path / "cohort/job.yaml").write_text(JOB)
+    (tmp_path / "cohort/train.py").write_text("")
+    if table_of_his is not None:
+        (tmp_path / "heart.csv").write_text(table_of_his)
+    words = [str(tmp_path / "cohort"), "--program", "true", "--data", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["fed_trial", *words])
+    with pytest.raises(SystemExit) as ended:
+        trial.main()
+    assert ended.value.code == 2
+    assert said in json.loads(capsys.readouterr().out.splitlines()[LAST])["refused"]

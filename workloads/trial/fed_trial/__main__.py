@@ -157,10 +157,20 @@ def _deal(
 
 def _rows(file: str, number: int, given: argparse.Namespace) -> list[list[str]]:
     if given.data:
-        with (given.data / file).open(newline="") as stream:
-            header, *rows = list(csv.reader(stream))
+        header, *rows = _table(given.data / file)
         return [header, *rows[number :: given.hospitals]]
     return table(_data_set(file, given.dataset), given.rows, given.seed + number)
+
+
+def _table(path: Path) -> list[list[str]]:
+    try:
+        with path.open(newline="") as stream:
+            rows = list(csv.reader(stream))
+    except (OSError, ValueError, csv.Error) as error:
+        raise QuestionError(f"{path} cannot be dealt out: {error}") from error
+    if not rows:
+        raise QuestionError(f"{path} cannot be dealt out: it is empty")
+    return rows
 
 
 def _data_set(file: str, folders: list[Path]) -> DataSet:

@@ -9,12 +9,11 @@ from typing import Any, final
 import numpy as np
 from fed_server import combining
 from fed_server.answers import AIRLOCK, Answer, AnswerRefusedError, error_text
-from fed_server.binary_classifier import BinaryClassifier
 from fed_server.cross_site import FEDERATION
 from fed_server.gates import judge
-from fed_server.model import Arrays
+from fed_server.model import Arrays, load
 from fed_server.plan import START, Plan
-from fed_server.report import Report
+from fed_server.reports import report_of
 from fed_server.rounds import judged, read_metrics
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_constant import ReturnCode
@@ -115,7 +114,7 @@ class Centre:
 
     def _summary(self, answers: Mapping[str, Answer], number: int) -> Iterator[Event]:
         sent = {site: answer.sent for site, answer in answers.items()}
-        found = self._report().summarise(sent)
+        found = report_of(self._plan).summarise(sent)
         yield {"round": number, "federation": found}
         last = self._plan.rounds - 1 + int(self._plan.measuring_round)
         if number == last and self._plan.gates:
@@ -123,16 +122,12 @@ class Centre:
             verdicts = judge(self._plan.gates, found, hospitals)
             yield {"gates": [[verdict.passed, verdict.text] for verdict in verdicts]}
 
-    def _report(self) -> Report:
-        return BinaryClassifier(self._plan) if self._plan.report else Report(self._plan)
-
 
 def start_of(plan: Plan, folder: Path) -> Arrays:
     """The model to start from, as the server reads it from a job's folder."""
     file = folder / START
     if file.is_file():
-        with np.load(file, allow_pickle=False) as opened:
-            return {name: opened[name] for name in opened.files}
+        return load(file)
     return {name: np.zeros(shape) for name, shape in plan.arrays.items()}
 
 
