@@ -3,6 +3,7 @@
 import importlib
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -72,14 +73,18 @@ def _show_version() -> NoReturn:
 def _version() -> str:
     """The version of pyproject.toml, and the commit where this is a clone."""
     project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())["project"]
-    commit = subprocess.run(
+    commit = _commit() if shutil.which("git") else ""
+    return f"{project['version']}{f' ({commit})' if commit else ''}"
+
+
+def _commit() -> str:
+    return subprocess.run(
         ["git", "describe", "--always", "--dirty"],  # noqa: S607
         cwd=paths.REPOSITORY,
         capture_output=True,
         text=True,
         check=False,
     ).stdout.strip()
-    return f"{project['version']}{f' ({commit})' if commit else ''}"
 
 
 def main() -> NoReturn:

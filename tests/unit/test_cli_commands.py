@@ -61,6 +61,11 @@ class TestCommandLine:
         version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
         assert done.stdout.startswith(f"fed {version}")
 
+    def test_says_its_version_on_a_machine_without_git(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In an unpacked archive."""
+        monkeypatch.setenv("PATH", "/nowhere")
+        assert "(" not in cli._version()
+
     def test_every_command_has_help_and_a_known_panel(self) -> None:
         group = get_command(cli.build())
         names = group.list_commands(None)  # type: ignore[attr-defined]
