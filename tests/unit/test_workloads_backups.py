@@ -251,6 +251,25 @@ class TestMaking:
         world.centre._backups.step()
         assert world.store("backup-centre").list() == [second], "followed once"
 
+    def test_an_order_that_comes_while_an_archive_is_made_is_followed_after_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """That archive may be of before: a hospital that was cut off meanwhile would be in it as a member."""
+        backups, uploads = world.centre._backups, []
+        upload = world.store("backup-centre").upload
+
+        def cut_off_meanwhile(name: str, source: Any) -> None:
+            uploads.append(name)
+            if len(uploads) == 1:
+                backups.soon()
+            upload(name, source)
+
+        monkeypatch.setattr(world.store("backup-centre"), "upload", cut_off_meanwhile)
+        backups.soon()
+        for _ in range(3):
+            backups.step()
+        assert len(uploads) == 2
+
     def test_without_a_key_nothing_is_made_and_prod_says_so(self, tmp_path: Path) -> None:
         world = World(tmp_path)
         world.turn(20)

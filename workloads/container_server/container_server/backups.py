@@ -79,11 +79,15 @@ class Backups:
     def step(self) -> None:
         """Make an archive if it is time. Raises TransientError or RefusedInputError."""
         self._key, self._looked = self._recipient(), True
-        order = self._order
+        with self._lock:
+            order, self._order = self._order, None
         recipient = order or self._key
-        if recipient and (order is not None or self._is_due()):
-            self._make(recipient)
-            self._followed(order)
+        try:
+            if recipient and (order is not None or self._is_due()):
+                self._make(recipient)
+        except Exception:
+            self._let_stand(order)
+            raise
 
     def soon(self) -> None:
         """Have an archive made at once: an older one would bring back what was taken away just now."""
@@ -115,11 +119,10 @@ class Backups:
         text = "no backup for more than a day. Fix: ./fed status says why, then ./fed backup"
         return [self._notice(text)] if late else []
 
-    def _followed(self, order: str | None) -> None:
-        """An order stands until its archive is made, or another came meanwhile."""
+    def _let_stand(self, order: str | None) -> None:
+        """An order stands until its archive is made, unless another came meanwhile."""
         with self._lock:
-            if self._order == order:
-                self._order = None
+            self._order = order if self._order is None else self._order
 
     def _notice(self, text: str) -> Notice:
         return Notice(code="backup-missing", about=self._config.party, text=text)
