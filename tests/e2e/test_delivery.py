@@ -67,6 +67,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     keep_one_hospital(root / f"Pulumi.{STACK}.yaml")
     git(root, "init", "--quiet", "--initial-branch", "main")
     git(root, "add", "--all")
+    git(root, "add", "--force", ".venv")  # so that a work tree of the base shares the packages, too
     git(root, "commit", "--quiet", "--message", "Base")
     try:
         yield Clone(root, home, git(root, "rev-parse", "HEAD").strip())
