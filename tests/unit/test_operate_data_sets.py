@@ -40,6 +40,10 @@ class TestDraft:
         assert "required" not in fields["gaps"]["constraints"]
         assert [remark for remark in remarks if remark.startswith("note: free text")]
 
+    def test_a_type_is_one_that_every_value_fits(self, tmp_path: Path) -> None:
+        rows = [f"{n}" for n in range(30)] + [f"2026-03-{n:02d}" for n in range(1, 31)]
+        assert drafted(tmp_path, "mixed", *rows)[0]["mixed"]["type"] == "string"
+
     def test_what_few_patients_have_is_not_in_it(self, tmp_path: Path) -> None:
         """Neither a rare value nor the largest ones; people at the hospital are told that there are such."""
         rows = [f"{50 + n % 30},{'rare' if n < FEW - 1 else 'common'}" for n in range(100)]

@@ -117,14 +117,18 @@ class _Drafted:
             self._bound(float(plain))
 
     def _read(self, value: str) -> str:
+        """Its plain form in the narrowest type that every value fits; types that this one does not fit go."""
+        plain = None
         for one, reader in list(self._readers.items()):
             try:
-                return reader[value]
+                found = reader[value]
             except WrongValueError:
-                if one == "string":
-                    return ""  # more than a line: no value of it is said anyhow
-                del self._readers[one]
-        return value
+                if one != "string":
+                    del self._readers[one]
+                    continue
+                found = ""  # more than a line: no value of it is said anyhow
+            plain = found if plain is None else plain
+        return plain or ""
 
     def _bound(self, number: float) -> None:
         if len(self._lowest) < FEW or number < self._lowest[-1]:
