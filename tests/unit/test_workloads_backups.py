@@ -483,6 +483,18 @@ class TestPuttingBack:
         with pytest.raises(ArchiveError, match="fed/archive/1 is read here"):
             archive.read(hand_made({"schema": "fed/archive/2"}, "kit/a"), {}, lambda *taken: None)
 
+    @pytest.mark.parametrize("said", [b"{", b"[]", b"\xff"])
+    def test_one_that_says_nothing_of_itself_is_refused(self, said: bytes) -> None:
+        """Else the service that waits for an archive would end, and its key with it."""
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            entry = tarfile.TarInfo(archive.ABOUT)
+            entry.size = len(said)
+            tar.addfile(entry, io.BytesIO(said))
+        stream.seek(0)
+        with pytest.raises(ArchiveError):
+            archive.read(stream, WHOSE, lambda *taken: None)
+
 
 def approve(federation: Federation, seconds: float) -> None:
     """Let time pass in which a person says yes to what waits."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, final
 
+from container_server import strict_json
 from container_server.config import Config
 from container_server.errors import RefusedInputError
 from container_server.files import empty
@@ -210,13 +211,22 @@ def _clear(folder: Path) -> None:
 def _about(tar: tarfile.TarFile, whose: Mapping[str, str]) -> Any:
     first = tar.next()
     source = tar.extractfile(first) if first is not None and first.name == ABOUT else None
-    about = json.loads(source.read(65_536)) if source is not None else {}
+    about = _object(source.read(65_536)) if source is not None else {}
     if about.get("schema") != SCHEMA:
         raise ArchiveError(f"it is of version {about.get('schema')!r}, and {SCHEMA} is read here")
     for key, expected in whose.items():
         if about.get(key) != expected:
             raise ArchiveError(f"its {key} is {about.get(key)!r}, and this is {expected!r}")
     return about
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """Empty for JSON of another kind: whoever may write into the container can encrypt to a public key."""
+    try:
+        found = strict_json.parse(content)
+    except ValueError as error:
+        raise ArchiveError(f"what it says of itself cannot be read: {error}") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _files(parts: tuple[Part, ...]) -> Iterator[tuple[str, IO[bytes], os.stat_result]]:
