@@ -123,8 +123,14 @@ class Protected:
         return self._until(lambda: self._put_back(waiting["restored"]), _MADE_WITHIN, "put nothing back")
 
     def _waiting(self) -> dict[str, Any] | None:
+        """None while it is on its way there. Raises RefusedError for one that works and was told nothing."""
         standing = self._patiently()
-        return standing if standing and standing["waits"] and "recipient" in standing else None
+        if standing and not standing["waits"]:
+            raise RefusedError(
+                f"{self.party} has its state and does not wait for an archive\n"
+                "Fix: --replace, which gives up what is there"
+            )
+        return standing if standing and "recipient" in standing else None
 
     def _made_after(self, before: float, to: str | None) -> dict[str, Any] | None:
         """What was made since for that key: the VM makes others by itself, for the stack's."""

@@ -16,7 +16,7 @@ from automation.commands import restore as command
 from automation.operate import machines, recover
 from automation.operate.recover import Protected
 from automation.ui.options import On
-from automation.ui.outcome import FedError, QuestionError, RefusedError
+from automation.ui.outcome import QuestionError, RefusedError
 from tests.unit.workloads_world import World
 from workloads.container_server.container_server import age
 
@@ -142,12 +142,11 @@ class TestRestore:
         party.go_on_without()
         assert manifest.read_bytes() == before
 
-    def test_is_refused_by_a_vm_that_works(
-        self, vm: Vm, party: Protected, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(recover, "_WAITS_WITHIN", 0.0)
-        with pytest.raises(FedError, match="does not wait for an archive"):
+    def test_is_refused_at_once_by_a_vm_that_works(self, vm: Vm, party: Protected) -> None:
+        began = vm.world.clock.now()
+        with pytest.raises(RefusedError, match=r"does not wait for an archive\nFix: --replace"):
             party.put_back(None, age.new_identity())
+        assert vm.world.clock.now() == began
         with pytest.raises(QuestionError, match="--replace"):
             party.go_on_without()
 
