@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker
+import docker.errors
 import pytest
 from container_server.engine import DockerEngine, EngineUnreachableError, Limits
 
@@ -58,3 +60,25 @@ async def test_one_that_runs_keeps_its_limits(machine: Any) -> None:
     machine.containers["fl-box"].status = "running"
     with pytest.raises(EngineUnreachableError, match="is running"):
         await limit(machine, Limits(memory_mb=512, cpus=None, processes=32, scratch_mb=16))
+
+
+async def test_one_that_could_not_be_made_again_is_made_the_next_time(
+    machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is removed by then, and compose makes it at a boot alone: no job would run until that."""
+    engine = DockerEngine(f"unix://{machine.engine_socket}")
+    api, few = EngineApi(machine), Limits(memory_mb=512, cpus=None, processes=32, scratch_mb=16)
+    await api.serve(rootless=True)
+    try:
+        with monkeypatch.context() as patch, pytest.raises(EngineUnreachableError, match="no space"):
+            patch.setattr(docker.APIClient, "create_container_from_config", failing)
+            await asyncio.to_thread(engine.limit, "fl-box", few)
+        assert "fl-box" not in machine.containers
+        await asyncio.to_thread(engine.limit, "fl-box", USUAL)
+        assert machine.containers["fl-box"].service.memory == 2048 * 1024**2
+    finally:
+        await api.close()
+
+
+def failing(*given: Any) -> None:
+    raise docker.errors.APIError("no space left on the device")

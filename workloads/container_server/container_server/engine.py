@@ -95,6 +95,8 @@ class DockerEngine:
         self._address = address
         self._timeout = timeout
         self._connected: docker.DockerClient | None = None
+        self._removed: dict[str, Any] = {}
+        """What containers were that are still to be made again."""
 
     def state(self, name: str) -> ContainerState:
         """See Engine."""
@@ -117,14 +119,28 @@ class DockerEngine:
         """See Engine. Docker changes no tmpfs of a container that is there (`docker update`)."""
         try:
             api = self._client().api
-            found = api.inspect_container(name)
+            found = self._found(name)
             wanted = limits.of(found["HostConfig"])
-            if wanted != found["HostConfig"]:
+            if wanted != found["HostConfig"] and name not in self._removed:
+                self._removed[name] = found
                 api.remove_container(name)
+            if name in self._removed:
                 config = {**found["Config"], "HostConfig": wanted}
                 api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+                del self._removed[name]
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise EngineUnreachableError(f"container engine, limits of {name}: {error}") from error
+
+    def _found(self, name: str) -> dict[str, Any]:
+        """A container as it is, or as it was before it was removed: nothing else makes it again."""
+        try:
+            found: dict[str, Any] = self._client().api.inspect_container(name)
+        except docker.errors.NotFound:
+            if name not in self._removed:
+                raise
+            return self._removed[name]  # type: ignore[no-any-return]
+        self._removed.pop(name, None)
+        return found
 
     def start(self, name: str) -> None:
         """See Engine."""
