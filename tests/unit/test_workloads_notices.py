@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 from container_server import notices
 from container_server.notices import Notice, Notices
+from fed_site.job_code import checksum
 
+from tests.unit.job_archives import job
 from tests.unit.workloads_fakes import FakeClock
 from tests.unit.workloads_federation import DAY, Federation
 from workloads.data import heart_data
@@ -132,20 +134,23 @@ class TestHospital:
         federation = Federation(tmp_path, ["cleveland"])
         federation.turn(60, pause=3)
         house = federation.houses["cleveland"]
-        ask_to_run(house.config.work, federation.clock.now())
+        code = ask_to_run(house.config.work, federation.clock.now())
         federation.store("data-cleveland").write("heart.csv", heart_data.seed("cleveland")[:900] + b"x,y\n")
         federation.centre.commands.revoke({"hospital": "cleveland"})
         federation.clock.time += 61 * DAY
         said()
         federation.turn(180, pause=5)
         found = {(line["code"], line["about"]) for line in said()}
-        assert {("certificate-ends", "cleveland"), ("job-waits", "a" * 12)} <= found
+        assert {("certificate-ends", "cleveland"), ("job-waits", code[:12])} <= found
         assert ("data-refused", "cleveland") in found
 
 
-def ask_to_run(work: Path, asked: float) -> None:
-    """What the client leaves of a job that is not approved."""
+def ask_to_run(work: Path, asked: float) -> str:
+    """What the client leaves of a job that is not approved; its code."""
+    archive = job()
+    code = checksum(archive)
     (work / "requests").mkdir()
     description = {"job_id": "1", "name": "cohort", "submitter": "lead", "asked": asked}
-    (work / f"requests/{'a' * 64}.json").write_text(json.dumps(description))
-    (work / f"requests/{'a' * 64}.zip").write_bytes(b"code")
+    (work / f"requests/{code}.json").write_text(json.dumps(description))
+    (work / f"requests/{code}.zip").write_bytes(archive)
+    return code
