@@ -15,6 +15,8 @@ from fed_server.plan import Plan
 from fed_server.rounds import JudgedRounds, JudgingAggregator
 from fed_site.airlock import Refusal
 from fed_site.filters import REFUSAL_HEADER
+from nvflare.apis.client import Client
+from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
@@ -106,6 +108,33 @@ class TestAggregator:
         aggregator.aggregate(context())
         (reason,) = said
         assert reason.startswith("round 0: 1 of 2 hospitals needed gave a usable answer; hungary: numpy_key")
+
+    def test_errors_end_it_with_what_the_airlocks_said_and_not_with_nvflares_code(
+        self, aggregator: JudgingAggregator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[str] = []
+        rounds = JudgedRounds(0, 1, 2)
+        rounds.aggregator = aggregator
+        for one in (rounds, aggregator):
+            monkeypatch.setattr(one, "system_panic", lambda reason, fl_ctx: said.append(reason))
+        where = context()
+        aggregator.accept(answer("cleveland"), where)
+        task = Task("train", Shareable())
+        task.props[bcast_manager._KEY_MIN_RESPS] = 2
+        for site in ("hungary", "va-long-beach"):
+            result = make_reply(ReturnCode.TASK_RESULT_FILTER_ERROR)
+            result.set_header(AIRLOCK, "the job's code ended with an error (ValueError at train.py, line 14)")
+            answered = ClientTask(client=Client(site, "token"), task=task)
+            answered.result = result
+            rounds._process_train_result(answered, where)
+        assert said == [], "others may answer"
+        assert task.props[bcast_manager._KEY_MIN_RESPS] == 4
+        aggregator.aggregate(where)
+        (reason,) = said
+        assert reason.startswith(
+            "round 0: 1 of 2 hospitals needed gave a usable answer; hungary: its airlock"
+        )
+        assert reason.count("ValueError at train.py, line 14") == 2
 
     def test_nothing_is_kept_for_the_next_round(self, aggregator: JudgingAggregator) -> None:
         for site in SITES:

@@ -64,7 +64,9 @@ class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no ty
             persistor_id="persistor",
             task_check_period=0.1,
             snapshot_every_n_rounds=0,
-            ignore_result_error=None,  # an error counts as no answer while the minimum can still be met
+            # An error is an answer that does not count: the aggregator ends a job in which too few do, and
+            # says why. Of NVFlare's own modes one ends it with a return code alone.
+            ignore_result_error=True,
         )
 
     def start_controller(self, fl_ctx: FLContext) -> None:
@@ -90,6 +92,9 @@ class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no ty
     def _process_train_result(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         # No public way to say that an answer does not count (NVFlare 2.9): the number waited for is raised.
         fl_ctx.set_prop(AppConstants.AGGREGATION_ACCEPTED, False, private=True, sticky=False)
+        result = client_task.result
+        if (code := result.get_return_code()) and code != ReturnCode.OK:
+            self.aggregator.failed(client_task.client.name, error_text(code, result.get_header(AIRLOCK)))
         super()._process_train_result(client_task, fl_ctx)
         if not fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):
             client_task.task.props[_KEY_MIN_RESPS] += 1
@@ -139,6 +144,10 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         self._answers[site] = answer
         fl_ctx.set_prop(ANSWER, answer, private=True, sticky=False)
         return True
+
+    def failed(self, site: str, reason: str) -> None:
+        """Take note of an error in place of an answer, which NVFlare does not hand to `accept`."""
+        self._refusals[site] = reason
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
         """The combined update; none, and the job ends, where fewer than the minimum answered."""
