@@ -141,9 +141,10 @@ def _no_endpoint(entries: list[Entry]) -> None:
 
 
 def _open_elsewhere(entries: list[Entry]) -> None:
-    stray = also(entries, "PrivateEndpoint", "centre-storage", "pep-bad")
-    stray["propertyDependencies"]["subnet"] = []
-    stray["inputs"]["subnet"] = {"id": "/a/network/of/somebody/else"}
+    for name in ("pep-door", "pep-bad"):  # a party may have one door
+        stray = also(entries, "PrivateEndpoint", "centre-storage", name)
+        stray["propertyDependencies"]["subnet"] = []
+        stray["inputs"]["subnet"] = {"id": "/a/network/of/somebody/else"}
 
 
 def _no_logs(entries: list[Entry]) -> None:

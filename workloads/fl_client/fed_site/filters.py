@@ -36,13 +36,14 @@ from fed_site.airlock import (
     place,
 )
 from fed_site.announced import among, manifest_of, others
+from fed_site.ledgers import BUDGET_FILE, RELEASED_FILE
 from fed_site.manifest import Manifest
 from fed_site.notes import Notes, count, summary
 from fed_site.own_policy import OWN_POLICY, OwnPolicy
 from fed_site.own_statistics import Middles, OwnStatistics, Statistics, StatisticsLimits
 from fed_site.patients import OwnFiles, own_files
 from fed_site.privacy import Budget, Ledger, gaussian
-from fed_site.start import BUDGET_FILE, RELEASED_FILE, WORK
+from fed_site.start import WORK
 
 DATA_SHA256 = "data_sha256"
 """Meta key of the checksum of the hospital's files, which the airlock states itself."""

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import final
 
 from fed_site.alone import alone_at
+from fed_site.ledgers import RUNS_FILE
 from fed_site.start import WORK
 
-RUNS = WORK / "runs.json"
+RUNS = WORK / RUNS_FILE
 
 
 @final

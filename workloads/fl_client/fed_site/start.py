@@ -18,10 +18,6 @@ WORK = Path(os.environ.get("FED_WORK", "/var/lib/fl"))
 HEALTH_FILE = "health.json"
 ORDER_FILE = "box.json"
 """The order for a job's box (box.py); a client that starts has none."""
-RELEASED_FILE = "released.json"
-"""The ledger of what statistics left (released.py)."""
-BUDGET_FILE = "budget.json"
-"""The ledger of the privacy budget (privacy.py)."""
 STALE_AFTER_SECONDS = 30.0
 """A registered client hears from the server at every heartbeat, 5 seconds apart."""
 HEARTBEAT_SECONDS = 5

@@ -5,13 +5,12 @@ a budget that is spent would be whole again, and what was answered could be aske
 be read holds nothing.
 """
 
-from fed_site.runs import RUNS
-from fed_site.start import BUDGET_FILE, RELEASED_FILE
+from fed_site.ledgers import BUDGET_FILE, RELEASED_FILE, RUNS_FILE
 
 from container_server import strict_json
 from container_server.foreign import ForeignFileError, ForeignFolder
 
-LEDGERS = (BUDGET_FILE, RELEASED_FILE, RUNS.name)
+LEDGERS = (BUDGET_FILE, RELEASED_FILE, RUNS_FILE)
 ASIDE = "ledgers"
 LARGEST = 1 << 29
 
