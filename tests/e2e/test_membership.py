@@ -121,7 +121,12 @@ def test_a_newcomer_trains_and_one_that_is_revoked_meanwhile_holds_up_no_job(
     assert training.returncode == 0, errors
     done = json.loads(output)
     assert (done["state"], done["round"], set(done["hospitals"])) == ("finished", 8, {*OTHERS, NEWCOMER})
-    waited = [line for line in lines_of_the_server(federation) if "waiting for client outcomes" in line]
+
+    def waits() -> list[str]:
+        return [line for line in lines_of_the_server(federation) if "waiting for client outcomes" in line]
+
+    federation.wait(lambda: bool(waits()), "what NVFlare says after the job's end")
+    waited = waits()
     assert len(waited) == 1 and "15.0 seconds" in waited[0] and "['hungary']" in waited[0], waited
 
     without = federation.wait_job(federation.submit(rounds=1))
