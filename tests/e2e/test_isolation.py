@@ -366,7 +366,7 @@ def test_what_runs_is_exactly_what_is_intended(deployed: Deployed) -> None:
         ("centre", "server of centre"),
         *(("centre", f"client-{h} of centre") for h in ("cleveland", "hungary")),
         *((h, f"client-{h} of centre") for h in ("cleveland", "hungary")),
-        ("centre", "backup of centre"),
+        *(("centre", f"{container} of centre") for container in ("backup", "inbox", "results")),
         *((h, f"{own} of {h}") for h in ("cleveland", "hungary") for own in HOSPITAL_CONTAINERS),
     }
     assert all(attempt.agrees for attempt in outcome.packets.attempts)
