@@ -4,7 +4,6 @@ Who may write the answers is whoever may write the hospital's container `policy`
 the hospital's own network (docs/hospital.md); here it is done on the emulator, in the hospital's place.
 """
 
-import base64
 import json
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from azure import identity
 
 from automation.hospitals import record
 from automation.hospitals.code_difference import difference
-from automation.operate import machines
+from automation.operate import machines, own_blobs
 from automation.operate.emulated import running_fabric
 from automation.operate.manifest import describe
 from automation.operate.people import PeoplesContainer
@@ -37,31 +36,6 @@ DATA_SETS = "datasets/"
 EMPTY: Mapping[str, Any] = {"schema": "fed/jobs/1", "platform": True, "approved": [], "refused": []}
 """What an officer's first word is added to, on the emulator: the platform's own jobs stay approved."""
 _HEARD_SECONDS = 60.0
-_READ = """
-import base64, os, sys
-from azure.core.exceptions import ResourceNotFoundError
-from azure.identity import ManagedIdentityCredential
-from azure.storage.blob import ContainerClient
-identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
-container = ContainerClient(os.environ["FED_OWN_STORAGE"], sys.argv[1], credential=identity)
-try:
-    print(base64.b64encode(container.download_blob(sys.argv[2]).readall()).decode())
-except ResourceNotFoundError:
-    print("-")
-"""
-
-_LIST = f"""
-import json, os
-from azure.identity import ManagedIdentityCredential
-from azure.storage.blob import ContainerClient
-identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
-container = ContainerClient(os.environ["FED_OWN_STORAGE"], "record", credential=identity)
-for prefix, most in {tuple(record.NEWEST.items())}:
-    for name in sorted(container.list_blob_names(name_starts_with=prefix))[-most:]:
-        print(json.dumps([name, container.download_blob(name).readall().decode(errors="replace")]))
-"""
-
-
 _FOLLOWED = """
 from pathlib import Path
 file = Path("/var/lib/fed/answers/airlock.json")
@@ -122,7 +96,8 @@ class House:
         """Return what the hospital's record holds, in order of time: what asked, what was answered, and what
         left with each answer of a job. Raises FedError where it cannot be read.
         """
-        return record.entries(json.loads(line) for line in self._inside(_LIST).splitlines())
+        found = self._blobs(RECORD_CONTAINER, record.NEWEST)
+        return record.entries((name, content.decode(errors="replace")) for name, content in found.items())
 
     def save(self, code: str, folder: Path) -> list[str]:
         """Write a job's code, as it arrived at the hospital, into a new folder; return the files' names.
@@ -237,16 +212,24 @@ class House:
         return archive
 
     def _read(self, container: str, blob: str) -> bytes | None:
-        text = self._inside(_READ, container, blob).strip()
-        return None if text == "-" else base64.b64decode(text)
+        return self._blobs(container, {blob: 0}).get(blob)
 
-    def _inside(self, script: str, *arguments: str) -> str:
-        """Run a script in the hospital's container server, whose identity may read the account."""
+    def _blobs(self, container: str, wanted: Mapping[str, int]) -> dict[str, bytes]:
+        return own_blobs.read(
+            self._fabric(),
+            self.outputs,
+            self.name,
+            account=own_blobs.OWN,
+            container=container,
+            wanted=wanted,
+        )
+
+    def _inside(self, script: str) -> str:
+        """Run a script in the hospital's container server."""
         machine = machines.vm_name(self.outputs, self.name)
-        words = ["python3", "-c", script, *arguments]
-        ran = self._fabric().exec(machine, words, container="container-server")
+        ran = self._fabric().exec(machine, ["python3", "-c", script], container="container-server")
         if ran.code != 0:
-            raise FedError(f"{self.name}'s account cannot be read: {ran.stderr[-300:]}")
+            raise FedError(f"{self.name}'s VM cannot be asked: {ran.stderr[-300:]}")
         return ran.stdout
 
     def _fabric(self) -> Fabric:

@@ -6,31 +6,19 @@ whoever is signed in, from a network in which the account's name leads to its pr
 
 from __future__ import annotations
 
-import base64
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from automation.operate import machines
+from automation.operate import own_blobs
 from automation.ui.outcome import FedError, QuestionError
 from federation.outputs import Outputs
+from federation.parties import CENTRE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from emulator.datacentre.control import Fabric
-
-_READ = """
-import base64, json, os, sys
-from azure.identity import ManagedIdentityCredential
-from azure.storage.blob import ContainerClient
-identity = ManagedIdentityCredential(client_id=os.environ["AZURE_CLIENT_ID"])
-container = ContainerClient(os.environ["FED_HUB_STORAGE"], sys.argv[1], credential=identity)
-names = list(container.list_blob_names(name_starts_with=sys.argv[2]))
-found = {name: base64.b64encode(container.download_blob(name).readall()).decode() for name in names}
-print(json.dumps(found))
-"""
 
 
 class Blobs(Protocol):
@@ -58,13 +46,14 @@ class EmulatedBlobs:
 
     def read(self, prefix: str) -> Mapping[str, bytes]:
         """Return the blobs whose names begin so, each with its content; raise FedError where none can be."""
-        machine = machines.vm_name(self.outputs, "centre")
-        ran = self.fabric.exec(
-            machine, ["python3", "-c", _READ, self.container, prefix], container="container-server"
+        return own_blobs.read(
+            self.fabric,
+            self.outputs,
+            CENTRE,
+            account=own_blobs.HUB,
+            container=self.container,
+            wanted={prefix: 0},
         )
-        if ran.code != 0:
-            raise FedError(f"the centre's account cannot be read: {ran.stderr[-300:]}")
-        return {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}
 
 
 def write_folder(blobs: Blobs, prefix: str, folder: Path) -> list[str]:

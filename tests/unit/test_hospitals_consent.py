@@ -37,8 +37,10 @@ class Stand:
         monkeypatch.setattr(House, "review", lambda _: {"jobs": self.jobs, "rules": {}, "fault": ""})
         monkeypatch.setattr(House, "_read", lambda _, container, blob: self.held.get(f"{container}/{blob}"))
         monkeypatch.setattr(House, "_fabric", lambda _: self)
-        monkeypatch.setattr(House, "_inside", lambda _, script: self.listing)
-        self.listing = ""
+        monkeypatch.setattr(House, "_blobs", lambda *_: self.listing)
+        monkeypatch.setattr(House, "_inside", lambda _, script: self.followed)
+        self.listing: dict[str, bytes] = {}
+        self.followed = ""
         outputs: Any = type(
             "Outputs", (), {"hospitals": {"cleveland": type("Own", (), {"storage_account": "/st"})}}
         )
@@ -50,7 +52,7 @@ class Stand:
         self.held[f"policy/{blob}"] = content
         policy = json.loads(content)
         if blob == "airlock.json":
-            self.listing = json.dumps({key: value for key, value in policy.items() if key != "schema"})
+            self.followed = json.dumps({key: value for key, value in policy.items() if key != "schema"})
             return
         for one in self.jobs:
             for answer in ("approved", "refused"):
@@ -107,7 +109,7 @@ def test_a_policy_for_the_airlock_goes_to_the_officers_container_and_is_followed
     stand: Stand, tmp_path: Path
 ) -> None:
     (tmp_path / "airlock.json").write_text('{"schema": "fed/airlock/1", "longest": 0.5}')
-    stand.listing = "{}"
+    stand.followed = "{}"
     stand.house.decide(read_policy(tmp_path / "airlock.json"))
     assert json.loads(stand.held["policy/airlock.json"]) == {"schema": "fed/airlock/1", "longest": 0.5}
     assert stand.house.airlock() == {"longest": 0.5}
@@ -170,14 +172,11 @@ def test_the_record_is_in_order_of_time_and_in_words(stand: Stand) -> None:
     start = {"time": 0.5, "task": "start", "round": None, "started": CODE}
     notes = "\n".join(json.dumps(note) for note in (KEPT, start, RELEASE, noisy))
     decided = {"time": "19700101T000009.000000Z", "event": "airlock", "policy": {"longest": 0.5}}
-    stand.listing = "\n".join(
-        json.dumps(blob)
-        for blob in (
-            ["releases/12345678-1.jsonl", notes],
-            ["audit/x.json", json.dumps(asked)],
-            ["audit/y.json", json.dumps(decided)],
-        )
-    )
+    stand.listing = {
+        "releases/12345678-1.jsonl": notes.encode(),
+        "audit/x.json": json.dumps(asked).encode(),
+        "audit/y.json": json.dumps(decided).encode(),
+    }
     words = [audit._words(entry) for entry in stand.house.record()]
     assert words[0].startswith("asked      12345678 cohort")
     assert "\x1b" not in words[0]
