@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from automation.chaos.own_clone import Ended, OwnClone
+from automation.chaos.own_clone import Ended, OwnClone, processes_of
 from automation.chaos.trial import MOST_RUNS, Trial
 
 NEWCOMER = "geneva"
@@ -118,7 +118,9 @@ class Life:
         return ""
 
     def _running(self, step: Step) -> list[str]:
-        return [] if step.stays else [f"process {command}" for command in self.clone.processes().values()]
+        return (
+            [] if step.stays else [f"process {command}" for command in processes_of(self.clone.root).values()]
+        )
 
 
 def _told(inventory: Inventory) -> list[str]:

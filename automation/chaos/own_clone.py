@@ -38,6 +38,20 @@ def copy_repository(target: Path) -> None:
     (target / ".venv").symlink_to(paths.REPOSITORY / ".venv")
 
 
+def processes_of(root: Path) -> dict[int, str]:
+    """Return pid and command of each process that runs in a clone or was started for it."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
+            where = (process / "cwd").readlink()
+        except OSError:  # it has ended meanwhile
+            continue
+        if where.is_relative_to(root) or str(root).encode() in command + environment:
+            found[int(process.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How a command of `fed` ended; `code` is None for one that did not within `PATIENCE`."""
@@ -97,26 +111,13 @@ class OwnClone:
         """Return the emulator that this clone's commands use, None when none runs."""
         return Emulator.running(self.root, self.home)
 
-    def processes(self) -> dict[int, str]:
-        """Return pid and command of each process that runs in this clone or was started for it."""
-        found = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                command, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
-                where = (process / "cwd").readlink()
-            except OSError:  # it has ended meanwhile
-                continue
-            if where.is_relative_to(self.root) or str(self.root).encode() in command + environment:
-                found[int(process.name)] = command.replace(b"\0", b" ").decode()
-        return found
-
     def remove(self) -> None:
         """End the emulator and remove everything, whatever the faults left."""
         emulator = self.emulator()
         if emulator and (fabric := Fabric.running(emulator)):
             fabric.stop()
         Emulator.destroy(self.home, force=True)
-        for pid in self.processes():
+        for pid in processes_of(self.root):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
         shutil.rmtree(self.root, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from automation.chaos.own_clone import copy_repository, processes_of
 from clone import paths
 from emulator.control import Emulator
 from emulator.datacentre.control import Fabric
@@ -22,20 +22,6 @@ PATIENCE = 300.0
 """Seconds after which anything here has failed, also on a machine that does ten other things."""
 
 Done = subprocess.CompletedProcess[str]
-
-
-def copy_repository(target: Path) -> None:
-    """Copy this repository, its compiled modules with it; the copy shares its packages."""
-    listed = subprocess.check_output(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
-    )
-    files = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-    caches = {Path(name).parent / "__pycache__" for name in files if name.endswith(".py")}
-    compiled = (file.relative_to(ROOT) for cache in caches for file in (ROOT / cache).glob("*.pyc"))
-    for name in (*map(Path, files), *compiled):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target / name)
-    (target / ".venv").symlink_to(ROOT / ".venv")
 
 
 class Clone:
@@ -149,16 +135,7 @@ class Clone:
 
     def processes(self) -> dict[int, str]:
         """Return pid and command of each process that runs in this clone or was started for it."""
-        found = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                command, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
-                where = (process / "cwd").readlink()
-            except OSError:  # it has ended meanwhile
-                continue
-            if where.is_relative_to(self.root) or str(self.root).encode() in command + environment:
-                found[int(process.name)] = command.replace(b"\0", b" ").decode()
-        return found
+        return processes_of(self.root)
 
     def destroy(self) -> None:
         """End the emulator and remove everything, whatever a test left."""

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
+from automation.chaos.own_clone import copy_repository
 from automation.stacks.plan import Plan
 from azure_types.roles import BUILT_IN, definition_id
 from emulator.control import Emulator
-from tests.e2e.own_clone import copy_repository
 from tests.resource_manager import ask
 
 ROOT = Path(__file__).resolve().parents[2]
