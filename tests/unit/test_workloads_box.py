@@ -734,7 +734,7 @@ class TestInput:
     ) -> None:
         there: list[dict[str, str]] = []
         engine.on_start = lambda name: there.append(self.seen(shared))
-        box.order(JOB, {"heart.csv": ("sex", "age", "height"), "../work/x": ["age"]})
+        box.order(JOB, {"heart.csv": ("sex", "age", "height"), "../other/x": ["age"]})
         keeper.turn()
         assert there == [{"heart.csv": "age,sex\n63,1\n41,\n"}]  # as the box starts, not later
         assert (shared / "input/heart.csv").stat().st_mode & 0o777 == 0o640
