@@ -109,9 +109,9 @@ def images() -> Path:
     return emulator() / "images"
 
 
-def fabric() -> Path:
-    """Return the folder of what the fabric keeps: disks of VMs, blobs, its own log."""
-    return home() / "fabric"
+def datacentre() -> Path:
+    """Return the folder of what the datacentre keeps: disks of VMs, blobs, its own log."""
+    return home() / "datacentre"
 
 
 def runtime() -> Path:
@@ -134,7 +134,7 @@ def runtime() -> Path:
 
 
 def arm_socket() -> Path:
-    """Return the Unix socket on which the control plane answers plain HTTP (for the fabric)."""
+    """Return the Unix socket on which the control plane answers plain HTTP (for the datacentre)."""
     return runtime() / "arm.sock"
 
 

@@ -1,1 +1,1 @@
-"""Azure on one machine: what the engine starts (plugins), the control plane (arm), what runs (fabric)."""
+"""Azure on one machine: what the engine starts (plugins), the control plane (arm), what runs (datacentre)."""

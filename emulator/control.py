@@ -1,4 +1,4 @@
-"""Starts, finds and ends the emulator's daemon, for whoever needs it: the `fed` command, tests, the fabric.
+"""Starts, finds and ends the emulator's daemon, for all that need it: the `fed` command, tests, the datacentre.
 
 Imports nothing heavy, since every `fed` command passes here.
 """
@@ -205,7 +205,7 @@ class Emulator:
                 raise EmulatorError("an engine is using the emulator right now. Wait for it, or force it.")
         if found:
             found.stop()
-        for folder in (_below(home, paths.emulator()), backend, _below(home, paths.fabric())):
+        for folder in (_below(home, paths.emulator()), backend, _below(home, paths.datacentre())):
             if folder.exists():
                 shutil.rmtree(folder)
 

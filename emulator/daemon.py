@@ -104,7 +104,7 @@ async def serve(before: Record | None, lock: int) -> None:
     await arm.close()
     plane.close()
     paths.arm_socket().unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # the fabric may still have sockets there
+    with contextlib.suppress(OSError):  # the datacentre may still have sockets there
         paths.runtime().rmdir()
 
 

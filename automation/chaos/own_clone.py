@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from automation.machine import suite
 from clone import paths
 from emulator.control import Emulator
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 
 PATIENCE = 300.0
 """Seconds after which a command of `fed` has failed, also on a machine that does ten other things."""
@@ -114,8 +114,8 @@ class OwnClone:
     def remove(self) -> None:
         """End the emulator and remove everything, whatever the faults left."""
         emulator = self.emulator()
-        if emulator and (fabric := Fabric.running(emulator)):
-            fabric.stop()
+        if emulator and (datacentre := Datacentre.running(emulator)):
+            datacentre.stop()
         Emulator.destroy(self.home, force=True)
         for pid in processes_of(self.root):
             with contextlib.suppress(ProcessLookupError):

@@ -75,14 +75,14 @@ def _open(stack: str, on: On, party: str, account: str | None, words: list[str])
             credential=identity.DefaultAzureCredential(),
         )
     target = targets.open_target(stack, on)
-    fabric, outputs = emulated.running_fabric(target), deploy.outputs(target)
+    datacentre, outputs = emulated.running_datacentre(target), deploy.outputs(target)
     container = data.container_of(outputs, party)
     door = target.settings.hospitals[party].door if target.settings else None
     if door is not None:
         own = outputs.hospitals[party].storage_account.rpartition("/")[2]
         behind = ["--party", party, "--on", On.AZURE.value, "--account", own]
-        desk.sit_down(fabric, door, ["data", *words, *behind])
-    return data.OwnersContainer(fabric=fabric, id=container)
+        desk.sit_down(datacentre, door, ["data", *words, *behind])
+    return data.OwnersContainer(datacentre=datacentre, id=container)
 
 
 def _account(stack: str, on: On, party: str) -> str:

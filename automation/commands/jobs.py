@@ -176,7 +176,7 @@ def _blobs(stack: str, on: On, account: str | None, container: str) -> "Blobs":
         raise QuestionError("--account goes with --on azure: the emulator knows its centre's account")
     target = targets.open_deployed(stack, on)
     return centre_blobs.EmulatedBlobs(
-        fabric=emulated.running_fabric(target), outputs=deploy.outputs(target), container=container
+        datacentre=emulated.running_datacentre(target), outputs=deploy.outputs(target), container=container
     )
 
 

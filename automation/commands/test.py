@@ -17,7 +17,9 @@ PANEL = "This machine"
 def command(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PART]...", help="lint, unit, emulator, fabric, e2e, long, or a test file."),
+        typer.Argument(
+            metavar="[PART]...", help="lint, unit, emulator, datacentre, e2e, long, or a test file."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", "-n", help="Tests at once; one more than CPUs, at most 4.")

@@ -16,7 +16,7 @@ from azure import identity
 from automation.hospitals import record
 from automation.hospitals.code_difference import difference
 from automation.operate import machines, own_blobs
-from automation.operate.emulated import running_fabric
+from automation.operate.emulated import running_datacentre
 from automation.operate.manifest import describe
 from automation.operate.people import PeoplesContainer
 from automation.stacks import deploy
@@ -24,7 +24,7 @@ from automation.stacks import target as targets
 from automation.stacks.target import Target
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from federation.naming import POLICY_CONTAINER, RECORD_CONTAINER
 from federation.outputs import Outputs
 from workloads.fl_client.fed_site import job_code
@@ -71,7 +71,7 @@ class House:
             command = ["fedctl", "review"]
             name = machines.vm_name(self.outputs, self.name)
             return machines.answer(
-                self._fabric().exec(name, command, container="container-server"), self.name
+                self._datacentre().exec(name, command, container="container-server"), self.name
             )
         machines.refuse_mute(
             self.target.name,
@@ -189,7 +189,7 @@ class House:
     def _upload(self, blob: str, content: Mapping[str, Any]) -> None:
         account = self.outputs.hospitals[self.name].storage_account
         container = f"{account}/blobServices/default/containers/{POLICY_CONTAINER}"
-        self._fabric().upload(container, blob, (json.dumps(content, indent=1) + "\n").encode())
+        self._datacentre().upload(container, blob, (json.dumps(content, indent=1) + "\n").encode())
 
     def _wait_heard(self, code: str, answer: str) -> None:
         until = time.monotonic() + _HEARD_SECONDS
@@ -216,7 +216,7 @@ class House:
 
     def _blobs(self, container: str, wanted: Mapping[str, int]) -> dict[str, bytes]:
         return own_blobs.read(
-            self._fabric(),
+            self._datacentre(),
             self.outputs,
             self.name,
             account=own_blobs.OWN,
@@ -227,18 +227,18 @@ class House:
     def _inside(self, script: str) -> str:
         """Run a script in the hospital's container server."""
         machine = machines.vm_name(self.outputs, self.name)
-        ran = self._fabric().exec(machine, ["python3", "-c", script], container="container-server")
+        ran = self._datacentre().exec(machine, ["python3", "-c", script], container="container-server")
         if ran.code != 0:
             raise FedError(f"{self.name}'s VM cannot be asked: {ran.stderr[-300:]}")
         return ran.stdout
 
-    def _fabric(self) -> Fabric:
+    def _datacentre(self) -> Datacentre:
         if self.target.emulator is None:
             raise RefusedError(
                 f"on Azure only {self.name} itself can reach its account, which has no public front\n"
                 "Fix: its officers answer from their own network, see docs/hospital.md"
             )
-        return running_fabric(self.target)
+        return running_datacentre(self.target)
 
 
 def record_of(stack: str, on: On, party: str, account: str | None) -> list[record.Entry]:

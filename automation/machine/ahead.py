@@ -16,7 +16,7 @@ from automation.machine import search_path, system
 from automation.ui.outcome import FedError
 from clone import paths
 from emulator.datacentre import installed
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from engine import lazy_sdk
 
 IMAGES = paths.REPOSITORY / "workloads"
@@ -56,7 +56,7 @@ async def _install() -> list[BaseException]:
         return_exceptions=True,
     )
     failures = [outcome for outcome in ended if isinstance(outcome, BaseException)]
-    if unforeseen := [each for each in failures if not isinstance(each, FedError | FabricError)]:
+    if unforeseen := [each for each in failures if not isinstance(each, FedError | DatacentreError)]:
         raise unforeseen[0]
     return failures
 
@@ -81,7 +81,9 @@ async def run_command(argv: Sequence[str], what: str) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         raise
     if process.returncode:
-        raise FabricError(f"could not {what} ({argv[0]} ended with {process.returncode}):\n{said.decode()}")
+        raise DatacentreError(
+            f"could not {what} ({argv[0]} ended with {process.returncode}):\n{said.decode()}"
+        )
 
 
 if __name__ == "__main__":

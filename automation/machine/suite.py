@@ -16,7 +16,7 @@ from automation.ui.outcome import FedError, QuestionError
 from clone import paths
 
 ROOT = paths.REPOSITORY
-TESTS = ("e2e", "fabric", "emulator", "unit")
+TESTS = ("e2e", "datacentre", "emulator", "unit")
 """The folders of tests, the longest first: what starts last should be short."""
 LONG = "long"
 """Campaigns of minutes: tests with pytest's marker of this name. They run only when asked for."""
@@ -37,7 +37,7 @@ IN_IMAGES = (
 """Checked by themselves: inside the images these packages have other names than here."""
 _BOTH_NAMES = "benchmarks/privacy.py"
 """Uses one package by its name inside the images, and another by its name here."""
-_NEEDS_NETWORKS = {"fabric", "e2e"}
+_NEEDS_NETWORKS = {"datacentre", "e2e"}
 _PYTEST_FAILED = 1
 _UNTRACKED = {
     ".venv",

@@ -18,7 +18,7 @@ from federation.parties import CENTRE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emulator.datacentre.control import Fabric
+    from emulator.datacentre.control import Datacentre
 
 
 class Blobs(Protocol):
@@ -35,19 +35,19 @@ class Blobs(Protocol):
 class EmulatedBlobs:
     """A container of a centre that runs on the emulator."""
 
-    fabric: Fabric
+    datacentre: Datacentre
     outputs: Outputs[str]
     container: str
 
     def upload(self, blob: str, content: bytes) -> bool:
         """Write a blob; say whether it was written or had this content already."""
         container = f"{self.outputs.centre.storage_account}/blobServices/default/containers/{self.container}"
-        return self.fabric.upload(container, blob, content)
+        return self.datacentre.upload(container, blob, content)
 
     def read(self, prefix: str) -> Mapping[str, bytes]:
         """Return the blobs whose names begin so, each with its content; raise FedError where none can be."""
         return own_blobs.read(
-            self.fabric,
+            self.datacentre,
             self.outputs,
             CENTRE,
             account=own_blobs.HUB,

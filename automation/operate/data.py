@@ -18,7 +18,7 @@ from federation.outputs import Outputs
 from workloads.data.fed_data.check import Checked
 
 if TYPE_CHECKING:
-    from emulator.datacentre.control import Fabric
+    from emulator.datacentre.control import Datacentre
 
 
 class Container(Protocol):
@@ -35,16 +35,16 @@ class Container(Protocol):
 class OwnersContainer:
     """A container (its ARM id) of the emulator, as the owner of its account sees it by a way of their own."""
 
-    fabric: Fabric
+    datacentre: Datacentre
     id: str
 
     def blobs(self) -> dict[str, str]:
         """Return the blobs, each with its MD5 in base64."""
-        return self.fabric.blobs(self.id)
+        return self.datacentre.blobs(self.id)
 
     def upload(self, blob: str, content: bytes) -> bool:
         """Write a blob; say whether it was written or had this content already."""
-        return self.fabric.upload(self.id, blob, content)
+        return self.datacentre.upload(self.id, blob, content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +66,13 @@ def container_of(outputs: Outputs[str], hospital: str) -> str:
     return f"{outputs.hospitals[hospital].storage_account}/blobServices/default/containers/data"
 
 
-def seed(fabric: Fabric, outputs: Outputs[str]) -> Seeded:
+def seed(datacentre: Datacentre, outputs: Outputs[str]) -> Seeded:
     """Upload the public demonstration data to the containers that are empty; touch nothing else."""
-    held = {name: fabric.blobs(container_of(outputs, name)) for name in outputs.hospitals}
+    held = {name: datacentre.blobs(container_of(outputs, name)) for name in outputs.hospitals}
     uploaded = tuple(name for name in held if not held[name] and demonstration.files(name))
     for name in uploaded:
         for blob, content in demonstration.files(name).items():
-            fabric.upload(container_of(outputs, name), blob, content)
+            datacentre.upload(container_of(outputs, name), blob, content)
     return Seeded(
         uploaded=uploaded,
         own=tuple(name for name in held if demonstration.foreign(name, held[name])),

@@ -5,29 +5,29 @@ import sys
 from typing import Final, NoReturn
 
 from automation.stacks.target import ROOT
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from federation.settings import Door
 
 AUTHORITIES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Where httpx and Microsoft's clients read whose certificates are good."""
 
 
-def sit_down(fabric: Fabric, door: Door, words: list[str]) -> NoReturn:
+def sit_down(datacentre: Datacentre, door: Door, words: list[str]) -> NoReturn:
     """Become ``fed <words>`` at a desk where a door is, signed in as one of its people.
 
     Nothing of the emulator is left in its environment but the authority that signed the certificates of its
     services: the command cannot tell it from Azure.
     """
     place = (
-        fabric.desk(door.endpoint.subnet_id, door.people)
+        datacentre.desk(door.endpoint.subnet_id, door.people)
         if door.endpoint
-        else fabric.office(str(door.window.address) if door.window else "", door.people)
+        else datacentre.office(str(door.window.address) if door.window else "", door.people)
     )
-    command = fabric.inside(place, [sys.executable, "-P", "-m", "automation", *words])
-    os.execvpe(command[0], command, _environment(fabric))  # noqa: S606 this command becomes that one
+    command = datacentre.inside(place, [sys.executable, "-P", "-m", "automation", *words])
+    os.execvpe(command[0], command, _environment(datacentre))  # noqa: S606 this command becomes that one
 
 
-def _environment(fabric: Fabric) -> dict[str, str]:
+def _environment(datacentre: Datacentre) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TERM") if name in os.environ}
-    authority = str(fabric.settings.authority)
+    authority = str(datacentre.settings.authority)
     return {**kept, "PYTHONPATH": str(ROOT), **dict.fromkeys(AUTHORITIES, authority)}

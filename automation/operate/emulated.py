@@ -12,8 +12,8 @@ from automation.stacks.target import Target
 from automation.ui.console import say, stderr
 from automation.ui.outcome import FedError, RefusedError
 from emulator.control import Emulator
-from emulator.datacentre.control import Fabric
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.control import Datacentre
+from emulator.datacentre.errors import DatacentreError
 from emulator.snapshots import Snapshots
 from federation.outputs import Outputs
 
@@ -31,21 +31,21 @@ def bring_up(target: Target, outputs: Outputs[str]) -> None:
     if target.emulator is None:
         return
     try:
-        fabric = Fabric.ensure(target.emulator)
-    except FabricError as impossible:
+        datacentre = Datacentre.ensure(target.emulator)
+    except DatacentreError as impossible:
         say(f"{target.name} is deployed, but its networks and VMs do not run here: {impossible}")
         say("everything but training and packets works without them; ./fed doctor says what is missing.")
         return
     with stderr.status("starting networks, storage and machines"):
-        fabric.wait_ready(_revision(target.emulator), READY_SECONDS)
-    if missing := missing_images(target, fabric, outputs):
+        datacentre.wait_ready(_revision(target.emulator), READY_SECONDS)
+    if missing := missing_images(target, datacentre, outputs):
         say(
             f"{target.name} runs images that are promoted, not built; its VMs wait for "
             f"{', '.join(missing)} (./fed images promote {target.name} ..., then ./fed up {target.name})."
         )
         return
     if target.settings and target.settings.network.dns == "existing":
-        waiting = nameless(fabric, outputs)
+        waiting = nameless(datacentre, outputs)
         if waiting:
             say(
                 f"{target.name} asks your own private DNS zones, and they name nothing yet for "
@@ -53,41 +53,41 @@ def bring_up(target: Target, outputs: Outputs[str]) -> None:
                 f"{target.name} (docs/production.md#with-your-own-private-dns-zones)."
             )
             return
-    _enrol(target, fabric, outputs)
+    _enrol(target, datacentre, outputs)
 
 
-def nameless(fabric: Fabric, outputs: Outputs[str]) -> list[str]:
+def nameless(datacentre: Datacentre, outputs: Outputs[str]) -> list[str]:
     """Return the parties whose network no zone tells where the images are."""
     ask = ["getent", "ahostsv4", boot.login_server(outputs)]
     said = {
         party: subprocess.run(  # noqa: S603 our own command
-            fabric.inside(vm_name(outputs, party), ask), capture_output=True, text=True, check=False
+            datacentre.inside(vm_name(outputs, party), ask), capture_output=True, text=True, check=False
         ).stdout
         for party in outputs.parties
     }
     return [party for party, found in said.items() if not boot.is_private(found.partition(" ")[0])]
 
 
-def running_fabric(target: Target) -> Fabric:
-    """Return the fabric that runs a stack's VMs; raise RefusedError when none does."""
-    fabric = Fabric.running(target.emulator) if target.emulator else None
-    if fabric is None:
+def running_datacentre(target: Target) -> Datacentre:
+    """Return the datacentre that runs a stack's VMs; raise RefusedError when none does."""
+    datacentre = Datacentre.running(target.emulator) if target.emulator else None
+    if datacentre is None:
         raise RefusedError(f"no VM of {target.name} runs. To start them: ./fed up {target.name}")
-    return fabric
+    return datacentre
 
 
-def missing_images(target: Target, fabric: Fabric, outputs: Outputs[str]) -> list[str]:
+def missing_images(target: Target, datacentre: Datacentre, outputs: Outputs[str]) -> list[str]:
     """Return the images that the stack's file pins and its registry does not have."""
     pinned = target.settings.images.digests.items() if target.settings else ()
     server = boot.login_server(outputs)
-    held = Snapshots(fabric.settings.images)
+    held = Snapshots(datacentre.settings.images)
     return [name for name, digest in sorted(pinned) if not held.has(f"{server}/{name}@{digest}")]
 
 
-def _enrol(target: Target, fabric: Fabric, outputs: Outputs[str]) -> None:
+def _enrol(target: Target, datacentre: Datacentre, outputs: Outputs[str]) -> None:
     """Give the demonstration's hospitals their data and wait for every hospital that has some."""
     began = time.monotonic()
-    seeded = data.seed(fabric, outputs)
+    seeded = data.seed(datacentre, outputs)
     if seeded.uploaded:
         say(f"demonstration data uploaded for {', '.join(seeded.uploaded)}")
     if seeded.own:

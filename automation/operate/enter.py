@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from automation.operate import machines
-from automation.operate.emulated import running_fabric
+from automation.operate.emulated import running_datacentre
 from automation.stacks import deploy
 from automation.stacks.target import Target, open_deployed
 from automation.ui.console import say
@@ -23,12 +23,12 @@ def shell(stack: str, on: On, party: str, container: str | None, script: str | N
     """Become a shell, or a script, in a party's VM or in one of its containers.
 
     Raises QuestionError on Azure and for a party that the stack does not have, RefusedError when nothing
-    runs, FabricError for a container that is not there.
+    runs, DatacentreError for a container that is not there.
     """
     target = _emulated(stack, on)
     machine = machines.vm_name(deploy.outputs(target), party)
     words = ("sh", "-c", script) if script else ("bash", "-l")
-    entered = running_fabric(target).command(machine, words, container)
+    entered = running_datacentre(target).command(machine, words, container)
     os.execvp(entered[0], entered)  # noqa: S606 the terminal becomes the shell's
 
 
@@ -36,9 +36,9 @@ def open_page(stack: str, on: On, page: str, port: int) -> None:
     """Lead a port of this machine's loopback to a page of the centre's VM until Ctrl-C; raises as `shell`."""
     target = _emulated(stack, on)
     machine = machines.vm_name(deploy.outputs(target), CENTRE)
-    fabric = running_fabric(target)
+    datacentre = running_datacentre(target)
     try:
-        with fabric.forward(machine, PORTS[page], port) as local:
+        with datacentre.forward(machine, PORTS[page], port) as local:
             address = f"http://127.0.0.1:{local}"
             say(f"{page} of {stack} is at {address}; Ctrl-C closes it")
             if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):

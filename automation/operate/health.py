@@ -1,7 +1,7 @@
 """How a running federation is doing: containers, enrolment, last reports, the last job.
 
 The centre's container server is asked; it knows a hospital by its reports alone. Where there is none, the VM
-itself is asked how far it is (`boot`). On the emulator the fabric says more: every container, also of a VM
+itself is asked how far it is (`boot`). On the emulator the datacentre says more: each container, also of a VM
 that has not come far enough to report.
 """
 
@@ -18,7 +18,7 @@ from automation.operate.machines import Centre, vm_name
 from automation.stacks.arm import Arm
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from federation.outputs import Outputs
 from federation.parties import CENTRE
 
@@ -63,7 +63,7 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
     containers = {CENTRE: answer["containers"]}
     containers |= {name: {"fl-client": row.get("client", "unknown")} for name, row in hospitals.items()}
     return {
-        "containers": containers | _of_fabric(target, outputs),
+        "containers": containers | _of_datacentre(target, outputs),
         "hospitals": hospitals,
         "registered": answer["registered"],
         "last_job": answer["last_job"],
@@ -122,11 +122,11 @@ def last_job(health: Health) -> Text:
     )
 
 
-def _of_fabric(target: Target, outputs: Outputs[str]) -> dict[str, dict[str, str]]:
-    fabric = Fabric.running(target.emulator) if target.emulator else None
-    if fabric is None:
+def _of_datacentre(target: Target, outputs: Outputs[str]) -> dict[str, dict[str, str]]:
+    datacentre = Datacentre.running(target.emulator) if target.emulator else None
+    if datacentre is None:
         return {}
-    running = fabric.status()["machines"]
+    running = datacentre.status()["machines"]
     names = {party: vm_name(outputs, party) for party in outputs.parties}
     return {
         party: {

@@ -1,9 +1,9 @@
-"""Shows what containers say, from the fabric or through Resource Manager."""
+"""Shows what containers say, from the datacentre or through Resource Manager."""
 
 import codecs
 
 from automation.operate import machines
-from automation.operate.emulated import running_fabric
+from automation.operate.emulated import running_datacentre
 from automation.stacks import deploy
 from automation.stacks.target import open_deployed
 from automation.ui.console import write
@@ -35,7 +35,7 @@ def show(stack: str, on: On, party: str, container: str, *, follow: bool, tail: 
         words = ["docker", "logs", "--tail", str(tail or LINES), container]
         write(machines.run(target.arm(), machine, words).stdout)
         return
-    said = running_fabric(target).logs(machines.vm_name(outputs, party), container, follow=follow)
+    said = running_datacentre(target).logs(machines.vm_name(outputs, party), container, follow=follow)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     text = (plain(decoder.decode(piece)) for piece in said)
     for piece in [_last("".join(text), tail)] if tail else text:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from automation.operate.centre_blobs import EmulatedBlobs, write_folder
-from automation.operate.emulated import running_fabric
+from automation.operate.emulated import running_datacentre
 from automation.operate.machines import Centre
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError, QuestionError, RefusedError
@@ -58,7 +58,7 @@ def download(target: Target, outputs: Outputs[str], row: Row, folder: Path) -> l
             "on Azure the centre's account has no public front: this machine cannot read it\n"
             f"Fix: from the centre's network, copy mlflow/{row['artifacts']} of its container `server`"
         )
-    blobs = EmulatedBlobs(fabric=running_fabric(target), outputs=outputs, container=SERVER_CONTAINER)
+    blobs = EmulatedBlobs(datacentre=running_datacentre(target), outputs=outputs, container=SERVER_CONTAINER)
     names = write_folder(blobs, f"mlflow/{row['artifacts']}/", folder)
     if not names:
         raise FedError(f"{row['name']} version {row['version']} has no files in the centre's account")

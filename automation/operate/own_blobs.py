@@ -12,7 +12,7 @@ from automation.ui.outcome import FedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emulator.datacentre.control import Fabric
+    from emulator.datacentre.control import Datacentre
     from federation.outputs import Outputs
 
 HUB: Final = "FED_HUB_STORAGE"
@@ -33,7 +33,7 @@ print(json.dumps(found))
 
 
 def read(
-    fabric: Fabric,
+    datacentre: Datacentre,
     outputs: Outputs[str],
     party: str,
     *,
@@ -46,7 +46,7 @@ def read(
     Raises FedError where the account cannot be read.
     """
     words = ["python3", "-c", _READ, account, container, json.dumps(dict(wanted))]
-    ran = fabric.exec(machines.vm_name(outputs, party), words, container="container-server")
+    ran = datacentre.exec(machines.vm_name(outputs, party), words, container="container-server")
     if ran.code != 0:
         raise FedError(f"{party}'s VM cannot read its container {container}: {ran.stderr[-300:]}")
     return {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}

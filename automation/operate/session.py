@@ -11,7 +11,7 @@ from automation.stacks.target import Target, open_deployed
 from automation.ui.console import say, show, show_json, stderr, warn
 from automation.ui.options import On
 from automation.ui.outcome import FedError, RefusedError
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 
 
 def train(
@@ -96,7 +96,7 @@ def abort(stack: str, on: On, job_id: str) -> None:
 
 def name_running_jobs(target: Target) -> None:
     """Say which jobs end when the stack is taken down; where they cannot be asked for, say that."""
-    if target.emulator and Fabric.running(target.emulator) is None:
+    if target.emulator and Datacentre.running(target.emulator) is None:
         return
     try:
         found = Centre.of(target.arm(), deploy.outputs(target)).ask("jobs")["jobs"]

@@ -11,8 +11,8 @@ from automation.stacks.demonstration import foreign
 from automation.stacks.target import Target
 from automation.stacks.urns import party_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
-from emulator.datacentre.control import Fabric
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.control import Datacentre
+from emulator.datacentre.errors import DatacentreError
 from federation.naming import DATA_CONTAINER
 from federation.parties import CENTRE
 
@@ -51,12 +51,12 @@ def kept(target: Target, resources: Sequence[State], delete: Collection[str]) ->
     asked = {name: str(each["id"]) for name, each in containers.items() if name not in delete}
     if target.emulator is None:
         return dict.fromkeys(asked, "only the hospital can look into it")
-    if not Fabric.has_blobs(target.emulator):
+    if not Datacentre.has_blobs(target.emulator):
         return {}
     try:
-        fabric = Fabric.ensure(target.emulator)
-        found = {name: foreign(name, fabric.blobs(container)) for name, container in asked.items()}
-    except FabricError as error:
+        datacentre = Datacentre.ensure(target.emulator)
+        found = {name: foreign(name, datacentre.blobs(container)) for name, container in asked.items()}
+    except DatacentreError as error:
         names = " ".join(f"--delete-data {name}" for name in sorted(asked))
         raise RefusedError(
             "nobody can tell what the hospitals have put into their accounts, so nothing was deleted: "

@@ -19,7 +19,7 @@ from automation.stacks.view import sentence
 from automation.ui.console import confirm, say, stderr, typed, warn
 from automation.ui.outcome import QuestionError
 from emulator.control import Emulator, stacks
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from federation.azure_facts import POWER_BI_GATEWAY
 from federation.naming import PROJECT
 
@@ -190,8 +190,8 @@ def _remove_emulator(emulator: Emulator) -> None:
     resources = {name: count for name, count in stacks(emulator.backend).items() if _is_federation(name)}
     if any(resources.values()) or living(emulator):
         return
-    if fabric := Fabric.running(emulator):
-        fabric.stop()
+    if datacentre := Datacentre.running(emulator):
+        datacentre.stop()
     Emulator.destroy(emulator.home, force=True)  # plugins of a killed engine would count as an engine at work
     with contextlib.suppress(OSError):
         emulator.home.rmdir()

@@ -55,6 +55,6 @@ def explain(error: Exception) -> tuple[Code, str] | None:
             return Code.BROKEN, f"Pulumi could not do it:\n{error}"
         case errors.UnknownContainerError():
             return Code.WRONG, str(error)
-        case AzureError() | control.EmulatorError() | errors.FabricError():
+        case AzureError() | control.EmulatorError() | errors.DatacentreError():
             return Code.BROKEN, str(error)
     return None

@@ -51,11 +51,11 @@ def _deployers() -> Deployers:
 
 def _prober(target: Target) -> Prober:
     try:
-        fabric = control.Fabric.ensure(target.emulator)
-        fabric.wait_ready()
-    except errors.FabricError as impossible:
+        datacentre = control.Datacentre.ensure(target.emulator)
+        datacentre.wait_ready()
+    except errors.DatacentreError as impossible:
         raise FedError(
             f"no packets can be sent: {impossible}\nWithout them the verification says less, but runs: "
             "--no-packets --no-inside"
         ) from impossible
-    return fabric
+    return datacentre

@@ -30,8 +30,8 @@ class Context:
     """The query of the request."""
     latency: Latency = field(default_factory=Latency)
     """How long writes take."""
-    fabric_listens: bool = False
-    """Whether a fabric follows the changes and can run what machines are asked to run."""
+    datacentre_listens: bool = False
+    """Whether a datacentre follows the changes and can run what machines are asked to run."""
 
     def type_of(self, row: Row) -> ResourceType:
         """Return the catalogue's entry of a resource."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from emulator.arm import absent, activity, fabric_feed, ids, resources, sign_in
+from emulator.arm import absent, activity, datacentre_feed, ids, resources, sign_in
 from emulator.arm.api_versions import check_version
 from emulator.arm.catalogue import Catalogue, Level, ResourceType, merge
 from emulator.arm.context import Context, Deletion
@@ -107,7 +107,9 @@ class ControlPlane:
         caller = self._verify(request.headers.get("authorization"))
         self._settle()
         if request.path.lower().startswith("/emulator/"):
-            return fabric_feed.answer(self.store, request, partial(self.context, caller, {}), self._settle)
+            return datacentre_feed.answer(
+                self.store, request, partial(self.context, caller, {}), self._settle
+            )
         with self.context(caller, request.query) as context:
             answer = _FrontDoor(context, request).answer()
             activity.note(context, request)
@@ -124,7 +126,7 @@ class ControlPlane:
                 query=query,
                 latency=self._latency,
                 images=self._images,
-                fabric_listens=self.store.is_followed(),
+                datacentre_listens=self.store.is_followed(),
             )
 
     def _settle(self) -> float | None:

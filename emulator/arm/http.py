@@ -1,4 +1,4 @@
-"""The control plane on the wire: HTTPS for the engine's machine, plain HTTP on a Unix socket for the fabric.
+"""The control plane on the wire: HTTPS for the engine's machine, HTTP on a Unix socket for the datacentre.
 
 Both hand every request to the front of the control plane (`faults.front`) and add nothing of their own, but
 for one thing: who can open the socket owns the emulator, so that a request on it needs no token.

@@ -24,7 +24,7 @@ from emulator.arm.writes import delete, render
 RETRY_SECONDS = 12
 """Seconds after which Azure asks to try again while a network is being written (11 to 14 recorded)."""
 RUN_COMMAND = "runCommand"
-"""The kind of operations that the fabric ends."""
+"""The kind of operations that the datacentre ends."""
 SHORTEST_COMMAND = 20.0
 """Seconds that a run command takes at least: https://learn.microsoft.com/azure/virtual-machines/linux/run-command."""
 LONGEST_COMMAND = 5400.0
@@ -127,7 +127,7 @@ def settle(context: Context) -> None:
 
 
 def _answered(context: Context, operation: str, key: str) -> Json:
-    """Return what the fabric said of a script; raise when it said nothing in all that time."""
+    """Return what the datacentre said of a script; raise when it said nothing in all that time."""
     found = context.tx.operation(operation)
     if found and "output" in found.body:
         return found.body

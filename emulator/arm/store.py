@@ -455,7 +455,7 @@ class Transaction:
         )
         return [Event(*values) for values in found]
 
-    # What the fabric reads and writes
+    # What the datacentre reads and writes
 
     @property
     def revision(self) -> int:
@@ -502,11 +502,11 @@ class Transaction:
         return self._run("DELETE FROM commands WHERE operation=?", (operation,)).rowcount > 0
 
     def set_health(self, vm: Row, health: Json) -> None:
-        """Store what the fabric says of a machine."""
+        """Store what the datacentre says of a machine."""
         self._run("INSERT OR REPLACE INTO vms VALUES(?,?,?)", (vm.key, vm.id, json.dumps(health)))
 
     def health(self, vm: str) -> Json | None:
-        """Return what the fabric last said of a machine."""
+        """Return what the datacentre last said of a machine."""
         found = self._run("SELECT health FROM vms WHERE key=?", (vm.lower(),)).fetchone()
         return json.loads(found[0]) if found else None
 

@@ -1,4 +1,4 @@
-"""The fabric's own interface: HTTP on a Unix socket, for `control.Fabric`. Who opens it owns the fabric."""
+"""Its own interface: HTTP on a Unix socket, for `control.Datacentre`. Who opens it owns the datacentre."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from emulator.datacentre.core import Core
-from emulator.datacentre.errors import UNKNOWN_CONTAINER, FabricError, UnknownContainerError
+from emulator.datacentre.errors import UNKNOWN_CONTAINER, DatacentreError, UnknownContainerError
 from emulator.datacentre.machine.machine import Container, Machine
 from emulator.datacentre.probe import Target
 from emulator.datacentre.settings import code_state
@@ -22,7 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Api:
-    """Answers the requests that `control.Fabric` makes."""
+    """Answers the requests that `control.Datacentre` makes."""
 
     def __init__(self, core: Core, ended: asyncio.Event) -> None:
         self._core = core
@@ -105,7 +105,7 @@ class Api:
         try:
             result = await machine.shell(order["script"], seconds=order["seconds"])
         except TimeoutError:
-            raise FabricError(
+            raise DatacentreError(
                 f"the script did not end within {order['seconds']} s on {machine.name}; it was killed"
             ) from None
         return web.json_response(
@@ -125,7 +125,7 @@ class Api:
             return web.json_response(machine.command(words))
         container = _container(machine, name)
         if container.process is None or not container.running:
-            raise FabricError(f"container {name} of {machine.name} is not running")
+            raise DatacentreError(f"container {name} of {machine.name} is not running")
         environment = [f"{key}={value}" for key, value in container.process.spec.environment.items()]
         return web.json_response([*await container.process.enter(), "env", "-i", *environment, *words])
 
@@ -171,9 +171,9 @@ def _container(machine: Machine, name: str) -> Container:
 
 @web.middleware
 async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a FabricError as a refusal with its words; anything else is a defect and stays a 500."""
+    """Answer a DatacentreError as a refusal with its words; anything else is a defect and stays a 500."""
     try:
         return await handler(request)
-    except FabricError as refused:
+    except DatacentreError as refused:
         status = UNKNOWN_CONTAINER if isinstance(refused, UnknownContainerError) else 400
         return web.json_response({"error": str(refused)}, status=status)

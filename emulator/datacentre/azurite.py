@@ -20,7 +20,7 @@ import aiohttp
 from emulator.arm import certificates
 from emulator.datacentre import installed
 from emulator.datacentre.errands import Errands
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.settings import Settings
 from emulator.datacentre.tokens import Identity, Issuer
 
@@ -75,7 +75,7 @@ class Azurite:
         return str(failed) if failed else None
 
     async def ready(self) -> None:
-        """Wait until it answers; raise FabricError when it cannot start."""
+        """Wait until it answers; raise DatacentreError when it cannot start."""
         self.start()
         if self._starting is not None:
             await asyncio.shield(self._starting)
@@ -95,7 +95,7 @@ class Azurite:
             self._note(key, mark)
             status = await self._admin("PUT", account, container)
             if status not in {201, 409}:
-                raise FabricError(f"Azurite answers {status} to making {key}")
+                raise DatacentreError(f"Azurite answers {status} to making {key}")
             self._made.add(key)
 
     async def upload(self, account: str, container: str, blob: str, content: bytes) -> bool:
@@ -108,7 +108,9 @@ class Azurite:
         headers["x-ms-blob-type"] = "BlockBlob"
         async with self.session.put(url, headers=headers, data=content) as answer:
             if answer.status != 201:
-                raise FabricError(f"Azurite answers {answer.status} to writing {account}/{container}/{blob}")
+                raise DatacentreError(
+                    f"Azurite answers {answer.status} to writing {account}/{container}/{blob}"
+                )
         return True
 
     async def blobs(self, account: str, container: str) -> dict[str, str]:
@@ -122,7 +124,7 @@ class Azurite:
             url = f"{self.url}/{quote(container)}?restype=container&comp=list&marker={quote(marker)}"
             async with self.session.get(url, headers=self._headers(account)) as answer:
                 if answer.status != 200:
-                    raise FabricError(f"Azurite answers {answer.status} to listing {account}/{container}")
+                    raise DatacentreError(f"Azurite answers {answer.status} to listing {account}/{container}")
                 page = ElementTree.fromstring(await answer.text())  # noqa: S314 Azurite is ours
             for blob in page.iter("Blob"):
                 found[blob.findtext("Name", "")] = blob.findtext("Properties/Content-MD5") or ""
@@ -159,7 +161,7 @@ class Azurite:
     async def _remove(self, account: str, container: str) -> None:
         status = await self._admin("DELETE", account, container)
         if status not in {202, 404}:
-            raise FabricError(f"Azurite answers {status} to removing {account}/{container}")
+            raise DatacentreError(f"Azurite answers {status} to removing {account}/{container}")
         self.forget_container(account, container)
 
     async def close(self) -> None:
@@ -204,7 +206,7 @@ class Azurite:
         async with asyncio.timeout(_START_SECONDS):
             while not await self._answers():
                 if self._process.returncode is not None:
-                    raise FabricError(
+                    raise DatacentreError(
                         f"Azurite ended with {self._process.returncode} before it answered: "
                         f"{self._settings.state / 'azurite.log'} says why"
                     )
@@ -228,14 +230,16 @@ class Azurite:
         return True
 
     async def _admin(self, method: str, account: str, container: str) -> int:
-        """Send a request of the fabric's own on a container; return the status."""
+        """Send a request of the datacentre's own on a container; return the status."""
         url = f"{self.url}/{quote(container)}?restype=container"
         async with self.session.request(method, url, headers=self._headers(account)) as answer:
             return answer.status
 
     def _headers(self, account: str) -> dict[str, str]:
-        """Return what a request of the fabric's own carries."""
-        nobody = Identity(id="fabric", client_id="fabric", principal_id="fabric", tenant_id=_TENANT)
+        """Return what a request of the datacentre's own carries."""
+        nobody = Identity(
+            id="datacentre", client_id="datacentre", principal_id="datacentre", tenant_id=_TENANT
+        )
         token, _ = self._issuer.issue(nobody, _AUDIENCE)
         host = f"{account}.blob.core.windows.net"
         return {"Host": host, "Authorization": f"Bearer {token}", "x-ms-version": _VERSION}

@@ -1,6 +1,6 @@
-"""What this machine must offer for the fabric, really tried; each finding says what is missing and the fix.
+"""What this machine must offer the datacentre, really tried; each finding says what is missing and the fix.
 
-`run` makes a sandbox like the fabric's for a moment and tries, inside it, everything that the fabric does.
+`run` makes a sandbox like the datacentre's for a moment and tries, inside it, all that the datacentre does.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _value(switch: Path) -> str:
 
 
 def _try_inside() -> None:
-    """Try, inside a sandbox, one after the other, what the fabric needs; stop at the first that fails."""
+    """Try, inside a sandbox, one after the other, what the datacentre needs; stop at the first that fails."""
     from emulator.datacentre import kernel, rules  # noqa: PLC0415 only where the sandbox has been entered
     from emulator.datacentre.nft import Nft  # noqa: PLC0415
 
@@ -126,7 +126,7 @@ def _try_inside() -> None:
         )
         other.close()
 
-    kernel.unshare(kernel.CLONE_NEWNET)  # as the fabric does: a plain user owns no other network
+    kernel.unshare(kernel.CLONE_NEWNET)  # as the datacentre does: a plain user owns no other network
     here = kernel.Namespace("here")
     steps: list[tuple[str, Callable[[], None]]] = [
         ("mount a tmpfs", lambda: kernel.mount("check", "/mnt", "tmpfs")),

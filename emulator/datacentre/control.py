@@ -1,4 +1,4 @@
-"""Starts, finds, asks and ends the fabric of a clone: the one way into `emulator.datacentre` from outside."""
+"""Starts, finds, asks and ends a clone's datacentre: the one way into `emulator.datacentre` from outside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 
 from emulator.datacentre import sandbox, tunnel
-from emulator.datacentre.errors import UNKNOWN_CONTAINER, FabricError, UnknownContainerError
+from emulator.datacentre.errors import UNKNOWN_CONTAINER, DatacentreError, UnknownContainerError
 from emulator.datacentre.flows import Flow
 from emulator.datacentre.probe import Probe, Target
 from emulator.datacentre.settings import Settings, code_state
@@ -43,8 +43,8 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Fabric:
-    """A fabric that answered when this handle was made.
+class Datacentre:
+    """A datacentre that answered when this handle was made.
 
     `pid` is its sandbox's first process, `started` when that began (clock ticks since boot).
     """
@@ -54,12 +54,12 @@ class Fabric:
     started: int
 
     @classmethod
-    def ensure(cls, emulator: Emulator | None = None) -> Fabric:
-        """Return the running fabric of an emulator (of this process's home without one), started if need be.
+    def ensure(cls, emulator: Emulator | None = None) -> Datacentre:
+        """Return the running datacentre of an emulator (of this process's home without one), started if needed.
 
         It then follows that emulator's control plane and builds what ARM's state asks for; `wait_ready` says
         when it has. One whose sources have changed since is replaced. Two callers at once get the same one.
-        Raises FabricError with the end of its log when it does not come up in 20 s.
+        Raises DatacentreError with the end of its log when it does not come up in 20 s.
         """
         settings = Settings.of(emulator)
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,18 +71,18 @@ class Fabric:
             return found or cls._start(settings)
 
     @classmethod
-    def running(cls, emulator: Emulator | None = None) -> Fabric | None:
-        """Return the fabric of an emulator if it runs and answers, else None."""
+    def running(cls, emulator: Emulator | None = None) -> Datacentre | None:
+        """Return the datacentre of an emulator if it runs and answers, else None."""
         return cls._find(Settings.of(emulator))
 
     def stop(self) -> None:
-        """End the fabric and wait until nothing of it is left but its files (disks, blobs, logs)."""
+        """End the datacentre and wait until nothing of it is left but its files (disks, blobs, logs)."""
         try:
             self._ask("POST", "/stop", seconds=STOP_SECONDS)
             deadline = time.monotonic() + STOP_SECONDS
             while start_time(self.pid) == self.started and time.monotonic() < deadline:
                 time.sleep(0.01)
-        except FabricError:
+        except DatacentreError:
             pass  # it does not answer: what follows needs no answer
         if start_time(self.pid) == self.started:
             sandbox.kill(self.pid)
@@ -90,7 +90,7 @@ class Fabric:
 
     @classmethod
     def destroy(cls, emulator: Emulator | None = None) -> None:
-        """End the fabric of an emulator if it runs, and remove all its files: disks, blobs, logs, sockets."""
+        """End the datacentre of an emulator if it runs, and remove its files: disks, blobs, logs, sockets."""
         settings = Settings.of(emulator)
         if found := cls._find(settings):
             found.stop()
@@ -99,7 +99,7 @@ class Fabric:
             shutil.rmtree(settings.state)
 
     def status(self) -> dict[str, Any]:
-        """Return what the fabric says of itself: ``code``, ``revision``, ``problems``, ``machines``.
+        """Return what the datacentre says of itself: ``code``, ``revision``, ``problems``, ``machines``.
 
         ``machines`` are the running ones by name: ``problem`` and ``containers``, each with ``name``,
         ``image``, ``status``, ``health``, ``exitCode``, ``restarts`` and ``error``.
@@ -109,16 +109,16 @@ class Fabric:
     def wait_ready(self, revision: int = 0, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
         """Wait until ARM's state up to a revision runs, and return `status`.
 
-        Raises FabricError when that takes longer than `seconds`, or when something in ARM's state cannot run
+        Raises DatacentreError when that takes longer than `seconds`, or if something in ARM's state cannot run
         here; the message says what.
         """
         state: dict[str, Any] = self._ask(
             "GET", f"/ready?revision={revision}&seconds={seconds}", seconds=seconds + _ANSWER_SECONDS
         )
         if not state["ready"]:
-            raise FabricError(f"the fabric is not ready after {seconds:.0f} s: it says {state}")
+            raise DatacentreError(f"the datacentre is not ready after {seconds:.0f} s: it says {state}")
         if state["problems"]:
-            raise FabricError("not everything runs:\n  " + "\n  ".join(state["problems"]))
+            raise DatacentreError("not everything runs:\n  " + "\n  ".join(state["problems"]))
         return state
 
     def probe(
@@ -139,7 +139,7 @@ class Fabric:
     def run(self, machine: str, script: str, seconds: float = 60.0) -> Ran:
         """Run a shell script as root of a machine (by name or id) and return what it answered.
 
-        Raises FabricError when the machine is off or the script takes longer than `seconds`.
+        Raises DatacentreError when the machine is off or the script takes longer than `seconds`.
         """
         order = {"script": script, "seconds": seconds}
         return Ran(**self._ask("POST", f"/machines/{quote(machine, safe='')}/run", order, seconds + 10))
@@ -183,7 +183,7 @@ class Fabric:
         """Put a machine of people's own into a subnet (its ARM id) and return its name, for `inside`.
 
         ARM knows nothing of it. Whoever works there is signed in as a member of an Entra group (its object
-        id). The same subnet and group are the same desk. Raises FabricError when ARM has no such subnet.
+        id). The same subnet and group are the same desk. Raises DatacentreError when ARM has no such subnet.
         """
         return str(self._ask("POST", "/desks", {"subnet": subnet, "group": group})["name"])
 
@@ -195,7 +195,7 @@ class Fabric:
     def forward(self, machine: str, port: int, local_port: int = 0) -> Iterator[int]:
         """Lead a port of 127.0.0.1 (yielded) to a port of a machine's loopback while the block runs.
 
-        Raises FabricError when nothing answers there.
+        Raises DatacentreError when nothing answers there.
         """
         with tunnel.forward(self.settings.tunnel, machine, port, local_port) as local:
             yield local
@@ -214,7 +214,7 @@ class Fabric:
         """Write a blob as the owner of its account does by a way of their own, such as a hospital its data.
 
         `container` is the container's ARM id. Says whether the blob was written: one that has this content
-        already keeps its ETag. Raises FabricError when ARM has no such container.
+        already keeps its ETag. Raises DatacentreError when ARM has no such container.
         """
         path = f"/blobs{quote(container)}?name={quote(blob, safe='')}"
         with self._client(_ANSWER_SECONDS) as client:
@@ -227,7 +227,7 @@ class Fabric:
 
     @classmethod
     def has_blobs(cls, emulator: Emulator) -> bool:
-        """Say whether any container of an emulator was ever written to; the fabric need not run for that."""
+        """Say whether any container of an emulator was ever written to; no datacentre need run for that."""
         record = Settings.of(emulator).containers
         return record.exists() and bool(json.loads(record.read_text()))
 
@@ -240,7 +240,7 @@ class Fabric:
         self._ask("DELETE", "/flows")
 
     @classmethod
-    def _find(cls, settings: Settings) -> Fabric | None:
+    def _find(cls, settings: Settings) -> Datacentre | None:
         pid = sandbox.first_process(settings)
         started = start_time(pid) if pid else None
         if not pid or not started:
@@ -248,12 +248,12 @@ class Fabric:
         found = cls(settings, pid, started)
         try:
             found.status()
-        except FabricError:
+        except DatacentreError:
             return None
         return found
 
     @classmethod
-    def _start(cls, settings: Settings) -> Fabric:
+    def _start(cls, settings: Settings) -> Datacentre:
         if settings.log.exists() and settings.log.stat().st_size > _LOG_BYTES:
             settings.log.replace(settings.log.with_suffix(".log.1"))
         process = sandbox.start(settings)
@@ -262,39 +262,39 @@ class Fabric:
             if found := cls._find(settings):
                 return found
             if process.poll() is not None:
-                raise FabricError(_did_not_start(settings, f"ended with exit code {process.returncode}"))
+                raise DatacentreError(_did_not_start(settings, f"ended with exit code {process.returncode}"))
             time.sleep(0.005)
         process.kill()
-        raise FabricError(_did_not_start(settings, f"did not answer within {START_SECONDS:.0f} s"))
+        raise DatacentreError(_did_not_start(settings, f"did not answer within {START_SECONDS:.0f} s"))
 
     def _client(self, seconds: float) -> httpx.Client:
         transport = httpx.HTTPTransport(uds=str(self.settings.socket))
-        return httpx.Client(transport=transport, base_url="http://fabric", timeout=seconds)
+        return httpx.Client(transport=transport, base_url="http://datacentre", timeout=seconds)
 
     def _ask(self, method: str, path: str, body: Any = None, seconds: float = _ANSWER_SECONDS) -> Any:
         try:
             with self._client(seconds) as client:
                 return _checked(client.request(method, path, json=body))
         except httpx.TransportError as gone:
-            raise FabricError(
-                _told(self.settings, f"the fabric does not answer any more ({gone!r})")
+            raise DatacentreError(
+                _told(self.settings, f"the datacentre does not answer any more ({gone!r})")
             ) from gone
 
 
 def _checked(answer: httpx.Response) -> Any:
-    """Return the JSON of an answer; raise FabricError when the fabric refused, UnknownContainerError where a
+    """Return the JSON of an answer; raise DatacentreError when it was refused, UnknownContainerError where a
     machine has no such container.
     """
     if answer.status_code == UNKNOWN_CONTAINER:
         raise UnknownContainerError(answer.json()["error"])
     if answer.status_code == 400:
-        raise FabricError(answer.json()["error"])
+        raise DatacentreError(answer.json()["error"])
     answer.raise_for_status()
     return answer.json()
 
 
 def _sweep(settings: Settings) -> None:
-    """Remove what a fabric leaves in the folder of sockets, also one that was killed."""
+    """Remove what a datacentre leaves in the folder of sockets, also one that was killed."""
     for path in (settings.socket, settings.tunnel):
         path.unlink(missing_ok=True)
     if settings.volatile.exists():
@@ -303,7 +303,7 @@ def _sweep(settings: Settings) -> None:
 
 @contextmanager
 def _one_starter(settings: Settings) -> Iterator[None]:
-    """Let one caller at a time look for the fabric and start it."""
+    """Let one caller at a time look for the datacentre and start it."""
     descriptor = os.open(settings.state / "start.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -313,7 +313,7 @@ def _one_starter(settings: Settings) -> Iterator[None]:
 
 
 def _did_not_start(settings: Settings, what: str) -> str:
-    return _told(settings, f"the fabric {what}. `fed doctor` tries what it needs")
+    return _told(settings, f"the datacentre {what}. `fed doctor` tries what it needs")
 
 
 def _told(settings: Settings, what: str) -> str:

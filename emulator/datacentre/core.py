@@ -1,4 +1,4 @@
-"""The fabric's heart: takes in what the control plane says and brings all that runs in step with it."""
+"""The datacentre's heart: takes in what the control plane says and brings all that runs in step with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from emulator.datacentre.azurite import Azurite
 from emulator.datacentre.desks import Desk, Desks, subnets
 from emulator.datacentre.errands import Errands
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.feed import ControlPlane
 from emulator.datacentre.flows import Flow, read_flows
 from emulator.datacentre.inventory import Document, Inventory, topology
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Core:
-    """Everything the fabric runs. One change at a time, in the order: networks, services, machines."""
+    """Everything the datacentre runs. One change at a time, in the order: networks, services, machines."""
 
     def __init__(self, settings: Settings, errands: Errands) -> None:
         self.settings = settings
@@ -151,7 +151,7 @@ class Core:
         began = clock()
         try:
             self.networks.apply(self._desks.added_to(topology(self.inventory), self.inventory))
-        except FabricError as refused:
+        except DatacentreError as refused:
             log.error("%s", refused)
             return [str(refused)]
         while not self.networks.settled():
@@ -177,7 +177,7 @@ class Core:
         ports = self.networks.topology.ports.values()
         port = next((port for port in ports if port.owner == machine and not port.endpoint), None)
         if port is None:
-            raise FabricError("dial tcp: connect: network is unreachable")
+            raise DatacentreError("dial tcp: connect: network is unreachable")
         await self.services.puller(machine, port, self.networks.namespaces[port.id]).pull(image)
 
     def _machines(self) -> dict[str, Port]:
@@ -200,7 +200,7 @@ class Core:
     def _subnet(self, identifier: str) -> Document:
         known = subnets(self.inventory)
         if identifier.lower() not in known:
-            raise FabricError(
+            raise DatacentreError(
                 f"there is no subnet {identifier}; there are {', '.join(sorted(known)) or 'none'}"
             )
         return known[identifier.lower()]
@@ -210,4 +210,4 @@ def _find(machines: Mapping[str, Port], name: str) -> Port:
     for known, port in machines.items():
         if name.lower() in {known.lower(), port.owner}:
             return port
-    raise FabricError(f"there is no machine {name}; there are {', '.join(sorted(machines)) or 'none'}")
+    raise DatacentreError(f"there is no machine {name}; there are {', '.join(sorted(machines)) or 'none'}")

@@ -1,4 +1,4 @@
-"""The fabric's process: networks, storage, metadata, names and machines of one emulated cloud.
+"""The datacentre's process: networks, storage, metadata, names and machines of one emulated cloud.
 
 Started inside the sandbox by `keeper`, never by hand. It leaves the machine's network at once: what it opens
 later is in namespaces of its own making, or on Unix sockets.
@@ -21,19 +21,19 @@ from emulator.datacentre import kernel
 from emulator.datacentre.api import Api
 from emulator.datacentre.core import Core
 from emulator.datacentre.errands import Errands
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.settings import Settings
 from emulator.datacentre.tunnel import TunnelEnd
 from emulator.presence import until_gone
 
 ALREADY_RUNNING = 4
-"""Exit code when another fabric holds the lock."""
+"""Exit code when another datacentre holds the lock."""
 
 log = logging.getLogger("emulator.datacentre")
 
 
 def main() -> None:
-    """Run the fabric with the settings (JSON) and the keeper's socket given as arguments."""
+    """Run the datacentre with the settings (JSON) and the keeper's socket given as arguments."""
     settings, keeper = Settings.from_json(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
     os.umask(0o077)
     logging.basicConfig(
@@ -43,14 +43,14 @@ def main() -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        log.error("another fabric already runs in %s", settings.state)
+        log.error("another datacentre already runs in %s", settings.state)
         sys.exit(ALREADY_RUNNING)
     try:
         _leave_the_machine(settings)
         if sys.version_info < (3, 12):  # later versions do so by themselves: no thread for each process
             asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
         asyncio.run(_serve(settings, keeper, lock.fileno()))
-    except FabricError as impossible:
+    except DatacentreError as impossible:
         log.error("%s", impossible)
         sys.exit(1)
     logging.shutdown()
@@ -62,7 +62,9 @@ def _leave_the_machine(settings: Settings) -> None:
     kernel.unshare(kernel.CLONE_NEWNET)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)  # noqa: S607
     settings.volatile.mkdir(exist_ok=True)
-    kernel.mount("fabric", str(settings.volatile), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=700")
+    kernel.mount(
+        "datacentre", str(settings.volatile), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=700"
+    )
 
 
 async def _serve(settings: Settings, keeper: socket.socket, lock: int) -> None:

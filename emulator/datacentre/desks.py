@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from emulator.arm.tokens import TENANT_ID
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.inventory import SUBNET, VNET, Document, Inventory
 from emulator.datacentre.tokens import Identity
 from emulator.datacentre.topology import Port, Topology
@@ -106,12 +106,12 @@ def groups_of(subnet: Document) -> tuple[str, ...]:
 
 
 def free_address(subnet: Document, taken: Iterable[str]) -> str:
-    """Return the highest free address of a subnet; raise FabricError when it is full."""
+    """Return the highest free address of a subnet; raise DatacentreError when it is full."""
     prefix = str(subnet.properties.get("addressPrefix") or subnet.properties["addressPrefixes"][0])
     hosts = list(ipaddress.IPv4Network(prefix))[_RESERVED_FIRST:-1]
     free = next((str(host) for host in reversed(hosts) if str(host) not in set(taken)), None)
     if free is None:
-        raise FabricError(f"no address is free in {subnet.key} ({prefix}) for one more machine")
+        raise DatacentreError(f"no address is free in {subnet.key} ({prefix}) for one more machine")
     return free
 
 

@@ -9,13 +9,13 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 
 _LOG_LINES = 20
 
 
 class Errands:
-    """Runs commands outside the fabric's network; several at a time."""
+    """Runs commands outside the datacentre's network; several at a time."""
 
     def __init__(self, keeper: socket.socket) -> None:
         self._keeper = keeper
@@ -32,7 +32,7 @@ class Errands:
     async def run(
         self, argv: Sequence[str], log: Path, what: str, env: Mapping[str, str] | None = None
     ) -> None:
-        """Run a command, its output appended to `log`; raise FabricError with the log's end when it fails.
+        """Run a command, output appended to `log`; raise DatacentreError with the log's end when it fails.
 
         `what` completes the sentence "could not ...".
         """
@@ -46,7 +46,9 @@ class Errands:
         await self._writer.drain()
         if code := await answer:
             end = "\n  ".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
-            raise FabricError(f"could not {what} ({argv[0]} ended with {code}). The end of {log}:\n  {end}")
+            raise DatacentreError(
+                f"could not {what} ({argv[0]} ended with {code}). The end of {log}:\n  {end}"
+            )
 
     def into(self, log: Path) -> Callable[[Sequence[str], str], Awaitable[None]]:
         """Return `run` for one log."""

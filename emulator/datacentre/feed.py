@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class ControlPlane:
-    """The control plane as the fabric sees it. Who may open the socket needs no token."""
+    """The control plane as the datacentre sees it. Who may open the socket needs no token."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket

@@ -1,4 +1,4 @@
-"""What machines and services of the fabric run that comes from package registries.
+"""What machines and services of the datacentre run that comes from package registries.
 
 Each is installed once into the cache that all clones share, with exactly what its lock file says. Who runs
 the commands depends on where the caller lives, so it says how.
@@ -17,7 +17,7 @@ from pathlib import Path
 from emulator.datacentre.node import FromPyPI, clean_install, npm, uv
 
 Run = Callable[[Sequence[str], str], Awaitable[None]]
-"""Runs a command, or raises FabricError: "could not " and the second argument."""
+"""Runs a command, or raises DatacentreError: "could not " and the second argument."""
 
 AZURITE_LOCK = Path(__file__).with_name("azurite") / "package-lock.json"
 

@@ -1,6 +1,6 @@
-"""The first process of the sandbox: reaps orphans, runs errands, and ends everything when the fabric ends.
+"""The first process of the sandbox: reaps orphans, runs errands, and ends all when the datacentre ends.
 
-The fabric itself lives in a network of its own and cannot reach a package registry. This process stays in the
+The datacentre itself is in a network of its own and cannot reach a package registry. This process stays in the
 machine's network and runs the few commands that need it (installing packages), one JSON line each:
 ``{"id", "argv", "env", "log"}`` in, ``{"id", "code"}`` out. As pid 1, its end is the end of every process in
 the sandbox, and the kernel then removes what they held: namespaces, interfaces, rules, mounts.
@@ -19,12 +19,12 @@ from typing import Any
 
 
 def main() -> None:
-    """Start the fabric with the settings given as the first argument, and stay until it ends."""
+    """Start the datacentre with the settings given as the first argument, and stay until it ends."""
     ours, theirs = socket.socketpair()
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    fabric = subprocess.Popen(  # noqa: S603 the same interpreter and module path
+    datacentre = subprocess.Popen(  # noqa: S603 the same interpreter and module path
         [sys.executable, "-m", "emulator.datacentre.daemon", sys.argv[1], str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
     )
@@ -47,7 +47,7 @@ def main() -> None:
             else:
                 os.read(wake, 1 << 10)
         for pid, code in _ended():
-            if pid == fabric.pid:
+            if pid == datacentre.pid:
                 sys.exit(code)
             if pid in errands:
                 ours.sendall(json.dumps({"id": errands.pop(pid), "code": code}).encode() + b"\n")
@@ -55,7 +55,7 @@ def main() -> None:
 
 def _run(order: dict[str, Any]) -> int:
     with open(order["log"], "ab") as log:  # noqa: PTH123 this process stays small
-        return subprocess.Popen(  # noqa: S603 the fabric's own orders
+        return subprocess.Popen(  # noqa: S603 the datacentre's own orders
             order["argv"],
             env={**os.environ, **order["env"]},
             stdin=subprocess.DEVNULL,

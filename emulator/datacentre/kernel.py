@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
@@ -109,7 +109,7 @@ class Namespace:
         return made
 
     def ip(self, commands: Sequence[str]) -> None:
-        """Run `ip -batch` inside; raises FabricError with the command that failed."""
+        """Run `ip -batch` inside; raises DatacentreError with the command that failed."""
         with self.entered():
             ran = subprocess.run(
                 ["ip", "-batch", "-"],  # noqa: S607 iproute2 is in /sbin or /usr/sbin
@@ -119,7 +119,7 @@ class Namespace:
                 check=False,
             )
         if ran.returncode:
-            raise FabricError(f"network namespace {self.name}: ip refused: {ran.stderr.strip()}")
+            raise DatacentreError(f"network namespace {self.name}: ip refused: {ran.stderr.strip()}")
 
     def running(self, interface: str) -> bool:
         """Say whether an interface carries packets already: the kernel needs a moment after it was set up."""

@@ -6,7 +6,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.router import Router, join_internet, new_port_namespace
 from emulator.datacentre.rules import RuleNumbers, interface
@@ -103,7 +103,7 @@ class Networks:
 def place(topology: Topology, before: Mapping[str, int]) -> dict[str, int]:
     """Return the router of each network: peered ones share one, overlapping ones never do.
 
-    Networks stay where they are (`before`) if they can. Raises FabricError when peered networks overlap,
+    Networks stay where they are (`before`) if they can. Raises DatacentreError when peered networks overlap,
     which Azure refuses.
     """
     places: dict[str, int] = {}
@@ -142,7 +142,7 @@ def _refuse_overlap(topology: Topology, group: frozenset[str]) -> None:
     for index, one in enumerate(ordered):
         for other in ordered[:index]:
             if _overlap(one, other):
-                raise FabricError(
+                raise DatacentreError(
                     f"virtual networks {one.name} ({', '.join(one.prefixes)}) and {other.name} "
                     f"({', '.join(other.prefixes)}) overlap and are joined by peerings: packets for one "
                     "would reach the other. Azure refuses such a peering; give one of them other ranges."

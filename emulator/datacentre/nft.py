@@ -7,7 +7,7 @@ import functools
 import json
 from typing import Any
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
 
 _JSON_OUTPUT = 1 << 4
@@ -18,7 +18,7 @@ def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL("libnftables.so.1")
     except OSError as missing:
-        raise FabricError(
+        raise DatacentreError(
             "libnftables.so.1 is missing: without it no security group can be enforced. "
             "Debian, Ubuntu: apt-get install nftables"
         ) from missing
@@ -47,7 +47,7 @@ class Nft:
         self._library.nft_ctx_buffer_error(self._context)
 
     def run(self, text: str) -> None:
-        """Apply commands or a ruleset; raises FabricError with the library's own message."""
+        """Apply commands or a ruleset; raises DatacentreError with the library's own message."""
         self._run(text, 0)
 
     def read(self, command: str) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ class Nft:
         output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
         error: bytes = self._library.nft_ctx_get_error_buffer(self._context)
         if failed:
-            raise FabricError(
+            raise DatacentreError(
                 f"nftables in {self._name} refused: {error.decode(errors='replace').strip()[:1000]}"
             )
         return output.decode()

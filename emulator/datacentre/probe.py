@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from emulator.datacentre.desks import addresses, free_address, groups_of
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.flows import Flow, read_flows
 from emulator.datacentre.inventory import Document
 from emulator.datacentre.kernel import Namespace
@@ -193,7 +193,7 @@ def _allow_descriptors(count: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + _SPARE_DESCRIPTORS
     if wanted > hard:
-        raise FabricError(
+        raise DatacentreError(
             f"{count} probes at once need {wanted} open files, this system allows {hard}: probe less at a "
             "time, or raise the limit (ulimit -Hn)"
         )

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.names import Answer
 from emulator.datacentre.registry import MANIFEST, NO_USER
@@ -41,7 +41,7 @@ class Puller:
         self._authority = authority
 
     async def pull(self, reference: str) -> None:
-        """Pull ``<server>/<repository>@<digest>``; raise FabricError in the words of a container engine."""
+        """Pull ``<server>/<repository>@<digest>``; raise DatacentreError in a container engine's words."""
         server, _, rest = reference.partition("/")
         repository, _, digest = rest.partition("@")
         connector = aiohttp.TCPConnector(
@@ -59,7 +59,7 @@ class Puller:
                 for layer in manifest["layers"]:
                     await _get(session, f"{url}/blobs/{layer['digest']}", headers, reference)
             except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as failed:
-                raise FabricError(f'Get "https://{server}/v2/": {_words(failed)}') from failed
+                raise DatacentreError(f'Get "https://{server}/v2/": {_words(failed)}') from failed
 
     async def _sign_in(self, session: aiohttp.ClientSession, server: str, repository: str) -> str:
         """Return an access token: the first that may pull among those of the machine's identities."""
@@ -69,7 +69,7 @@ class Puller:
             form = {"grant_type": "access_token", "service": server, "access_token": entra}
             async with session.post(f"https://{server}/oauth2/exchange", data=form) as answer:
                 if answer.status != 200:
-                    raise FabricError(_refusal(server, await answer.json()))
+                    raise DatacentreError(_refusal(server, await answer.json()))
                 refresh = (await answer.json())["refresh_token"]
             basic = base64.b64encode(f"{NO_USER}:{refresh}".encode()).decode()
             query = {"service": server, "scope": f"repository:{repository}:pull"}
@@ -114,7 +114,7 @@ class _Names(AbstractResolver):
 async def _get(session: aiohttp.ClientSession, url: str, headers: dict[str, str], reference: str) -> Any:
     async with session.get(url, headers=headers) as answer:
         if answer.status != 200:
-            raise FabricError(_refusal(reference, await answer.json(content_type=None)))
+            raise DatacentreError(_refusal(reference, await answer.json(content_type=None)))
         return await answer.json(content_type=None) if "/manifests/" in url else await answer.read()
 
 

@@ -2,7 +2,7 @@
 
 It serves as much of ACR's data plane as a container engine needs to pull by digest: the sign-in
 (https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md), manifests, and blobs, which ACR hands over from
-its data endpoint. What an image is made of stays with the fabric (`machine.image`): here it is one layer.
+its data endpoint. What an image is made of stays with the datacentre (`machine.image`): here it is one layer.
 """
 
 from __future__ import annotations

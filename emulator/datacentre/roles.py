@@ -76,7 +76,7 @@ _KNOWN = {
     ),
     "Reader": Role(actions=("*/read",)),
 }
-"""The built-in roles that say anything about what the fabric serves, by name.
+"""The built-in roles that say anything about what the datacentre serves, by name.
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
 
 

@@ -29,7 +29,7 @@ from emulator.datacentre.topology import (
     Topology,
 )
 
-TABLE = "ip fabric"
+TABLE = "ip datacentre"
 INTERNET = "internet"
 """The router's interface to everything that is no virtual network."""
 

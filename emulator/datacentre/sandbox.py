@@ -1,4 +1,4 @@
-"""The sandbox that the fabric lives in: how it is made, found, entered and ended.
+"""The sandbox that the datacentre lives in: how it is made, found, entered and ended.
 
 ``unshare`` gives it its own mounts and processes, and as a plain user its own user namespace, in which the
 one uid reads as root. It outlives the command that started it, and dies as a whole: pid 1 of a pid namespace
@@ -22,7 +22,7 @@ _KILL_SECONDS = 10.0
 
 
 def start(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start the fabric in a new sandbox and return its wrapper; its output goes to the log."""
+    """Start the datacentre in a new sandbox and return its wrapper; its output goes to the log."""
     user = ["--user", "--map-root-user"] if settings.rootless else []
     modules = os.pathsep.join(filter(None, [str(settings.root), os.environ.get("PYTHONPATH")]))
     with settings.log.open("ab") as log:
@@ -69,7 +69,7 @@ def kill(pid: int) -> None:
     try:
         signal.pidfd_send_signal(process, signal.SIGKILL)
         if not select.select([process], [], [], _KILL_SECONDS)[0]:
-            raise TimeoutError(f"the fabric's sandbox (pid {pid}) does not end, not even when killed")
+            raise TimeoutError(f"the datacentre's sandbox (pid {pid}) does not end, not even when killed")
     except ProcessLookupError:
         return
     finally:

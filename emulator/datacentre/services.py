@@ -169,7 +169,7 @@ class Services:
         return listeners
 
     def _application(self, target: str, group: str) -> web.Application | None:
-        """Return the front door behind an endpoint; nothing listens where the fabric has none."""
+        """Return the front door behind an endpoint; nothing listens where the datacentre has none."""
         document = self._inventory().get(target)
         kind = document.type.lower() if document else ""
         if kind == ACCOUNT and group == "blob":

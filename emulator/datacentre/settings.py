@@ -1,4 +1,4 @@
-"""Where the fabric of one clone keeps its files, as told to the sandboxed process on its command line.
+"""Where the datacentre of one clone keeps its files, as told to the sandboxed process on its command line.
 
 Inside a user namespace the caller's uid reads as 0, so that nothing in there may work out paths by itself.
 """
@@ -23,10 +23,10 @@ _CAP_SYS_ADMIN = 21
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The folders and files of one fabric.
+    """The folders and files of one datacentre.
 
-    `state` outlives the fabric (disks, blobs, logs), `runtime` is short and holds sockets, `cache` is shared
-    by clones. `rootless` says whether the sandbox has a user namespace.
+    `state` outlives the datacentre (disks, blobs, logs), `runtime` is short and holds sockets, clones share
+    `cache`. `rootless` says whether the sandbox has a user namespace.
     """
 
     root: Path
@@ -50,7 +50,7 @@ class Settings:
 
         return cls(
             root=emulator.root if emulator else paths.REPOSITORY,
-            state=below(paths.fabric()),
+            state=below(paths.datacentre()),
             runtime=arm_socket.parent,
             cache=paths.cache(),
             images=below(paths.images()),
@@ -74,8 +74,8 @@ class Settings:
 
     @property
     def socket(self) -> Path:
-        """The Unix socket of the fabric's own interface."""
-        return self.runtime / "fabric.sock"
+        """The Unix socket of the datacentre's own interface."""
+        return self.runtime / "datacentre.sock"
 
     @property
     def tunnel(self) -> Path:
@@ -85,7 +85,7 @@ class Settings:
     @property
     def volatile(self) -> Path:
         """A folder that is a tmpfs inside the sandbox: it goes with the sandbox, however that ends."""
-        return self.runtime / "fabric"
+        return self.runtime / "datacentre"
 
     @property
     def containers(self) -> Path:
@@ -94,13 +94,13 @@ class Settings:
 
     @property
     def log(self) -> Path:
-        """The fabric's log."""
-        return self.state / "fabric.log"
+        """The datacentre's log."""
+        return self.state / "datacentre.log"
 
     @property
     def lock(self) -> Path:
-        """The file that the one running fabric holds locked."""
-        return self.state / "fabric.lock"
+        """The file that the one running datacentre holds locked."""
+        return self.state / "datacentre.lock"
 
 
 def _may_rule_the_machine() -> bool:
@@ -111,7 +111,7 @@ def _may_rule_the_machine() -> bool:
 
 
 def code_state() -> str:
-    """Return a mark of the fabric's sources that changes when one of them does."""
+    """Return a mark of the datacentre's sources that changes when one of them does."""
     files = sorted(path for path in Path(__file__).parent.rglob("*.*") if path.suffix != ".pyc")
     seen = [(file.name, status.st_mtime_ns, status.st_size) for file in files for status in [file.stat()]]
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]

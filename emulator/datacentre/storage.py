@@ -29,7 +29,7 @@ from emulator.datacentre.blob_operations import (
     read_batch,
     read_operation,
 )
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.feed import ControlPlane
 from emulator.datacentre.inventory import Document, Inventory
 from emulator.datacentre.names import ACCOUNT
@@ -116,14 +116,14 @@ class FrontDoor:
         """Write a blob as the account's owner would, who is none of the emulated machines.
 
         `container` is the container's ARM id. Says whether the blob was written or had this content already.
-        Raises FabricError when ARM has no such container.
+        Raises DatacentreError when ARM has no such container.
         """
         document = self._inventory().get(container)
         if document is None or document.type.lower() != CONTAINER:
-            raise FabricError(f"there is no blob container {container}: nothing was uploaded")
+            raise DatacentreError(f"there is no blob container {container}: nothing was uploaded")
         account = self._inventory().get(document.key.partition("/blobservices/")[0])
         if account is None:
-            raise FabricError(f"the account of {container} is gone: nothing was uploaded")
+            raise DatacentreError(f"the account of {container} is gone: nothing was uploaded")
         await self._azurite.ensure_container(account.name, document.name, account_mark(account))
         return await self._azurite.upload(account.name, document.name, blob, content)
 
@@ -208,7 +208,7 @@ class FrontDoor:
             raise StorageError("ContainerNotFound")
         try:
             await self._azurite.ensure_container(account.name, container, account_mark(account))
-        except FabricError as broken:
+        except DatacentreError as broken:
             raise StorageError("ServerBusy", str(broken)) from broken
 
     async def _create(self, account: Document, container: str | None) -> None:
@@ -260,7 +260,7 @@ class FrontDoor:
                     await answer.write(chunk)
                 await answer.write_eof()
                 return answer
-        except (TimeoutError, FabricError, aiohttp.ClientConnectionError) as broken:
+        except (TimeoutError, DatacentreError, aiohttp.ClientConnectionError) as broken:
             raise StorageError("ServerBusy", str(broken)) from broken
 
     def _refusal(self, request: web.Request, refused: StorageError) -> web.Response:

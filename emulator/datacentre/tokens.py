@@ -1,7 +1,7 @@
 """Entra tokens of managed identities: issued by the metadata service, verified by storage and registry.
 
-Signed with a key that lives as long as the fabric: no token of another clone, and none of an earlier fabric,
-is good here.
+Signed with a key that lives as long as the datacentre: no token of another clone, and none of an
+earlier datacentre, is good here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The networks as the fabric builds them: plain data, made from ARM's state by `inventory`.
+"""The networks as the datacentre builds them: plain data, made from ARM's state by `inventory`.
 
 Ids are ARM ids in lower case. Addresses and prefixes are IPv4 in text form; IPv6 is not emulated.
 """

@@ -1,6 +1,6 @@
 """A way from this machine's loopback to a port of an emulated machine, for an operator's browser.
 
-Azure has no such way in; there, a bastion or the run command is used. The fabric's end is a Unix socket: one
+Azure has no such way in; there, Bastion or run command is used. The datacentre's end is a Unix socket: one
 JSON line ``{"machine", "port"}``, answered by an empty line or by what is wrong, then plain bytes both ways.
 """
 
@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
 
 _CONNECT_SECONDS = 5.0
@@ -23,7 +23,7 @@ _CHUNK = 64 * 1024
 
 
 class TunnelEnd:
-    """The fabric's end."""
+    """The datacentre's end."""
 
     def __init__(self, namespace: Callable[[str], Namespace]) -> None:
         self._namespace = namespace
@@ -47,7 +47,7 @@ class TunnelEnd:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await loop.sock_connect(inner, ("127.0.0.1", int(order["port"])))
             inner_reader, inner_writer = await asyncio.open_connection(sock=inner)
-        except (TimeoutError, FabricError, OSError, ValueError) as failed:
+        except (TimeoutError, DatacentreError, OSError, ValueError) as failed:
             writer.write(f"{failed or 'timed out'}\n".encode())
             writer.close()
             return
@@ -68,7 +68,7 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 def forward(path: Path, machine: str, port: int, local_port: int = 0) -> Iterator[int]:
     """Listen on 127.0.0.1 while the block runs, and lead each connection to a machine's port.
 
-    Yields the local port. Raises FabricError when nothing answers there now.
+    Yields the local port. Raises DatacentreError when nothing answers there now.
     """
     _open(path, machine, port).close()
 
@@ -77,7 +77,7 @@ def forward(path: Path, machine: str, port: int, local_port: int = 0) -> Iterato
 
         def handle(self) -> None:
             """Relay until either side ends."""
-            with contextlib.suppress(FabricError, OSError), _open(path, machine, port) as far:
+            with contextlib.suppress(DatacentreError, OSError), _open(path, machine, port) as far:
                 back = threading.Thread(target=_copy, args=(far, self.request), daemon=True)
                 back.start()
                 _copy(self.request, far)
@@ -107,7 +107,7 @@ def _open(path: Path, machine: str, port: int) -> socket.socket:
         answer += byte
     if answer != b"\n":
         connection.close()
-        raise FabricError(
+        raise DatacentreError(
             f"port {port} of {machine} does not answer: {answer.decode().strip() or 'it hung up'}"
         )
     return connection

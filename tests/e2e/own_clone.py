@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from automation.chaos.own_clone import copy_repository, processes_of
 from clone import paths
 from emulator.control import Emulator
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from tests.resource_manager import ask
 
 ROOT = paths.REPOSITORY
@@ -140,8 +140,8 @@ class Clone:
     def destroy(self) -> None:
         """End the emulator and remove everything, whatever a test left."""
         emulator = Emulator.running(self.root, self.home)
-        if emulator and (fabric := Fabric.running(emulator)):
-            fabric.stop()
+        if emulator and (datacentre := Datacentre.running(emulator)):
+            datacentre.stop()
         Emulator.destroy(self.home, force=True)
 
     def _environment(self, **more: str) -> dict[str, str]:

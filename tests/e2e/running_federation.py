@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from tests.e2e.own_clone import PATIENCE, Clone, wait_until
 from tests.resource_manager import ask
 
@@ -34,7 +34,7 @@ class Federation:
     """A clone whose dev stack is deployed, with running machines."""
 
     clone: Clone
-    fabric: Fabric
+    datacentre: Datacentre
 
     @classmethod
     @contextlib.contextmanager
@@ -42,9 +42,9 @@ class Federation:
         """Deploy a clone's dev stack, and take everything of the clone along at the end."""
         try:
             clone.fed("up", seconds=3 * PATIENCE)
-            fabric = Fabric.running(clone.emulator())
-            assert fabric is not None
-            yield cls(clone, fabric)
+            datacentre = Datacentre.running(clone.emulator())
+            assert datacentre is not None
+            yield cls(clone, datacentre)
         finally:
             clone.destroy()
 
@@ -55,13 +55,13 @@ class Federation:
 
     def run(self, party: str, script: str) -> str:
         """Run a script as root of a party's VM; it must succeed."""
-        ran = self.fabric.run(self.machine(party), script)
+        ran = self.datacentre.run(self.machine(party), script)
         assert ran.code == 0, ran
         return ran.stdout
 
     def python(self, party: str, script: str, *arguments: str, container: str = "container-server") -> str:
         """Run a Python script in a container; it must succeed."""
-        ran = self.fabric.exec(
+        ran = self.datacentre.exec(
             self.machine(party), ["python3", "-c", script, *arguments], container=container
         )
         assert ran.code == 0, ran
@@ -74,7 +74,7 @@ class Federation:
 
     def fedctl(self, *words: str) -> dict[str, Any]:
         """Ask the centre's container server."""
-        ran = self.fabric.exec(self.machine("centre"), ["fedctl", *words], container="container-server")
+        ran = self.datacentre.exec(self.machine("centre"), ["fedctl", *words], container="container-server")
         assert ran.code == 0, ran
         answer: dict[str, Any] = json.loads(ran.stdout)
         return answer
@@ -143,7 +143,7 @@ class Federation:
 
     def log(self, party: str, container: str) -> str:
         """Return the log of a container."""
-        return b"".join(self.fabric.logs(self.machine(party), container)).decode()
+        return b"".join(self.datacentre.logs(self.machine(party), container)).decode()
 
     def restart(self, party: str) -> float:
         """Restart a VM through ARM; return the seconds until everything is back, by itself."""
@@ -153,7 +153,7 @@ class Federation:
         answer = ask(emulator, "POST", f"{vm}/restart", api_version=COMPUTE)
         assert answer.status_code == 202, answer.text
         revision = ask(emulator, "GET", "/emulator/changes?since=999999999").json()["revision"]
-        self.fabric.wait_ready(int(revision))
+        self.datacentre.wait_ready(int(revision))
         self.wait_registered()
         return time.monotonic() - began
 
@@ -161,7 +161,7 @@ class Federation:
     def mlflow(self) -> Iterator[httpx.Client]:
         """Give a client of MLflow's API."""
         with (
-            self.fabric.forward(self.machine("centre"), MLFLOW) as port,
+            self.datacentre.forward(self.machine("centre"), MLFLOW) as port,
             httpx.Client(base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", timeout=30) as client,
         ):
             yield client

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from tests.e2e.own_clone import Clone, keep_hospitals
 from tests.resource_manager import ask
 from tests.unit import door_settings as door
@@ -38,7 +38,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     for subnet, prefix in ((door.DESKS, "10.50"), (door.CAMPUS, "10.60")):
         _network(clone, subnet, prefix)
     clone.fed("up")
-    Fabric.ensure(clone.emulator()).wait_ready()
+    Datacentre.ensure(clone.emulator()).wait_ready()
     yield clone
     clone.destroy()
 
@@ -97,15 +97,15 @@ def test_an_endpoint_of_the_centres_account_in_that_network_is_found(house: Clon
 
 @pytest.mark.long
 def test_a_researcher_sends_a_job_and_reads_the_answer(house: Clone) -> None:
-    fabric = Fabric.running(house.emulator())
-    assert fabric is not None
-    desk = fabric.desk(door.CAMPUS, door.RESEARCHERS)
+    datacentre = Datacentre.running(house.emulator())
+    assert datacentre is not None
+    desk = datacentre.desk(door.CAMPUS, door.RESEARCHERS)
     account = house.outputs()["centre"]["storageAccount"].rpartition("/")[2]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(house.root)}
-    environment["SSL_CERT_FILE"] = str(fabric.settings.authority)
+    environment["SSL_CERT_FILE"] = str(datacentre.settings.authority)
 
     def at_the_desk(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = fabric.inside(desk, [sys.executable, "-P", *words])
+        command = datacentre.inside(desk, [sys.executable, "-P", *words])
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     job = str(house.root / "docs/examples/heart-rate")

@@ -41,7 +41,7 @@ def test_from_a_hospitals_file_to_a_copy_that_is_checked_by_its_schema(
     file.write_bytes(DIRTY.rstrip() + b"\r\nold;1")
     answer = json.loads(fed("dataset", "check", str(file), "-d", str(folder), "--json", code=1).stdout)
     assert answer["complaints"] == ["stay.csv: line 92, column age: not a number"]
-    federation.fabric.upload(
+    federation.datacentre.upload(
         federation.container("rg-fed-dev-hungary-data", "data"), "stay.csv", file.read_bytes()
     )
     federation.wait(

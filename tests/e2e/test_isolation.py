@@ -25,7 +25,7 @@ from azure_types.types import find
 from emulator.arm.messages import Json
 from emulator.control import Emulator
 from emulator.credential import EmulatorCredential
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from federation.naming import HOSPITAL_CONTAINERS
 from federation.parties import Federation, federation
 from federation.stack_file import load_stack
@@ -43,7 +43,7 @@ class Deployed:
 
     clone: Clone
     emulator: Emulator
-    fabric: Fabric
+    datacentre: Datacentre
     arm: Arm
     export: dict[str, Any]
     parties: Federation
@@ -55,7 +55,7 @@ class Deployed:
             self.parties,
             Sources(
                 client=self.arm,
-                prober=self.fabric if packets else None,
+                prober=self.datacentre if packets else None,
                 inside=(lambda seen: probes.look(seen, partial(machines.run, self.arm))) if inside else None,
             ),
         )
@@ -106,7 +106,7 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed(federation_of_two: running_federation.Federation) -> Iterator[Deployed]:
-    clone, fabric = federation_of_two.clone, federation_of_two.fabric
+    clone, datacentre = federation_of_two.clone, federation_of_two.datacentre
     emulator = clone.emulator()
     endpoint = Endpoint(
         url=emulator.record.arm,
@@ -116,7 +116,7 @@ def deployed(federation_of_two: running_federation.Federation) -> Iterator[Deplo
     found = Deployed(
         clone=clone,
         emulator=emulator,
-        fabric=fabric,
+        datacentre=datacentre,
         arm=Arm(endpoint),
         export=json.loads(clone.shell("pulumi stack export -s dev").stdout),
         parties=federation(load_stack(clone.root, "dev")),

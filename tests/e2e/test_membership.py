@@ -101,7 +101,7 @@ def round_of_heart(federation: Federation) -> int:
 
 def use_the_copy(federation: Federation) -> Ran:
     """Start a client with the stolen kit on the thief's machine; return how it ended."""
-    return federation.fabric.exec(
+    return federation.datacentre.exec(
         federation.machine("hungary"),
         ["timeout", "120", "python", "-m", "fed_site.start"],
         container="fl-client",
@@ -161,7 +161,7 @@ def test_leaving_revokes_the_certificate_and_takes_all_but_the_data(
 ) -> None:
     assert f"{NEWCOMER} is revoked" in left.said
     assert any(f"Client {NEWCOMER} disabled" in line for line in lines_of_the_server(federation))
-    assert {machine for machine in federation.fabric.status()["machines"] if NEWCOMER in machine} == set()
+    assert {machine for machine in federation.datacentre.status()["machines"] if NEWCOMER in machine} == set()
     status = json.loads(federation.clone.fed("status", "--json").stdout)
     assert {party["party"] for party in status["parties"]} == {"centre", *OTHERS}
 
@@ -188,7 +188,9 @@ def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: Lef
 
 
 def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation, left: Left) -> None:
-    assert "heart.csv" in federation.fabric.blobs(federation.container(f"rg-fed-dev-{NEWCOMER}-data", "data"))
+    assert "heart.csv" in federation.datacentre.blobs(
+        federation.container(f"rg-fed-dev-{NEWCOMER}-data", "data")
+    )
     before = joins(federation).count(NEWCOMER)
 
     federation.clone.fed("hospital", "add", NEWCOMER, "--yes", seconds=3 * PATIENCE)
@@ -202,14 +204,14 @@ def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation
 def test_what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(
     federation: Federation, left: Left
 ) -> None:
-    clone, fabric = federation.clone, federation.fabric
+    clone, datacentre = federation.clone, federation.datacentre
     container = federation.container("rg-fed-dev-cleveland-data", "data")
-    assert fabric.upload(container, "own.csv", b"age\n63\n")
+    assert datacentre.upload(container, "own.csv", b"age\n63\n")
 
     kept = clone.fed("down")
     assert "kept: the data of cleveland (own.csv)" in kept.stderr
     assert "dev is down but for the data of cleveland" in kept.stderr
-    assert fabric.blobs(container)["own.csv"]
+    assert datacentre.blobs(container)["own.csv"]
     kinds = {each["type"] for each in clone.state() if each["type"].startswith("azure-native:")}
     assert kinds == {
         "azure-native:resources:ResourceGroup",

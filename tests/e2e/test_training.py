@@ -22,9 +22,9 @@ import pytest
 from emulator.control import Emulator
 from emulator.datacentre.flows import Flow
 from emulator.record import start_time
+from tests.datacentre.cloud import descendants
 from tests.e2e.own_clone import PATIENCE, Clone
 from tests.e2e.running_federation import COMPUTE, Federation, files_of
-from tests.fabric.cloud import descendants
 from tests.resource_manager import ask
 from tests.unit.workloads_pki import Root
 from workloads.data import heart_data, reference
@@ -85,7 +85,7 @@ class Trained(NamedTuple):
 @pytest.fixture(scope="module")
 def trained(federation: Federation) -> Trained:
     answer = json.loads(federation.clone.fed("train", "--json", seconds=3 * PATIENCE).stdout)
-    return Trained(answer, federation.fabric.flows())
+    return Trained(answer, federation.datacentre.flows())
 
 
 @pytest.fixture(scope="module")
@@ -345,7 +345,7 @@ class TestFaults:
         data = federation.container("rg-fed-dev-va-long-beach-data", "data")
         federation.run("cleveland", FOREIGN_ROOT)
         federation.run("hungary", "cd /var/lib/fed/kit/startup && mv client.crt /var/lib/fed/kept")
-        federation.fabric.upload(data, "heart.csv", b"age,sex\n63,unknown\n")
+        federation.datacentre.upload(data, "heart.csv", b"age,sex\n63,unknown\n")
         try:
             for name in HOSPITALS:  # which looks at everything when it starts
                 federation.run(name, "docker restart container-server")
@@ -369,7 +369,7 @@ class TestFaults:
             federation.run("cleveland", "cd /var/lib/fed && mv kept.json agent/manifest.json")
             federation.run("cleveland", "docker restart container-server")  # it has read the other manifest
             federation.run("hungary", "mv /var/lib/fed/kept /var/lib/fed/kit/startup/client.crt")
-            federation.fabric.upload(data, "heart.csv", heart_data.seed("va-long-beach"))
+            federation.datacentre.upload(data, "heart.csv", heart_data.seed("va-long-beach"))
         federation.wait_registered()
 
     def test_hospitals_that_are_cut_off_or_die_cost_rounds_but_not_the_job(
@@ -388,7 +388,7 @@ class TestFaults:
         def takes_part(name: str) -> bool:
             return federation.fedctl("job", job)["round"] - 1 not in missed(name)
 
-        cut = federation.fabric.inside(federation.machine("va-long-beach"), ["nft", "-f", "-"])
+        cut = federation.datacentre.inside(federation.machine("va-long-beach"), ["nft", "-f", "-"])
         subprocess.run(cut, input=CUT, text=True, check=True)
         try:
             federation.wait(lambda: len(missed("va-long-beach")) >= 2, "two rounds without the one cut off")
@@ -435,9 +435,9 @@ class TestOwnJobs:
             for path, content in files.items():
                 packed.writestr(f"{name}/{path}", content)
         inbox = federation.container("rg-fed-dev-centre", "inbox")
-        federation.fabric.upload(inbox, f"{name}.zip", archive.getvalue())
+        federation.datacentre.upload(inbox, f"{name}.zip", archive.getvalue())
         answer = f"{name}.json"
-        federation.wait(lambda: answer in federation.fabric.blobs(inbox), "the inbox's answer")
+        federation.wait(lambda: answer in federation.datacentre.blobs(inbox), "the inbox's answer")
         said: dict[str, Any] = json.loads(federation.read("centre", "inbox", answer)[answer])
         return said
 
@@ -587,9 +587,9 @@ class TestDown:
     """Last, because it takes the federation down."""
 
     def test_nothing_is_left_behind(self, federation: Federation, before: set[Path]) -> None:
-        fabric, home = federation.fabric, federation.clone.home
-        runtime = fabric.settings.runtime
-        ours = [fabric.pid, *descendants(fabric.pid), federation.clone.emulator().record.pid]
+        datacentre, home = federation.datacentre, federation.clone.home
+        runtime = datacentre.settings.runtime
+        ours = [datacentre.pid, *descendants(datacentre.pid), federation.clone.emulator().record.pid]
         networks = {network for pid in ours for network in networks_of(pid)} - networks_of(os.getpid())
         assert len(ours) > 20
         assert len(networks) > 10
@@ -639,7 +639,7 @@ def networks_of(pid: int) -> set[str]:
 
 def holders_of(content: bytes, home: Path) -> Iterator[str]:
     """Yield everything of an emulator that holds some content; a blob by its account, container and name."""
-    state = home / "fabric"
+    state = home / "datacentre"
     for file in home.rglob("*"):
         if file.is_symlink() or not file.is_file() or content not in (whole := content_of(file)):
             continue

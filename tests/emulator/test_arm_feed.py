@@ -1,4 +1,4 @@
-"""What the fabric learns of the control plane, and what it tells back."""
+"""What the datacentre learns of the control plane, and what it tells back."""
 
 import base64
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ class TestChanges:
         half = told(arm, revision)[f"{VNET}/virtualNetworkPeerings/p"]
         assert half["properties"]["peeringState"] == "Disconnected"
 
-    def test_only_the_fabric_sees_what_a_machine_boots_from(self, arm: Arm) -> None:
+    def test_only_the_datacentre_sees_what_a_machine_boots_from(self, arm: Arm) -> None:
         data = base64.b64encode(b"desired").decode()
         arm.put(VM, vm(userData=data))
         body = told(arm, 0)[VM]
@@ -120,12 +120,12 @@ class TestMachines:
 
 class TestCommands:
     @pytest.fixture(autouse=True)
-    def _fabric(self, arm: Arm) -> None:
+    def _datacentre(self, arm: Arm) -> None:
         arm.put(VM, vm())
         arm("PUT", f"/emulator/vms/{quote(VM, safe='')}", {"agent": "ready"})
         changes(arm, changes(arm)["revision"], wait=0.01)
 
-    def test_wait_for_the_fabric_and_answer_in_azures_shape(self, arm: Arm) -> None:
+    def test_wait_for_the_datacentre_and_answer_in_azures_shape(self, arm: Arm) -> None:
         answer = run(arm, "echo hello", "false")
         assert answer.status == 202
         queued = changes(arm)["commands"]

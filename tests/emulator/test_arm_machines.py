@@ -1,4 +1,4 @@
-"""Virtual machines, disks, extensions: the rules that Azure would enforce, and what the fabric is told."""
+"""Virtual machines, disks, extensions: the rules that Azure enforces, and what the datacentre is told."""
 
 import base64
 from typing import Any
@@ -155,7 +155,7 @@ class TestPower:
             assert arm("POST", f"{VM}/{action}").status == 202
             assert self.power(arm) == f"PowerState/{power}"
 
-    def test_fabric_sees_one_more_boot_for_each_start_and_restart(self, arm: Arm) -> None:
+    def test_datacentre_sees_one_more_boot_for_each_start_and_restart(self, arm: Arm) -> None:
         arm.put(VM, vm())
 
         def boots() -> int:

@@ -55,7 +55,7 @@ def peer(arm: Arm) -> None:
 
 
 def leads_out(arm: Arm) -> set[bool]:
-    """What the control plane says of the machine, and the networks of the fabric."""
+    """What the control plane says of the machine, and the networks of the datacentre."""
     inventory = Inventory()
     inventory.apply(changes(arm))
     with arm.plane.store.transaction() as tx:

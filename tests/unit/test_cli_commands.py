@@ -17,7 +17,7 @@ from automation.ui.options import stack_name
 from automation.ui.outcome import Code, FedError, QuestionError, RefusedError, explain
 from clone import paths
 from emulator.control import EmulatorError
-from emulator.datacentre.errors import FabricError, UnknownContainerError
+from emulator.datacentre.errors import DatacentreError, UnknownContainerError
 from federation.violations import SettingsError
 
 ROOT = paths.REPOSITORY
@@ -140,7 +140,7 @@ class TestErrors:
             (SettingsError("Pulumi.dev.yaml", []), Code.WRONG),
             (FedError("broken"), Code.BROKEN),
             (EmulatorError("gone"), Code.BROKEN),
-            (FabricError("gone"), Code.BROKEN),
+            (DatacentreError("gone"), Code.BROKEN),
             (UnknownContainerError("it has fl-client"), Code.WRONG),
         ],
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from automation.operate import enter, logs, machines
-from automation.operate.emulated import running_fabric
+from automation.operate.emulated import running_datacentre
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError, RefusedError
 from tests.unit.stack_outputs import stack_outputs
@@ -35,7 +35,7 @@ def test_the_last_lines_of_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     monkeypatch.setattr(logs, "open_deployed", lambda *_: Deployed())
     monkeypatch.setattr(logs.deploy, "outputs", lambda _: OUTPUTS)
-    monkeypatch.setattr(logs, "running_fabric", lambda _: Datacentre())
+    monkeypatch.setattr(logs, "running_datacentre", lambda _: Datacentre())
     logs.show("dev", On.EMULATOR, "hungary", "fl-client", follow=False, tail=2)
     assert capsys.readouterr().out == "two\nthr\N{LATIN SMALL LETTER E WITH ACUTE}e\n"
     with pytest.raises(QuestionError, match="leave --tail out"):
@@ -47,4 +47,4 @@ def test_where_no_vm_runs_the_command_that_starts_them_is_named() -> None:
         emulator, name = None, "dev"
 
     with pytest.raises(RefusedError, match="fed up dev"):
-        running_fabric(Nothing())  # type: ignore[arg-type]
+        running_datacentre(Nothing())  # type: ignore[arg-type]

@@ -247,11 +247,11 @@ def test_boxes_of_jobs_are_no_containers_that_people_watch(monkeypatch: pytest.M
     names = ("fl-client", "fl-box", "fl-box-tabular")
     one: Any = {"status": "created", "health": None, "exitCode": 0, "error": "", "restarts": 0}
     containers = [{**one, "name": name} for name in names]
-    fabric = SimpleNamespace(status=lambda: {"machines": {"vm-basel": {"containers": containers}}})
-    monkeypatch.setattr(health.Fabric, "running", lambda _: fabric)
+    datacentre = SimpleNamespace(status=lambda: {"machines": {"vm-basel": {"containers": containers}}})
+    monkeypatch.setattr(health.Datacentre, "running", lambda _: datacentre)
     outputs: Any = SimpleNamespace(parties={"basel": SimpleNamespace(vm="/virtualMachines/vm-basel")})
     target: Any = SimpleNamespace(emulator=object())
-    assert list(health._of_fabric(target, outputs)["basel"]) == ["fl-client"]
+    assert list(health._of_datacentre(target, outputs)["basel"]) == ["fl-client"]
 
 
 class TestHealth:

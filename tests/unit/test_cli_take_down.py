@@ -13,8 +13,8 @@ from automation.stacks.hospital_data import kept, without
 from automation.stacks.urns import name_of, type_of
 from automation.ui.outcome import QuestionError, RefusedError
 from emulator.control import Emulator
-from emulator.datacentre.control import Fabric
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.control import Datacentre
+from emulator.datacentre.errors import DatacentreError
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 Blobs = dict[str, dict[str, str]]
@@ -101,15 +101,15 @@ def on_emulator(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     def make(blobs: Blobs | None, *, broken: bool = False) -> Any:
         def ensure(_: Any) -> Any:
             if broken:
-                raise FabricError("no network namespaces here")
+                raise DatacentreError("no network namespaces here")
             return SimpleNamespace(
                 blobs=lambda container: next(
                     (found for name, found in (blobs or {}).items() if f"-{name}-data/" in container), {}
                 )
             )
 
-        monkeypatch.setattr(Fabric, "has_blobs", lambda _: blobs is not None)
-        monkeypatch.setattr(Fabric, "ensure", ensure)
+        monkeypatch.setattr(Datacentre, "has_blobs", lambda _: blobs is not None)
+        monkeypatch.setattr(Datacentre, "ensure", ensure)
         return target(emulator=object())
 
     return make
@@ -158,7 +158,7 @@ def test_the_emulator_goes_with_the_last_federation_and_a_rehearsed_bootstrap_wi
     gone: list[Path] = []
     monkeypatch.setattr(take_down, "stacks", lambda _: left)
     monkeypatch.setattr(take_down, "living", lambda _: [])
-    monkeypatch.setattr(Fabric, "running", lambda _: None)
+    monkeypatch.setattr(Datacentre, "running", lambda _: None)
     monkeypatch.setattr(Emulator, "destroy", lambda home, **_: gone.append(home))
     emulator: Any = SimpleNamespace(home=tmp_path / "home", backend=tmp_path)
 

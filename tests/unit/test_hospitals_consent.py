@@ -36,7 +36,7 @@ class Stand:
         self.held: dict[str, bytes] = {f"record/requests/{CODE}.zip": JOB}
         monkeypatch.setattr(House, "review", lambda _: {"jobs": self.jobs, "rules": {}, "fault": ""})
         monkeypatch.setattr(House, "_read", lambda _, container, blob: self.held.get(f"{container}/{blob}"))
-        monkeypatch.setattr(House, "_fabric", lambda _: self)
+        monkeypatch.setattr(House, "_datacentre", lambda _: self)
         monkeypatch.setattr(House, "_blobs", lambda *_: self.listing)
         monkeypatch.setattr(House, "_inside", lambda _, script: self.followed)
         self.listing: dict[str, bytes] = {}

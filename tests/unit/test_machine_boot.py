@@ -7,7 +7,7 @@ import pytest
 
 from components.boot import BootPlan
 from components.boot import cloud_config as boot_text
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.machine import cloud_config, compose
 from tests.unit.boot_text import HOSPITAL, PLANS
 
@@ -56,5 +56,5 @@ def test_one_with_a_gpu_boots_here_without_it() -> None:
 
 @pytest.mark.parametrize("key", ["packages: [docker.io]", "package_update: true", "package_upgrade: true"])
 def test_they_refuse_packages_that_cloud_init_would_give_up_on(key: str) -> None:
-    with pytest.raises(FabricError, match=r"waits 30 seconds for dpkg's lock.* Fix: install"):
+    with pytest.raises(DatacentreError, match=r"waits 30 seconds for dpkg's lock.* Fix: install"):
         cloud_config.read(encoded(f"#cloud-config\n{key}\n"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.machine.compose import Service
 from emulator.datacentre.machine.machine import Container, Machine, Place
 from emulator.datacentre.machine.memory import CUT_OFF, Memory
@@ -35,7 +35,7 @@ async def test_a_start_that_waits_for_its_image_ends_with_the_power(tmp_path: Pa
     starting = asyncio.create_task(machine.start(machine.containers["worker"]))
     await pulling.wait()
     await machine.off()
-    with pytest.raises(FabricError, match="machine one is off"):
+    with pytest.raises(DatacentreError, match="machine one is off"):
         await asyncio.wait_for(starting, timeout=10)
 
 

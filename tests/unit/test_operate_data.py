@@ -38,7 +38,7 @@ def storage(**blobs: dict[str, str]) -> Any:
 
 
 def of(store: Any, hospital: str) -> data.Container:
-    return data.OwnersContainer(fabric=store, id=data.container_of(OUTPUTS, hospital))
+    return data.OwnersContainer(datacentre=store, id=data.container_of(OUTPUTS, hospital))
 
 
 class TestSeeding:

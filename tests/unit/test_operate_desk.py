@@ -21,7 +21,7 @@ class Started(Exception):  # noqa: N818 no error: the process would have become 
         self.command, self.environment = command, environment
 
 
-class Fabric:
+class Datacentre:
     """Notes where somebody sat down; nothing is between the desk and this machine."""
 
     settings = SimpleNamespace(authority=Path("/authority.pem"))
@@ -42,12 +42,12 @@ class Fabric:
 
 
 @pytest.fixture
-def fabric(monkeypatch: pytest.MonkeyPatch) -> Any:
+def datacentre(monkeypatch: pytest.MonkeyPatch) -> Any:
     def become(_: str, command: list[str], environment: dict[str, str]) -> NoReturn:
         raise Started(command, environment)
 
     monkeypatch.setattr(os, "execvpe", become)
-    return Fabric()
+    return Datacentre()
 
 
 def given(entry: dict[str, Any]) -> Door:
@@ -56,22 +56,22 @@ def given(entry: dict[str, Any]) -> Door:
     return found
 
 
-def test_it_sits_in_the_network_of_an_endpoint_or_at_the_address_of_a_window(fabric: Any) -> None:
+def test_it_sits_in_the_network_of_an_endpoint_or_at_the_address_of_a_window(datacentre: Any) -> None:
     for entry in (door.door(), door.window()):
         with pytest.raises(Started):
-            desk.sit_down(fabric, given(entry), ["data"])
-    assert fabric.places == [("desk", door.DESKS, door.PEOPLE), ("office", door.OFFICE, door.UPLOADERS)]
+            desk.sit_down(datacentre, given(entry), ["data"])
+    assert datacentre.places == [("desk", door.DESKS, door.PEOPLE), ("office", door.OFFICE, door.UPLOADERS)]
 
 
 def test_it_starts_there_with_nothing_of_the_emulator_but_its_authority(
-    fabric: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    datacentre: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "heart.csv"
     file.write_bytes(heart_data.seed("cleveland"))
     for name in ("FED_EMULATOR", "HTTPS_PROXY", "PULUMI_BACKEND_URL"):
         monkeypatch.setenv(name, "x")
     with pytest.raises(Started) as started:
-        desk.sit_down(fabric, given(door.door()), ["dataset", "check", str(file)])
+        desk.sit_down(datacentre, given(door.door()), ["dataset", "check", str(file)])
     environment = started.value.environment
     assert environment.keys() <= {"PATH", "HOME", "LANG", "TERM", "PYTHONPATH", *desk.AUTHORITIES}
     assert {environment[name] for name in desk.AUTHORITIES} == {"/authority.pem"}

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from automation.operate.emulated import running_fabric
+from automation.operate.emulated import running_datacentre
 from automation.operate.machines import vm_name
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError, RefusedError
@@ -37,7 +37,7 @@ def of_target(target: Target, outputs: Outputs[str], party: str) -> Files:
     if target.emulator is None:
         container = SERVER_CONTAINER if party == CENTRE else client_container(party)
         return of_url(f"{outputs.centre.storage_url}/{container}", party)
-    ran = running_fabric(target).exec(vm_name(outputs, party), READ, container="container-server")
+    ran = running_datacentre(target).exec(vm_name(outputs, party), READ, container="container-server")
     if ran.code:
         raise FedError(f"{party}'s VM could not read its tables: {ran.stderr.strip()[-500:]}")
     try:

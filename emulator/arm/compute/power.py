@@ -31,7 +31,7 @@ def view(tx: Transaction, row: Row) -> Json:
                     "code": agent,
                     "level": "Info" if health else "Warning",
                     "displayStatus": "Ready" if health else "Not Ready",
-                    "message": "The fabric reports." if health else "No fabric runs this machine.",
+                    "message": "The datacentre reports." if health else "No datacentre runs this machine.",
                 }
             ],
         },
@@ -74,7 +74,7 @@ def turn(power: str, *, boots: bool) -> Callable[[Context, Row, Request], Respon
 
 
 def run_command(context: Context, row: Row, request: Request) -> Response:
-    """Queue a script for the fabric.
+    """Queue a script for the datacentre.
 
     https://learn.microsoft.com/azure/virtual-machines/linux/run-command, Restrictions: at least 20 seconds,
     one at a time, and no answer without a way to Azure on port 443.
@@ -87,11 +87,11 @@ def run_command(context: Context, row: Row, request: Request) -> Response:
         )
     if row.hidden.get("power") != "running":
         raise not_allowed(f"The operation requires the VM to be running (or set to run): {row.id}.")
-    if context.tx.health(row.key) is None or not context.fabric_listens:
+    if context.tx.health(row.key) is None or not context.datacentre_listens:
         raise conflict(
             "VMAgentStatusCommunicationError",
             f"VM '{row.name}' has not reported status for VM agent or extensions. Verify that the OS is up "
-            "and healthy. (On the emulator: no fabric runs this machine; ./fed doctor says what is missing.)",
+            "and healthy. (On the emulator: no datacentre runs this machine; ./fed doctor says why.)",
         )
     only_one = frozenset({f"{row.key}/runcommand"})
     if context.tx.occupied(only_one) is not None:

@@ -1,4 +1,4 @@
-"""Whether a machine has a way to the internet, by its addresses and subnets; rules on it are the fabric's."""
+"""Whether a machine has a way to the internet, by addresses and subnets; rules on it are the datacentre's."""
 
 from __future__ import annotations
 

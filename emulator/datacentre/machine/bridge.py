@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import subprocess
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.machine.compose import Network
 
@@ -44,7 +44,7 @@ class Bridge:
         self.guard(_MASQUERADE.format(subnet=network.subnet, bridge=network.bridge))
 
     def guard(self, rules: str) -> None:
-        """Load an nftables file in the machine; raise FabricError with what nft says of it."""
+        """Load an nftables file in the machine; raise DatacentreError with what nft says of it."""
         with self._namespace.entered():
             done = subprocess.run(
                 ["nft", "-f", "-"],  # noqa: S607 nft is in /usr/sbin
@@ -54,7 +54,7 @@ class Bridge:
                 check=False,
             )
         if done.returncode:
-            raise FabricError(
+            raise DatacentreError(
                 f"{self._machine}: nft refuses the rules of {self._network.bridge}: {done.stderr}"
             )
 
@@ -86,7 +86,7 @@ class Bridge:
                     f"route add default via {self._addresses[1]}",
                 ]
             )
-        except FabricError:
+        except DatacentreError:
             member.close()
             raise
         return member

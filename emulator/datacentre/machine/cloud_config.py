@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KNOWN = frozenset({"write_files", "runcmd", "bootcmd"})
@@ -63,11 +63,11 @@ class CloudConfig:
     files: tuple[File, ...]
 
     def text(self, path: str) -> str:
-        """Return the content of a file; raise FabricError when the text does not write it."""
+        """Return the content of a file; raise DatacentreError when the text does not write it."""
         for file in self.files:
             if file.path == path:
                 return file.content.decode()
-        raise FabricError(f"the VM's cloud-config writes no {path}: nothing says what to run.")
+        raise DatacentreError(f"the VM's cloud-config writes no {path}: nothing says what to run.")
 
     def folders(self) -> list[Folder]:
         """Those that the units among the files make with `install -d`."""
@@ -81,27 +81,27 @@ class CloudConfig:
 
 
 def read(custom_data: str) -> CloudConfig:
-    """Read base64 customData. Raises FabricError with the reason when a VM could not boot from it."""
+    """Read base64 customData. Raises DatacentreError with the reason when a VM could not boot from it."""
     try:
         text = base64.b64decode(custom_data, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as wrong:
-        raise FabricError(f"customData is not base64 of a text: {wrong}.") from wrong
+        raise DatacentreError(f"customData is not base64 of a text: {wrong}.") from wrong
     if text.partition("\n")[0].strip() != "#cloud-config":
-        raise FabricError("customData does not begin with '#cloud-config': cloud-init would not read it.")
+        raise DatacentreError("customData does not begin with '#cloud-config': cloud-init would not read it.")
     try:
         config = yaml.load(text, Loader=_LOADER)  # noqa: S506 a safe loader, in C where there is one
     except yaml.YAMLError as wrong:
-        raise FabricError(f"customData is not YAML: {wrong}.") from wrong
+        raise DatacentreError(f"customData is not YAML: {wrong}.") from wrong
     if not isinstance(config, dict):
-        raise FabricError("customData holds no mapping of cloud-config keys.")
+        raise DatacentreError("customData holds no mapping of cloud-config keys.")
     if raced := sorted(set(config) & PACKAGES):
-        raise FabricError(
+        raise DatacentreError(
             f"cloud-config key {', '.join(map(repr, raced))}: cloud-init waits 30 seconds for dpkg's lock, "
             "which Azure's extensions hold on a first boot, and goes on without the packages. Fix: install "
             "them from a unit that waits (components/boot/templates/start-docker)."
         )
     if unknown := sorted(set(config) - KNOWN):
-        raise FabricError(
+        raise DatacentreError(
             f"cloud-config key {', '.join(map(repr, unknown))} is not understood; cloud-init would ignore it "
             "or do what the emulator does not. Known: " + ", ".join(sorted(KNOWN)) + "."
         )
@@ -122,19 +122,19 @@ def _check_schema(text: str) -> None:
             [command, "schema", "--config-file", file.name], capture_output=True, text=True, check=False
         )
     if done.returncode:
-        raise FabricError(f"cloud-init refuses the cloud-config: {(done.stderr or done.stdout).strip()}")
+        raise DatacentreError(f"cloud-init refuses the cloud-config: {(done.stderr or done.stdout).strip()}")
 
 
 def _file(entry: dict[str, Any]) -> File:
     path = str(entry.get("path", ""))
     if not path.startswith("/") or ".." in Path(path).parts:
-        raise FabricError(f"write_files: {path!r} is not an absolute path.")
+        raise DatacentreError(f"write_files: {path!r} is not an absolute path.")
     content = str(entry.get("content", "")).encode()
     encoding = str(entry.get("encoding", "text/plain"))
     if encoding in {"b64", "base64", "gz+b64", "gz+base64", "gzip+base64", "gzip+b64"}:
         content = base64.b64decode(content)
     elif encoding not in {"text/plain", "plain"}:
-        raise FabricError(f"write_files: the encoding {encoding!r} of {path} is not understood.")
+        raise DatacentreError(f"write_files: the encoding {encoding!r} of {path} is not understood.")
     if encoding.startswith("gz"):
         content = gzip.decompress(content)
     return File(path=path, mode=int(str(entry.get("permissions", "0644")), 8), content=content)

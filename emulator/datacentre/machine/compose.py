@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 
 _IGNORED = frozenset(
     {"init", "memswap_limit", "cpus", "devices", "cpu_shares", "security_opt", "labels", "logging",
@@ -97,13 +97,13 @@ class Service:
 
 
 def read(text: str) -> tuple[Service, ...]:
-    """Read a compose file. Raises FabricError that names service and key."""
+    """Read a compose file. Raises DatacentreError that names service and key."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as wrong:
-        raise FabricError(f"the compose file is not YAML: {wrong}.") from wrong
+        raise DatacentreError(f"the compose file is not YAML: {wrong}.") from wrong
     if not isinstance(content, dict) or not isinstance(content.get("services"), dict):
-        raise FabricError("the compose file has no services.")
+        raise DatacentreError("the compose file has no services.")
     networks = {name: _network(name, value or {}) for name, value in (content.get("networks") or {}).items()}
     return tuple(_service(name, value or {}, networks) for name, value in content["services"].items())
 
@@ -114,14 +114,14 @@ def seconds(text: str | int | float) -> float:
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smh])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise FabricError(f"{text!r} is not a duration such as 1m30s.")
+        raise DatacentreError(f"{text!r} is not a duration such as 1m30s.")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def _bytes(text: str) -> int:
     found = re.fullmatch(r"(\d+)([kmg]?)b?", text.lower())
     if found is None:
-        raise FabricError(f"{text!r} is not a size such as 256m.")
+        raise DatacentreError(f"{text!r} is not a size such as 256m.")
     number, unit = found.groups()
     power: int = " kmg".index(unit or " ")
     return int(number) * int(1024**power)
@@ -131,18 +131,18 @@ def _network(name: str, value: dict[str, Any]) -> Network:
     options, ranges = value.get("driver_opts") or {}, (value.get("ipam") or {}).get("config") or []
     bridge = options.get("com.docker.network.bridge.name")
     if not bridge or len(ranges) != 1 or "subnet" not in ranges[0]:
-        raise FabricError(f"network {name} needs com.docker.network.bridge.name and one ipam subnet.")
+        raise DatacentreError(f"network {name} needs com.docker.network.bridge.name and one ipam subnet.")
     return Network(bridge=str(bridge), subnet=str(ranges[0]["subnet"]))
 
 
 def _service(name: str, value: dict[str, Any], networks: Mapping[str, Network]) -> Service:
     if unknown := sorted(set(value) - _UNDERSTOOD - _IGNORED):
-        raise FabricError(f"service {name}: the emulator does not understand {', '.join(unknown)}.")
+        raise DatacentreError(f"service {name}: the emulator does not understand {', '.join(unknown)}.")
     if value.get("cap_add"):
-        raise FabricError(f"service {name}: cap_add: containers have no capabilities here.")
+        raise DatacentreError(f"service {name}: cap_add: containers have no capabilities here.")
     restart = str(value.get("restart", "no")).partition(":")[0]
     if restart not in RESTARTS:
-        raise FabricError(f"service {name}: restart {restart!r} is none of {', '.join(RESTARTS)}.")
+        raise DatacentreError(f"service {name}: restart {restart!r} is none of {', '.join(RESTARTS)}.")
     return Service(
         name=str(value.get("container_name", name)),
         image=str(_needed(name, value, "image")),
@@ -169,7 +169,7 @@ def _service(name: str, value: dict[str, Any], networks: Mapping[str, Network]) 
 
 def _needed(name: str, value: dict[str, Any], key: str) -> Any:
     if not value.get(key):
-        raise FabricError(f"service {name} has no {key}.")
+        raise DatacentreError(f"service {name} has no {key}.")
     return value[key]
 
 
@@ -178,7 +178,7 @@ def _place(name: str, value: dict[str, Any], networks: Mapping[str, Network]) ->
         return None
     wanted = list(value.get("networks") or [])
     if "network_mode" in value or len(wanted) != 1 or wanted[0] not in networks:
-        raise FabricError(
+        raise DatacentreError(
             f"service {name} needs network_mode host or none, or exactly one network of the file."
         )
     return networks[wanted[0]]
@@ -201,14 +201,14 @@ def _volume(name: str, value: dict[str, Any] | str) -> Volume:
         source, target, *mode = value.split(":")
         return Volume(source, target, read_only="ro" in mode)
     if value.get("type", "bind") != "bind":
-        raise FabricError(f"service {name}: a volume of type {value.get('type')!r} is not understood.")
+        raise DatacentreError(f"service {name}: a volume of type {value.get('type')!r} is not understood.")
     return Volume(str(value["source"]), str(value["target"]), bool(value.get("read_only", False)))
 
 
 def _host(name: str, value: str) -> tuple[str, str]:
     host, separator, address = str(value).replace("=", ":", 1).partition(":")
     if not separator:
-        raise FabricError(f"service {name}: extra_hosts {value!r} is not NAME:ADDRESS.")
+        raise DatacentreError(f"service {name}: extra_hosts {value!r} is not NAME:ADDRESS.")
     return host, address
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from dockerfile_parse import DockerfileParser
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.machine.compose import HealthCheck, seconds
 
 VENV = "/opt/venv"
@@ -61,14 +61,14 @@ class _Stage:
 
 
 def read(dockerfile: Path, context: Path, args: Mapping[str, str] | None = None) -> ImageConfig:
-    """Read a Dockerfile with its build context. Raises FabricError that names file and line."""
+    """Read a Dockerfile with its build context. Raises DatacentreError that names file and line."""
     with dockerfile.open("rb") as stream:
         parser = DockerfileParser(fileobj=stream, env_replace=True, build_args=dict(args or {}))
         stages: list[_Stage] = []
         for instruction in parser.structure:
             _follow(instruction, stages, context, dockerfile)
         if not stages:
-            raise FabricError(f"{dockerfile}: no FROM.")
+            raise DatacentreError(f"{dockerfile}: no FROM.")
         last = stages[-1]
         return ImageConfig(
             environment=dict(parser.envs),
@@ -92,7 +92,7 @@ def _follow(instruction: dict[str, Any], stages: list[_Stage], context: Path, do
     if name in _NOT_RUN:
         return
     if not stages:
-        raise FabricError(f"{where}: {name} before the first FROM.")
+        raise DatacentreError(f"{where}: {name} before the first FROM.")
     stage = stages[-1]
     match name:
         case "WORKDIR":
@@ -110,7 +110,7 @@ def _follow(instruction: dict[str, Any], stages: list[_Stage], context: Path, do
         case "RUN":
             _run(value, stage, where)
         case _:
-            raise FabricError(f"{where}: {name} is not emulated.")
+            raise DatacentreError(f"{where}: {name} is not emulated.")
 
 
 def _exec_form(value: str) -> tuple[str, ...]:
@@ -142,13 +142,13 @@ def _copy(value: str, stage: _Stage, stages: list[_Stage], context: Path, where:
     if origin is not None:
         found = next((one for one in stages[:-1] if one.name == origin), None)
         if found is None or sources != [VENV] or target != VENV:
-            raise FabricError(f"{where}: of another stage only {VENV} can be copied: {value}")
+            raise DatacentreError(f"{where}: of another stage only {VENV} can be copied: {value}")
         stage.requirements = found.requirements
         return
     into = posixpath.normpath(posixpath.join(stage.working_dir, target))
     for source in sources:
         if not (context / source).exists():
-            raise FabricError(f"{where}: {source} is not in the build context.")
+            raise DatacentreError(f"{where}: {source} is not in the build context.")
         several = target.endswith("/") or target == "." or len(sources) > 1
         below = several and (context / source).is_file()
         stage.copies.append(Copy(source, posixpath.join(into, posixpath.basename(source)) if below else into))
@@ -159,14 +159,14 @@ def _run(value: str, stage: _Stage, where: str) -> None:
         install = _INSTALL.fullmatch(command)
         if install is None:
             if _HARMLESS.fullmatch(command) is None:
-                raise FabricError(f"{where}: RUN is not emulated: {command}")
+                raise DatacentreError(f"{where}: RUN is not emulated: {command}")
             continue
         words = shlex.split(install["rest"])
         files = [words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-r", "--requirement"}]
         if len(files) != 1:
-            raise FabricError(f"{where}: only pip install -r FILE is emulated: {command}")
+            raise DatacentreError(f"{where}: only pip install -r FILE is emulated: {command}")
         wanted = posixpath.normpath(posixpath.join(stage.working_dir, files[0]))
         source = next((one.source for one in stage.copies if one.target == wanted), None)
         if source is None:
-            raise FabricError(f"{where}: {files[0]} was not copied into this stage.")
+            raise DatacentreError(f"{where}: {files[0]} was not copied into this stage.")
         stage.requirements = source

@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.machine.compose import SHARED_MEMORY, Service
 from emulator.datacentre.machine.machine import SOCKET_GROUP, STOP_SECONDS, Container, Machine
 from emulator.datacentre.machine.runtime import Process
@@ -407,9 +407,9 @@ def _message(text: str) -> Json:
 
 @web.middleware
 async def _refusals(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Answer what the fabric refuses as an engine's error."""
+    """Answer what the datacentre refuses as an engine's error."""
     try:
         answer: web.StreamResponse = await handler(request)
         return answer
-    except FabricError as refused:
+    except DatacentreError as refused:
         return web.json_response({"message": str(refused)}, status=500)

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from emulator.datacentre.errands import Errands
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.feed import ControlPlane
 from emulator.datacentre.inventory import VM, Document, Inventory
 from emulator.datacentre.kernel import Namespace
@@ -58,7 +58,7 @@ class Fleet:
         errands: Errands,
         ask_registry: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        """`ask_registry(machine's key, image)` raises FabricError when the machine may not pull an image."""
+        """`ask_registry(machine's key, image)` raises DatacentreError if the machine may not pull it."""
         self._settings = settings
         self._ask_registry = ask_registry
         self._control_plane = control_plane
@@ -99,12 +99,12 @@ class Fleet:
         await asyncio.gather(*(self._off(key) for key in list(self._running)))
 
     def machine(self, name: str) -> Machine:
-        """Return a running machine by its name or id; raise FabricError when there is none."""
+        """Return a running machine by its name or id; raise DatacentreError when there is none."""
         for key, running in self._running.items():
             if name.lower() in {key, running.machine.name.lower()}:
                 return running.machine
         known = ", ".join(sorted(running.machine.name for running in self._running.values()))
-        raise FabricError(f"no machine {name} is running; there are {known or 'none'}")
+        raise DatacentreError(f"no machine {name} is running; there are {known or 'none'}")
 
     def health(self) -> dict[str, Json]:
         """Return how the running machines are doing, by name, as the control plane is told."""
@@ -134,7 +134,7 @@ class Fleet:
             machine.place.volatile.mkdir(parents=True, exist_ok=True)
             await running.engine.serve(rootless=self._settings.rootless)
             await machine.boot(str(document.hidden.get("customData") or ""))
-        except (FabricError, OSError) as refused:
+        except (DatacentreError, OSError) as refused:
             machine.problem = str(refused)
             log.error("%s does not boot: %s", document.name, refused)
         running.reporter = asyncio.create_task(self._report(document.id, machine))
@@ -209,7 +209,7 @@ class Fleet:
                 "stdout": _end(result.stdout),
                 "stderr": _end(result.stderr),
             }
-        except (FabricError, TimeoutError, OSError) as failed:
+        except (DatacentreError, TimeoutError, OSError) as failed:
             answer = {"exitCode": 1, "stdout": "", "stderr": str(failed) or type(failed).__name__}
         try:
             await self._control_plane.answer_command(operation, answer)

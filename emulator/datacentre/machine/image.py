@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emulator.datacentre import installed
 from emulator.datacentre.errands import Errands
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.machine import dockerfile
 from emulator.datacentre.machine.dockerfile import ImageConfig
 
@@ -27,7 +27,7 @@ class Image:
 
 
 class Images:
-    """The images of one fabric: made when first asked for, then kept."""
+    """The images of one datacentre: made when first asked for, then kept."""
 
     def __init__(self, snapshots: Path, cache: Path, errands: Errands, log: Path) -> None:
         self._snapshots = snapshots
@@ -37,7 +37,7 @@ class Images:
         self._made: dict[str, Image] = {}
 
     async def get(self, reference: str) -> Image:
-        """Return the image ``<registry>/<repository>@sha256:<hex>``; raise FabricError as Docker would.
+        """Return the image ``<registry>/<repository>@sha256:<hex>``; raise DatacentreError as Docker would.
 
         Whether the registry has it and the machine may pull it has been checked by the caller.
         """
@@ -49,7 +49,7 @@ class Images:
         digest = reference.rpartition("@")[2]
         folder = self._snapshots / digest.replace(":", "-")
         if not (folder / "image.json").exists():
-            raise FabricError(f"manifest for {reference} not found: manifest unknown")
+            raise DatacentreError(f"manifest for {reference} not found: manifest unknown")
         known = json.loads((folder / "image.json").read_text())
         config = dockerfile.read(folder / "Dockerfile", folder / "context", known.get("args"))
         return Image(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.machine import cloud_config, compose
 from emulator.datacentre.machine.bridge import Bridge
@@ -51,7 +51,7 @@ _LONGEST_PULL_PAUSE = 15.0
 
 Made = TypeVar("Made")
 Pull = Callable[[str], Awaitable[Image]]
-"""Gives the image behind a reference if this machine's identity may have it; raises FabricError."""
+"""Gives the image behind a reference if this machine's identity may have it; raises DatacentreError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Machine:
     async def boot(self, custom_data: str) -> None:
         """Boot from base64 customData; without any the machine is on and runs nothing of its own.
 
-        Raises FabricError when the machine cannot boot from it.
+        Raises DatacentreError when the machine cannot boot from it.
         """
         # In a thread: cloud-init's own check is a program that takes a third of a second.
         config = await asyncio.to_thread(cloud_config.read, custom_data) if custom_data else None
@@ -199,7 +199,7 @@ class Machine:
     async def start(self, container: Container) -> None:
         """Start a container, wait until it runs, and keep it running as its restart policy says.
 
-        Raises FabricError with the reason why it does not start; it is tried again until it is stopped.
+        Raises DatacentreError with the reason why it does not start; it is tried again until it is stopped.
         """
         async with container.changing:
             await self._start(container)
@@ -210,7 +210,7 @@ class Machine:
             await self._stop(container, seconds)
 
     async def restart(self, container: Container, seconds: float = STOP_SECONDS) -> None:
-        """Stop and start a container; raises FabricError as `start` does."""
+        """Stop and start a container; raises DatacentreError as `start` does."""
         async with container.changing:
             await self._stop(container, seconds)
             await self._start(container)
@@ -224,7 +224,7 @@ class Machine:
             self._keep(container)
         await container.tried.wait()
         if container.error:
-            raise FabricError(container.error)
+            raise DatacentreError(container.error)
 
     async def _stop(self, container: Container, seconds: float) -> None:
         container.wanted = False
@@ -280,7 +280,7 @@ class Machine:
         while True:
             try:
                 made = await step()
-            except (FabricError, OSError) as refused:
+            except (DatacentreError, OSError) as refused:
                 self._note(container, str(refused))
                 container.status, container.error = "created", str(refused)
                 container.tried.set()
@@ -322,7 +322,7 @@ class Machine:
             await asyncio.sleep(check.start_interval if is_starting() else check.interval)
             try:
                 healthy = (await process.run(check.command, seconds=check.timeout)).code == 0
-            except (TimeoutError, FabricError):
+            except (TimeoutError, DatacentreError):
                 healthy = False
             failures = 0 if healthy else failures + (not is_starting())
             before = container.health
@@ -341,7 +341,7 @@ class Machine:
 
     async def _spawn(self, container: Container, image: Image) -> Process:
         if self._init is None:
-            raise FabricError(f"machine {self.name} is off")
+            raise DatacentreError(f"machine {self.name} is off")
         service = container.service
         network = self._network
         if service.network is not None:
@@ -408,7 +408,9 @@ class Machine:
         except ValueError:
             known = {"root": (0, 0), "fed": (10001, 10001)}
             if text not in known:
-                raise FabricError(f"unable to find user {text}: no matching entries in passwd file") from None
+                raise DatacentreError(
+                    f"unable to find user {text}: no matching entries in passwd file"
+                ) from None
             return known[text]
 
     def _source(self, path: str, user: tuple[int, int] | None) -> Path:
@@ -426,13 +428,15 @@ class Machine:
     def _locate(self, path: str) -> Path:
         if path == DATA_DISK or path.startswith(DATA_DISK + "/"):
             if self.place.disk is None:
-                raise FabricError(f"bind source path does not exist: {path} (the machine has no data disk)")
+                raise DatacentreError(
+                    f"bind source path does not exist: {path} (the machine has no data disk)"
+                )
             return self.place.disk / path.removeprefix(DATA_DISK).lstrip("/")
         return self.place.files / path.lstrip("/")
 
     @property
     def engine_socket(self) -> Path:
-        """The container engine's socket, as a file of the fabric."""
+        """The container engine's socket, as a file of the datacentre."""
         return self.place.volatile / "docker.sock"
 
     # Logs
@@ -442,7 +446,7 @@ class Machine:
         return self.place.logs / f"{container.service.name}.log"
 
     def _note(self, container: Container, problem: str) -> None:
-        """Tell once why a container cannot start, in the fabric's log and in its own."""
+        """Tell once why a container cannot start, in the datacentre's log and in its own."""
         if problem != container.error:
             log.warning("%s/%s: %s", self.name, container.service.name, problem)
             with self.log_of(container).open("a") as file:
@@ -478,7 +482,7 @@ class Machine:
     def command(self, words: tuple[str, ...]) -> list[str]:
         """Return what a process of the sandbox executes to run a command as root of the machine."""
         if self._init is None:
-            raise FabricError(f"machine {self.name} is off")
+            raise DatacentreError(f"machine {self.name} is off")
         file = self.place.volatile / f"shell-{os.urandom(4).hex()}.json"
         return launch_command(self._shell_spec(words), file, self._init.pid, self._network.path)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 
 _PROGRAM = Path(__file__).with_name("container.py")
 _APPEARS_SECONDS = 10.0
@@ -93,7 +93,7 @@ class Process:
         return code if code >= 0 else 128 - code
 
     async def init(self) -> int:
-        """Return the pid of the container's init as the fabric sees it; raise FabricError when it is gone."""
+        """Return the pid of the container's init as seen here; raise DatacentreError when it is gone."""
         if not self._init:
             # nsenter forks into the pid namespace, unshare into the container's own.
             self._init = await _descendant(self._process.pid, 2)
@@ -103,7 +103,7 @@ class Process:
         """Send a signal to the container's init, which passes it on; SIGKILL ends everything in it."""
         try:
             os.kill(await self.init(), number)
-        except (ProcessLookupError, FabricError):
+        except (ProcessLookupError, DatacentreError):
             return
 
     async def run(self, command: Sequence[str], *, seconds: float | None = None) -> Result:
@@ -195,7 +195,7 @@ async def _descendant(pid: int, generations: int) -> int:
         else:
             return found
         if not Path(f"/proc/{pid}").exists() or asyncio.get_running_loop().time() > deadline:
-            raise FabricError("the container is not running")
+            raise DatacentreError("the container is not running")
         await asyncio.sleep(0.005)
 
 

@@ -1,6 +1,6 @@
 """A build context: which files belong to it, what they hash to, and a copy of them.
 
-Nothing is built here: the fabric runs an image from its Dockerfile and the copied context.
+Nothing is built here: the datacentre runs an image from its Dockerfile and the copied context.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Registries:
             )
 
     def record(self, reference: str, image: Json) -> None:
-        """Tell the control plane, and so the fabric, that an image was pushed."""
+        """Tell the control plane, and so the datacentre, that an image was pushed."""
         answer = self._send("PUT", f"/emulator/images/{quote(reference, safe='')}", image)
         if answer.status >= 300:
             raise ProviderError(f"the push of {reference} was not recorded: {json.dumps(answer.body)}")

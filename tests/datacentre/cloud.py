@@ -1,4 +1,4 @@
-"""A control plane for tests: keeps ARM bodies written by hand, serves the feed that the fabric follows.
+"""A control plane for tests: keeps ARM bodies written by hand, serves the feed that the datacentre follows.
 
 Bodies have the shape of ARM's GET answers. `Cloud` offers the few resources that the tests need; nothing of
 emulator/arm is involved.
@@ -379,7 +379,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def address_string(self) -> str:
-        return "fabric"
+        return "datacentre"
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -414,7 +414,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: Json, status: int = 200) -> None:
         text = json.dumps(body).encode()
-        with contextlib.suppress(BrokenPipeError):  # a fabric that was killed while it waited
+        with contextlib.suppress(BrokenPipeError):  # a datacentre that was killed while it waited
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))

@@ -1,4 +1,4 @@
-"""The fabric works for a plain user as for root: the same tests, run as somebody else."""
+"""The datacentre works for a plain user as for root: the same tests, run as somebody else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _lend(folder: Path, at: Path) -> str:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the whole suite is already run by a plain user")
 @pytest.mark.skipif(python() is None, reason="no interpreter of this version that every user may run")
-def test_a_plain_user_has_the_same_fabric() -> None:
+def test_a_plain_user_has_the_same_datacentre() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         home = Path(folder) / "home"
@@ -70,7 +70,7 @@ def test_a_plain_user_has_the_same_fabric() -> None:
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
 
-def test_the_machine_offers_what_the_fabric_needs() -> None:
+def test_the_machine_offers_what_the_datacentre_needs() -> None:
     findings = checks.run()
     assert {finding.name for finding in findings} >= {"unshare", "nft", "libnftables", "sandbox"}
     assert [finding for finding in findings if not finding.good] == []

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from clone import paths
-from emulator.datacentre.control import Fabric
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.control import Datacentre
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.probe import Target
-from tests.fabric.cloud import BLOB_ZONE, Cloud
+from tests.datacentre.cloud import BLOB_ZONE, Cloud
 
 PEOPLE, OTHERS = "93000000-0000-4000-8000-000000000001", "93000000-0000-4000-8000-000000000009"
 OFFICE, ELSEWHERE = "198.51.100.7", "198.51.100.8"
@@ -43,8 +43,8 @@ print(json.dumps(found))
 class House:
     """A hospital with its network of the federation, its own network behind a door, and its account."""
 
-    def __init__(self, cloud: Cloud, fabric: Fabric) -> None:
-        self.cloud, self.fabric = cloud, fabric
+    def __init__(self, cloud: Cloud, datacentre: Datacentre) -> None:
+        self.cloud, self.datacentre = cloud, datacentre
         ours = cloud.vnet("one", ["10.1.0.0/24"], {"only": {"addressPrefix": "10.1.0.0/24"}})
         hub = cloud.vnet("hub", ["10.0.0.0/24"], {"only": {"addressPrefix": "10.0.0.0/24"}})
         cloud.peer(hub, ours)
@@ -64,7 +64,7 @@ class House:
         """Try containers from a place as the command line does: (account, container, whether to write)."""
         authority = str(paths.authority())
         ran = subprocess.run(
-            self.fabric.inside(place, [sys.executable, "-c", CLIENT, json.dumps(tries)]),
+            self.datacentre.inside(place, [sys.executable, "-c", CLIENT, json.dumps(tries)]),
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -81,25 +81,25 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(cloud: Cloud, fabric: Fabric) -> Iterator[House]:
-    made = House(cloud, fabric)
-    fabric.wait_ready(cloud.revision)
+def house(cloud: Cloud, datacentre: Datacentre) -> Iterator[House]:
+    made = House(cloud, datacentre)
+    datacentre.wait_ready(cloud.revision)
     yield made
 
 
 def test_a_desk_reaches_its_hospitals_account_through_the_door_and_nothing_else(house: House) -> None:
     addresses = (DOOR, "10.1.0.5", VM, CENTRE, "203.0.113.80")
-    desk = house.fabric.desk(house.desks, PEOPLE)
+    desk = house.datacentre.desk(house.desks, PEOPLE)
     targets = [Target(address=address, port=443) for address in addresses]
-    assert {p.address for p in house.fabric.probe([desk], targets) if p.passed} == {DOOR}
-    assert not any(p.passed for p in house.fabric.probe(["vm-one"], [Target(address=DOOR, port=443)]))
-    (found,) = house.fabric.probe([f"subnet:{house.desks}"], [Target(address=DOOR, port=443)])
+    assert {p.address for p in house.datacentre.probe([desk], targets) if p.passed} == {DOOR}
+    assert not any(p.passed for p in house.datacentre.probe(["vm-one"], [Target(address=DOOR, port=443)]))
+    (found,) = house.datacentre.probe([f"subnet:{house.desks}"], [Target(address=DOOR, port=443)])
     assert found.passed
-    assert house.fabric.desk(house.desks, PEOPLE) == desk
+    assert house.datacentre.desk(house.desks, PEOPLE) == desk
 
 
 def test_its_people_write_data_and_nothing_else(house: House) -> None:
-    desk = house.fabric.desk(house.desks, PEOPLE)
+    desk = house.datacentre.desk(house.desks, PEOPLE)
     tries = [("stone", "data", True), ("stone", "data", True), ("stone", "data", False)]
     first, again, listed, policy = house.ask(desk, *tries, ("stone", "policy", True))
     assert (first, again, list(listed)) == (True, False, ["heart.csv"])
@@ -107,30 +107,30 @@ def test_its_people_write_data_and_nothing_else(house: House) -> None:
 
 
 def test_people_of_another_group_write_nothing_through_the_same_door(house: House) -> None:
-    (refused,) = house.ask(house.fabric.desk(house.desks, OTHERS), ("stone", "data", True))
+    (refused,) = house.ask(house.datacentre.desk(house.desks, OTHERS), ("stone", "data", True))
     assert refused == "AuthorizationPermissionMismatch"
 
 
 def test_the_internet_gets_in_at_the_one_address_of_a_window_while_it_is_open(house: House) -> None:
-    office, elsewhere = (house.fabric.office(address, PEOPLE) for address in (OFFICE, ELSEWHERE))
+    office, elsewhere = (house.datacentre.office(address, PEOPLE) for address in (OFFICE, ELSEWHERE))
     closed = ["AuthorizationFailure"]
     assert house.ask(office, ("stone", "data", True)) == closed
     rules = {"defaultAction": "Deny", "ipRules": [{"value": OFFICE, "action": "Allow"}]}
     house.cloud.change(house.account, publicNetworkAccess="Enabled", networkAcls=rules)
-    house.fabric.wait_ready(house.cloud.revision)
+    house.datacentre.wait_ready(house.cloud.revision)
     assert house.ask(office, ("stone", "data", False), ("stone", "policy", True)) == [
         {"heart.csv": base64.b64encode(hashlib.md5(b"age", usedforsecurity=False).digest()).decode()},
         "AuthorizationPermissionMismatch",
     ]
     assert house.ask(elsewhere, ("stone", "data", True)) == closed
-    others = house.fabric.office(OFFICE, OTHERS)  # who take the desk at that address
+    others = house.datacentre.office(OFFICE, OTHERS)  # who take the desk at that address
     assert house.ask(others, ("stone", "data", True)) == ["AuthorizationPermissionMismatch"]
-    office = house.fabric.office(OFFICE, PEOPLE)
+    office = house.datacentre.office(OFFICE, PEOPLE)
     house.cloud.change(house.account, publicNetworkAccess="Disabled", networkAcls={**rules, "ipRules": []})
-    house.fabric.wait_ready(house.cloud.revision)
+    house.datacentre.wait_ready(house.cloud.revision)
     assert house.ask(office, ("stone", "data", True)) == closed
 
 
 def test_a_subnet_that_does_not_exist_has_no_desk(house: House) -> None:
-    with pytest.raises(FabricError, match="there is no subnet /nowhere"):
-        house.fabric.desk("/nowhere", PEOPLE)
+    with pytest.raises(DatacentreError, match="there is no subnet /nowhere"):
+        house.datacentre.desk("/nowhere", PEOPLE)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from dnslib import EDNS0, QTYPE, RCODE, DNSRecord  # type: ignore[import-untyped]
 
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from emulator.datacentre.inventory import Inventory
 from emulator.datacentre.names import PUBLIC_FRONT_DOOR, Answer, directory, respond
-from tests.fabric.cloud import BLOB_ZONE, Cloud
+from tests.datacentre.cloud import BLOB_ZONE, Cloud
 
 ACCOUNT = "sthub.blob.core.windows.net"
 PRIVATE = "sthub.privatelink.blob.core.windows.net"
@@ -149,18 +149,18 @@ class TestInMachines:
         made.close()
 
     def test_a_machines_own_resolver_library_gets_the_answers(self, cloud: Cloud) -> None:
-        fabric = Fabric.ensure()
+        datacentre = Datacentre.ensure()
         try:
-            fabric.wait_ready(cloud.revision)
+            datacentre.wait_ready(cloud.revision)
             names = ["fl.federation.internal", "nothing.example", "many.federation.internal"]
-            command = fabric.inside("vm-one", [sys.executable, "-c", ASK, *names])
+            command = datacentre.inside("vm-one", [sys.executable, "-c", ASK, *names])
             ran = subprocess.run(command, capture_output=True, text=True, check=True)
             zone = next(d["id"] for d in cloud.documents.values() if d["id"].endswith("federation.internal"))
             cloud.record(zone, "fl", "10.0.0.5")  # a change is seen at once
-            fabric.wait_ready(cloud.revision)
+            datacentre.wait_ready(cloud.revision)
             again = subprocess.run(command, capture_output=True, text=True, check=True)
         finally:
-            fabric.stop()
+            datacentre.stop()
         first, nothing, many = ran.stdout.splitlines()
         assert first == "fl.federation.internal ([], ['10.0.0.4'])"
         assert nothing == "nothing.example Name or service not known"

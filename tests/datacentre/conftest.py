@@ -1,4 +1,4 @@
-"""A fabric in a home of its own, following a control plane written by hand."""
+"""A datacentre in a home of its own, following a control plane written by hand."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 from clone import paths
 from emulator.arm import certificates
-from emulator.datacentre.control import Fabric
-from tests.fabric.cloud import Cloud
+from emulator.datacentre.control import Datacentre
+from tests.datacentre.cloud import Cloud
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A home for one module's fabric, removed with everything in it."""
-    with tempfile.TemporaryDirectory(prefix="fabric-") as folder:
+    """A home for one module's datacentre, removed with everything in it."""
+    with tempfile.TemporaryDirectory(prefix="datacentre-") as folder:
         before = os.environ.get("FED_HOME")
         os.environ["FED_HOME"] = folder
         certificates.ensure_authority(paths.authority(), paths.authority_key())
@@ -40,8 +40,8 @@ def cloud(home: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def fabric(cloud: Cloud) -> Iterator[Fabric]:
-    """A running fabric, ended with all that it runs."""
-    made = Fabric.ensure()
+def datacentre(cloud: Cloud) -> Iterator[Datacentre]:
+    """A running datacentre, ended with all that it runs."""
+    made = Datacentre.ensure()
     yield made
-    (Fabric.running() or made).stop()
+    (Datacentre.running() or made).stop()

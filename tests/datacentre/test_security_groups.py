@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.datacentre.control import Fabric
+from emulator.datacentre.control import Datacentre
 from emulator.datacentre.probe import Target
-from tests.fabric.cloud import Cloud, resource, rule
-from tests.fabric.oracle import Oracle, Packet
+from tests.datacentre.cloud import Cloud, resource, rule
+from tests.datacentre.oracle import Oracle, Packet
 
 PARTIES = {"hub": "10.0.0.4", "one": "10.1.0.4", "two": "10.2.0.4"}
 NOWHERE, OUTSIDE = "10.77.0.1", "203.0.113.7"
@@ -42,7 +42,7 @@ GROUPS = st.lists(RULES, max_size=5)
 
 
 @pytest.fixture(scope="module")
-def networks(cloud: Cloud, fabric: Fabric) -> Fabric:
+def networks(cloud: Cloud, datacentre: Datacentre) -> Datacentre:
     """A hub and two hospitals; the second one's half of the peering does not open its VirtualNetwork tag."""
     vnets = {}
     for party, address in PARTIES.items():
@@ -64,13 +64,13 @@ def networks(cloud: Cloud, fabric: Fabric) -> Fabric:
         cloud.vm(party, f"{vnets[party]}/subnets/only", address)
     cloud.peer(vnets["hub"], vnets["one"])
     cloud.peer(vnets["two"], vnets["hub"], allowVirtualNetworkAccess=False)
-    return fabric
+    return datacentre
 
 
-def check(cloud: Cloud, fabric: Fabric) -> None:
-    """Compare every verdict of the fabric with the oracle's."""
-    fabric.wait_ready(cloud.revision)
-    fabric.forget_flows()
+def check(cloud: Cloud, datacentre: Datacentre) -> None:
+    """Compare every verdict of the datacentre with the oracle's."""
+    datacentre.wait_ready(cloud.revision)
+    datacentre.forget_flows()
     oracle = Oracle(cloud)
     targets = [
         Target(address=address, port=port, protocol=protocol)
@@ -78,7 +78,7 @@ def check(cloud: Cloud, fabric: Fabric) -> None:
         for port in PORTS
         for protocol in ("udp", "tcp")[: 1 if address == OUTSIDE else 2]  # nobody answers out there
     ]
-    found = fabric.probe(targets=targets, seconds=0.5)
+    found = datacentre.probe(targets=targets, seconds=0.5)
     assert len(found) == len(PARTIES) * (len(targets) - 2 * len(PORTS))
     for each in found:
         packet = Packet(PARTIES[each.source.removeprefix("vm-")], each.address, each.protocol, each.port)
@@ -90,7 +90,7 @@ def check(cloud: Cloud, fabric: Fabric) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(groups=st.lists(GROUPS, min_size=3, max_size=3))
 def test_any_rules_decide_as_azure_would(
-    cloud: Cloud, networks: Fabric, groups: Sequence[Sequence[dict[str, Any]]]
+    cloud: Cloud, networks: Datacentre, groups: Sequence[Sequence[dict[str, Any]]]
 ) -> None:
     for party, rules in zip(PARTIES, groups, strict=True):
         # Not in the order of their priorities, which alone counts.

@@ -1,4 +1,4 @@
-"""What the fabric asks of the control plane, below ``/emulator/``: none of this exists on Azure.
+"""What the datacentre asks of the control plane, below ``/emulator/``: none of this exists on Azure.
 
 ====== ============================== ========================================================================
 GET    /emulator/changes              ?since=<revision>&wait=<seconds>: what changed; since=0 is everything
@@ -38,7 +38,7 @@ Settle = Callable[[], float | None]
 
 
 def answer(store: Store, request: Request, open_: Open, settle: Settle) -> Response:
-    """Answer a request of the fabric."""
+    """Answer a request of the datacentre."""
     _, area, *rest = request.path.strip("/").split("/", 2)
     name = unquote(rest[0]) if rest else None
     if (request.method, area, name) == ("GET", "changes", None):

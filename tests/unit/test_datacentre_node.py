@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emulator.datacentre import node
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.errors import DatacentreError
 
 
 @pytest.fixture
@@ -37,5 +37,5 @@ def test_another_node_has_its_own_npm_whatever_the_machine_has(machine: Path) ->
 
 
 def test_a_node_without_any_npm_is_told(machine: Path) -> None:
-    with pytest.raises(FabricError, match="but not npm"):
+    with pytest.raises(DatacentreError, match="but not npm"):
         node.npm(program(machine / "bin/node"))

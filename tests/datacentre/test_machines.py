@@ -22,11 +22,11 @@ import pytest
 
 from clone import paths
 from emulator import record
-from emulator.datacentre.control import Fabric
-from emulator.datacentre.errors import FabricError
+from emulator.datacentre.control import Datacentre
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.machine import runtime
 from emulator.datacentre.machine.runtime import Process, Spec
-from tests.fabric.cloud import BLOB_ZONE, REGION, Cloud, descendants, resource, rule
+from tests.datacentre.cloud import BLOB_ZONE, REGION, Cloud, descendants, resource, rule
 
 SERVER = "crtest.azurecr.io"
 HUB, ONE, TWO = "10.0.0.4", "10.1.0.4", "10.2.0.4"
@@ -143,7 +143,7 @@ class Federation:
     """A hub with registry and storage, two hospitals; each machine runs `worker` and may start `client`."""
 
     cloud: Cloud
-    fabric: Fabric
+    datacentre: Datacentre
     image: str
     subnets: dict[str, str]
     identities: dict[str, dict[str, Any]]
@@ -204,7 +204,7 @@ class Federation:
 
     def run(self, party: str, script: str) -> str:
         """Run a script in a machine, which must succeed."""
-        ran = self.fabric.run(f"vm-{party}", script)
+        ran = self.datacentre.run(f"vm-{party}", script)
         assert ran.code == 0, ran
         return ran.stdout
 
@@ -214,7 +214,7 @@ def machine(party: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def federation(cloud: Cloud, fabric: Fabric) -> Iterator[Federation]:
+def federation(cloud: Cloud, datacentre: Datacentre) -> Iterator[Federation]:
     ranges = {"hub": "10.0.0", "one": "10.1.0", "two": "10.2.0"}
     vnets = {
         party: cloud.vnet(party, [f"{prefix}.0/24"], {"only": {"addressPrefix": f"{prefix}.0/24"}})
@@ -240,7 +240,7 @@ def federation(cloud: Cloud, fabric: Fabric) -> Iterator[Federation]:
     for identity in identities.values():
         cloud.assign("acr-pull", identity, registry)
     disks = {party: cloud.disk(party, f"disk-{party}") for party in vnets}
-    made = Federation(cloud, fabric, push("worker"), subnets, identities, disks, registry)
+    made = Federation(cloud, datacentre, push("worker"), subnets, identities, disks, registry)
     for party in vnets:
         made.boot(party)
     for party in vnets:
@@ -259,12 +259,12 @@ class TestBoot:
         }
 
     def test_what_a_container_says_is_kept_and_followed(self, federation: Federation) -> None:
-        uid = 0 if federation.fabric.settings.rootless else 10001
-        assert b"".join(federation.fabric.logs("vm-one", "worker")) == f"started as {uid} one\n".encode()
-        follow = federation.fabric.logs("vm-one", "worker", follow=True)
+        uid = 0 if federation.datacentre.settings.rootless else 10001
+        assert b"".join(federation.datacentre.logs("vm-one", "worker")) == f"started as {uid} one\n".encode()
+        follow = federation.datacentre.logs("vm-one", "worker", follow=True)
         assert next(follow).startswith(b"started as")
-        with pytest.raises(FabricError, match="no container nobody; it has worker, client"):
-            next(federation.fabric.logs("vm-one", "nobody"))
+        with pytest.raises(DatacentreError, match="no container nobody; it has worker, client"):
+            next(federation.datacentre.logs("vm-one", "nobody"))
 
     def test_health_is_what_the_check_in_the_image_says(self, federation: Federation) -> None:
         federation.container(machine("one"), "worker", "starting")
@@ -283,14 +283,16 @@ class TestBoot:
         assert "no machine" in federation.cloud.answer(off)["stderr"]
 
     def test_a_machine_that_cannot_boot_says_why_and_the_others_go_on(self, federation: Federation) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         cloud.vm("one", federation.subnets["one"], "10.1.0.9", custom_data="#!/bin/sh\n", name="vm-broken")
-        with pytest.raises(FabricError, match="vm-broken: customData does not begin with '#cloud-config'"):
-            fabric.wait_ready(cloud.revision)
-        assert fabric.run("vm-one", "true").code == 0
+        with pytest.raises(
+            DatacentreError, match="vm-broken: customData does not begin with '#cloud-config'"
+        ):
+            datacentre.wait_ready(cloud.revision)
+        assert datacentre.run("vm-one", "true").code == 0
         for kind, name in (("compute/virtualMachines", ""), ("network/networkInterfaces", "nic-")):
             cloud.delete(resource("one", f"Microsoft.{kind}", f"{name}vm-broken"))
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
 
 
 class TestImages:
@@ -314,7 +316,7 @@ class TestImages:
         federation.boot("two", f"{SERVER}/worker@sha256:{'0' * 64}")
         told = federation.refusal("two")
         assert "manifest unknown" in told
-        started = federation.fabric.run("vm-two", "docker start client")
+        started = federation.datacentre.run("vm-two", "docker start client")
         assert started.code != 0
         assert "manifest unknown" in started.stderr
         federation.boot("two")
@@ -357,19 +359,19 @@ class TestIsolation:
         targets = (
             f"{HUB}:8002 169.254.169.254:80 168.63.129.16:53 {STORAGE}:443 {REGISTRY}:443 {TWO}:8002 {HUB}:22"
         )
-        federation.fabric.forget_flows()
+        federation.datacentre.forget_flows()
         shown = federation.run(
             "one", f"docker exec client python3 /app/app.py probe {targets} 172.30.0.1:8002"
         )
         assert shown.split() == ["open"] + ["TimeoutError"] * 7
         assert {
-            (flow.destination, flow.port) for flow in federation.fabric.flows() if flow.source == ONE
+            (flow.destination, flow.port) for flow in federation.datacentre.flows() if flow.source == ONE
         } == {(HUB, 8002)}
         shown = federation.run("one", f"docker exec worker python3 /app/app.py probe {targets}")
         assert shown.split()[:5] == ["open"] * 5  # the same from the machine's own network
         resolve = "import socket; socket.gethostbyname('sthub.blob.core.windows.net')"
-        assert federation.fabric.exec("vm-one", ["python3", "-c", resolve], container="client").code != 0
-        assert federation.fabric.exec("vm-one", ["python3", "-c", resolve], container="worker").code == 0
+        assert federation.datacentre.exec("vm-one", ["python3", "-c", resolve], container="client").code != 0
+        assert federation.datacentre.exec("vm-one", ["python3", "-c", resolve], container="worker").code == 0
 
     def test_a_container_has_no_rights_and_sees_nothing_of_the_machine(self, federation: Federation) -> None:
         look = """
@@ -396,7 +398,7 @@ class TestIsolation:
         closed = ("/usr/x", "/app/app.py", "/etc/x", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/x")
         hidden = ("/var/lib/fed", "/opt/fed", "/home", str(paths.REPOSITORY))
         code = textwrap.dedent(look).replace("CLOSED", repr(closed)).replace("HIDDEN", repr(hidden))
-        ran = federation.fabric.exec("vm-one", ["python3", "-c", code], container="worker")
+        ran = federation.datacentre.exec("vm-one", ["python3", "-c", code], container="worker")
         seen = json.loads(ran.stdout)
         assert 3 <= seen["processes"] <= 4  # the init, the program, this look
         assert set(seen["capabilities"]) == {"0" * 16}
@@ -409,7 +411,7 @@ class TestIsolation:
             ["unshare", "--mount"],
             ["mount", "-t", "tmpfs", "x", "/volume"],
         ):
-            assert federation.fabric.exec("vm-one", [*way_out, "true"], container="worker").code != 0
+            assert federation.datacentre.exec("vm-one", [*way_out, "true"], container="worker").code != 0
 
     def test_a_machine_sees_itself_only(self, federation: Federation) -> None:
         shown = federation.run("one", "hostname; ls /proc | grep -c '^[0-9]'; ls /var/lib/fed; ls /opt/fed")
@@ -417,8 +419,8 @@ class TestIsolation:
         assert hostname == "vm-one"
         assert int(processes) < 20
         assert files == ["client", "worker", "client-network.nft", "compose.yaml"]
-        assert federation.fabric.run("vm-one", f"ls {paths.home()}").code != 0
-        assert federation.fabric.run("vm-one", "echo 1 > /proc/sys/kernel/sysrq").code != 0
+        assert federation.datacentre.run("vm-one", f"ls {paths.home()}").code != 0
+        assert federation.datacentre.run("vm-one", "echo 1 > /proc/sys/kernel/sysrq").code != 0
 
 
 class TestPower:
@@ -436,20 +438,20 @@ class TestPower:
         federation.container(machine("one"), "worker", "running")
 
     def test_power_goes_off_and_on_and_the_disk_stays(self, federation: Federation) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         federation.run("two", "echo kept > /var/lib/fed/worker/note")
         starts = federation.counted("two")
         cloud.power(machine("two"), "deallocated")
-        fabric.wait_ready(cloud.revision)
-        with pytest.raises(FabricError, match="no machine vm-two is running"):
-            fabric.run("vm-two", "true")
+        datacentre.wait_ready(cloud.revision)
+        with pytest.raises(DatacentreError, match="no machine vm-two is running"):
+            datacentre.run("vm-two", "true")
         cloud.power(machine("two"), "running")
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
         assert federation.run("two", "cat /var/lib/fed/worker/note") == "kept\n"
         federation.wait_for_starts("two", starts + 1)
         cloud.power(machine("two"), "restart")
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
         federation.wait_for_starts("two", starts + 2)
 
@@ -461,40 +463,40 @@ class TestPower:
         federation.run("one", "docker start client")
         federation.wait_for_starts("one", starts + 1, "client")
         cloud.power(machine("one"), "restart")
-        federation.fabric.wait_ready(cloud.revision)
+        federation.datacentre.wait_ready(cloud.revision)
         federation.wait_for_starts("one", starts + 2, "client")
 
     def test_a_container_joins_its_network_again_though_the_one_before_lingers(
         self, federation: Federation
     ) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         before = processes_of("client")
         federation.run("two", "docker start client")
         mine = max(processes_of("client") - before)  # the container's own, not those that made it
         lingers = os.open(f"/proc/{mine}/ns/net", os.O_RDONLY)
         try:
             cloud.power(machine("two"), "restart")
-            fabric.wait_ready(cloud.revision)
-            started = fabric.run("vm-two", "docker start client")
+            datacentre.wait_ready(cloud.revision)
+            started = datacentre.run("vm-two", "docker start client")
             assert started.code == 0, started
         finally:
             os.close(lingers)
 
     def test_a_replaced_machine_keeps_its_disk_and_nothing_else(self, federation: Federation) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         federation.run("two", "echo kept > /var/lib/fed/worker/note; echo gone > /opt/fed/note")
         federation.boot("two", push("replacement"))
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
         assert federation.run("two", "cat /var/lib/fed/worker/note") == "kept\n"
-        assert fabric.run("vm-two", "cat /opt/fed/note").code != 0
+        assert datacentre.run("vm-two", "cat /opt/fed/note").code != 0
 
     def test_a_disks_content_goes_with_the_disk(self, federation: Federation) -> None:
         cloud = federation.cloud
-        folder = federation.fabric.settings.state / "disks"
+        folder = federation.datacentre.settings.state / "disks"
         spare = cloud.disk("two", "disk-spare")
         cloud.vm("two", federation.subnets["two"], "10.2.0.9", name="vm-spare", disks=[spare])
-        federation.fabric.wait_ready(cloud.revision)
+        federation.datacentre.wait_ready(cloud.revision)
         unique = cloud.body(spare)["properties"]["uniqueId"]
         assert (folder / unique).exists()
         for kind, name in (
@@ -502,10 +504,10 @@ class TestPower:
             ("network/networkInterfaces", "nic-vm-spare"),
         ):
             cloud.delete(resource("two", f"Microsoft.{kind}", name))
-        federation.fabric.wait_ready(cloud.revision)
+        federation.datacentre.wait_ready(cloud.revision)
         assert (folder / unique).exists()  # the disk outlives its machine
         cloud.delete(spare)
-        federation.fabric.wait_ready(cloud.revision)
+        federation.datacentre.wait_ready(cloud.revision)
         assert not (folder / unique).exists()
 
 
@@ -514,12 +516,12 @@ class TestEngine:
         """Run code with the PyPI client `docker` on a machine's engine."""
         prelude = f"""
         import docker, glob
-        sockets = glob.glob("{federation.fabric.settings.volatile}/*/docker.sock")
+        sockets = glob.glob("{federation.datacentre.settings.volatile}/*/docker.sock")
         clients = [docker.DockerClient(base_url="unix://" + each, version="auto") for each in sockets]
         client = next(each for each in clients if each.info()["Name"] == "vm-one")
         """
         program = textwrap.dedent(prelude) + textwrap.dedent(code)
-        command = federation.fabric.inside("vm-one", [sys.executable, "-c", program])
+        command = federation.datacentre.inside("vm-one", [sys.executable, "-c", program])
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
@@ -614,7 +616,7 @@ class TestEngine:
             "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/var/run/docker.sock');"
             "s.sendall(b'GET /info HTTP/1.0\\r\\n\\r\\n'); print(s.makefile().read())"
         )
-        ran = federation.fabric.exec("vm-one", ["python3", "-c", ask], container="worker")
+        ran = federation.datacentre.exec("vm-one", ["python3", "-c", ask], container="worker")
         assert '"Name": "vm-one"' in ran.stdout, ran
 
 
@@ -656,13 +658,15 @@ class TestStart:
 class TestOperators:
     def test_a_command_has_the_callers_input_and_output(self, federation: Federation) -> None:
         for container, wanted in ((None, "0 /root"), ("worker", "10001 /app")):
-            command = federation.fabric.command("vm-one", ["sh", "-c", "cat; id -u; pwd; exit 3"], container)
+            command = federation.datacentre.command(
+                "vm-one", ["sh", "-c", "cat; id -u; pwd; exit 3"], container
+            )
             ran = subprocess.run(command, input="given\n", capture_output=True, text=True, check=False)
-            uid = "0" if federation.fabric.settings.rootless else wanted.split()[0]
+            uid = "0" if federation.datacentre.settings.rootless else wanted.split()[0]
             assert (ran.returncode, ran.stdout.split()) == (3, ["given", uid, wanted.split()[1]])
 
     def test_a_shell_has_a_terminal(self, federation: Federation) -> None:
-        command = shlex.join(federation.fabric.command("vm-one", ["sh", "-c", "tty -s && stty size"]))
+        command = shlex.join(federation.datacentre.command("vm-one", ["sh", "-c", "tty -s && stty size"]))
         ran = subprocess.run(
             ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=False
         )
@@ -671,23 +675,23 @@ class TestOperators:
 
     def test_a_port_of_a_machine_is_led_to_the_operators_loopback(self, federation: Federation) -> None:
         with (
-            federation.fabric.forward("vm-one", 8002) as port,
+            federation.datacentre.forward("vm-one", 8002) as port,
             urllib.request.urlopen(f"http://127.0.0.1:{port}/app.py", timeout=5) as answer,
         ):
             assert b"HTTPServer" in answer.read()
-        refused = pytest.raises(FabricError, match="port 1 of vm-one does not answer")
-        with refused, federation.fabric.forward("vm-one", 1):
+        refused = pytest.raises(DatacentreError, match="port 1 of vm-one does not answer")
+        with refused, federation.datacentre.forward("vm-one", 1):
             pass
 
     def test_status_tells_of_every_machine(self, federation: Federation) -> None:
-        machines = federation.fabric.status()["machines"]
+        machines = federation.datacentre.status()["machines"]
         assert sorted(machines) == ["vm-hub", "vm-one", "vm-two"]
         assert [one["name"] for one in machines["vm-one"]["containers"]] == ["worker", "client"]
 
 
 class TestTraffic:
     def test_updates_under_traffic_lose_and_leak_nothing(self, federation: Federation) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         only = {"addressPrefix": "10.0.0.0/24"}
 
         def group(spare: int) -> None:
@@ -701,8 +705,8 @@ class TestTraffic:
         group(3)
         nsg = resource("hub", "Microsoft.Network/networkSecurityGroups", "nsg-hub")
         cloud.vnet("hub", ["10.0.0.0/24"], {"only": {**only, "networkSecurityGroup": {"id": nsg}}})
-        fabric.wait_ready(cloud.revision)
-        fabric.forget_flows()
+        datacentre.wait_ready(cloud.revision)
+        datacentre.forget_flows()
         # A listener whose queue is full drops a SYN, too: what was sent is compared with what was let pass.
         code = f"""
         import pathlib, socket, time
@@ -728,28 +732,28 @@ class TestTraffic:
             denied.close()
         print(tried + sent_again() - before, lost, leaked)
         """
-        command = fabric.inside("vm-one", [sys.executable, "-c", textwrap.dedent(code)])
+        command = datacentre.inside("vm-one", [sys.executable, "-c", textwrap.dedent(code)])
         traffic = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         updates = 0
         while traffic.poll() is None:
             group(4 + updates % 100)
-            fabric.wait_ready(cloud.revision)
+            datacentre.wait_ready(cloud.revision)
             updates += 1
         assert traffic.stdout is not None
         sent, lost, leaked = map(int, traffic.stdout.read().split())
-        passed = sum(flow.packets for flow in fabric.flows() if flow.port == 8002 and flow.passed)
+        passed = sum(flow.packets for flow in datacentre.flows() if flow.port == 8002 and flow.passed)
         cloud.vnet("hub", ["10.0.0.0/24"], {"only": only})
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         assert (lost, leaked) == (0, 0)
         assert passed == sent > 20
         assert updates > 5
 
     def test_a_flow_outlives_its_rule_but_not_its_peering(self, federation: Federation) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         nsg = cloud.nsg("hub", "nsg-hub", [rule("fl", 100, port="8002"), rule("deny", 4000, "Deny")])
         only = {"addressPrefix": "10.0.0.0/24"}
         cloud.vnet("hub", ["10.0.0.0/24"], {"only": {**only, "networkSecurityGroup": {"id": nsg}}})
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         code = f"""
         import socket, sys
         kept = socket.create_connection(("{HUB}", 8002), 2)
@@ -774,7 +778,7 @@ class TestTraffic:
             print(alive() if line.strip() == "old" else new(), flush=True)
         """
         talk = subprocess.Popen(
-            fabric.inside("vm-one", [sys.executable, "-c", textwrap.dedent(code)]),
+            datacentre.inside("vm-one", [sys.executable, "-c", textwrap.dedent(code)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -783,7 +787,7 @@ class TestTraffic:
         def ask(which: str) -> bool:
             assert talk.stdin is not None
             assert talk.stdout is not None
-            fabric.wait_ready(cloud.revision)
+            datacentre.wait_ready(cloud.revision)
             talk.stdin.write(which + "\n")
             talk.stdin.flush()
             return talk.stdout.readline() == "True\n"
@@ -799,11 +803,11 @@ class TestTraffic:
             talk.communicate()
             cloud.half(vnets[0], vnets[1])
             cloud.vnet("hub", ["10.0.0.0/24"], {"only": only})
-            fabric.wait_ready(cloud.revision)
+            datacentre.wait_ready(cloud.revision)
 
     def test_a_forged_source_address_is_dropped(self, federation: Federation) -> None:
-        fabric = federation.fabric
-        fabric.forget_flows()
+        datacentre = federation.datacentre
+        datacentre.forget_flows()
         code = f"""
         import socket, subprocess
         subprocess.run(["ip", "addr", "add", "{TWO}/32", "dev", "eth0"], check=True)
@@ -814,10 +818,12 @@ class TestTraffic:
             print(type(error).__name__)
         subprocess.run(["ip", "addr", "del", "{TWO}/32", "dev", "eth0"], check=True)
         """
-        command = fabric.inside("vm-one", [sys.executable, "-c", textwrap.dedent(code)])
+        command = datacentre.inside("vm-one", [sys.executable, "-c", textwrap.dedent(code)])
         ran = subprocess.run(command, capture_output=True, text=True, check=True)
         assert ran.stdout == "TimeoutError\n"
-        forged = [flow for flow in fabric.flows() if flow.rule == "the source address is not the sender's"]
+        forged = [
+            flow for flow in datacentre.flows() if flow.rule == "the source address is not the sender's"
+        ]
         assert [(flow.source, flow.destination, flow.passed) for flow in forged] == [(TWO, HUB, False)]
 
 
@@ -825,41 +831,41 @@ class TestGone:
     def test_a_machine_that_is_deleted_while_it_runs_takes_nothing_along(
         self, federation: Federation
     ) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         federation.run("two", "docker start client")  # its bridge goes with it
         federation.container(machine("two"), "client", "running")
         nic = resource("two", "Microsoft.Network/networkInterfaces", "nic-vm-two")
         cloud.delete(machine("two"), nic)
-        fabric.wait_ready(cloud.revision)
-        assert sorted(fabric.status()["machines"]) == ["vm-hub", "vm-one"]
+        datacentre.wait_ready(cloud.revision)
+        assert sorted(datacentre.status()["machines"]) == ["vm-hub", "vm-one"]
         federation.boot("two")
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
 
     def test_a_machine_whose_address_changes_boots_again_there(self, federation: Federation) -> None:
-        cloud, fabric = federation.cloud, federation.fabric
+        cloud, datacentre = federation.cloud, federation.datacentre
         nic = resource("two", "Microsoft.Network/networkInterfaces", "nic-vm-two")
         before = cloud.body(nic)
         configurations = before["properties"]["ipConfigurations"]
         configurations[0]["properties"]["privateIPAddress"] = "10.2.0.77"
         cloud.change(nic, ipConfigurations=configurations)
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
         probe = f"docker exec worker python3 /app/app.py probe 10.2.0.77:8002 {TWO}:8002"
         assert federation.run("one", probe.replace("10.2.0.77", HUB)).split() == ["open", "TimeoutError"]
         assert federation.run("hub", probe).split() == ["open", "TimeoutError"]
         federation.boot("two")
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
         federation.container(machine("two"), "worker", "running")
 
 
 class TestEnd:
     """Last, because it takes the machines down."""
 
-    def test_a_killed_fabric_takes_everything_along_and_the_next_one_boots_again(
+    def test_a_killed_datacentre_takes_everything_along_and_the_next_one_boots_again(
         self, federation: Federation
     ) -> None:
-        before = Fabric.running()
+        before = Datacentre.running()
         assert before is not None
         everything = descendants(before.pid)
         assert len(everything) > 10
@@ -871,26 +877,26 @@ class TestEnd:
         assert not any(map(record.start_time, everything))
         assert str(before.settings.volatile) not in Path("/proc/self/mounts").read_text()
         federation.cloud.health.clear()
-        federation.fabric = Fabric.ensure()
-        federation.fabric.wait_ready(federation.cloud.revision)
+        federation.datacentre = Datacentre.ensure()
+        federation.datacentre.wait_ready(federation.cloud.revision)
         for party in ("hub", "one", "two"):
             federation.container(machine(party), "worker", "running")
         federation.wait_for_starts("one", starts + 1)
 
     def test_a_stopped_one_leaves_its_files_and_nothing_else(self, federation: Federation) -> None:
-        running = Fabric.running()
+        running = Datacentre.running()
         assert running is not None
         everything = descendants(running.pid)
         running.stop()
         assert not any(map(record.start_time, everything))
         assert sorted(path.name for path in paths.runtime().iterdir()) == ["arm.sock"]
-        assert Fabric.running() is None
+        assert Datacentre.running() is None
 
 
 def processes_of(service: str) -> set[int]:
     """Return the processes that hold the containers of a service, on all machines."""
-    fabric = Fabric.running()
-    assert fabric is not None
+    datacentre = Datacentre.running()
+    assert datacentre is not None
     mark = f"/{service}.json".encode()
-    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(fabric.pid)}
+    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(datacentre.pid)}
     return {pid for pid, command in commands.items() if command.exists() and mark in command.read_bytes()}

@@ -1,4 +1,4 @@
-"""Azure's rules for who reaches whom, written again from the documentation, without the fabric's code.
+"""Azure's rules for who reaches whom, written again from the documentation, without the datacentre's code.
 
 Works on the same ARM bodies. Security groups: rules by priority, then the default ones
 (learn.microsoft.com/azure/virtual-network/network-security-groups-overview).
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from tests.fabric.cloud import Cloud
+from tests.datacentre.cloud import Cloud
 
 Json = dict[str, Any]
 PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]

@@ -20,9 +20,9 @@ from emulator.datacentre.blob_operations import (
     read_batch,
     read_operation,
 )
-from emulator.datacentre.control import Fabric
-from emulator.datacentre.errors import FabricError
-from tests.fabric.cloud import BLOB_ZONE, Cloud, resource
+from emulator.datacentre.control import Datacentre
+from emulator.datacentre.errors import DatacentreError
+from tests.datacentre.cloud import BLOB_ZONE, Cloud, resource
 
 HUB, ONE = "https://sthub.blob.core.windows.net", "https://stone.blob.core.windows.net"
 CLIENT = """
@@ -72,7 +72,7 @@ class Place:
     """The hub with its account, a hospital with its own, and the identities of their machines."""
 
     cloud: Cloud
-    fabric: Fabric
+    datacentre: Datacentre
     hub_account: str
     one_account: str
     one: dict[str, Any]
@@ -80,12 +80,12 @@ class Place:
 
     def run(self, machine: str, code: str) -> Any:
         """Run Python with the SDK inside a machine's network; return what it shows."""
-        self.fabric.wait_ready(self.cloud.revision)
-        key = (self.fabric.pid, machine)
+        self.datacentre.wait_ready(self.cloud.revision)
+        key = (self.datacentre.pid, machine)
         if key not in self.clients:
             authority = str(paths.authority())
             self.clients[key] = subprocess.Popen(
-                self.fabric.inside(machine, [sys.executable, "-c", CLIENT]),
+                self.datacentre.inside(machine, [sys.executable, "-c", CLIENT]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -106,7 +106,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(cloud: Cloud, fabric: Fabric) -> Iterator[Place]:
+def place(cloud: Cloud, datacentre: Datacentre) -> Iterator[Place]:
     vnets = {
         party: cloud.vnet(party, [f"{prefix}.0/24"], {"only": {"addressPrefix": f"{prefix}.0/24"}})
         for party, prefix in (("hub", "10.0.0"), ("one", "10.1.0"))
@@ -128,8 +128,8 @@ def place(cloud: Cloud, fabric: Fabric) -> Iterator[Place]:
         cloud.assign("contributor", identities["hub"], f"{scope}/{container}")
     cloud.assign("contributor", identities["one"], f"{scope}/client-one")
     cloud.assign("reader", identities["one"], f"{one_account}/blobServices/default/containers/data")
-    fabric.wait_ready(cloud.revision, 300)  # Azurite is installed when it is needed first
-    made = Place(cloud, fabric, hub_account, one_account, identities["one"])
+    datacentre.wait_ready(cloud.revision, 300)  # Azurite is installed when it is needed first
+    made = Place(cloud, datacentre, hub_account, one_account, identities["one"])
     yield made
     made.close()
 
@@ -377,7 +377,7 @@ class TestLife:
     def test_accounts_come_and_go_while_it_runs_and_leave_nothing_to_their_successors(
         self, place: Place
     ) -> None:
-        cloud, fabric = place.cloud, place.fabric
+        cloud, datacentre = place.cloud, place.datacentre
         zone = resource("one", "Microsoft.Network/privateDnsZones", BLOB_ZONE)
         subnet = resource("one", "Microsoft.Network/virtualNetworks", "vnet-one") + "/subnets/only"
 
@@ -391,15 +391,15 @@ class TestLife:
         listed = late + "show([each.name for each in box.list_blobs()])"
         make("2026-01-01T00:00:00Z")
         assert place.run("vm-one", late + 'box.upload_blob("x", b"x")\n' + listed) == ["x"]
-        make("2026-01-02T00:00:00Z")  # deleted and made again, faster than the fabric looks
+        make("2026-01-02T00:00:00Z")  # deleted and made again, faster than the datacentre looks
         assert place.run("vm-one", listed) == []
-        fabric.wait_ready(cloud.revision)
+        datacentre.wait_ready(cloud.revision)
 
-    def test_blobs_outlive_the_fabric(self, place: Place) -> None:
+    def test_blobs_outlive_the_datacentre(self, place: Place) -> None:
         write = 'blob(HUB, "client-one", "kept").upload_blob(b"still here", overwrite=True); show(1)'
         place.run("vm-one", write)
-        place.fabric.stop()
-        place.fabric = Fabric.ensure()
+        place.datacentre.stop()
+        place.datacentre = Datacentre.ensure()
         read = 'show(blob(HUB, "client-one", "kept").download_blob().readall())'
         assert place.run("vm-one", read) == "still here"
 
@@ -477,12 +477,12 @@ class TestOwners:
         container = f"{place.one_account}/blobServices/default/containers/data"
         read = 'found = blob(ONE, "data", "in/heart.csv"); show(found.download_blob().readall())\n'
         etag = 'show(blob(ONE, "data", "in/heart.csv").get_blob_properties().etag)'
-        assert place.fabric.upload(container, "in/heart.csv", b"age\n63\n")
+        assert place.datacentre.upload(container, "in/heart.csv", b"age\n63\n")
         assert place.run("vm-one", read) == "age\n63\n"
         before = place.run("vm-one", etag)
-        assert not place.fabric.upload(container, "in/heart.csv", b"age\n63\n")
+        assert not place.datacentre.upload(container, "in/heart.csv", b"age\n63\n")
         assert place.run("vm-one", etag) == before
-        assert place.fabric.upload(container, "in/heart.csv", b"age\n67\n")
+        assert place.datacentre.upload(container, "in/heart.csv", b"age\n67\n")
         assert place.run("vm-one", etag) != before
-        with pytest.raises(FabricError, match="there is no blob container"):
-            place.fabric.upload(container + "x", "heart.csv", b"")
+        with pytest.raises(DatacentreError, match="there is no blob container"):
+            place.datacentre.upload(container + "x", "heart.csv", b"")

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import jwt
 import pytest
 
-from emulator.datacentre.control import Fabric
-from tests.fabric.cloud import TENANT, Cloud
+from emulator.datacentre.control import Datacentre
+from tests.datacentre.cloud import TENANT, Cloud
 
 CLIENT = """
 import json, sys, urllib.error, urllib.request
@@ -30,7 +30,7 @@ USER_DATA = "/metadata/instance/compute/userData?api-version=2021-01-01&format=t
 
 
 @pytest.fixture(scope="module")
-def machines(cloud: Cloud, fabric: Fabric) -> Fabric:
+def machines(cloud: Cloud, datacentre: Datacentre) -> Datacentre:
     """One machine with two identities, one with a single identity, one with none."""
     vnet = cloud.vnet("one", ["10.1.0.0/24"], {"only": {"addressPrefix": "10.1.0.0/24"}})
     first, second = cloud.identity("one", "id-first"), cloud.identity("one", "id-second")
@@ -40,20 +40,20 @@ def machines(cloud: Cloud, fabric: Fabric) -> Fabric:
     )
     cloud.vm("one", subnet, "10.1.0.5", identities=[first], name="vm-single")
     cloud.vm("one", subnet, "10.1.0.6", name="vm-none")
-    fabric.wait_ready(cloud.revision)
-    return fabric
+    datacentre.wait_ready(cloud.revision)
+    return datacentre
 
 
-def ask(fabric: Fabric, machine: str, *requests: tuple[str, dict[str, str]]) -> list[tuple[int, str]]:
+def ask(datacentre: Datacentre, machine: str, *requests: tuple[str, dict[str, str]]) -> list[tuple[int, str]]:
     """Send requests from inside a machine; return status and text of each."""
-    command = fabric.inside(machine, ["/usr/bin/python3", "-c", CLIENT, json.dumps(requests)])
+    command = datacentre.inside(machine, ["/usr/bin/python3", "-c", CLIENT, json.dumps(requests)])
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     return [tuple(json.loads(line)) for line in ran.stdout.splitlines()]
 
 
-def token(fabric: Fabric, machine: str, **query: str) -> tuple[int, Any]:
+def token(datacentre: Datacentre, machine: str, **query: str) -> tuple[int, Any]:
     path = IDENTITY_PATH + urlencode({**STORAGE, **query})
-    status, text = ask(fabric, machine, (path, {"Metadata": "true"}))[0]
+    status, text = ask(datacentre, machine, (path, {"Metadata": "true"}))[0]
     return status, json.loads(text)
 
 
@@ -63,7 +63,7 @@ def identity(cloud: Cloud, name: str) -> dict[str, Any]:
 
 
 class TestTokens:
-    def test_the_only_identity_needs_no_choice(self, cloud: Cloud, machines: Fabric) -> None:
+    def test_the_only_identity_needs_no_choice(self, cloud: Cloud, machines: Datacentre) -> None:
         status, answer = token(machines, "vm-single")
         wanted = identity(cloud, "id-first")
         claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
@@ -78,25 +78,25 @@ class TestTokens:
         [("client_id", "clientId"), ("object_id", "principalId"), ("msi_res_id", "id"), ("mi_res_id", "id")],
     )
     def test_an_identity_is_chosen_by_any_of_its_ids(
-        self, cloud: Cloud, machines: Fabric, selector: str, of: str
+        self, cloud: Cloud, machines: Datacentre, selector: str, of: str
     ) -> None:
         wanted = identity(cloud, "id-second")
         status, answer = token(machines, "vm-two", **{selector: wanted[of].upper()})
         assert (status, answer["client_id"]) == (200, wanted["clientId"])
 
-    def test_several_identities_ask_for_a_choice(self, machines: Fabric) -> None:
+    def test_several_identities_ask_for_a_choice(self, machines: Datacentre) -> None:
         status, answer = token(machines, "vm-two")
         assert status == 400
         assert answer["error"] == "invalid_request"
         assert answer["error_description"].startswith("Multiple user assigned identities exist")
 
-    def test_another_machines_identity_is_not_found(self, cloud: Cloud, machines: Fabric) -> None:
+    def test_another_machines_identity_is_not_found(self, cloud: Cloud, machines: Datacentre) -> None:
         refused = {"error": "invalid_request", "error_description": "Identity not found"}
         chosen = identity(cloud, "id-second")["clientId"]
         assert token(machines, "vm-single", client_id=chosen) == (400, refused)
         assert token(machines, "vm-none") == (400, refused)
 
-    def test_who_has_not_asked_for_metadata_gets_none(self, machines: Fabric) -> None:
+    def test_who_has_not_asked_for_metadata_gets_none(self, machines: Datacentre) -> None:
         path = IDENTITY_PATH + urlencode(STORAGE)
         bare, forwarded, no_resource = ask(
             machines,
@@ -110,7 +110,7 @@ class TestTokens:
 
 
 class TestInstance:
-    def test_user_data_is_read_and_a_change_is_seen_at_once(self, cloud: Cloud, machines: Fabric) -> None:
+    def test_user_data_is_read_and_a_change_is_seen_at_once(self, cloud: Cloud, machines: Datacentre) -> None:
         header = {"Metadata": "true"}
         status, text = ask(machines, "vm-two", (USER_DATA, header))[0]
         assert (status, base64.b64decode(text)) == (200, b'{"hospitals": []}')
@@ -123,7 +123,7 @@ class TestInstance:
             base64.b64decode(ask(machines, "vm-two", (USER_DATA, header))[0][1]) == b'{"hospitals": ["one"]}'
         )
 
-    def test_it_says_who_the_machine_is(self, cloud: Cloud, machines: Fabric) -> None:
+    def test_it_says_who_the_machine_is(self, cloud: Cloud, machines: Datacentre) -> None:
         path = "/metadata/instance?api-version=2021-02-01"
         answer = json.loads(ask(machines, "vm-none", (path, {"Metadata": "true"}))[0][1])
         compute, network = answer["compute"], answer["network"]
@@ -133,7 +133,7 @@ class TestInstance:
         address = network["interface"][0]["ipv4"]["ipAddress"][0]["privateIpAddress"]
         assert address == "10.1.0.6"
 
-    def test_leaves_versions_and_unknown_paths(self, machines: Fabric) -> None:
+    def test_leaves_versions_and_unknown_paths(self, machines: Datacentre) -> None:
         header = {"Metadata": "true"}
         base = "/metadata/instance/compute/name"
         found = ask(
