@@ -1,4 +1,4 @@
-"""Starts, finds and ends the emulator's daemon, for all that need it: the `fed` command, tests, the datacentre.
+"""Starts, finds and ends the emulator's daemon, for all who need it: `fed` command, tests, the datacentre.
 
 Imports nothing heavy, since every `fed` command passes here.
 """

@@ -55,7 +55,7 @@ class Datacentre:
 
     @classmethod
     def ensure(cls, emulator: Emulator | None = None) -> Datacentre:
-        """Return the running datacentre of an emulator (of this process's home without one), started if needed.
+        """Return the running datacentre of an emulator (of this process's home without one), or start it.
 
         It then follows that emulator's control plane and builds what ARM's state asks for; `wait_ready` says
         when it has. One whose sources have changed since is replaced. Two callers at once get the same one.
@@ -109,7 +109,7 @@ class Datacentre:
     def wait_ready(self, revision: int = 0, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
         """Wait until ARM's state up to a revision runs, and return `status`.
 
-        Raises DatacentreError when that takes longer than `seconds`, or if something in ARM's state cannot run
+        Raises DatacentreError when that takes over `seconds`, or if something in ARM's state cannot run
         here; the message says what.
         """
         state: dict[str, Any] = self._ask(

@@ -1,6 +1,6 @@
 """The first process of the sandbox: reaps orphans, runs errands, and ends all when the datacentre ends.
 
-The datacentre itself is in a network of its own and cannot reach a package registry. This process stays in the
+The datacentre is in a network of its own and cannot reach a package registry. This process stays in the
 machine's network and runs the few commands that need it (installing packages), one JSON line each:
 ``{"id", "argv", "env", "log"}`` in, ``{"id", "code"}`` out. As pid 1, its end is the end of every process in
 the sandbox, and the kernel then removes what they held: namespaces, interfaces, rules, mounts.

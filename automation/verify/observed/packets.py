@@ -1,6 +1,6 @@
 """The third column: real connections, opened from every machine and from an intruder in every subnet.
 
-Needs something that can open them: the emulator's datacentre. Each attempt is compared to what is intended and
+Needs something that can open them: the emulator's datacentre. Each attempt is compared to what is meant and
 with what was computed, so a mistake in the graph's reading shows as clearly as one in the networks.
 """
 

@@ -1,6 +1,6 @@
 """Virtual machines: what they are made of, their power, and commands run in them.
 
-What the datacentre alone sees is kept next to the body: `power` (running, stopped, deallocated), `boot` (one more
+What the datacentre alone sees is next to the body: `power` (running, stopped, deallocated), `boot` (one more
 with every start), and what the machine boots from, which Azure never answers.
 """
 
