@@ -7,7 +7,7 @@ from typing import Any
 
 from pulumi.automation import OnEvent, OutputValue, PreviewResult, Stack, UpResult
 
-from automation.stacks import operation
+from automation.stacks import operation, times
 from automation.stacks import plan as plans
 from automation.stacks.operation import advise
 from automation.stacks.plan import Plan
@@ -73,6 +73,8 @@ def up(target: Target, *, ask: bool, reconnect: Collection[str] = (), refresh: b
         result, record = operation.run(target, f"deploying {target.name}", run)
     if target.emulator and left:
         clear(target.emulator, stack, left)
+    if record.changed():
+        times.of(target, record, _resources(stack)).keep()
     say(f"{target.name}: {sentence(record)}")
     return _read(target, result.outputs)
 

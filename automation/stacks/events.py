@@ -69,6 +69,7 @@ class Record:
         self.began = time.monotonic()
         self.shares: dict[str, Share] = {}
         self.said: list[Said] = []
+        self.times: dict[str, list[float]] = {}
         self.tried_again: set[str] = set()
         self.violations: list[Violation] = []
 
@@ -103,6 +104,8 @@ class Record:
         party = party_of(self._stack, step.urn, state.provider or "", self._hospitals)
         share = self.shares.setdefault(party, Share())
         share.started.setdefault(step.urn, operation)
+        since = time.monotonic() - self.began
+        self.times.setdefault(step.urn, [since, since])[1] = since
         if phase == "ended":
             share.ended[step.urn] = operation
         elif phase == "failed":
@@ -122,6 +125,15 @@ class Record:
     def totals(self) -> Counter[str]:
         """Return the counts of all parties together."""
         return sum((share.count() for _, share in self.parties()), Counter())
+
+    def changed(self) -> dict[str, str]:
+        """Return what was done to each resource (URN) that did not stay as it was."""
+        return {
+            urn: CHANGES.get(operation, operation)
+            for _, share in self.parties()
+            for urn, operation in share.ended.items()
+            if operation not in {"same", "read", "refresh"}
+        }
 
     def unchanged(self) -> dict[str, int]:
         """Return how many resources of each party stay as they are; a preview's JSON leaves them out."""

@@ -53,6 +53,18 @@ class TestRecord:
         assert share.count() == {"created": 1}
         assert share.running() == [urn("nsg-fed-dev-va")]
 
+    def test_keeps_when_each_change_began_and_ended(self) -> None:
+        record = recorded(
+            step("resourcePreEvent", "create", "vnet-fed-dev-va"),
+            step("resourcePreEvent", "same", "nsg-fed-dev-va"),
+            step("resOutputsEvent", "same", "nsg-fed-dev-va"),
+            step("resOutputsEvent", "create", "vnet-fed-dev-va"),
+        )
+        assert record.changed() == {urn("vnet-fed-dev-va"): "created"}
+        began, ended = record.times[urn("vnet-fed-dev-va")]
+        inner_began, inner_ended = record.times[urn("nsg-fed-dev-va")]
+        assert began <= inner_began <= inner_ended <= ended
+
     def test_counts_a_replacement_once(self) -> None:
         record = recorded(
             *(

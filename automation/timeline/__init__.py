@@ -1,0 +1,1 @@
+"""How long each resource of a deployment took, and which of them the whole waited for."""
