@@ -1,7 +1,7 @@
 """How Azure answers a PUT and a DELETE that it accepts, type by type.
 
 Counted over 756 recordings of Azure made by the test suites of azure-service-operator (2023-11 to 2025-10)
-and azure-cli (2018 to 2020); tests/emulator/test_arm_answers.py names them.
+and azure-cli (2018 to 2020); tests/emulator/arm/test_answers.py names them.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from emulator.datacentre.machine.dockerfile import read as read_dockerfile
 from emulator.datacentre.machine.image import Image
 from emulator.datacentre.machine.machine import Container, Machine, Place
 from emulator.datacentre.machine.runtime import MachineInit
-from tests.unit.boot_text import HOSPITAL
+from tests.unit.support.boot_text import HOSPITAL
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = ROOT / "workloads/fl_client"

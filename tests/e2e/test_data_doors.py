@@ -13,7 +13,7 @@ import pytest
 from emulator.datacentre.control import Datacentre
 from tests.e2e.own_clone import Clone, keep_hospitals
 from tests.resource_manager import ask
-from tests.unit import door_settings as door
+from tests.unit.support import door_settings as door
 from workloads.data import heart_data
 
 NETWORK, GROUPS = "2024-05-01", "2024-03-01"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.own_clone import PATIENCE, Clone, keep_hospitals
 from tests.resource_manager import ask
-from tests.unit.test_settings import ZONES
+from tests.unit.federation.test_settings import ZONES
 
 DNS, GROUPS = "2024-06-01", "2024-03-01"
 

@@ -166,7 +166,7 @@ def kill_engine(clone: Clone, running: "subprocess.Popen[str]") -> None:
 
 
 def test_a_killed_run_is_taken_up_and_down_leaves_nothing(clone: Clone) -> None:
-    """Engine and emulator die, as in a power cut; each for itself in tests/emulator/test_plugin_engine.py."""
+    """Engine and emulator die as in a power cut; each by itself in tests/emulator/plugins/test_engine.py."""
     running = begun(clone)
     os.kill(clone.emulator().record.pid, signal.SIGKILL)
     kill_engine(clone, running)

@@ -26,7 +26,7 @@ from tests.datacentre.cloud import descendants
 from tests.e2e.own_clone import PATIENCE, Clone
 from tests.e2e.running_federation import COMPUTE, Federation, files_of
 from tests.resource_manager import ask
-from tests.unit.workloads_pki import Root
+from tests.unit.support.workloads_pki import Root
 from workloads.data import heart_data, reference
 from workloads.jobs.heart.heart_job import model
 

@@ -21,7 +21,7 @@ from emulator.plugins.azure_native.provider import Azure, AzureNative
 from emulator.plugins.package import InitError, Package, ProviderError, Resource
 from emulator.plugins.random.provider import Random
 from pulumi_wire.values import decode, encode
-from tests.unit import program_graph
+from tests.unit.support import program_graph
 
 _PROVIDER = "pulumi:providers:azure-native"
 _UNIQUE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE)

@@ -23,7 +23,7 @@ from clone import paths
 from emulator import azure_cli
 from emulator.arm import tokens
 from emulator.arm.latency import Latency
-from tests.emulator import test_arm_clients as clients
+from tests.emulator.arm import test_clients as clients
 from tests.emulator.arm_client import GROUP, SUBSCRIPTION, Arm
 from tests.emulator.arm_server import KEY, SUBSCRIPTION_ID, Server
 

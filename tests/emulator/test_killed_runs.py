@@ -14,9 +14,9 @@ import pytest
 from automation.stacks.arm import Answer
 from automation.stacks.recovery import half_made
 from emulator.arm.messages import Request, Response
+from tests.emulator.arm.test_faults import Phase, World, life
 from tests.emulator.arm_client import Arm
 from tests.emulator.small_engine import Goal
-from tests.emulator.test_faults import Phase, World, life
 
 __all__ = ["life"]
 SEED = 58

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from engine import lazy_sdk
-from tests.unit.program_graph import Graph, record, stack_config
+from tests.unit.support.program_graph import Graph, record, stack_config
 
 # The program is tested as it is run: with no more of Azure's SDK than it names.
 sys.meta_path.insert(0, lazy_sdk.Finder())

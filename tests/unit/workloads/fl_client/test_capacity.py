@@ -1,0 +1,106 @@
+"""How much of a hospital's data an approved hostile job can still send through its airlock, measured.
+
+Each family of answers here leaves the airlock unchanged, so its size is what a job can tell with one answer:
+the logarithm of it is a number of bits that the centre gets. docs/security.md tells the figures.
+"""
+
+import lzma
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from fed_site.airlock import Limits, difference, histograms, metrics
+from fed_site.privacy import Budget
+
+from tests.unit.support.job_archives import folder_of
+from workloads.data import heart_data
+from workloads.jobs.heart.heart_job import model
+
+NUMBERS = 1 + len(model.FEATURES)
+PATIENTS = heart_data.PATIENTS["cleveland"]
+LIMITS = Limits()
+
+
+def weights_bits(random: np.random.Generator, numbers: int) -> float:
+    """Of a difference: the smallest tenth are spent as decoys, the others carry sign, digits and exponent."""
+    decoys = math.ceil(LIMITS.smallest_share * (numbers - 1))
+    carriers = numbers - decoys
+    largest = LIMITS.longest / math.sqrt(carriers)
+    levels = np.array(
+        [
+            round(digits * 10.0**exponent, 12)
+            for exponent in range(-8, 0)
+            for digits in range(100, 1000)
+            if LIMITS.floor <= digits * 10.0**exponent <= largest
+        ]
+    )
+    for _ in range(50):
+        told = random.choice(levels, carriers) * random.choice([-1.0, 1.0], carriers)
+        left = difference({"w": np.r_[np.zeros(decoys), told]}, None, LIMITS)["w"]
+        assert left[decoys:] == pytest.approx(told, rel=1e-9)
+    return carriers * math.log2(2 * len(levels))
+
+
+def metrics_bits(random: np.random.Generator, names: Sequence[str]) -> float:
+    """Of metrics that the manifest names: sign, four digits and an exponent each."""
+    exponents = range(-12, 6)
+    for _ in range(50):
+        told = {
+            name: float(random.choice([-1, 1]))
+            * float(f"{random.integers(1000, 10_000)}e{random.choice(exponents)}")
+            for name in names
+        }
+        assert metrics(told, LIMITS, frozenset(names)) == pytest.approx(told, rel=1e-9)
+    return len(names) * math.log2(2 * 9000 * len(exponents))
+
+
+def histogram_bits(random: np.random.Generator, names: Sequence[str], patients: int) -> float:
+    """Of histograms whose cells hold nobody or enough: how many there are that count no more than all."""
+    cells, least = len(names) * LIMITS.histogram_cells, LIMITS.min_cell
+    for _ in range(50):
+        used = random.choice(cells, random.integers(1, patients // least), replace=False)
+        told = np.zeros(cells)
+        told[used] = least
+        told[used[0]] += random.integers(0, patients - least * len(used) + 1)
+        given = {
+            name: [float(count) for count in part]
+            for name, part in zip(names, np.split(told, len(names)), strict=True)
+        }
+        assert histograms(given, patients, LIMITS) == given
+    ways = sum(
+        math.comb(cells, full) * math.comb(patients - least * full + full, full)
+        for full in range(min(cells, patients // least) + 1)
+    )
+    return math.log2(ways)
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def test_what_an_approved_hostile_job_of_hearts_form_can_tell_in_a_round(random: np.random.Generator) -> None:
+    announced = folder_of("heart").content
+    told = {
+        "weights": weights_bits(random, NUMBERS),
+        "metrics": metrics_bits(random, announced["metrics"]),
+        "histograms": histogram_bits(random, list(announced["histograms"]), PATIENTS),
+        "patients": math.log2(PATIENTS),
+    }
+    assert {name: round(bits) for name, bits in told.items()} == {
+        "weights": 342,
+        "metrics": 256,
+        "histograms": 214,
+        "patients": 8,
+    }
+    a_patient = 8 * len(lzma.compress(heart_data.seed("cleveland"))) / PATIENTS
+    assert sum(told.values()) / a_patient == pytest.approx(10, abs=0.5)  # patients a round
+
+
+def test_noise_that_protects_a_hospital_leaves_less_than_a_bit_a_round_in_the_weights() -> None:
+    """Shannon's capacity of numbers with Gaussian noise, whatever the job's code does."""
+    longest = 0.5
+    noise = Budget(10.0, 1e-5, 11).deviation(longest)
+    bits = NUMBERS / 2 * math.log2(1 + longest**2 / NUMBERS / noise**2)
+    assert 0 < bits < 0.1
