@@ -89,7 +89,7 @@ class OwnClone:
 
     @staticmethod
     def end(process: "subprocess.Popen[str]", since: float | None = None) -> Ended:
-        """Wait for a command's end; one that does not end is killed."""
+        """Wait for a command's end; one that does not end is killed, and who holds its output not awaited."""
         began = time.monotonic() if since is None else since
         code: int | None = None
         try:
@@ -97,7 +97,7 @@ class OwnClone:
             code = process.returncode
         except subprocess.TimeoutExpired:
             process.kill()
-            output, errors = process.communicate()
+            output, errors = "", f"did not end within {PATIENCE:.0f} s"
         return Ended(code=code, output=output, errors=errors, seconds=time.monotonic() - began)
 
     def edit(self, change: Callable[[Any], None], stack: str = "dev") -> None:

@@ -14,20 +14,22 @@ from typing import Any
 
 MOST_RUNS = 3
 """The run that met the fault, and at most two more."""
-HEADINGS = ("fault", "during", "operations", "runs", "lost", "left running", "seconds to recover")
+HEADINGS = ("fault", "during", "moments", "runs", "lost", "left running", "seconds to recover")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
     """What bounds a campaign: its folder, when it is to end (`time.monotonic`), chance.
 
-    `faults` are the names of the only ones to try, all when it is empty.
+    `faults` are the names of the only ones to try, all when it is empty. `moments` is how often each is tried
+    during each command, where it strikes at a moment and not at every request.
     """
 
     folder: Path
     until: float
     chance: Random
     faults: Collection[str]
+    moments: int = 1
 
     @property
     def is_over(self) -> bool:
@@ -43,9 +45,10 @@ class Bounds:
 class Trial:
     """One try of a fault.
 
-    `moments` is how many operations met it, `runs` the run of the command after which all was as
-    intended (1: the very run that met the fault; None: not within `MOST_RUNS`), `seconds` from the end of the
-    fault until then. `said` is what was wrong where something is lost, left or not converged.
+    `moments` is how many operations met it, or at how many moments it struck, `runs` the run of the command
+    after which all was as intended (1: the very run that met the fault; None: not within `MOST_RUNS`),
+    `seconds` from the end of the fault until then. `said` is what was wrong where something is lost, left or
+    not converged.
     """
 
     fault: str

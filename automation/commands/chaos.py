@@ -16,12 +16,15 @@ with lazily():
 PANEL = "This machine"
 
 
-def command(
+def command(  # noqa: PLR0917 typer reads the order
     seed: Annotated[int, typer.Option("--seed", help="The same seed mixes the faults alike.")] = 1,
     fault: Annotated[
         list[str] | None, typer.Option("--fault", metavar="NAME", help="Only this fault; may be repeated.")
     ] = None,
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="Begin nothing new after these.")] = 60,
+    moments: Annotated[
+        int, typer.Option("--moments", min=1, help="Moments of each command at which a process is killed.")
+    ] = 2,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Also write the table (Markdown).")
     ] = None,
@@ -29,10 +32,11 @@ def command(
 ) -> None:
     """Strike a federation on an emulator of its own, in a copy of this clone, and show what became of it.
 
-    Resource Manager refuses, forgets to answer or fails later, at every operation of a stack's life. Exits 1
+    Resource Manager refuses, forgets to answer or fails later, at every operation of a stack's life; the
+    processes that deploy are killed at moments that chance chooses. Exits 1
     when anything did not converge within two more runs, is lost, or is left running.
     """
-    campaign = run.run(seed=seed, faults=fault or (), minutes=minutes)
+    campaign = run.run(seed=seed, faults=fault or (), minutes=minutes, moments=moments)
     if report is not None:
         report.write_text(trial.markdown(campaign), encoding="utf-8")
     if as_json:

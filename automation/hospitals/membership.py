@@ -92,21 +92,24 @@ def remove(
 ) -> None:
     """Let a hospital leave and show what that changes; with `yes` revoke its certificate, then deploy.
 
-    Its data stay unless `delete_data` is its name.
+    Its data stay unless `delete_data` is its name. Where a run that was to delete them was killed, the entry
+    is gone already: the same words then delete what is left.
 
     Raises:
         QuestionError: when it is no member, has left already, or `delete_data` names another. RefusedError:
         when the plan touches others, a round does not end in time, or locked data are still in use.
     """
     file = _stack_file(stack)
-    if name not in file.settings().hospitals:
-        known = ", ".join(file.settings().hospitals)
-        raise QuestionError(f"{file.path.name} has no hospital {name}; it has {known}")
     if delete_data not in {None, name}:
         raise QuestionError(f"--delete-data names {delete_data}, but {name} is to leave: nothing was deleted")
+    if not (file.has_hospital(name) or delete_data):
+        raise _unknown(file, name)
     target = open_target(stack, on)
+    if not (file.has_hospital(name) or _urns(target, name)):
+        raise _unknown(file, name)
     member = _is_member(target, name)
-    if not (member or file.settings().hospitals[name].retired or _urns(target, name)):
+    retired = _unless_taken_out(file, name)
+    if not (member or retired or _urns(target, name)):
         file.remove_hospital(name)
         file.save()
         say(f"{name} was never deployed: its entry is taken out of {file.path.name}, and nothing else to do.")
@@ -117,7 +120,7 @@ def remove(
             kept = "\n  ".join(urn.rsplit("::", 1)[-1] for urn in _urns(target, name))
             say(f"Pulumi protects these, so no plan can be made of deleting them; --yes does it:\n  {kept}")
             return
-        file.remove_hospital(name)
+        _take_out(file, name)
     else:
         file.set_of_hospital(name, "retired", _next_retirement(file, name, member=member))
     before = file.saved
@@ -203,6 +206,22 @@ def _stack_file(stack: str) -> StackFile:
     return StackFile(stack_file(paths.REPOSITORY, stack))
 
 
+def _unknown(file: StackFile, name: str) -> QuestionError:
+    known = ", ".join(file.settings().hospitals)
+    return QuestionError(f"{file.path.name} has no hospital {name}; it has {known}")
+
+
+def _unless_taken_out(file: StackFile, name: str) -> str | None:
+    """Return what the entry says of leaving; `left` where a run that was killed has taken it out already."""
+    return file.settings().hospitals[name].retired if file.has_hospital(name) else "left"
+
+
+def _take_out(file: StackFile, name: str) -> None:
+    """Take the entry out, if a run that was killed has not done so."""
+    if file.has_hospital(name):
+        file.remove_hospital(name)
+
+
 def _checked(argument: str, kind: Any, value: str | None) -> str | None:
     """An argument as the settings take it, when given; raises QuestionError when they would refuse it."""
     if value is None:
@@ -236,7 +255,7 @@ def _next_retirement(file: StackFile, name: str, *, member: bool) -> str:
 
 def _require_left(file: StackFile, name: str, *, member: bool) -> None:
     settings = file.settings()
-    if settings.protection.locks and (member or settings.hospitals[name].retired != "left"):
+    if settings.protection.locks and (member or _unless_taken_out(file, name) != "left"):
         raise RefusedError(
             f"The data of {name} are locked. Let it leave first (./fed hospital remove {name} --stack "
             f"{file.stack}), then delete what is left."

@@ -1,11 +1,17 @@
-"""What `fed chaos` says of a campaign."""
+"""What `fed chaos` says of a campaign, and whom it kills when."""
 
 import datetime as dt
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from automation.chaos import run, trial
+from automation.chaos import kills, run, trial
+from automation.chaos.own_clone import OwnClone
 from automation.chaos.trial import Campaign, Trial
 from automation.ui.outcome import QuestionError
 
@@ -44,4 +50,60 @@ def test_the_table_has_a_row_for_each_fault_with_the_worst_of_its_trials() -> No
 
 def test_a_fault_that_there_is_not_is_refused_before_anything_is_done() -> None:
     with pytest.raises(QuestionError, match="no fault '504'"):
-        run.run(seed=1, faults=["504"], minutes=0)
+        run.run(seed=1, faults=["504"], minutes=0, moments=1)
+
+
+@pytest.mark.parametrize(
+    ("victim", "command"),
+    [
+        ("fed", "/c/.venv/bin/python -P -m automation up "),
+        ("engine", "pulumi up --yes --skip-preview --policy-pack /c/policies "),
+        ("language host", "/c/.venv/bin/python -P -u /c/engine/language_host.py 127.0.0.1:45981 "),
+        ("policy pack", "/c/policies/../.venv/bin/python -u /c/policies 127.0.0.1:40853 "),
+        ("provider", "bash /c/emulator/plugins/bin/pulumi-resource-random 127.0.0.1:40853 "),
+        ("emulator", "/c/.venv/bin/python -m emulator.daemon "),
+    ],
+)
+def test_a_victim_is_known_by_its_own_command_line_alone(victim: str, command: str) -> None:
+    assert [name for name, looks in kills.VICTIMS.items() if looks.search(command)] == [victim]
+
+
+def chance(seed: int = 1) -> Random:
+    return Random(seed)  # noqa: S311 chance that can be had again, not a secret
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnClone:
+    monkeypatch.setattr("automation.chaos.own_clone.copy_repository", lambda root: root.mkdir())
+    return OwnClone(tmp_path / "clone")
+
+
+@pytest.fixture
+def command(clone: OwnClone) -> Iterator["subprocess.Popen[str]"]:
+    """A command that runs in the clone until it is killed, and looks like the emulator."""
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "-m", "emulator.daemon", "."]
+    process = subprocess.Popen(words, cwd=clone.root, text=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_victim_is_killed_at_a_moment_at_which_it_runs(
+    clone: OwnClone, command: "subprocess.Popen[str]"
+) -> None:
+    killed = kills.kill(clone, command, {"emulator": (0.1, 0.2)}, chance())
+    assert len(killed) == 1
+    assert command.wait(10) == -9
+
+
+def test_a_command_that_ends_before_its_victim_appears_kills_nobody(clone: OwnClone) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""], cwd=clone.root, text=True)
+    assert kills.kill(clone, process, {"policy pack": (0.0, 0.1)}, chance()) == []
+
+
+def test_two_victims_are_two_that_the_command_has() -> None:
+    usual = {"engine": (1.0, 2.0), "fed": (0.0, 3.0), "policy pack": (1.5, 2.0)}
+    pairs = [kills.chosen(kills.TWO, usual, chance(seed)) for seed in range(20)]
+    assert {len(pair) for pair in pairs} == {2}
+    assert len({frozenset(pair) for pair in pairs}) == 3
+    assert kills.chosen("kill language host", usual, chance()) == {}

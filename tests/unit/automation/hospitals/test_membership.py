@@ -321,6 +321,7 @@ def test_who_is_no_member_any_more_is_not_drained_again(clone: Path, monkeypatch
     ("stack", "name", "delete_data", "error", "text"),
     [
         ("dev", "atlantis", None, QuestionError, "no hospital atlantis"),
+        ("dev", "atlantis", "atlantis", QuestionError, "no hospital atlantis"),
         ("dev", "hungary", "cleveland", QuestionError, "nothing was deleted"),
         ("prod", "hungary", "hungary", RefusedError, "Let it leave first"),
     ],
@@ -335,6 +336,35 @@ def test_data_go_only_when_their_hospital_is_named_and_has_left(
     text: str,
 ) -> None:
     monkeypatch.setattr(deploy, "outputs", lambda _: stack_outputs("hungary"))
+    monkeypatch.setattr(hospital, "_urns", lambda *_, **__: ["urn::hungary"] if name == "hungary" else [])
     with pytest.raises(error, match=text):
         remove(stack, name, yes=True, delete_data=delete_data)
     assert (clone / f"Pulumi.{stack}.yaml").read_text() == (ROOT / f"Pulumi.{stack}.yaml").read_text()
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_killed_deletion_of_data_is_gone_on_with_by_the_same_words(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, stack: str
+) -> None:
+    deployed = planning(monkeypatch, "centre", "hungary")
+    file = StackFile(clone / f"Pulumi.{stack}.yaml")
+    file.remove_hospital("hungary")
+    file.save()
+    monkeypatch.setattr(deploy, "outputs", lambda _: stack_outputs("cleveland"))
+    monkeypatch.setattr(hospital, "_urns", lambda *_, **__: ["urn::what-is-left"])
+    monkeypatch.setattr(hospital, "_unprotect", lambda *_: deployed.append("unprotected"))
+    remove(stack, "hungary", yes=True, delete_data="hungary")
+    assert deployed == ["unprotected", "up"]
+
+
+def test_a_member_whose_locked_entry_was_taken_out_by_hand_keeps_its_data(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = planning(monkeypatch, "centre", "hungary")
+    file = StackFile(clone / "Pulumi.prod.yaml")
+    file.remove_hospital("hungary")
+    file.save()
+    monkeypatch.setattr(hospital, "_urns", lambda *_, **__: ["urn::data"])
+    with pytest.raises(RefusedError, match="Let it leave first"):
+        remove("prod", "hungary", yes=True, delete_data="hungary")
+    assert deployed == []
