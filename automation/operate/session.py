@@ -4,7 +4,7 @@ import sys
 
 from rich.text import Text
 
-from automation.operate import person, reference, training
+from automation.operate import models, person, reference, training
 from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.target import Target, open_deployed
@@ -37,7 +37,20 @@ def train(
         for needed in training.run_first(centre, job, rounds, parameters):
             training.check(_watch(centre, training.submit(centre, needed, None, (), by), wanted_by=job))
         job_id = training.submit(centre, job, rounds, parameters, by)
-    answer = _watch(centre, job_id)
+    _show_end(_watch(centre, job_id), as_json=as_json)
+
+
+def evaluate(stack: str, on: On, *, name: str, version: str | None, as_json: bool) -> None:
+    """Have every hospital measure a version of a model, or the champion, and show what they found."""
+    target = open_deployed(stack, on)
+    centre = Centre.of(target.arm(), deploy.outputs(target))
+    row = models.chosen(centre, name, version)
+    job_id = str(centre.ask("evaluate", name, row["version"], "--by", person.of(target))["id"])
+    _show_end(_watch(centre, job_id), as_json=as_json)
+
+
+def _show_end(answer: training.Answer, *, as_json: bool) -> None:
+    """Show how a job ended; raise RefusedError where it failed, or its model fails its gates."""
     if as_json:
         show_json(answer)
     elif answer.get("hospitals"):

@@ -69,9 +69,11 @@ def check(answer: Answer) -> None:
         )
     gates = answer.get("gates") or {}
     if not gates.get("passed", True):
+        measured = answer.get("evaluates")
+        what = f"version {measured}" if measured else "its model was not registered, since it"
         raise RefusedError(
-            f"job {answer['id'][:8]} finished, but its model was not registered, since it fails its quality "
-            f"gates:\n  " + "\n  ".join(gates["verdicts"])
+            f"job {answer['id'][:8]} finished, but {what} fails its quality gates:\n  "
+            + "\n  ".join(gates["verdicts"])
         )
 
 
@@ -85,11 +87,16 @@ def sentence(answer: Answer) -> str:
         rounds = f"{answer['state']}{': ' if answer.get('reason') else ''}{answer.get('reason', '')}"
     dropped = ", ".join(answer.get("dropped", []))
     return (
-        f"{answer['job']} {answer['id'][:8]}: {rounds}"
+        f"{_named(answer)} {answer['id'][:8]}: {rounds}"
         + (f"; AUC {heard}" if heard else "")
         + (f"; answers dropped of {dropped}" if dropped else "")
         + "".join(f"; {words}" for words in _withdrawn(answer))
     )
+
+
+def _named(answer: Answer) -> str:
+    version = answer.get("evaluates")
+    return f"{answer['job']} (measures version {version})" if version else str(answer["job"])
 
 
 def remarks(answer: Answer) -> Iterator[str]:
@@ -198,7 +205,7 @@ def listing(jobs: list[Answer]) -> Table:
         rounds = f"{job['round']} of {job['rounds']}" if job.get("rounds") else ""
         without = f"answers dropped of {', '.join(job['dropped'])}" if job.get("dropped") else ""
         remark = "; ".join(part for part in (job.get("reason", ""), without, *_withdrawn(job)) if part)
-        result.add_row(job["id"], job["job"], job["state"], rounds, when, remark)
+        result.add_row(job["id"], _named(job), job["state"], rounds, when, remark)
     return result
 
 

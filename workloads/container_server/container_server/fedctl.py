@@ -71,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="registered models, newest first")
     models.add_argument("--name")
     models.add_argument("--skip", type=int, help="go on with an answer that was cut after so many")
+    evaluate = commands.add_parser("evaluate", help="have every hospital measure a version of a model")
+    evaluate.add_argument("name")
+    evaluate.add_argument("version")
+    evaluate.add_argument("--by", default="unknown", help="who asks, for the hospitals")
     for name, text in (
         ("promote", "make a version of a model the one to use"),
         ("retire", "take a version of a model out of use"),

@@ -2,7 +2,8 @@
 
 NVFlare lists a job that was running when its server stopped as RUNNING forever, and refuses to abort it.
 At boot nothing can be running, so such jobs are closed here. From then on each job's state is copied to its
-folder (`status.json`), and MLflow runs that nobody finished are ended as FAILED.
+folder (`status.json`), and MLflow runs that nobody finished are ended as FAILED, or KILLED where a person
+stopped the job.
 """
 
 import threading
@@ -16,7 +17,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import RunStatus
 
 from fed_server.files import read_json, write_json
-from fed_server.mlflow_runs import TrackingError, end_as_failed
+from fed_server.mlflow_runs import TrackingError, end
 from fed_server.paths import JOBS
 
 CHECK_SECONDS = 1.0
@@ -87,7 +88,8 @@ class JobStates(FLComponent):  # type: ignore[misc]  # nvflare has no types
         progress = read_json(folder / "progress.json") or {}
         if progress.get("state") == "running":
             reason = status.get("reason") or f"NVFlare ended the job as {status['nvflare']}"
-            end_as_failed(list(progress.get("runs", {}).values()), reason)
+            aborted = status["nvflare"] == RunStatus.FINISHED_ABORTED.value
+            end(progress.get("runs", {}).values(), "KILLED" if aborted else "FAILED", reason)
             write_json(folder / "progress.json", {**progress, "state": "failed", "reason": reason})
 
 

@@ -4,15 +4,16 @@ MLflow is a record, not a part of training: each failure is raised as TrackingEr
 and survives.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from fed_server.metric_names import accepted
@@ -21,6 +22,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 GLOBAL = "global"
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+"""How a run ends; KILLED by a person (mlflow.entities.RunStatus)."""
+_DIGEST = 36
+"""Letters of a data set's digest that MLflow takes (mlflow.utils.validation)."""
 
 
 class TrackingError(RuntimeError):
@@ -46,12 +51,12 @@ def client() -> MlflowClient:
 
 
 @_as_tracking_error
-def end_as_failed(runs: Iterable[str], reason: str) -> None:
+def end(runs: Iterable[str], status: Status, reason: str) -> None:
     """End runs that nobody will finish."""
     mlflow = client()
     for run in runs:
         mlflow.set_tag(run, "reason", reason)
-        mlflow.set_terminated(run, "FAILED")
+        mlflow.set_terminated(run, status)
 
 
 class JobRuns:
@@ -63,6 +68,7 @@ class JobRuns:
         """Metric -> its name in MLflow, where that refuses the job's."""
         self._experiment = experiment
         self._job_id = job_id
+        self._parameters: Mapping[str, object] = {}
         self._tags = {**tags, "job_id": job_id}
         self._client = client()
 
@@ -75,10 +81,8 @@ class JobRuns:
         self._experiment_id = (
             found.experiment_id if found else self._client.create_experiment(self._experiment)
         )
+        self._parameters = parameters
         self._make(GLOBAL, {})
-        self._client.log_batch(
-            self.ids[GLOBAL], params=[Param(name, str(value)) for name, value in parameters.items()]
-        )
 
     @_as_tracking_error
     def log(self, who: str, metrics: Mapping[str, float], step: int) -> None:
@@ -92,6 +96,32 @@ class JobRuns:
         self.renamed |= {name: taken for name, taken in names.items() if name != taken}
         entries = [Metric(names[name], value, now, step) for name, value in metrics.items()]
         self._client.log_batch(self.ids[who], metrics=entries)
+
+    @_as_tracking_error
+    def take_in(
+        self, who: str, files: Mapping[str, Mapping[str, Any]], data_sets: Mapping[str, Any], context: str
+    ) -> None:
+        """Note the data that a run read, as MLflow's data-set inputs, for training or evaluation (`context`).
+
+        `files` are a hospital's: name -> `sha256` and `rows` (to the next ten, or None); `data_sets` name the
+        schema of those that have one: file -> `name`, `version`, `sha256`.
+        """
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=file,
+                    digest=known["sha256"][:_DIGEST],
+                    source_type="hospital",
+                    source=json.dumps({"hospital": who, "sha256": known["sha256"]}),
+                    schema=json.dumps(data_sets.get(file, {})),
+                    profile=json.dumps({"rows": known["rows"]}),
+                ),
+                [InputTag("mlflow.data.context", context)],
+            )
+            for file, known in files.items()
+        ]
+        if inputs:
+            self._client.log_inputs(self.ids[who], inputs)
 
     @_as_tracking_error
     def tag(self, who: str, tags: Mapping[str, str]) -> None:
@@ -114,8 +144,8 @@ class JobRuns:
         return str(version.version)
 
     @_as_tracking_error
-    def finish(self, status: str) -> None:
-        """End all runs, as FINISHED or FAILED."""
+    def finish(self, status: Status) -> None:
+        """End all runs."""
         for run in self.ids.values():
             self._client.set_terminated(run, status)
 
@@ -123,3 +153,5 @@ class JobRuns:
         name = f"{who} {self._job_id[:8]}"
         run = self._client.create_run(self._experiment_id, run_name=name, tags={**self._tags, **tags})
         self.ids[who] = run.info.run_id
+        parameters = [Param(name, str(value)) for name, value in self._parameters.items()]
+        self._client.log_batch(self.ids[who], params=parameters)

@@ -18,6 +18,8 @@ from fed_server.paths import job_folder
 FILE, START, CHECKPOINT, PREDICTOR = "plan.json", "start.npz", "checkpoint.npz", "predictor"
 """In a job's folder: this, the model to start from (where it is not zeros), the model after the last full
 round, and the code that predicts with it, which nobody imports here."""
+CODE = "code"
+"""In it, too: the job as it came, for who looks at its runs. Nobody imports it here."""
 
 
 @final
@@ -34,9 +36,15 @@ class Plan:
     input_jobs: Mapping[str, str] = field(default_factory=dict)
     """Setting -> id of the job whose result it is."""
     resumed_from: str = ""
+    evaluates: str = ""
+    """Version of the registered model that this run only measures; empty for one that trains."""
     minimum_sites: int = 2
     files: Sequence[str] = ()
     """Of a hospital's, that its job reads."""
+    data: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Hospital -> file of `files` -> `sha256` and `rows`, as it reported them when the job was asked for."""
+    data_sets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """File that is of a data set of the release -> its `name`, `version`, and the `sha256` of its schema."""
     workflow: str = "averaging"
     aggregation: str = "weighted-mean"
     longest: float | None = None

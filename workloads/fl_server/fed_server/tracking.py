@@ -32,16 +32,17 @@ from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, UNSAFE_JOB, AnswerRefus
 from fed_server.contribution import Contribution
 from fed_server.cross_site import FEDERATION, owner_of
 from fed_server.files import write_json
-from fed_server.mlflow_runs import GLOBAL, JobRuns, TrackingError
+from fed_server.mlflow_runs import GLOBAL, JobRuns, Status, TrackingError
 from fed_server.model import Arrays, load, save
 from fed_server.paths import job_folder
-from fed_server.plan import CHECKPOINT, PREDICTOR, Plan
+from fed_server.plan import CHECKPOINT, CODE, PREDICTOR, Plan
 from fed_server.provenance import provenance
 from fed_server.reports import report_of
 from fed_server.rounds import read_metrics
 from fed_server.sharing import for_hospitals
 
 CROSS_SITE = "cross_site.json"
+ABORTED = "aborted"
 
 
 class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
@@ -125,10 +126,13 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             **self._provenance,
             "rounds": str(plan.rounds),
             "resumed_from": plan.resumed_from,
+            **({"evaluates": f"{plan.job} {plan.evaluates}"} if plan.evaluates else {}),
             **{f"{name}_job": job for name, job in plan.input_jobs.items()},
         }
         self._runs = runs = JobRuns(plan.job, fl_ctx.get_job_id(), tags)
         self._tracked(lambda: runs.start({"rounds": plan.rounds, **plan.parameters}))
+        if runs.ids and (self._folder / CODE).is_dir():
+            self._tracked(lambda: runs.upload(GLOBAL, self._folder / CODE, CODE))
         self._save()
 
     def _meet(self, fl_ctx: FLContext) -> None:
@@ -216,7 +220,7 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._meet(fl_ctx)
         signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
         if signal and signal.triggered and not self._reason:
-            self._reason = "aborted"  # whatever files there are: they are of a part of the job
+            self._reason = ABORTED  # whatever files there are: they are of a part of the job
         known = self._progress
         finished = not self._reason and self._report.complete(
             known["history"], known["rounds_done"], self._run_folder(fl_ctx)
@@ -230,7 +234,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
         runs = self._runs
         if runs and runs.ids:
             self._tracked(lambda: runs.tag(GLOBAL, self._culprits()))
-            self._tracked(lambda: runs.finish("FINISHED" if finished else "FAILED"))
+            status: Status = "KILLED" if self._reason == ABORTED else "FAILED"
+            self._tracked(lambda: runs.finish("FINISHED" if finished else status))
         self._save()
 
     def _judge(self, run_folder: Path) -> None:
@@ -277,6 +282,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             self._tracked(partial(runs.log, who, metrics, 0))
         self._tracked(lambda: runs.upload(GLOBAL, results / "global", "model"))
         self._tracked(lambda: runs.upload(GLOBAL, results / "centre", "centre"))
+        if self._plan.evaluates:
+            return
         if predictor := self._plan.predictor:
             self._tracked(partial(self._write_model, results, predictor, runs.ids[GLOBAL]))
             self._tracked(lambda: runs.upload(GLOBAL, results / "mlflow", "model"))
@@ -327,6 +334,11 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             if not known:
                 tags = self._contributions[site].tags
                 self._tracked(partial(runs.tag, site, tags))
+                self._tracked(partial(self._take_in, runs, site))
+
+    def _take_in(self, runs: JobRuns, site: str) -> None:
+        context = "evaluation" if self._plan.evaluates else "training"
+        runs.take_in(site, self._plan.data.get(site, {}), self._plan.data_sets, context)
 
     def _tracked(self, action: Callable[[], Any]) -> Any:
         """Do it; when MLflow fails, training goes on and the progress file says so."""

@@ -3,9 +3,11 @@
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from automation.operate import training
+from automation.ui.outcome import RefusedError
 
 
 def shown(answer: dict[str, Any]) -> str:
@@ -25,6 +27,23 @@ def test_a_job_with_other_metrics_has_them_in_its_table() -> None:
     assert cleveland[-6:] == ["267", "+", "113", "0.755", "1.310", "none"]
     assert hungary[-1] == "3"
     assert whole[-2:] == ["0.720", "1.315"]
+
+
+def test_a_measurement_of_a_version_is_told_from_a_run() -> None:
+    answer = {
+        "id": "8c98b32f",
+        "job": "heart",
+        "state": "finished",
+        "rounds": 10,
+        "round": 10,
+        "evaluates": "3",
+    }
+    assert training.sentence(answer) == "heart (measures version 3) 8c98b32f: round 10 of 10"
+    gates = {"passed": False, "verdicts": ["auc is 0.5, expected at least 0.8"]}
+    with pytest.raises(RefusedError, match="but version 3 fails its quality gates"):
+        training.check({**answer, "gates": gates})
+    with pytest.raises(RefusedError, match="its model was not registered, since it fails"):
+        training.check({**answer, "evaluates": None, "gates": gates})
 
 
 def test_a_classifier_has_its_own() -> None:

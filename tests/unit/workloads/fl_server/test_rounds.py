@@ -4,6 +4,7 @@ import json
 import sys
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from fed_server import plan as plans
 from fed_server.answers import AIRLOCK, ANSWER, LONGEST_TEXT, REFUSAL, error_text
+from fed_server.model import save
 from fed_server.plan import Plan
 from fed_server.rounds import JudgedRounds, JudgingAggregator
 from fed_site.airlock import Refusal
@@ -227,7 +229,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
     client = types.SimpleNamespace(get_experiment_by_name=unreachable)
     sys.modules["mlflow"].MlflowClient = lambda address: client  # type: ignore[attr-defined]
-    for entity in ("Metric", "Param", "RunTag"):
+    for entity in ("Dataset", "DatasetInput", "InputTag", "Metric", "Param", "RunTag"):
         setattr(sys.modules["mlflow.entities"], entity, tuple)
     sys.modules["mlflow.exceptions"].MlflowException = MlflowException  # type: ignore[attr-defined]
     from fed_server import tracking  # noqa: PLC0415 - needs MLflow's stand-in
@@ -349,6 +351,40 @@ class TestTracker:
         progress = run.progress()
         assert (progress["state"], progress["reason"]) == ("failed", "aborted")
         assert not (run.folder / "results").exists()
+
+    @pytest.mark.parametrize(("stopped", "status"), [(True, "KILLED"), (False, "FAILED")])
+    def test_runs_in_mlflow_tell_an_abort_from_a_failure(self, run: Run, stopped: bool, status: str) -> None:
+        ended: list[str] = []
+        run.tracker._runs = types.SimpleNamespace(
+            ids={"global": "run"}, renamed={}, tag=lambda *known: None, finish=ended.append
+        )
+        if stopped:
+            run.abort.trigger(True)
+        else:
+            run.tracker._report.complete = lambda *known: False
+        run.fire(EventType.END_RUN)
+        assert ended == [status]
+
+    @pytest.mark.parametrize(("evaluates", "registered"), [("", ["heart"]), ("3", [])])
+    def test_a_model_that_was_only_measured_becomes_no_version(
+        self, run: Run, aggregator: JudgingAggregator, evaluates: str, registered: list[str]
+    ) -> None:
+        asked: list[str] = []
+        run.tracker._plan = replace(run.tracker._plan, evaluates=evaluates)
+        run.round(aggregator, {"a": answer("cleveland")})
+        save(run.folder / "checkpoint.npz", {"w": np.zeros(3)})
+        run.tracker._runs = types.SimpleNamespace(
+            ids={"global": "run"},
+            renamed={},
+            tag=lambda *known: None,
+            finish=lambda status: None,
+            upload=lambda *known: None,
+            register=lambda name, path: asked.append(name),
+        )
+        run.tracker._report.complete = lambda *known: True
+        run.fire(EventType.END_RUN)
+        assert run.progress()["state"] == "finished"
+        assert asked == registered
 
     def test_without_a_model_or_a_metric_nothing_is_registered(
         self, run: Run, aggregator: JudgingAggregator

@@ -85,6 +85,7 @@ class Commands:
             "show": self.show,
             "abort": self.abort,
             "resume": self.resume,
+            "evaluate": self.evaluate,
             "requests": self.requests,
             "approve": self.approve,
             "revoke": self.revoke,
@@ -187,6 +188,13 @@ class Commands:
         """Go on with a job."""
         return self._row(self._jobs.get(self._jobs.resume(arguments["id"])))
 
+    def evaluate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Have every hospital measure a version of a model."""
+        name, version = str(arguments["name"]), str(arguments["version"])
+        job_id = self._models.trained_by(name, version)
+        by = str(arguments.get("by") or "unknown")
+        return self._row(self._jobs.get(self._jobs.evaluate(job_id, version, author=by)))
+
     def requests(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Of each hospital: membership, certificate, its last request and what waits for a person."""
         rows = {
@@ -272,6 +280,8 @@ class Commands:
         }
         if dropped := sorted(progress.get("dropped", {})):
             row["dropped"] = dropped
+        if version := job.submission.get("evaluates"):
+            row["evaluates"] = version
         if job.sent and (withdrawn := self._jobs.withdrawn(job)):
             row["withdrawn"] = withdrawn
         reason = job.reason

@@ -16,13 +16,13 @@ from fed_site.job_code import CLIENT
 from fed_site.manifest import BASE, shape_in_words
 from fed_site.manifest import FILE as MANIFEST
 
-from container_server.centre.job_folder import ROUNDS, JobFolder, JobRefusedError, Value
+from container_server.centre.job_folder import FILE, ROUNDS, JobFolder, JobRefusedError, Value
 from container_server.centre.start_model import Start, start_of
 from container_server.centre.workflows import server_config
 
 SERVER_APP, HOSPITAL_APP = "app_server", "app_hospital"
 META = "meta.json"
-PLAN, START, PREDICTOR = "plan.json", "start.npz", "predictor"
+PLAN, START, PREDICTOR, CODE = "plan.json", "start.npz", "predictor", "code"
 """In a job's folder of the server's volume (fed_server/plan.py)."""
 DATA_SET = "patients"
 STATISTICS = ("count", "histogram", "mean", "stddev", "sum")
@@ -44,7 +44,11 @@ class Asked:
     input_jobs: Mapping[str, str] = field(default_factory=dict)
     """Setting -> id of the job whose result it is."""
     resumed_from: str = ""
+    evaluates: str = ""
+    """Version of the model that the job `resumed_from` left and that is only measured; empty: it trains."""
     author: str = "unknown"
+    data: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Hospital -> file -> `sha256` and `rows`, as it reported them."""
     boxes: Sequence[str] = ()
     """`name@sha256:...` of the boxes with libraries that the hospitals' machines have."""
 
@@ -235,11 +239,17 @@ def _for_server(
         "job": job.name,
         "checksum": job.checksum,
         "files": sorted(content["data"]),
+        "data": {
+            hospital: {file: dict(known) for file, known in files.items() if file in content["data"]}
+            for hospital, files in asked.data.items()
+        },
+        "data_sets": job.data_sets(),
         "rounds": asked.rounds,
         "first_round": asked.first_round,
         "parameters": dict(asked.parameters),
         "input_jobs": dict(asked.input_jobs),
         "resumed_from": asked.resumed_from,
+        "evaluates": asked.evaluates,
         "longest": content.get("longest"),
         "arrays": start.shapes if start else {},
         "model": {key: content["model"][key] for key in ("kind", "features") if key in content["model"]},
@@ -250,6 +260,7 @@ def _for_server(
         PLAN: _json(plan),
         **({START: start.content} if start and start.content else {}),
         **{f"{PREDICTOR}/{name}": job.files[name] for name in names},
+        **{f"{CODE}/{name}": job.files[name] for name in {FILE, *_code(job)}},
     }
 
 

@@ -65,7 +65,8 @@ class Curation:
 
     def step(self) -> None:
         """Make and hand on what is new. Raises TransientError when it has to be tried again."""
-        ended = [job for job in self._jobs.all() if job.over]
+        # A model that is measured once more is no run of its job: its metrics are in MLflow.
+        ended = [job for job in self._jobs.all() if job.over and not job.submission.get("evaluates")]
         hospitals = sorted(name for name, member in self._members.all().items() if member.admitted)
         basis = {
             "jobs": sorted(job.job_id for job in ended),

@@ -87,6 +87,15 @@ class JobFolder:
         also = [*script.get("files", ()), *predictor.get("files", ())]
         return [name for name in (*named, *also) if name]
 
+    def data_sets(self) -> dict[str, dict[str, str]]:
+        """File that the job reads and that is of a data set of this release -> which one."""
+        known = {file: _data_sets().of(file) for file in self.content["data"]}
+        return {
+            file: {"name": one.name, "version": one.version, "sha256": one.sha256}
+            for file, one in known.items()
+            if one
+        }
+
     def parse(self, given: Mapping[str, str]) -> dict[str, Value]:
         """Parameter values: defaults, replaced by those given as text. Raises JobRefusedError."""
         rules: Mapping[str, Mapping[str, Any]] = self.content["parameters"]

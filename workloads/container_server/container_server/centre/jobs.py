@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from container_server.centre.authority import LEAD, Authority
@@ -191,24 +191,58 @@ class Jobs:
             raise JobRefusedError(f"job {job_id} is {ended.state}: only a job that has ended can be resumed")
         if ended.state == "finished":
             raise JobRefusedError(f"job {job_id} has finished: there is nothing to resume")
-        if f"jobs/{ended.job_id}/{CHECKPOINT}" not in self.shared.files(f"jobs/{ended.job_id}"):
+        if ended.submission.get("evaluates"):
+            raise JobRefusedError(f"job {job_id} measures a model, which has one round. Fix: ./fed evaluate")
+        if not self._left_a_model(ended):
             raise JobRefusedError(
                 f"job {job_id} left no model to go on from: it ended before its first round was done"
             )
-        job, before = self.catalogue.find(ended.name), ended.submission
-        # The results it was trained with, not the newest: otherwise the model's scale would be another.
-        inputs, sources = self._inputs(job, before["input_jobs"])
-        asked = Asked(
-            rounds=int(before["rounds"]),
-            first_round=int(ended.progress["rounds_done"]),
-            parameters=before["parameters"],
+        job = self.catalogue.find(ended.name)
+        author = str(ended.submission.get("author", "unknown"))
+        return self._ask(job, self._again(job, ended, int(ended.progress["rounds_done"]), author))
+
+    def evaluate(self, job_id: str, version: str, *, author: str) -> str:
+        """Have every hospital measure the model that a job left, as `version` of its name; the new job's id.
+
+        It is the job's last round alone, in which hospitals only measure. Raises JobRefusedError.
+        """
+        trained = self.get(job_id)
+        job = self.catalogue.find(trained.name)
+        if not job.content["measuring_round"]:
+            raise JobRefusedError(
+                f"{job.name} has no round in which hospitals only measure."
+                " Fix: measuring_round: true in its job.yaml, and train again"
+            )
+        if job.checksum != trained.submission.get("checksum"):
+            raise JobRefusedError(
+                f"the code of {job.name} is not the one that made version {version}, and may measure"
+                " something else. Fix: train again"
+            )
+        if not self._left_a_model(trained):
+            raise JobRefusedError(f"the model of job {trained.job_id} is not here. Fix: train again")
+        rounds = int(trained.submission["rounds"])
+        asked = self._again(job, trained, rounds, author[:LONGEST_AUTHOR])
+        return self._ask(job, replace(asked, evaluates=version))
+
+    def _left_a_model(self, job: Job) -> bool:
+        return f"jobs/{job.job_id}/{CHECKPOINT}" in self.shared.files(f"jobs/{job.job_id}")
+
+    def _again(self, job: JobFolder, before: Job, first_round: int, author: str) -> Asked:
+        """How a job is to go on from the model that it left.
+
+        With the results it was trained with, not the newest: otherwise the model's scale would be another.
+        """
+        inputs, sources = self._inputs(job, before.submission["input_jobs"])
+        return Asked(
+            rounds=int(before.submission["rounds"]),
+            first_round=first_round,
+            parameters=before.submission["parameters"],
             inputs=inputs,
             input_jobs=sources,
-            resumed_from=ended.job_id,
-            author=str(before.get("author", "unknown")),
+            resumed_from=before.job_id,
+            author=author,
             boxes=self._config.boxes,
         )
-        return self._ask(job, asked)
 
     def abort(self, job_id: str) -> None:
         """Stop a job that waits, is queued or runs."""
@@ -267,7 +301,8 @@ class Jobs:
 
     def newest_finished(self) -> dict[str, str]:
         """Job's name -> id of its newest run that did finish: later jobs may take its results."""
-        return {job.name: job.job_id for job in reversed(self.all()) if job.state == "finished"}
+        trained = [job for job in self.all() if not job.submission.get("evaluates")]
+        return {job.name: job.job_id for job in reversed(trained) if job.state == "finished"}
 
     def left_behind(self, job: Job, name: str) -> dict[str, Any]:
         """A JSON object that a job left in its folder; empty where there is none or it is not to be read."""
@@ -328,7 +363,8 @@ class Jobs:
 
     def _ask(self, job: JobFolder, asked: Asked) -> str:
         self._check_minimum(job)
-        composed = compose(job, asked, sorted(self._reports()))
+        data = {name: report.get("data", {}) for name, report in sorted(self._reports().items())}
+        composed = compose(job, replace(asked, data=data), sorted(self._reports()))
         with self._one_at_a_time:
             job_id, now = str(uuid.uuid4()), self._clock.now()
             try:
@@ -341,6 +377,7 @@ class Jobs:
                     "parameters": dict(asked.parameters),
                     "input_jobs": dict(asked.input_jobs),
                     "resumed_from": asked.resumed_from or None,
+                    "evaluates": asked.evaluates or None,
                     "checksum": job.checksum,
                     **vars(self.built.keep(job.name, job_id, composed)),
                     "submitted": now,

@@ -94,6 +94,14 @@ class Models:
         self._note(name, version, "retired", by=str(arguments["by"]), why=str(arguments["why"]))
         return {"name": name, "version": version, "champion": False}
 
+    def trained_by(self, name: str, version: str) -> str:
+        """The id of the job that left a version. Raises RefusedInputError, WrongQuestionError."""
+        name, version = self._version({"name": name, "version": version})
+        tags = self._tags(name, version)
+        if "job_id" not in tags:
+            raise RefusedInputError(f"{name} version {version} is of no job of this federation")
+        return tags["job_id"]
+
     def _note(self, name: str, version: str, what: str, **words: str) -> None:
         moment = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="seconds")
         plain = {word: _plain(text) for word, text in words.items()}

@@ -16,7 +16,7 @@ from container_server.centre.agent import CentreAgent
 from container_server.centre.curation import Curation
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import ArchiveRefusedError, unpack
-from container_server.centre.jobs import JobRefusedError, UnknownJobError, state_of
+from container_server.centre.jobs import JobRefusedError, Jobs, UnknownJobError, state_of
 from container_server.centre.members import Members, UnknownHospitalError
 from container_server.centre.workflows import CLASSES
 from container_server.engine import ContainerState, Running
@@ -331,6 +331,24 @@ def leave(world: World, job_id: str, nvflare: str, **progress: Any) -> None:
         (folder / "progress.json").write_text(json.dumps({"job": "heart", **progress}))
 
 
+def jobs_of(world: World) -> Jobs:
+    """The centre's jobs, beside the agent."""
+    return Jobs(
+        config=world.centre_config,
+        clock=world.clock,
+        nvflare=world.centre._jobs._nvflare,
+        authority=world.centre._authority,
+        reports=world.centre._enrolments.reports,
+    )
+
+
+def evaluate(world: World, trained: str) -> dict[str, Any]:
+    """The plan of a measurement of version 3, which this job left."""
+    job_id = jobs_of(world).evaluate(trained, "3", author="Dr Meier")
+    plan: dict[str, Any] = json.loads((world.centre_config.work / "jobs" / job_id / "plan.json").read_text())
+    return plan
+
+
 class TestJobs:
     @pytest.fixture
     def centre(self, world: World) -> CentreAgent:
@@ -498,6 +516,51 @@ class TestJobs:
         assert again["round"] == 4
         plan = json.loads((world.centre_config.work / "jobs" / again["id"] / "plan.json").read_text())
         assert (plan["first_round"], plan["resumed_from"]) == (4, job_id)
+
+    def test_a_model_is_measured_by_its_jobs_last_round_alone(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        give(world, measuring_round=True)
+        trained = centre.commands.submit({"job": "heart", "rounds": 7})["id"]
+        leave(world, trained, "FINISHED:COMPLETED", state="finished", history=[], rounds_done=7)
+        with pytest.raises(JobRefusedError, match="is not here"):
+            evaluate(world, trained)
+        (world.centre_config.work / "jobs" / trained / "checkpoint.npz").touch()
+        world.clock.sleep(60)
+        plan = evaluate(world, trained)
+        assert (plan["rounds"], plan["first_round"]) == (7, 7)
+        assert (plan["resumed_from"], plan["evaluates"]) == (trained, "3")
+        submitted = centre.commands.jobs({})["jobs"][0]
+        assert submitted["evaluates"] == "3"
+        assert submitted["state"] == "queued"  # approved already: it is the code that the training ran
+        leave(world, submitted["id"], "FINISHED:COMPLETED", state="failed", history=[], rounds_done=7)
+        (world.centre_config.work / "jobs" / submitted["id"] / "checkpoint.npz").touch()
+        with pytest.raises(JobRefusedError, match="measures a model"):
+            centre.commands.resume({"id": submitted["id"]})
+
+    def test_a_measurement_counts_neither_as_its_jobs_newest_run_nor_in_the_tables(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        give(world, measuring_round=True)
+        jobs = jobs_of(world)
+        trained = jobs.submit("heart")
+        leave(world, trained, "FINISHED:COMPLETED", state="finished", history=[], rounds_done=10)
+        (world.centre_config.work / "jobs" / trained / "checkpoint.npz").touch()
+        world.clock.sleep(60)
+        measured = jobs.evaluate(trained, "1", author="Dr Meier")
+        leave(world, measured, "FINISHED:COMPLETED", state="finished", history=[], rounds_done=10)
+        assert jobs.newest_finished() == {"heart": trained}
+        world.turn(20)
+        asked = json.loads((world.centre_config.curation / "request.json").read_text())
+        assert [run["id"] for run in asked["runs"]] == [trained]
+
+    def test_what_cannot_be_measured_alone_is_refused(self, world: World, centre: CentreAgent) -> None:
+        trained = centre.commands.submit({"job": "heart"})["id"]
+        with pytest.raises(JobRefusedError, match="measuring_round: true"):
+            evaluate(world, trained)
+        give(world, measuring_round=True)
+        with pytest.raises(JobRefusedError, match="the code of heart is not the one"):
+            evaluate(world, trained)
 
     def test_a_job_that_ended_cannot_be_aborted(self, world: World, centre: CentreAgent) -> None:
         job_id = centre.commands.submit({"job": "heart"})["id"]

@@ -200,11 +200,12 @@ class TestAtTheServer:
         assert self.config(tmp_path, workflow, **hostile) == plain
 
     @pytest.mark.parametrize("workflow", WORKFLOWS)
-    def test_there_is_no_code_for_it(self, tmp_path: Path, workflow: str) -> None:
+    def test_there_is_no_code_for_it_but_as_data(self, tmp_path: Path, workflow: str) -> None:
         job = read(tmp_path, workflow=workflow, **self.WORKFLOWS[workflow])
         made = composed(job)
         assert [path for path in made.nvflare if path.startswith("app_server")] == [SERVER]
-        assert list(made.server) == ["plan.json"]
+        script = [] if workflow == "statistics" else ["code/job.py"]
+        assert sorted(made.server) == sorted(["plan.json", "code/job.yaml", *script])
 
     def test_one_round_more_measures(self, tmp_path: Path) -> None:
         (rounds,) = self.config(tmp_path, "averaging")["workflows"]
@@ -214,8 +215,18 @@ class TestAtTheServer:
         made = composed(folder_of("heart"), inputs={"scaling": {}})
         assert set(made.server) == {
             "plan.json",
+            "code/job.yaml",
+            *(f"code/heart_job/{name}.py" for name in ("__init__", "model", "train")),
             *(f"predictor/heart_job/{name}.py" for name in ("__init__", "model", "predictor")),
         }
+
+    def test_it_is_told_which_data_each_hospital_had_and_by_which_schema(self) -> None:
+        known = {"sha256": "ab" * 32, "rows": 310}
+        data = {"cleveland": {"heart.csv": known, "other.csv": known}}
+        plan = json.loads(composed(folder_of("heart"), inputs={"scaling": {}}, data=data).server["plan.json"])
+        assert plan["data"] == {"cleveland": {"heart.csv": known}}
+        assert plan["data_sets"]["heart.csv"].keys() == {"name", "version", "sha256"}
+        assert plan["data_sets"]["heart.csv"]["name"] == "heart"
 
 
 class TestAtTheHospitals:
