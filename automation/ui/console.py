@@ -99,4 +99,9 @@ def _console() -> Console:
 
 def show_json(document: Any) -> None:
     """Print a JSON document to standard output."""
-    write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write(as_json(document))
+
+
+def as_json(document: Any) -> str:
+    """Return a JSON document as people read it."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
