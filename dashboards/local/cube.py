@@ -90,6 +90,8 @@ class Cube:
 FILTERS: Mapping[str, Callable[[Row], bool]] = {
     "latest": lambda row: bool(row.get("dim_run.is_latest", True)),
     "final": lambda row: bool(row.get("fact_metric.is_final", True)),
+    "roc": lambda row: row["fact_curve.curve"] == "roc",
+    "calibration": lambda row: row["fact_curve.curve"] == "calibration",
     "federation": lambda row: row.get("dim_site.kind") == "federation",
     "hospitals": lambda row: row.get("dim_site.kind") == "hospital",
     "own": lambda row: bool(row.get("dim_site.is_own")),
@@ -106,9 +108,9 @@ def _selected(values: Sequence[float | None], reasons: Sequence[str]) -> Number:
     return Number(None, reasons[0] if values and len(set(reasons)) == 1 else "")
 
 
-def _of(table: str, kind: str, name: str, column: str = "value") -> Measure:
+def _of(table: str, kind: str, *names: str, column: str = "value") -> Measure:
     def measure(cube: Cube, rows: Sequence[Row]) -> Number:
-        chosen = [row for row in rows if row[f"{table}.{kind}"] == name]
+        chosen = [row for row in rows if row[f"{table}.{kind}"] in names]
         values = [row[f"{table}.{column}"] for row in chosen]
         return _selected(values, [row[f"{table}.reason"] for row in chosen])
 
@@ -119,8 +121,19 @@ def _statistic(name: str) -> Measure:
     return _of("fact_statistics", "statistic", name)
 
 
-def _metric(name: str, column: str = "value") -> Measure:
-    return _of("fact_metric", "metric", name, column)
+def _metric(*names: str, column: str = "value") -> Measure:
+    """A metric, by the name that it has in one kind of job or in another."""
+    return _of("fact_metric", "metric", *names, column=column)
+
+
+def _curve(name: str, column: str) -> Measure:
+    return _of("fact_curve", "curve", name, column=column)
+
+
+_RANKED = ("auc", "concordance")
+"""How often the patient with the higher risk is the one who has it; of times, who has it first."""
+_RANKED_ALONE = tuple(f"own_{name}" for name in _RANKED)
+RANKING, ALONE = _metric(*_RANKED), _metric(*_RANKED_ALONE)
 
 
 def _number(measured: Number) -> float | None:
@@ -143,7 +156,7 @@ def _difference(cube: Cube, rows: Sequence[Row]) -> Number:
 
 
 def _gain(cube: Cube, rows: Sequence[Row]) -> Number:
-    together, alone = _metric("auc")(cube, rows), _metric("own_auc")(cube, rows)
+    together, alone = RANKING(cube, rows), ALONE(cube, rows)
     first, second = _number(together), _number(alone)
     if first is None or second is None:
         return Number(None, together.reason or alone.reason)
@@ -167,7 +180,9 @@ def _gain_spread(cube: Cube, rows: Sequence[Row]) -> float | None:
     wider (Hanley and McNeil 1983, https://doi.org/10.1148/radiology.148.3.6878708).
     """
     ends = [
-        _number(_metric(metric, end)(cube, rows)) for metric in ("auc", "own_auc") for end in ("low", "high")
+        _number(_metric(*names, column=end)(cube, rows))
+        for names in (_RANKED, _RANKED_ALONE)
+        for end in ("low", "high")
     ]
     if any(end is None for end in ends):
         return None
@@ -227,20 +242,27 @@ MEASURES: Mapping[str, Measure] = {
     "Metric Value": lambda cube, rows: _selected(
         [row["fact_metric.value"] for row in rows], [row["fact_metric.reason"] for row in rows]
     ),
-    "AUC": _metric("auc"),
-    "AUC Low": _metric("auc", "low"),
-    "AUC High": _metric("auc", "high"),
-    "AUC Own Data Only": _metric("own_auc"),
-    "AUC Gain": _gain,
-    "AUC Gain Low": _gain_end(-1),
-    "AUC Gain High": _gain_end(1),
-    "Mean AUC": _metric("mean_site_auc"),
-    "Mean AUC Gain": _metric("mean_site_auc_gain"),
+    "C-Statistic": RANKING,
+    "C-Statistic Low": _metric(*_RANKED, column="low"),
+    "C-Statistic High": _metric(*_RANKED, column="high"),
+    "C-Statistic Own Data Only": ALONE,
+    "Gain": _gain,
+    "Gain Low": _gain_end(-1),
+    "Gain High": _gain_end(1),
+    "Mean C-Statistic": _metric("mean_site_auc", "mean_concordance"),
+    "Mean Gain": _metric("mean_site_auc_gain", "mean_concordance_gain"),
     "Accuracy": _metric("accuracy"),
     "Brier Score": _metric("brier"),
     "Brier Own Data Only": _metric("own_brier"),
     "Calibration in the Large": _metric("calibration_in_the_large"),
     "Test Patients": _metric("n_test"),
+    "False Positive Rate": _curve("roc", "x"),
+    "True Positive Rate": _curve("roc", "y"),
+    "Predicted Risk": _curve("calibration", "x"),
+    "Observed Share": _curve("calibration", "y"),
+    "Observed Low": _curve("calibration", "low"),
+    "Observed High": _curve("calibration", "high"),
+    "Group": _curve("calibration", "n"),
     "Seconds per Round": _metric("seconds"),
     "Hospitals in Round": _metric("hospitals"),
 }

@@ -20,10 +20,12 @@ _PALE = "$pale"
 
 
 def figure(visual: Visual, lines: Sequence[Line], form: str, k: int, colours: Mapping[str, str]) -> Figure:
-    """The chart of a visual of kind columns, bars, lines or intervals. `colours`: series -> colour."""
+    """The chart of a visual of kind columns, bars, lines, intervals or curve. `colours`: series -> colour."""
     # Plotly reads tags in texts, links above all: names come from jobs and are only to be read.
     lines = [replace(line, words=tuple(map(_plain, line.words))) for line in lines]
-    draw = {"columns": _columns, "bars": _bars, "lines": _lines, "intervals": _intervals}[visual.kind]
+    draw = {"columns": _columns, "bars": _bars, "lines": _lines, "intervals": _intervals, "curve": _curve}[
+        visual.kind
+    ]
     traces, layout = draw(visual, lines, k, colours)
     axis = {"gridcolor": "$grid", "zerolinecolor": "$grid", "linecolor": "$grid", "automargin": True}
     several = sum(1 for trace in traces if trace.get("showlegend", True)) > 1
@@ -189,9 +191,52 @@ def _intervals(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[s
         "hovertemplate": "%{y}, own data only: %{x:.3f}<extra></extra>",
     }
     return [together, own], {
-        "xaxis": {"title": {"text": "AUC", "font": {"size": 13}}},
+        "xaxis": {"title": {"text": "C-statistic (of a yes or no: AUC)", "font": {"size": 13}}},
         "yaxis": {"type": "category", "showgrid": False},
     }
+
+
+def _curve(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, str]) -> Any:
+    """Points joined by a line, by site, next to the diagonal. Measures: x, y and perhaps y's interval."""
+    sites: dict[str, list[list[float | None]]] = {}
+    for line in lines:
+        values = [_value(number) for number in line.numbers]
+        if values[0] is not None:
+            sites.setdefault(str(line.words[1]), []).append(values)
+    diagonal = {
+        **{"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "hoverinfo": "skip"},
+        **{"line": {"color": "$muted", "dash": "dot", "width": 1}, "showlegend": False},
+    }
+    traces = [diagonal, *(_site_curve(name, points, colours) for name, points in sites.items())]
+    across, up = visual.measures[:2]
+    axis = {"range": [-0.02, 1.02], "tickformat": ".0%", "zeroline": False}
+    return traces, {
+        "xaxis": {**axis, "title": {"text": across.lower(), "font": {"size": 13}}},
+        "yaxis": {**axis, "title": {"text": up.lower(), "font": {"size": 13}}},
+        "height": 420,
+    }
+
+
+def _site_curve(name: str, points: Sequence[Sequence[float | None]], colours: Mapping[str, str]) -> Figure:
+    x, y, *more = zip(*points, strict=True)
+    trace: Figure = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name,
+        "x": list(x),
+        "y": list(y),
+        "line": {"color": colours.get(name, "$0"), "width": 2.5},
+        "marker": {"size": 7},
+        "hovertemplate": "%{x:.1%}, %{y:.1%}<extra>%{fullData.name}</extra>",
+    }
+    if more:
+        low, high = more[:2]
+        trace["error_y"] = {
+            **{"type": "data", "symmetric": False, "thickness": 1.5, "width": 4},
+            "array": [_gap(end, value) for end, value in zip(high, y, strict=True)],
+            "arrayminus": [_gap(value, end) for end, value in zip(low, y, strict=True)],
+        }
+    return trace
 
 
 def _series(visual: Visual, lines: Sequence[Line]) -> list[tuple[str, list[tuple[tuple[Any, ...], Number]]]]:

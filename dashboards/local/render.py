@@ -29,13 +29,16 @@ HALF = {
     ("overview", "columns"),
     ("overview", "bars"),
     ("overview", "table"),
+    ("compare", "columns"),
+    ("curves", "curve"),
+    ("statistics", "columns"),
     ("about", "table"),
     ("operations", "lines"),
     ("hospitals", "intervals"),
     ("hospitals", "matrix"),
 }
 """Page and kind of the visuals that take half a page's width."""
-CHARTS = ("columns", "bars", "lines", "intervals")
+CHARTS = ("columns", "bars", "lines", "intervals", "curve")
 
 
 def render(

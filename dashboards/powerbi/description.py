@@ -57,6 +57,7 @@ WHY: Final[Mapping[str, Measure]] = {
     "fact_statistics": _why("fact_statistics", "Why No Statistic"),
     "fact_histogram": _why("fact_histogram", "Why No Cell"),
     "fact_metric": _why("fact_metric", "Why No Metric"),
+    "fact_curve": _why("fact_curve", "Why No Curve"),
 }
 #: Measures that the models have beyond those of `pages.yaml`.
 OWN_MEASURES: Final = (CELL_POSITION, *WHY.values())

@@ -37,6 +37,7 @@ _TYPES: Final = {
     "bars": "clusteredBarChart",
     "lines": "lineChart",
     "intervals": "lineChart",
+    "curve": "scatterChart",
     "matrix": "pivotTable",
     "table": "tableEx",
     "text": "textbox",
@@ -47,6 +48,8 @@ _FILTERS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "federation": ("dim_site", "kind", "'federation'", "all hospitals together"),
     "hospitals": ("dim_site", "kind", "'hospital'", "each hospital"),
     "latest": ("dim_run", "is_latest", "true", "latest run"),
+    "roc": ("fact_curve", "curve", "'roc'", "last round"),
+    "calibration": ("fact_curve", "curve", "'calibration'", "last round"),
     "final": ("fact_metric", "is_final", "true", "last round"),
 }
 _PRIVACY: Final = (
@@ -253,6 +256,10 @@ def _query(visual: Visual) -> Document:
         case "intervals":
             middle, low, high, *others = values
             roles = {"Category": columns, "Y": [middle, *others], "Tooltips": [low, high, *why]}
+        case "curve":
+            across, up, *others = values
+            roles = {"Category": columns[:1], "Series": columns[1:], "X": [across], "Y": [up]}
+            roles["Tooltips"] = [*others, *why]
         case _:
             roles = {"Category": columns[:1], "Series": columns[1:], "Y": values, "Tooltips": why}
     state = {role: {"projections": found} for role, found in roles.items() if found}
@@ -281,10 +288,8 @@ def _objects(visual: Visual) -> Document:
             return {"subTotals": _properties(rowSubtotals="false", columnSubtotals="false")}
         case "intervals":
             return _interval(visual)
-        case "lines":
-            return {"lineStyles": _properties(showMarker="true"), **_legend(visual)}
         case _:
-            return {"labels": _properties(show="true"), **_legend(visual)}
+            return {**_MARKS.get(visual.kind, {}), **_legend(visual)}
 
 
 def _legend(visual: Visual) -> Document:
@@ -391,3 +396,11 @@ def _quoted(text: str) -> str:
 
 def _with_schema(tail: str, document: Document) -> Document:
     return {"$schema": f"{_SCHEMAS}/{tail}/schema.json", **document}
+
+
+#: Kind of a chart -> what is drawn at its marks.
+_MARKS: Final[Mapping[str, Document]] = {
+    "columns": {"labels": _properties(show="true")},
+    "bars": {"labels": _properties(show="true")},
+    "lines": {"lineStyles": _properties(showMarker="true")},
+}

@@ -20,6 +20,7 @@ _FOLDERS: Final = {
     "fact_statistics": "Statistics",
     "fact_histogram": "Distributions",
     "fact_metric": "Models",
+    "fact_curve": "Curves",
 }
 #: Column -> the column by which it is sorted. Only where a label has one position (Power BI refuses others).
 _SORTED_BY: Final = {
@@ -112,7 +113,7 @@ def _column(table: Table, column: Column) -> Iterator[str]:
     """A column; hidden where it only joins, sorts or feeds measures."""
     is_fact = bool(table.refers_to)
     joins = column.name in (*table.refers_to, *table.key[: 0 if is_fact else 1])
-    feeds = is_fact and column.kind in {"int64", "double"} and column.name != "round"
+    feeds = is_fact and column.kind in {"int64", "double"} and column.name not in ("round", "point")
     unit = f", in {column.unit}" if column.unit and column.unit not in column.description else ""
     yield f"\t/// {column.description}{unit}"
     yield f"\tcolumn {column.name}"
@@ -150,7 +151,7 @@ def _measures(found: Sequence[Measure]) -> Iterator[str]:
     yield from ("/// All measures; each is blank where no single value is meant.", f"table {MEASURES}", "")
     for measure in found:
         yield f"\t/// {measure.description}"
-        name = f"'{measure.name}'" if " " in measure.name else measure.name
+        name = measure.name if measure.name.isalnum() else f"'{measure.name}'"
         lines = measure.dax.splitlines()
         if len(lines) == 1:
             yield f"\tmeasure {name} = {lines[0]}"

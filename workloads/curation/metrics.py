@@ -15,10 +15,18 @@ Sent = Mapping[str, float]
 COUNTS = ("n_train", "n_test")
 RATES = ("accuracy", "own_accuracy")
 """Shares of test patients: with their number they tell how many were classified wrongly."""
-SHARES = ("auc", "accuracy", "brier", "own_auc", "own_accuracy", "own_brier", "prevalence")
+SHARES = (
+    *("auc", "accuracy", "brier", "own_auc", "own_accuracy", "own_brier", "prevalence"),
+    *("concordance", "own_concordance"),
+)
 """What is between 0 and 1."""
 PATIENT_MEANS = ("accuracy", "brier", "loss", "calibration_in_the_large")
 """Means over test patients: weighted by them they hold for the federation."""
+COMPARED = {
+    "auc": ("own_auc", "mean_site_auc", "mean_own_only_auc", "mean_site_auc_gain"),
+    "concordance": ("own_concordance", "mean_concordance", "mean_own_concordance", "mean_concordance_gain"),
+}
+"""Metric -> of the hospital's own model; then over hospitals: the mean, the mean alone, the mean gain."""
 _Z = 1.96
 
 
@@ -36,7 +44,7 @@ class HospitalMetrics:
     """Judges the runs of one hospital in their order, and remembers over how many patients it let be seen."""
 
     def __init__(self, policy: Policy):
-        self._policy = policy
+        self.policy = policy
         self._shown: list[tuple[float, ...]] = []
 
     def judge(self, rounds: Sequence[Sent]) -> list[dict[str, Measured]]:
@@ -53,12 +61,12 @@ class HospitalMetrics:
     def _reason(self, sent: Sent, shown: Sequence[tuple[float, ...]]) -> str:
         """Why nothing of this round may be seen, or nothing."""
         train, test = sent.get("n_train", 0.0), sent.get("n_test", 0.0)
-        if train < self._policy.k or test < self._policy.k:
+        if train < self.policy.k or test < self.policy.k:
             return rules.FEW
         ill = sent.get("prevalence")
-        if ill is not None and round(min(ill, 1 - ill) * test) < self._policy.k:
+        if ill is not None and round(min(ill, 1 - ill) * test) < self.policy.k:
             return rules.ONE_SIDE
-        if any(rules.changed_too_little(_table(sent), before, self._policy) for before in shown):
+        if any(rules.changed_too_little(_table(sent), before, self.policy) for before in shown):
             return rules.CHANGED
         return ""
 
@@ -76,7 +84,7 @@ class HospitalMetrics:
             everyone = rounded(sent["n_train"] + sent["n_test"])
             ill = rounded(value * (sent["n_train"] + sent["n_test"]))
             return Measured(Value(round(ill / everyone, 3)), everyone)
-        if name in RATES and self._policy.small(round(min(value, 1 - value) * sent["n_test"])):
+        if name in RATES and self.policy.small(round(min(value, 1 - value) * sent["n_test"])):
             return Measured(Value(None, rules.ONE_SIDE))
         decimals = SITE_METRICS[name].decimals
         low, high = interval(name, round(value, decimals), patients, sent.get("prevalence"))
@@ -106,17 +114,22 @@ def federation(hospitals: Mapping[str, Mapping[str, Measured]]) -> dict[str, Mea
     """The federation's metrics of one round, from what is shown of at least three hospitals."""
     known = {name for sent in hospitals.values() for name in sent}
     found = {name: _mean(name, hospitals, weighted=True) for name in PATIENT_MEANS if name in known}
-    if not {"auc", "own_auc"} <= known:
-        return found
-    found["mean_site_auc"] = _mean("auc", hospitals, weighted=False)
-    found["mean_own_only_auc"] = _mean("own_auc", hospitals, weighted=False)
-    together, alone = found["mean_site_auc"].value, found["mean_own_only_auc"].value
-    if together.value is None or alone.value is None:
-        gain = Value(None, together.reason or alone.reason)
-    else:
-        gain = Value(round(together.value - alone.value, 3))
-    found["mean_site_auc_gain"] = Measured(gain, found["mean_site_auc"].n)
+    for name, (own_name, *over_hospitals) in COMPARED.items():
+        if {name, own_name} <= known:
+            found |= dict(zip(over_hospitals, _compared(name, own_name, hospitals), strict=True))
     return found
+
+
+def _compared(
+    name: str, own_name: str, hospitals: Mapping[str, Mapping[str, Measured]]
+) -> tuple[Measured, Measured, Measured]:
+    """Plain means over hospitals of a metric and of what each reaches alone, and the gain."""
+    together, alone = (_mean(one, hospitals, weighted=False) for one in (name, own_name))
+    if together.value.value is None or alone.value.value is None:
+        gain = Value(None, together.value.reason or alone.value.reason)
+    else:
+        gain = Value(round(together.value.value - alone.value.value, 3))
+    return together, alone, Measured(gain, together.n)
 
 
 def interval(name: str, value: float, n: int, prevalence: float | None) -> tuple[float | None, float | None]:
@@ -126,9 +139,8 @@ def interval(name: str, value: float, n: int, prevalence: float | None) -> tuple
     https://doi.org/10.1148/radiology.143.1.7063747; ill and healthy test patients by the prevalence.
     """
     if name in RATES and n:
-        centre = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-        half = _Z / (1 + _Z**2 / n) * math.sqrt(value * (1 - value) / n + _Z**2 / (4 * n * n))
-    elif name.endswith("auc") and n and prevalence:
+        return wilson(value, n)
+    if name.endswith("auc") and n and prevalence:
         ill = max(1.0, n * prevalence)
         healthy = max(1.0, n - ill)
         q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
@@ -136,6 +148,16 @@ def interval(name: str, value: float, n: int, prevalence: float | None) -> tuple
         centre, half = value, _Z * math.sqrt(spread / (ill * healthy))
     else:
         return None, None
+    return _ends(centre, half)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Ends of the 95 % interval of a share of `n` patients, by Wilson's score."""
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    return _ends(centre, _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n)))
+
+
+def _ends(centre: float, half: float) -> tuple[float, float]:
     return round(max(0.0, centre - half), 3), round(min(1.0, centre + half), 3)
 
 

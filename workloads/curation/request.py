@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .curves import Scores
 from .features import Feature
 from .metrics import SHARES, Sent
 from .policy import Policy
@@ -26,7 +27,9 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One job that ended. `history`: its rounds; `published`: hospital -> statistics, of a statistics job."""
+    """One job that ended. `history`: its rounds; `scores`: hospital -> those of the last round's model;
+    `published`: hospital -> statistics, of a statistics job.
+    """
 
     run_id: str
     job: str
@@ -40,6 +43,7 @@ class Run:
     code: str
     parameters: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
+    scores: Mapping[str, Scores]
     features: Sequence[Feature]
     published: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -50,6 +54,7 @@ class Run:
         features = Feature.read(statistics.get("features") or [])
         gates = (progress.get("gates") or {}).get("verdicts")
         version = progress.get("model_version")
+        history = _rounds(progress.get("history") or [])
         return cls(
             run_id=content["id"],
             job=content["job"],
@@ -62,7 +67,8 @@ class Run:
             gates="-" if not gates else "passed" if progress["gates"]["passed"] else "failed",
             code=content["code"],
             parameters=progress.get("parameters") or {},
-            history=_rounds(progress.get("history") or []),
+            history=history,
+            scores=_scores(progress.get("scores") or {"sites": {}}, history),
             features=features,
             published={
                 hospital: {key: _checked(key, entry, features) for key, entry in published.items()}
@@ -128,6 +134,16 @@ def _rounds(history: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]
         for hospital, sent in entry["sites"].items():
             _measured(hospital, sent)
     return history
+
+
+def _scores(sent: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> dict[str, Scores]:
+    """Hospital -> scores of the last round. Raises KeyError, TypeError or ValueError for others."""
+    if not sent["sites"]:
+        return {}
+    if not history or sent["round"] != history[-1]["round"]:
+        raise ValueError("the scores are of another round than the last")
+    measured = history[-1]["sites"]
+    return {site: Scores.read(given, measured[site]["n_test"]) for site, given in sent["sites"].items()}
 
 
 def _measured(hospital: str, sent: Sent) -> None:

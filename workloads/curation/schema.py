@@ -84,6 +84,10 @@ SITE_METRICS: Final = MappingProxyType(
         "own_auc": Metric("AUC, own data only", "of the model this hospital reaches alone", "higher"),
         "own_accuracy": Metric("Accuracy, own data only", "of the model it reaches alone", "higher"),
         "own_brier": Metric("Brier score, own data only", "of the model it reaches alone", "lower"),
+        "concordance": Metric(
+            "Concordance", "Harrell's C of the predicted risk on the hospital's own test patients", "higher"
+        ),
+        "own_concordance": Metric("Concordance, own data only", "of the model it reaches alone", "higher"),
         "prevalence": Metric("Prevalence", "share of patients who are ill", "neither"),
         "n_train": Metric("Training patients", "patients trained on, to the nearest 5", "neither", 0),
         "n_test": Metric("Test patients", "patients measured on, to the nearest 5", "neither", 0),
@@ -104,11 +108,26 @@ FEDERATION_METRICS: Final = MappingProxyType(
         "mean_site_auc_gain": Metric(
             "Mean gain in AUC", "federated minus alone, mean of hospitals", "higher"
         ),
+        "mean_concordance": Metric("Mean concordance", "plain mean of the hospitals' concordances", "higher"),
+        "mean_own_concordance": Metric(
+            "Mean concordance alone", "plain mean of what each reaches alone", "higher"
+        ),
+        "mean_concordance_gain": Metric(
+            "Mean gain in concordance", "federated minus alone, mean of hospitals", "higher"
+        ),
         "seconds": Metric("Seconds", "duration of the round", "lower", 1),
         "hospitals": Metric("Hospitals", "hospitals that answered in the round", "higher", 0),
     }
 )
 """Metrics of the federation in each round; recomputed from the hospitals whose metrics are shown."""
+
+CURVES: Final = MappingProxyType(
+    {
+        "roc": "true against false positive rate, at each score that cells end at",
+        "calibration": "share that has it against the mean predicted risk, in groups of patients",
+    }
+)
+"""Curve -> what it is."""
 
 REASONS: Final = MappingProxyType(
     {
@@ -273,6 +292,35 @@ FACT_METRIC: Final = Table(
     {"run_key": "dim_run", "site_key": "dim_site"},
 )
 
+FACT_CURVE: Final = Table(
+    "fact_curve",
+    "One point of a curve of a run's last model at one site; a withheld curve is one point without numbers.",
+    (
+        _RUN,
+        _SITE,
+        Column("model", "string", "name of the model: its job"),
+        Column("curve", "string", "which", values=tuple(CURVES)),
+        Column("point", "int64", "number of the point, 0 the leftmost"),
+        Column(
+            "x",
+            "double",
+            "of a ROC curve the false positive rate, else the mean predicted risk",
+            nullable=True,
+        ),
+        Column(
+            "y", "double", "of a ROC curve the true positive rate, else the share that has it", nullable=True
+        ),
+        Column("n", "int64", "patients behind a point of a calibration", nullable=True, unit="patients"),
+        Column("low", "double", "lower end of y's 95 % interval, of a calibration", nullable=True),
+        Column("high", "double", "upper end of y's 95 % interval, of a calibration", nullable=True),
+        _SUPPRESSED,
+        _REASON,
+        _SHARED,
+    ),
+    ("run_key", "site_key", "curve", "point"),
+    {"run_key": "dim_run", "site_key": "dim_site"},
+)
+
 ACCESS: Final = Table(
     "access",
     "Who may see which site's rows: for row-level security, the second lock behind the container's own.",
@@ -287,7 +335,16 @@ ACCESS: Final = Table(
 TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {
         table.name: table
-        for table in (DIM_SITE, DIM_FEATURE, DIM_RUN, FACT_STATISTICS, FACT_HISTOGRAM, FACT_METRIC, ACCESS)
+        for table in (
+            DIM_SITE,
+            DIM_FEATURE,
+            DIM_RUN,
+            FACT_STATISTICS,
+            FACT_HISTOGRAM,
+            FACT_METRIC,
+            FACT_CURVE,
+            ACCESS,
+        )
     }
 )
 """Name -> table: every file in a `curated/` folder."""

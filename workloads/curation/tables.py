@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import hospital_statistics, metrics
+from . import curves, hospital_statistics, metrics
 from . import policy as rules
+from .curves import Curve, Merged
 from .features import Described, Feature, Value, hidden
 from .federation_statistics import pooled
 from .hospital_statistics import HospitalStatistics
 from .metrics import HospitalMetrics, Measured
 from .request import Request, Run
-from .schema import FEDERATION, FEDERATION_METRICS, SITE_METRICS, STATISTICS, TABLES
+from .schema import CURVES, FEDERATION, FEDERATION_METRICS, SITE_METRICS, STATISTICS, TABLES
 
 CENTRE = "centre"
 Row = dict[str, Any]
@@ -28,6 +29,8 @@ class Curated:
     own: Mapping[str, Mapping[str, Described]]
     pooled: Mapping[str, Described]
     rounds: list[tuple[Mapping[str, Any], dict[str, dict[str, Measured]]]] = field(default_factory=list)
+    curves: dict[str, Merged | str | None] = field(default_factory=dict)
+    """Hospital -> its scores as they may be seen; the reason where its metrics may not; None: too few."""
 
 
 def curate(request: Request) -> dict[str, Tables]:
@@ -59,6 +62,10 @@ def _curate(
     for entry in run.history:
         sites = {site: next(judged[site]) for site in sorted(entry["sites"]) if site in judged}
         result.rounds.append((entry, sites))
+    for site, scores in sorted(run.scores.items()):
+        if site in measured:
+            counted = result.rounds[-1][1][site]["n_test"].value
+            result.curves[site] = counted.reason or curves.merged(scores, measured[site].policy)
     return result
 
 
@@ -70,6 +77,7 @@ def _tables(request: Request, curated: list[Curated], party: str) -> Tables:
         "fact_statistics": [row for run in curated for row in _statistics(run, party)],
         "fact_histogram": [row for run in curated for row in _histograms(run, party)],
         "fact_metric": [row for run in curated for row in _metrics(run, party)],
+        "fact_curve": [row for run in curated for row in _curves(run, party)],
         "access": [
             {"principal": party, "site_key": site}
             for site in (FEDERATION, *sorted(request.sites))
@@ -233,6 +241,34 @@ def _metrics(one: Curated, party: str) -> Iterator[Row]:
                     "n": value.n,
                     "low": value.low,
                     "high": value.high,
+                    "is_shared": shared,
+                }
+
+
+def _curves(one: Curated, party: str) -> Iterator[Row]:
+    if not one.curves:
+        return
+    seen = [known for known in one.curves.values() if not isinstance(known, str)]
+    found: list[tuple[str, Mapping[str, Curve], bool]] = [(FEDERATION, curves.federation(seen), True)]
+    for site, known in one.curves.items():
+        if site == party:
+            found.append((site, curves.own(one.run.scores[site]), False))
+        elif party == CENTRE and isinstance(known, str):
+            found.append((site, dict.fromkeys(CURVES, Curve(reason=known)), False))
+        elif party == CENTRE:
+            found.append((site, curves.shown(known), False))
+    for site, drawn, shared in found:
+        for name, curve in drawn.items():
+            for number, point in enumerate(curve.points or (None,)):
+                yield {
+                    "run_key": one.run.run_id,
+                    "site_key": site,
+                    "model": one.run.job,
+                    "curve": name,
+                    "point": number,
+                    **{column: getattr(point, column, None) for column in ("x", "y", "n", "low", "high")},
+                    "suppressed": point is None,
+                    "reason": curve.reason,
                     "is_shared": shared,
                 }
 

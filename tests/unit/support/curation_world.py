@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from fed_server.binary_classifier import summarise_round
 from fed_server.contribution import Contribution
-from fed_site.small_cells import gives_away_few, hide
+from fed_site.small_cells import gives_away_few, hide, spread
 
 from tests.unit.support.heart_features import NUMERIC, Array, described, features_of
-from workloads.data import heart_data
+from workloads.data import heart_data, readmission_data
 from workloads.jobs.heart.heart_job import model
+from workloads.jobs.readmission.readmission_job import model as readmission
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 START = 1_795_000_000.0
@@ -91,10 +92,40 @@ def training_run(number: int, names: Sequence[str] = HOSPITALS, rounds: int = 10
             "seconds": 31.0,
             "history": history,
             "gates": {"passed": True, "verdicts": ["mean_site_auc_gain 0.02, at least 0.0"]},
+            "scores": {"round": rounds, "sites": {name: scores_of(hist) for name, (_, hist) in sent.items()}},
             "model_version": str(number),
             "parameters": {"steps": 5},
         },
     }
+
+
+def scores_of(histograms: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Score histograms as a hospital's airlock lets them out, and as the tracker tells of them."""
+    names = {"negative": "healthy", "positive": "ill"}
+    return {side: spread(histograms[name], 5) for side, name in names.items()}
+
+
+def readmission_run(number: int, names: Sequence[str] = HOSPITALS, rounds: int = 3) -> dict[str, Any]:
+    """A finished readmission job, over the made-up patients of another data set."""
+    files = {name: readmission.read_patients(readmission_data.seed(name).decode()) for name in names}
+    designs = {name: readmission.design(file.columns) for name, file in files.items()}
+    own = {name: _trained(files[name], designs[name], np.zeros(readmission.SIZE), 200) for name in names}
+    weights, history = np.zeros(readmission.SIZE), []
+    for current in range(rounds + 1):
+        sent = {name: _ranked(files[name], designs[name], weights, own[name]) for name in names}
+        history.append({"round": current, "seconds": 1.0, "sites": sent, "global": {}})
+        weights = np.mean([_trained(files[name], designs[name], weights, 15) for name in names], axis=0)
+    run = statistics_run(number, {})
+    return run | {
+        "job": "readmission",
+        "statistics": None,
+        "progress": run["progress"] | {"rounds": rounds, "rounds_done": rounds, "history": history},
+    }
+
+
+def two_data_sets() -> dict[str, Any]:
+    """Statistics, one heart job and one readmission job over the three hospitals."""
+    return request(*everything()["runs"], readmission_run(3))
 
 
 def request(*runs: Mapping[str, Any], k: int = 10, hospitals: Sequence[str] = HOSPITALS) -> dict[str, Any]:
@@ -107,6 +138,26 @@ def everything() -> dict[str, Any]:
     """One statistics and one heart job over the three hospitals."""
     rows = {name: published(patients(name)) for name in HOSPITALS}
     return request(statistics_run(1, rows), training_run(2))
+
+
+def _trained(file: readmission.Patients, features: Array, weights: Array, steps: int) -> Array:
+    train = ~file.test
+    return readmission.descend(features[train], file.days[train], file.event[train], weights, steps)
+
+
+def _ranked(file: readmission.Patients, design: Array, weights: Array, own: Array) -> dict[str, float]:
+    days, event, tested = file.days[file.test], file.event[file.test], design[file.test]
+    together, alone = (
+        readmission.concordance(days, event, readmission.risk(tested, one)) for one in (weights, own)
+    )
+    return {
+        "concordance": together,
+        "own_concordance": alone,
+        "concordance_gain": together - alone,
+        "loss": readmission.loss(tested, days, event, weights),
+        "n_test": float(file.test.sum()),
+        "n_train": float((~file.test).sum()),
+    }
 
 
 def _own(file: model.Patients) -> dict[str, float]:

@@ -205,3 +205,28 @@ def _divisions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
     for first in range(total + 1):
         for rest in _divisions(total - first, parts - 1):
             yield (first, *rest)
+
+
+def curve_counts(tables: Tables, run: str, site: str) -> dict[str, list[float]]:
+    """Patients between neighbouring points of a curve, by the published test patients and prevalence.
+
+    `positive` and `negative` of a ROC curve; `ill` and `healthy` of a calibration's groups.
+    """
+    metrics = {
+        row["metric"]: row["value"]
+        for row in tables["fact_metric"]
+        if (row["run_key"], row["site_key"], row["is_final"]) == (run, site, True)
+    }
+    points: dict[str, list[Mapping[str, Any]]] = {"roc": [], "calibration": []}
+    for row in tables["fact_curve"]:
+        if (row["run_key"], row["site_key"], row["suppressed"]) == (run, site, False):
+            points[row["curve"]].append(row)
+    ill = metrics["n_test"] * metrics["prevalence"]
+    return {
+        "negative": [
+            (b["x"] - a["x"]) * (metrics["n_test"] - ill) for a, b in itertools.pairwise(points["roc"])
+        ],
+        "positive": [(b["y"] - a["y"]) * ill for a, b in itertools.pairwise(points["roc"])],
+        "ill": [row["n"] * row["y"] for row in points["calibration"]],
+        "healthy": [row["n"] * (1 - row["y"]) for row in points["calibration"]],
+    }

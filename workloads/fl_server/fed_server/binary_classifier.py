@@ -36,6 +36,18 @@ class BinaryClassifier(Report):
         """See `summarise_round`."""
         return summarise_round(contributions, *self.classes)
 
+    def scores(self, contributions: Mapping[str, Contribution]) -> dict[str, dict[str, list[float]]]:
+        """Of the hospitals that sent both histograms, small cells spread by the hospitals."""
+        negative, positive = self.classes
+        return {
+            site: {
+                "negative": list(sent.histograms[negative]),
+                "positive": list(sent.histograms[positive]),
+            }
+            for site, sent in sorted(contributions.items())
+            if {negative, positive} <= set(sent.histograms)
+        }
+
     def blank(self, metric: str, contribution: Contribution) -> str:
         """An AUC needs both classes; histograms of fewer than the hospital's smallest cell arrive empty."""
         absent = [name for name in sorted(self.classes) if not sum(contribution.histograms.get(name, ()))]

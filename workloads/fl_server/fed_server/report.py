@@ -36,6 +36,13 @@ class Report:
         """Why a hospital has no number for a metric that others have."""
         return "could not be computed there"
 
+    def scores(self, contributions: Mapping[str, Contribution]) -> dict[str, dict[str, list[float]]]:
+        """Hospital -> the histograms of its test patients' scores, of a report that has them.
+
+        `negative` and `positive`: patients without and with what is looked for, in equal parts of 0 to 1.
+        """
+        return {}
+
     def complete(self, history: list[Mapping[str, Any]], rounds_done: int, run_folder: Path) -> bool:
         """Whether the job did all it was asked: every round, and the one that measures where there is one."""
         if self.plan.measuring is None:

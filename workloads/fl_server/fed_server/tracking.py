@@ -180,6 +180,8 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             self.drop(site, number, f"round {number}: {why}")
         self._progress["blank"] = self._blanks()
         self._progress["history"].append(entry)
+        # Of the last round alone: what was measured is what is registered.
+        self._progress["scores"] = {"round": number, "sites": self._report.scores(self._contributions)}
         self._log_round(entry)
         self._save()
 

@@ -138,13 +138,15 @@ class TestFigures:
         sent = world.everything()["runs"][1]["progress"]["history"]
         final = sent[-1]["sites"]
         assert Reading(hospital).rows["models-auc"] == [[f"{final[HUNGARY]['auc']:.3f}"]]
-        lines = series(charts(hospital)["models/rounds/heart"])["AUC"]
+        lines = series(charts(hospital)["models/rounds/heart"])["C-Statistic"]
         assert [lines[entry["round"]] for entry in sent] == [
             pytest.approx(entry["sites"][HUNGARY]["auc"]) for entry in sent
         ]
         drawn = series(charts(centre)["overview/alone/heart"])
-        assert drawn["AUC"]["Cleveland"] == round(final["cleveland"]["auc"], 3)
-        assert drawn["AUC Own Data Only"]["VA Long Beach"] == round(final["va-long-beach"]["own_auc"], 3)
+        assert drawn["C-Statistic"]["Cleveland"] == round(final["cleveland"]["auc"], 3)
+        assert drawn["C-Statistic Own Data Only"]["VA Long Beach"] == round(
+            final["va-long-beach"]["own_auc"], 3
+        )
 
     def test_cards_of_the_centre(self, centre: str) -> None:
         rows = Reading(centre).rows
@@ -216,7 +218,7 @@ class TestTwoModels:
         page = render(files_of(made, HUNGARY), HUNGARY)
         assert "gain-good" not in page.partition("</style>")[2]
         rows = Reading(page).rows["models-versions"]
-        low, high = (rows[0].index(f"AUC Gain {end}") for end in ("Low", "High"))
+        low, high = (rows[0].index(f"Gain {end}") for end in ("Low", "High"))
         ends = {
             row[0].partition(",")[0] + row[0].partition("Nov")[2]: (row[low][0], row[high][0])
             for row in rows
@@ -224,6 +226,79 @@ class TestTwoModels:
         }
         assert ends["heart 1"] == ends["heart 2 (aborted)"] == ("\N{MINUS SIGN}", "+")
         assert ends["other 1"] == ("\N{MINUS SIGN}", "\N{MINUS SIGN}")
+
+
+class TestTwoDataSets:
+    """Heart disease, yes or no, and the time until readmission: each has its own words and figures."""
+
+    @pytest.fixture(scope="class")
+    def made(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return tables_folder(tmp_path_factory.mktemp("data-sets"), world.two_data_sets())
+
+    def test_each_job_shows_the_metric_that_it_has(self, made: Path) -> None:
+        history = world.readmission_run(3)["progress"]["history"]
+        final = history[-1]["sites"]
+        page = render(files_of(made, HUNGARY), HUNGARY)
+        assert [f"{final[HUNGARY]['concordance']:.3f}"] in Reading(page).rows["models-auc"]
+        trained = series(charts(page)["models/rounds/readmission"])["C-Statistic"]
+        assert [trained[entry["round"]] for entry in history] == [
+            pytest.approx(entry["sites"][HUNGARY]["concordance"]) for entry in history
+        ]
+        centre = render(files_of(made, "centre"), "centre")
+        drawn = series(charts(centre)["overview/alone/readmission"])
+        assert drawn["C-Statistic"]["Cleveland"] == round(final["cleveland"]["concordance"], 3)
+        names = {
+            name.rpartition(", ")[2]
+            for name in charts(centre)
+            if name.startswith("models/rounds/readmission")
+        }
+        assert {"Mean concordance", "Log loss"} <= names
+        assert not [name for name in names if "AUC" in name or "Brier" in name]
+
+    def test_federation_s_concordance_is_the_mean_of_the_hospitals(self, made: Path) -> None:
+        final = world.readmission_run(3)["progress"]["history"][-1]["sites"]
+        rows = Reading(render(files_of(made, "centre"), "centre")).rows["models-versions"]
+        (line,) = [row for row in rows if row[0].startswith("readmission")]
+        assert line[3] == f"{np.mean([round(sent['concordance'], 3) for sent in final.values()]):.3f}"
+
+    def test_only_the_job_with_scores_has_curves(self, made: Path) -> None:
+        page = render(files_of(made, HUNGARY), HUNGARY)
+        assert {name.rpartition("/")[2] for name in charts(page) if name.startswith("curves/")} == {"heart"}
+
+
+class TestCurves:
+    def test_own_curve_is_that_of_the_scores_that_left(self, hospital: str) -> None:
+        scores = world.everything()["runs"][1]["progress"]["scores"]["sites"][HUNGARY]
+        (own,) = [one for one in charts(hospital)["curves/roc/heart"]["data"] if one.get("name") == "Hungary"]
+        healthy, ill = np.array(scores["negative"]), np.array(scores["positive"])
+        expected = [ill[cut:].sum() / ill.sum() for cut in range(20, -1, -1)]
+        assert own["y"] == pytest.approx(expected, abs=0.001)
+        assert own["x"] == pytest.approx(
+            [healthy[cut:].sum() / healthy.sum() for cut in range(20, -1, -1)], abs=0.001
+        )
+
+    def test_federation_is_on_both_and_a_hospital_without_a_curve_says_why(self, centre: str) -> None:
+        names = {one.get("name") for one in charts(centre)["curves/roc/heart"]["data"]}
+        assert names == {None, "Federation", "Cleveland", "Hungary"}
+        rows = Reading(centre).rows
+        withheld = {
+            visual: {
+                row[1]: row[2].partition("(")[0] for row in rows[f"curves-{visual}"][1:] if "(" in row[2]
+            }
+            for visual in ("roc", "calibration")
+        }
+        assert withheld == {
+            "roc": {"VA Long Beach": "<10"},
+            "calibration": {"Federation": "hidden", "Hungary": "<10", "VA Long Beach": "<10"},
+        }
+
+    def test_interval_of_a_group_is_drawn_around_its_share(self, hospital: str) -> None:
+        (own,) = [
+            one
+            for one in charts(hospital)["curves/calibration/heart"]["data"]
+            if one.get("name") == "Hungary"
+        ]
+        assert all(gap >= 0 for gap in own["error_y"]["array"] + own["error_y"]["arrayminus"])
 
 
 class TestWithheld:

@@ -16,6 +16,7 @@ READERS: Final = "Readers"
 
 _COLUMN: Final = re.compile(r"\b([A-Za-z_]\w*)\[([^\]]+)\]")
 _MEASURE: Final = re.compile(r"(?<![\w'])\[([^\]]+)\]")
+_AMONG = re.compile(r"(\w+)\[(\w+)\] IN \{([^}]*)\}")
 _COMPARED: Final = re.compile(r"\b([A-Za-z_]\w*)\[(\w+)\]\s*(?:=|<>)\s*\"([^\"]*)\"")
 _ADDRESS: Final = re.compile(r"https?://|[0-9a-f]{8}-[0-9a-f]{4}-|[\w.]+@[\w.]+\.\w+")
 
@@ -116,7 +117,12 @@ def _references(where: str, dax: str, columns: set[tuple[str, str]], measures: s
     for name in _MEASURE.findall(dax):
         if name not in measures:
             yield f"{where}: there is no measure [{name}]; columns are written with their table"
-    for table, column, value in _COMPARED.findall(dax):
+    listed = [
+        (table, column, value)
+        for table, column, values in _AMONG.findall(dax)
+        for value in re.findall(r'"([^"]*)"', values)
+    ]
+    for table, column, value in (*_COMPARED.findall(dax), *listed):
         known = _values(table, column)
         if known and value not in known:
             yield f"{where}: {table}[{column}] is never {value!r}"

@@ -168,8 +168,8 @@ def test_microsofts_report_validator_finds(fault: str, hospital: Project) -> Non
 
 
 IN_MODELS: dict[str, Fault] = {
-    "a misspelt keyword": (MEASURES, "measure AUC =", "measur AUC =", "Measures"),
-    "a name without quotes": (MEASURES, "measure 'AUC Low' =", "measure AUC Low =", "Measures"),
+    "a misspelt keyword": (MEASURES, "measure Gain =", "measur Gain =", "Measures"),
+    "a name without quotes": (MEASURES, "measure 'Gain Low' =", "measure Gain Low =", "Measures"),
     "a value that does not exist": (
         ACCESS,
         "isHidden\n\t\tsummarizeBy: none",
@@ -221,7 +221,12 @@ AGAINST_MODEL_RULES: dict[str, Fault] = {
         "the schema says ('state', 'string')",
     ),
     "a measure without a format": (MEASURES, "\t\tformatString: d MMM yyyy HH:mm\n", "", "no formatString"),
-    "a measure without words": (MEASURES, "\t/// AUC minus AUC Own Data Only\n", "", "no description"),
+    "a measure without words": (
+        MEASURES,
+        "\t/// C-Statistic minus C-Statistic Own Data Only\n",
+        "",
+        "no description",
+    ),
     "a division": (MEASURES, "Together - Alone )", "Together / Alone )", "DIVIDE instead of /"),
     "a metric that nobody measures": (MEASURES, '"own_auc"', '"auc_own"', "is never 'auc_own'"),
     "a column that is not there": (MEASURES, SHARE, SHARE.replace("share", "shares"), "histogram[shares]"),
@@ -261,7 +266,7 @@ def test_rules_for_models_find(fault: str, hospital: Project) -> None:
 
 
 AGAINST_REPORT_RULES: dict[str, Fault] = {
-    "a measure that is not there": (GAIN, '"AUC"\n', '"AUROC"\n', "no measure Measures[AUROC]"),
+    "a measure that is not there": (GAIN, '"C-Statistic"\n', '"AUROC"\n', "no measure Measures[AUROC]"),
     "a column that is not there": (GAIN, '"Property": "run_label"', '"Property": "label"', "dim_run[label]"),
     "a filter on nothing": (GAIN, '"Property": "is_own"', '"Property": "is_ours"', "dim_site[is_ours]"),
     "no alternative text": (GAIN, '"altText"', '"x"', "no alternative text"),
@@ -336,7 +341,7 @@ def test_every_curated_table_is_in_both_models() -> None:
 
 SELECTED = re.compile(
     r"CALCULATE \( SELECTEDVALUE \( (?P<table>\w+)\[(?P<column>\w+)\] \), "
-    r'(?P=table)\[(?P<key>\w+)\] = "(?P<is>\w+)" \)'
+    r'(?P=table)\[(?P<key>\w+)\] (= (?P<is>"\w+")|IN \{ (?P<among>[^}]+) \}) \)'
 )
 
 
@@ -348,16 +353,20 @@ def test_a_measure_that_picks_a_value_picks_the_one_that_the_local_pages_pick(me
         assert measure in NOT_PICKED
         return
     table, key = TABLES[picks["table"]], picks["key"]
-    rows = [
-        {f"{table.name}.{key}": value, f"{table.name}.reason": ""}
-        | {f"{table.name}.{name}": f"{name} of {value}" for name in ("value", "low", "high")}
+    rows = {
+        value: {f"{table.name}.{key}": value, f"{table.name}.reason": ""}
+        | {f"{table.name}.{name}": f"{name} of {value}" for name in ("value", "x", "y", "n", "low", "high")}
         for value in table.column(key).values
-    ]
-    assert cube.MEASURES[measure](None, rows).value == f"{picks['column']} of {picks['is']}"
+    }
+    wanted = re.findall(r'"(\w+)"', picks["is"] or picks["among"])
+    others = [row for value, row in rows.items() if value not in wanted]
+    for value in wanted:
+        found = cube.MEASURES[measure](None, [*others, rows[value]])
+        assert found.value == f"{picks['column']} of {value}"
 
 
 NOT_PICKED = {
     "Hospitals", "Patients", "Finished Jobs", "Failed Jobs", "Last Run", "Rounds Done", "Run Seconds",
     "Shown Features", "Hidden Features", "Standardised Difference", "Share of Patients", "Hidden Cells",
-    "Metric Value", "AUC Gain", "AUC Gain Low", "AUC Gain High",
+    "Metric Value", "Gain", "Gain Low", "Gain High",
 }  # fmt: skip

@@ -20,6 +20,7 @@ from tests.unit.support import curation_world as world
 from tests.unit.support import red_team
 from tests.unit.support.heart_features import described
 from workloads.curation import hospital_statistics, metrics
+from workloads.curation import curves
 from workloads.curation import policy as rules
 from workloads.curation.request import Request, Run, Site, moment
 from workloads.curation.tables import curate
@@ -353,6 +354,86 @@ class TestMetrics:
             row["reason"] for row in rows if row["site_key"] == "cleveland" and row["run_key"] == second["id"]
         }
         assert reasons == {rules.CHANGED}
+
+
+class TestCurves:
+    """Of few patients between two points of a curve, with two jobs over two data sets."""
+
+    @staticmethod
+    def run() -> dict[str, Any]:
+        """Many test patients of a hospital, two of whom are ill with a low score."""
+        content = world.training_run(1)
+        last = content["progress"]["history"][-1]["sites"]["cleveland"]
+        last |= {"n_test": 300.0, "n_train": 300.0, "prevalence": 0.4}
+        content["progress"]["scores"]["sites"]["cleveland"] = {
+            "negative": [60.0, 60.0, 30.0, 30.0, *[0.0] * 16],
+            "positive": [2.0, 0.0, 0.0, 18.0, *[0.0] * 14, 40.0, 60.0],
+        }
+        for entry in content["progress"]["history"][:-1]:
+            entry["sites"]["cleveland"] |= {"n_test": 300.0, "n_train": 300.0, "prevalence": 0.4}
+        return content
+
+    @staticmethod
+    def at(tables: red_team.Tables, run: str, patients: float) -> dict[float, float]:
+        """False positive rate -> patients with it at or above that score, who are so many in all."""
+        return {
+            row["x"]: row["y"] * patients
+            for row in tables["fact_curve"]
+            if (row["run_key"], row["site_key"], row["curve"]) == (run, "cleveland", "roc")
+        }
+
+    def test_attack_works(self) -> None:
+        """Of the last patients that a curve reaches, by how far it was before: here, the hospital's own."""
+        content = self.run()
+        own = self.at(tables(world.request(content), "cleveland"), content["id"], 120)
+        assert 120 - max(count for count in own.values() if count < 119.5) == pytest.approx(2, abs=0.1)
+
+    def test_attack_finds_nothing(self) -> None:
+        """Between two ends of cells are at least k patients, whoever had the scores between them."""
+        content = self.run()
+        other = json.loads(json.dumps(content))
+        cells = other["progress"]["scores"]["sites"]["cleveland"]["positive"]
+        cells[:4] = 1.0, 3.0, 0.0, 16.0  # as many below the same score, at other scores
+        seen, changed = (
+            tables(world.request(one, world.readmission_run(2)))["fact_curve"] for one in (content, other)
+        )
+        assert [row for row in seen if row["site_key"] == "cleveland" and row["y"]]
+        assert seen == changed
+        found = red_team.curve_counts(tables(world.request(content)), content["id"], "cleveland")
+        assert all(count > 9.5 or count < 0.5 for count in (*found["ill"], *found["healthy"]))
+
+    def test_federation_minus_visible_hospitals_is_what_may_be_seen_of_the_others(self) -> None:
+        """Its curves are made of merged cells alone: each of them holds k of a class, or nobody."""
+        seen = [
+            curves.merged(curves.Scores.read(sent, 1e6), rules.Policy(10))
+            for sent in world.training_run(1)["progress"]["scores"]["sites"].values()
+        ]
+        hidden = [one for one in seen if curves.shown(one)["roc"].reason]
+        assert hidden, "nobody here has a curve of his own that is withheld"
+        for one in hidden:
+            if one is not None:
+                for counts, divided in zip(
+                    (one.scores.negative, one.scores.positive), one.divided, strict=True
+                ):
+                    held = [sum(counts[low:high]) for low, high in pairwise(divided)]
+                    assert not [count for count in held if 0 < count < 9.5]
+
+    def test_hospital_sees_no_other_hospital_s_curve(self) -> None:
+        content = self.run()
+        seen = tables(world.request(content), "hungary")["fact_curve"]
+        assert {row["site_key"] for row in seen} == {"hungary", red_team.FEDERATION}
+
+    def test_run_whose_metrics_are_withheld_has_no_curve(self) -> None:
+        first, second = self.run(), self.run()
+        second |= {"id": "00000002-0000-4000-8000-000000000000", "submitted": first["submitted"] + 60}
+        for entry in second["progress"]["history"]:
+            entry["sites"]["cleveland"]["n_train"] += 1
+        seen = tables(world.request(first, second))["fact_curve"]
+        rows = [row for row in seen if (row["run_key"], row["site_key"]) == (second["id"], "cleveland")]
+        assert [(row["curve"], row["y"], row["reason"]) for row in rows] == [
+            ("roc", None, rules.CHANGED),
+            ("calibration", None, rules.CHANGED),
+        ]
 
 
 @settings(max_examples=15, deadline=None)
