@@ -253,10 +253,8 @@ def _curves(one: Curated, party: str) -> Iterator[Row]:
     for site, known in one.curves.items():
         if site == party:
             found.append((site, curves.own(one.run.scores[site]), False))
-        elif party == CENTRE and isinstance(known, str):
-            found.append((site, dict.fromkeys(CURVES, Curve(reason=known)), False))
         elif party == CENTRE:
-            found.append((site, curves.shown(known), False))
+            found.append((site, _seen_by_centre(known), False))
     for site, drawn, shared in found:
         for name, curve in drawn.items():
             for number, point in enumerate(curve.points or (None,)):
@@ -271,6 +269,10 @@ def _curves(one: Curated, party: str) -> Iterator[Row]:
                     "reason": curve.reason,
                     "is_shared": shared,
                 }
+
+
+def _seen_by_centre(known: Merged | str | None) -> Mapping[str, Curve]:
+    return dict.fromkeys(CURVES, Curve(reason=known)) if isinstance(known, str) else curves.shown(known)
 
 
 def _federation(entry: Mapping[str, Any], sites: Mapping[str, Mapping[str, Measured]]) -> dict[str, Measured]:

@@ -158,7 +158,7 @@ def test_choice_changes_chart_and_table(chromium: Browser, site: Path) -> None:
     page = new_page(chromium)
     page.goto(f"{site.as_uri()}/hungary.html#compare")
     page.select_option("#compare-choice", "Cholesterol")
-    assert [chart["key"] for chart in drawn(page)] == ["compare/shape/Cholesterol"]
+    assert [chart["key"] for chart in drawn(page)] == ["compare/shape/Cholesterol", "compare/drift/Cholesterol"]
     rows = page.locator("#compare table:visible tbody tr th").all_inner_texts()
     assert set(rows) == {"Cholesterol"}
     page.close()

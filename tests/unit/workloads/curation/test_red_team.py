@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from tests.unit.support import curation_world as world
 from tests.unit.support import red_team
 from tests.unit.support.heart_features import described
-from workloads.curation import hospital_statistics, metrics
-from workloads.curation import curves
+from workloads.curation import curves, hospital_statistics, metrics
 from workloads.curation import policy as rules
 from workloads.curation.request import Request, Run, Site, moment
 from workloads.curation.tables import curate
