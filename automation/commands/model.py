@@ -13,6 +13,7 @@ with lazily():
     from automation.stacks import deploy
     from automation.stacks import target as targets
     from automation.ui import console
+    from workloads.container_server.container_server import questions
 
 PANEL = "Work"
 
@@ -75,7 +76,7 @@ def promote(
     """Make a version the one to use: models:/NAME@champion. Who said so is recorded."""
     target = targets.open_deployed(stack, on)
     centre = machines.Centre.of(target.arm(), deploy.outputs(target))
-    before = centre.ask("promote", name, version, "--by", person.of(target))["before"]
+    before = centre.ask(questions.Promote(name=name, version=version, by=person.of(target)))["before"]
     instead = f" instead of version {before}" if before not in (None, version) else ""
     console.say(f"{name} version {version} is the champion{instead}")
 
@@ -91,7 +92,7 @@ def retire(
     """Take a version out of use, for good. It stays in the register, with the reason."""
     target = targets.open_deployed(stack, on)
     centre = machines.Centre.of(target.arm(), deploy.outputs(target))
-    centre.ask("retire", name, version, "--by", person.of(target), "--why", why)
+    centre.ask(questions.Retire(name=name, version=version, by=person.of(target), why=why))
     console.say(f"{name} version {version} is retired")
 
 

@@ -27,6 +27,7 @@ from automation.ui.outcome import FedError, QuestionError, RefusedError
 from emulator.datacentre.control import Datacentre
 from federation.naming import POLICY_CONTAINER, RECORD_CONTAINER
 from federation.outputs import Outputs
+from workloads.container_server.container_server import questions
 from workloads.fl_client.fed_site import job_code
 
 POLICY = "jobs.json"
@@ -66,19 +67,19 @@ class House:
         """Return the jobs that asked to run here, newest first, each with its answer; `fault` is what is
         wrong with the officers' file.
         """
-        machine = machines.of(self.outputs, self.name)
+        machine, question = machines.of(self.outputs, self.name), questions.Review()
         if self.target.emulator is not None:
-            command = ["fedctl", "review"]
+            command = ["fedctl", *question.words()]
             name = machines.vm_name(self.outputs, self.name)
             return machines.answer(
-                self._datacentre().exec(name, command, container="container-server"), self.name
+                self._datacentre().exec(name, command, container="container-server"), self.name, question
             )
         machines.refuse_mute(
             self.target.name,
             self.name,
             "its officers see what asked in its account, container `record` (docs/hospital.md)",
         )
-        return machines.fedctl(self.target.arm(), machine, self.name, "review")
+        return machines.fedctl(self.target.arm(), machine, self.name, question)
 
     def job(self, code: str) -> dict[str, Any]:
         """Return the job of that checksum, or of one that begins so; raise QuestionError without exactly

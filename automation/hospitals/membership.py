@@ -26,6 +26,7 @@ from clone import paths
 from federation.parties import CENTRE
 from federation.stack_file import stack_file
 from federation.values import Cidr, Guid, HospitalName, Region
+from workloads.container_server.container_server import questions
 
 POLL_SECONDS = 5.0
 #: Azure's word for a VM whose agent does not answer; the emulator's where no VM runs.
@@ -152,8 +153,8 @@ def drain(target: Target, name: str, *, wait_seconds: float) -> None:
     """
     centre = Centre.of(target.arm(), deploy.outputs(target))
     try:
-        _await_round(lambda: centre.ask("status"), wait_seconds)
-        centre.ask("revoke", name, "--reason", "the hospital leaves the federation")
+        _await_round(lambda: centre.ask(questions.Status()), wait_seconds)
+        centre.ask(questions.Revoke(hospital=name, reason="the hospital leaves the federation"))
     except RefusedError:
         raise
     except FedError as error:
@@ -172,7 +173,7 @@ def approve(centre: Centre, name: str) -> None:
         FedError: when the centre cannot be asked.
     """
     _checked("NAME", HospitalName, name)
-    answer = centre.ask("approve", name)
+    answer = centre.ask(questions.Approve(hospital=name))
     if answer.get("granted"):
         done = f"approved: the centre signs the request of {name} within seconds of seeing it"
     elif "granted" in answer:

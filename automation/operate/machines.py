@@ -18,6 +18,8 @@ from clone import paths
 from federation.outputs import Outputs
 from federation.parties import federation
 from federation.stack_file import load_stack
+from workloads.container_server.container_server import questions
+from workloads.container_server.container_server.question import A, Question
 
 COMPUTE = "2024-11-01"
 BUSY_SECONDS = 120.0
@@ -120,23 +122,26 @@ def _in_turn(arm: Arm, machine: str, body: Mapping[str, Any]) -> Answer:
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def fedctl(arm: Arm, machine: str, who: str, *words: str) -> dict[str, Any]:
-    """Return what the container server of a VM (an ARM id, of `who`) answers to a `fedctl` command.
+def fedctl(arm: Arm, machine: str, who: str, question: Question[A]) -> A:
+    """Return what the container server of a VM (an ARM id, of `who`) answers to a question.
 
     Raises RefusedError, QuestionError or FedError with the container server's words.
     """
-    return answer(run(arm, machine, ["docker", "exec", "container-server", "fedctl", *words]), who)
+    return answer(
+        run(arm, machine, ["docker", "exec", "container-server", "fedctl", *question.words()]), who, question
+    )
 
 
-def answer(ran: Answered, who: str) -> dict[str, Any]:
-    """Return what `fedctl` answered at `who`; raises as `fedctl`."""
+def answer(ran: Answered, who: str, question: Question[A]) -> A:
+    """Return what `fedctl` answered at `who` to a question; raises as `fedctl`."""
     lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     if not lines:
         said = (ran.stderr or ran.stdout).strip()
         raise FedError(f"{who}'s container server does not answer: {said[-500:] or 'no output'}")
-    found: dict[str, Any] = plain_document(json.loads(lines[-1]))
+    found: Any = plain_document(json.loads(lines[-1]))
     if ran.code == Code.DONE:
-        return found
+        answered: A = found
+        return answered
     error = {Code.NO: RefusedError, Code.WRONG: QuestionError}.get(Code(min(ran.code, 3)), FedError)
     raise error(str(found.get("error", ran.stderr)))
 
@@ -155,16 +160,16 @@ class Centre:
 
     def status(self) -> dict[str, Any]:
         """Return the answer to `fedctl status` with all hospitals, however many; raises as `ask` does."""
-        answer = self.ask("status")
+        answer = self.ask(questions.Status())
         part = answer
         while part.pop("cut", False) and part["hospitals"]:
-            part = self.ask("status", "--after", max(part["hospitals"]))
+            part = self.ask(questions.Status(after=max(part["hospitals"])))
             answer["hospitals"] |= part["hospitals"]
         return answer
 
-    def ask(self, *words: str) -> dict[str, Any]:
-        """Return the answer to a `fedctl` command.
+    def ask(self, question: Question[A]) -> A:
+        """Return the answer to a question.
 
         Raises RefusedError, QuestionError or FedError with the container server's words.
         """
-        return fedctl(self._arm, self._machine, "the centre", *words)
+        return fedctl(self._arm, self._machine, "the centre", question)

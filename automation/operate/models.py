@@ -1,9 +1,7 @@
 """The registered models: what there is, which one people use, and its files."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -14,19 +12,18 @@ from automation.stacks.target import Target
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from federation.naming import SERVER_CONTAINER
 from federation.outputs import Outputs
+from workloads.container_server.container_server import questions
+from workloads.container_server.container_server.answers import ModelVersion
 
-Row = Mapping[str, Any]
 
-
-def listing(centre: Centre, name: str | None = None) -> list[Row]:
+def listing(centre: Centre, name: str | None = None) -> list[ModelVersion]:
     """Return all versions, or those of one model with their metrics; none where it is unknown.
 
     However many: Azure's run command carries a few at a time.
     """
-    rows: list[Row] = []
+    rows: list[ModelVersion] = []
     while True:
-        skipped = ["--skip", str(len(rows))] if rows else []
-        answer = centre.ask("models", *(["--name", name] if name else []), *skipped)
+        answer = centre.ask(questions.ListModels(name=name, skip=len(rows) or None))
         rows += answer["models"]
         if not answer.get("cut"):
             return rows
@@ -34,7 +31,7 @@ def listing(centre: Centre, name: str | None = None) -> list[Row]:
             raise FedError("a model version's metrics are too long for the centre's answer")
 
 
-def chosen(centre: Centre, name: str, version: str | None) -> Row:
+def chosen(centre: Centre, name: str, version: str | None) -> ModelVersion:
     """Return a version of a model, or the champion; raise QuestionError where there is none."""
     rows = listing(centre, name)
     found = [row for row in rows if (row["version"] == version if version else row["champion"])]
@@ -51,7 +48,7 @@ def chosen(centre: Centre, name: str, version: str | None) -> Row:
     )
 
 
-def download(target: Target, outputs: Outputs[str], row: Row, folder: Path) -> list[str]:
+def download(target: Target, outputs: Outputs[str], row: ModelVersion, folder: Path) -> list[str]:
     """Write a version's files into a new folder; return their names. Raises QuestionError, RefusedError."""
     if target.emulator is None:
         raise RefusedError(
@@ -65,7 +62,7 @@ def download(target: Target, outputs: Outputs[str], row: Row, folder: Path) -> l
     return names
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[ModelVersion]) -> Table:
     """Return the versions as a table for people."""
     found = Table("model", "version", "", "made", "job", "said by")
     for row in rows:
@@ -75,7 +72,7 @@ def table(rows: list[Row]) -> Table:
     return found
 
 
-def card(row: Row) -> Table:
+def card(row: ModelVersion) -> Table:
     """Return one version with its metrics."""
     found = Table(f"{row['name']} version {row['version']}", _state(row), show_lines=False)
     found.add_row("made", _day(row))
@@ -87,15 +84,15 @@ def card(row: Row) -> Table:
     return found
 
 
-def _state(row: Row) -> str:
+def _state(row: ModelVersion) -> str:
     return "champion" if row["champion"] else "retired" if "retired_at" in row else ""
 
 
-def _by(row: Row) -> str:
+def _by(row: ModelVersion) -> str:
     if "retired_at" in row:
         return f"{row.get('retired_by', '')}, {row['retired_at'][:10]}: {row.get('retired_why', '')}"
     return f"{row['promoted_by']}, {row['promoted_at'][:10]}" if "promoted_at" in row else ""
 
 
-def _day(row: Row) -> str:
+def _day(row: ModelVersion) -> str:
     return datetime.fromtimestamp(row["made"], UTC).strftime("%Y-%m-%d %H:%M")

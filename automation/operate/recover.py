@@ -18,8 +18,9 @@ from automation.stacks.target import Target
 from automation.ui.console import say
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from federation.outputs import Outputs
-from workloads.container_server.container_server import age
+from workloads.container_server.container_server import age, questions
 from workloads.container_server.container_server.age import AgeError
+from workloads.container_server.container_server.question import A, Question
 
 MUTE: Final = (
     "its archives are made by themselves, and nobody can ask for one, or put one back.\n"
@@ -85,25 +86,25 @@ class Protected:
         Raises FedError, as every method here, when the VM does not answer, and RefusedError or QuestionError
         with its words.
         """
-        return self._ask("backup")
+        return self._ask(questions.Backup())
 
     def make(self, to: str | None = None) -> dict[str, Any]:
         """Have an archive made now, for `to` or for the key that the stack names; return what was made."""
         before = (self.made()["last"] or {}).get("made", 0.0)
-        self._ask("backup", "--now", *(["--to", to] if to else []))
+        self._ask(questions.Backup(now=True, to=to))
         return self._until(lambda: self._made_after(before, to), _MADE_WITHIN, "made no archive")
 
-    def standing(self, *words: str) -> dict[str, Any]:
+    def standing(self, question: questions.Restore = questions.Restore()) -> dict[str, Any]:  # noqa: B008 frozen
         """Return ``{archives, waits, restored?, recipient?, failed?}``."""
-        return self._ask("restore", *words)
+        return self._ask(question)
 
     def give_up(self) -> None:
         """Have the service end and wait for an archive to replace what is there."""
-        self._ask("restore", "--replace")
+        self._ask(questions.Restore(replace=True))
 
     def go_on_without(self) -> None:
         """Have a VM that waits begin without an archive. Raises QuestionError where it does not wait."""
-        self._ask("restore", "--without")
+        self._ask(questions.Restore(without=True))
 
     def put_back(self, name: str | None, identity: str) -> dict[str, Any]:
         """Have the newest archive, or that name, put back; return what was: ``{name, made, digest, ...}``.
@@ -114,12 +115,12 @@ class Protected:
         name = name or next(iter(waiting["archives"]), None)
         if name is None:
             raise RefusedError(f"{self.party} has no archive")
-        header = base64.b64decode(self.standing("--header", name)["header"])
+        header = base64.b64decode(self.standing(questions.Restore(header=name))["header"])
         try:
             opened = age.rewrap(header, identity, waiting["recipient"])
         except AgeError as error:
             raise RefusedError(f"{name} of {self.party}: {error}") from error
-        self.standing("--take", name, "--opened", base64.b64encode(opened).decode())
+        self.standing(questions.Restore(take=name, opened=base64.b64encode(opened).decode()))
         return self._until(lambda: self._put_back(waiting["restored"]), _MADE_WITHIN, "put nothing back")
 
     def _waiting(self) -> dict[str, Any] | None:
@@ -160,8 +161,8 @@ class Protected:
             time.sleep(_PAUSE)
         return found
 
-    def _ask(self, *words: str) -> dict[str, Any]:
-        return machines.fedctl(self.arm, self.machine, self.party, *words)
+    def _ask(self, question: Question[A]) -> A:
+        return machines.fedctl(self.arm, self.machine, self.party, question)
 
 
 @final

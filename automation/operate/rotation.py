@@ -4,6 +4,7 @@ from typing import Literal
 
 from automation.operate.machines import Centre
 from automation.ui.console import confirm, say
+from workloads.container_server.container_server import questions
 
 What = Literal["root", "lead", "server"]
 
@@ -16,8 +17,7 @@ def rotate(centre: Centre, what: What, *, now: bool, finish: bool, yes: bool) ->
         RefusedError: when the person declines.
         FedError: when the centre cannot be asked.
     """
-    words = ("rotate", what, *(["--now"] if now else []), *(["--finish"] if finish else []))
-    planned = centre.ask(*words)
+    planned = centre.ask(questions.Rotate(what=what, now=now, finish=finish))
     say(f"rotating {what}: {planned['interrupts']}")
     for hospital, why in sorted(planned.get("left_behind", {}).items()):
         say(f"{hospital} is left behind: {why}")
@@ -27,6 +27,6 @@ def rotate(centre: Centre, what: What, *, now: bool, finish: bool, yes: bool) ->
             unasked=f"nobody is here to ask: say --yes to rotate {what}",
             declined="nothing was changed",
         )
-    centre.ask(*words, "--yes")
+    centre.ask(questions.Rotate(what=what, now=now, finish=finish, yes=True))
     done = "done" if what == "lead" else "begun; it goes on by itself"
     say(f"rotation of {what}: {done}. To see it: ./fed status")

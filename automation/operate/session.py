@@ -12,6 +12,8 @@ from automation.ui.console import say, show, show_json, stderr, warn
 from automation.ui.options import On
 from automation.ui.outcome import FedError, RefusedError
 from emulator.datacentre.control import Datacentre
+from workloads.container_server.container_server import questions
+from workloads.container_server.container_server.answers import WholeJob
 
 
 def train(
@@ -31,7 +33,7 @@ def train(
     if watch is not None:
         job_id = watch
     elif resume is not None:
-        job_id = str(centre.ask("resume", resume)["id"])
+        job_id = str(centre.ask(questions.Resume(id=resume))["id"])
     else:
         by = person.of(target)
         for needed in training.run_first(centre, job, rounds, parameters):
@@ -45,11 +47,12 @@ def evaluate(stack: str, on: On, *, name: str, version: str | None, as_json: boo
     target = open_deployed(stack, on)
     centre = Centre.of(target.arm(), deploy.outputs(target))
     row = models.chosen(centre, name, version)
-    job_id = str(centre.ask("evaluate", name, row["version"], "--by", person.of(target))["id"])
+    asked = questions.Evaluate(name=name, version=row["version"], by=person.of(target))
+    job_id = str(centre.ask(asked)["id"])
     _show_end(_watch(centre, job_id), as_json=as_json)
 
 
-def _show_end(answer: training.Answer, *, as_json: bool) -> None:
+def _show_end(answer: WholeJob, *, as_json: bool) -> None:
     """Show how a job ended; raise RefusedError where it failed, or its model fails its gates."""
     if as_json:
         show_json(answer)
@@ -73,19 +76,19 @@ def watch(stack: str, on: On, job_id: str) -> None:
 
 def whole_id(stack: str, on: On, job_id: str) -> str:
     """Return a job's id of which the beginning is given; raise as the centre refuses it."""
-    return str(_centre(stack, on).ask("job", job_id)["id"])
+    return str(_centre(stack, on).ask(questions.ShowResult(id=job_id))["id"])
 
 
 def job_log(stack: str, on: On, job_id: str) -> None:
     """Show a job's end and what the hospitals said to it."""
-    answer = _centre(stack, on).ask("job", job_id)
+    answer = _centre(stack, on).ask(questions.ShowResult(id=job_id))
     lines = [training.sentence(answer), *([answer["reason"]] if answer.get("reason") else [])]
     show(Text("\n".join([*lines, *training.remarks(answer)])))
 
 
 def jobs(stack: str, on: On, *, as_json: bool) -> None:
     """Show all jobs."""
-    found = _centre(stack, on).ask("jobs")["jobs"]
+    found = _centre(stack, on).ask(questions.ListJobs())["jobs"]
     if as_json:
         show_json({"stack": stack, "on": on, "jobs": found})
     else:
@@ -94,7 +97,7 @@ def jobs(stack: str, on: On, *, as_json: bool) -> None:
 
 def show_job(stack: str, on: On, job_id: str, *, as_json: bool) -> None:
     """Show what a job asks of the hospitals, and what each says to it."""
-    answer = _centre(stack, on).ask("show", job_id)
+    answer = _centre(stack, on).ask(questions.Show(id=job_id))
     if as_json:
         show_json(answer)
     else:
@@ -103,7 +106,7 @@ def show_job(stack: str, on: On, job_id: str, *, as_json: bool) -> None:
 
 def abort(stack: str, on: On, job_id: str) -> None:
     """Stop a job."""
-    answer = _centre(stack, on).ask("abort", job_id)
+    answer = _centre(stack, on).ask(questions.Abort(id=job_id))
     say(f"{answer['job']} {answer['id'][:8]} is being stopped")
 
 
@@ -112,7 +115,7 @@ def name_running_jobs(target: Target) -> None:
     if target.emulator and Datacentre.running(target.emulator) is None:
         return
     try:
-        found = Centre.of(target.arm(), deploy.outputs(target)).ask("jobs")["jobs"]
+        found = Centre.of(target.arm(), deploy.outputs(target)).ask(questions.ListJobs())["jobs"]
     except RefusedError:
         return  # nothing is deployed
     except FedError as silent:
@@ -128,12 +131,12 @@ def _centre(stack: str, on: On) -> Centre:
     return Centre.of(target.arm(), deploy.outputs(target))
 
 
-def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> training.Answer:
+def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> WholeJob:
     """Follow a job to its end, showing each change; Ctrl-C leaves it running.
 
     `wanted_by` is the job that is to be submitted when this one has ended.
     """
-    said, answer = "", {}  # type: tuple[str, training.Answer]
+    said, answer = "", None  # type: tuple[str, WholeJob | None]
     try:
         with stderr.status(f"job {job_id[:8]}") as status:
             for answer in training.follow(centre, job_id):
@@ -147,6 +150,8 @@ def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> trainin
         if wanted_by:
             say(f"{wanted_by}, which needs it, was not submitted: say it again to run both")
         sys.exit(130)
+    if answer is None:
+        raise FedError(f"the centre said nothing of job {job_id}")
     if stderr.is_terminal:
         say(said)
     return answer

@@ -10,6 +10,8 @@ from rich.table import Table
 from automation.operate.machines import Centre
 from automation.operate.manifest import describe
 from automation.ui.outcome import QuestionError, RefusedError
+from workloads.container_server.container_server import questions
+from workloads.container_server.container_server.answers import Asked, Job, WholeJob
 from workloads.fl_client.fed_site.manifest import Manifest, UnreadableManifestError
 
 POLL_SECONDS = 1.0
@@ -22,37 +24,33 @@ OVER = frozenset({"finished", "failed", "aborted"})
 MOST_COLUMNS = 6
 """Metrics of a table."""
 
-Answer = Mapping[str, Any]
-
 
 def run_first(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, ...]) -> list[str]:
     """Return the jobs that have to run before this one; raise QuestionError or RefusedError for a mistake."""
-    return [str(name) for name in centre.ask("check", *_words(job, rounds, parameters))["run_first"]]
+    checked = centre.ask(questions.Check(job=job, rounds=rounds, param=_named(parameters)))
+    return [str(name) for name in checked["run_first"]]
 
 
 def submit(centre: Centre, job: str, rounds: int | None, parameters: tuple[str, ...], by: str) -> str:
     """Submit a job in somebody's name (`by`) and return its id; raise QuestionError or RefusedError when the
     centre refuses it.
     """
-    return str(centre.ask("submit", *_words(job, rounds, parameters), "--by", by)["id"])
+    asked = questions.Submit(job=job, rounds=rounds, param=_named(parameters), by=by)
+    return str(centre.ask(asked)["id"])
 
 
-def _words(job: str, rounds: int | None, parameters: tuple[str, ...]) -> list[str]:
-    words = ["--job", job]
-    if rounds is not None:
-        words += ["--rounds", str(rounds)]
+def _named(parameters: tuple[str, ...]) -> dict[str, str]:
     for parameter in parameters:
         if "=" not in parameter:
             raise QuestionError(f"--param {parameter}: expected NAME=VALUE")
-        words += ["--param", parameter]
-    return words
+    return dict(parameter.split("=", 1) for parameter in parameters)
 
 
-def follow(centre: Centre, job_id: str) -> Iterator[Answer]:
+def follow(centre: Centre, job_id: str) -> Iterator[WholeJob]:
     """Yield what the centre says of a job until it is over."""
     while True:
         began = time.monotonic()
-        answer = centre.ask("job", job_id)
+        answer = centre.ask(questions.ShowResult(id=job_id))
         took = time.monotonic() - began
         yield answer
         if answer["state"] in OVER:
@@ -60,7 +58,7 @@ def follow(centre: Centre, job_id: str) -> Iterator[Answer]:
         time.sleep(max(POLL_SECONDS, took * REST))
 
 
-def check(answer: Answer) -> None:
+def check(answer: WholeJob) -> None:
     """Raise RefusedError when a job did not finish, or finished without passing its quality gates."""
     if answer["state"] != "finished":
         raise RefusedError(
@@ -77,7 +75,7 @@ def check(answer: Answer) -> None:
         )
 
 
-def sentence(answer: Answer) -> str:
+def sentence(answer: Job) -> str:
     """Return one line on a job that runs."""
     heard = ", ".join(
         f"{name} {row['auc']:.3f}" for name, row in answer.get("hospitals", {}).items() if "auc" in row
@@ -87,19 +85,19 @@ def sentence(answer: Answer) -> str:
         rounds = f"{answer['state']}{': ' if answer.get('reason') else ''}{answer.get('reason', '')}"
     dropped = ", ".join(answer.get("dropped", []))
     return (
-        f"{_named(answer)} {answer['id'][:8]}: {rounds}"
+        f"{_job(answer)} {answer['id'][:8]}: {rounds}"
         + (f"; AUC {heard}" if heard else "")
         + (f"; answers dropped of {dropped}" if dropped else "")
         + "".join(f"; {words}" for words in _withdrawn(answer))
     )
 
 
-def _named(answer: Answer) -> str:
+def _job(answer: Job) -> str:
     version = answer.get("evaluates")
     return f"{answer['job']} (measures version {version})" if version else str(answer["job"])
 
 
-def remarks(answer: Answer) -> Iterator[str]:
+def remarks(answer: WholeJob) -> Iterator[str]:
     """Yield a line for each hospital whose answers did not count, and for what it could not compute."""
     for name, row in answer.get("hospitals", {}).items():
         if dropped := row.get("dropped"):
@@ -113,12 +111,12 @@ def remarks(answer: Answer) -> Iterator[str]:
         yield f"not everything was recorded: {trouble}"
 
 
-def _withdrawn(answer: Answer) -> Iterator[str]:
+def _withdrawn(answer: Job) -> Iterator[str]:
     """Yield who no longer approves a job that runs, and why."""
     yield from (f"{name} ends it there: {why}" for name, why in answer.get("withdrawn", {}).items())
 
 
-def _table_of_any(answer: Answer) -> Table:
+def _table_of_any(answer: WholeJob) -> Table:
     """Return the result of a job with other metrics than a classifier's: those that it has, at most six."""
     hospitals, whole = answer.get("hospitals", {}), answer.get("global", {})
     found = {name for row in hospitals.values() for name, value in row.items() if isinstance(value, float)}
@@ -139,7 +137,7 @@ def _table_of_any(answer: Answer) -> Table:
     return result
 
 
-def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:
+def table(answer: WholeJob, pooled: Mapping[str, float] | None) -> Table:
     """Return the result of a training run: federated against own-only, hospital by hospital.
 
     `pooled` are the metrics of a run on all rows at once, on the operator's side: possible with the public
@@ -195,7 +193,7 @@ def table(answer: Answer, pooled: Mapping[str, float] | None) -> Table:
     return result
 
 
-def listing(jobs: list[Answer]) -> Table:
+def listing(jobs: list[Job]) -> Table:
     """Return the jobs as a table, newest first."""
     result = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("id", "job", "state", "round", "submitted", "reason"):
@@ -205,11 +203,11 @@ def listing(jobs: list[Answer]) -> Table:
         rounds = f"{job['round']} of {job['rounds']}" if job.get("rounds") else ""
         without = f"answers dropped of {', '.join(job['dropped'])}" if job.get("dropped") else ""
         remark = "; ".join(part for part in (job.get("reason", ""), without, *_withdrawn(job)) if part)
-        result.add_row(job["id"], _named(job), job["state"], rounds, when, remark)
+        result.add_row(job["id"], _job(job), job["state"], rounds, when, remark)
     return result
 
 
-def request(answer: Answer) -> Iterator[str]:
+def request(answer: Asked) -> Iterator[str]:
     """Yield what a job asks of the hospitals, and what each says to it, in lines."""
     yield f"job {answer['id']}, {answer['state']}" + (f": {answer['reason']}" if answer.get("reason") else "")
     if answer.get("manifest") is None:

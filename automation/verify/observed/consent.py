@@ -14,6 +14,8 @@ from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.target import Target
 from automation.verify.facts.finding import Finding, Kind
+from workloads.container_server.container_server import questions
+from workloads.container_server.container_server.answers import WholeJob
 
 PROOF: Final = "consent"
 RULE: Final = "consent"
@@ -40,8 +42,8 @@ def look(target: Target) -> tuple[Finding, ...]:
     outputs = deploy.outputs(target)
     records = {name: House.of(target, name).record() for name in outputs.hospitals}
     centre = Centre.of(target.arm(), outputs)
-    listed = centre.ask("jobs")["jobs"][:MOST_JOBS]
-    return tuple(compare(records, [_job(centre.ask("job", row["id"])) for row in listed]))
+    listed = centre.ask(questions.ListJobs())["jobs"][:MOST_JOBS]
+    return tuple(compare(records, [_job(centre.ask(questions.ShowResult(id=row["id"]))) for row in listed]))
 
 
 def compare(records: Mapping[str, Sequence[Entry]], jobs: Sequence[Job]) -> Iterator[Finding]:
@@ -91,7 +93,7 @@ def _moment(entry: Entry) -> float:
     return datetime.strptime(entry["time"], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC).timestamp()
 
 
-def _job(answer: Mapping[str, Any]) -> Job:
+def _job(answer: WholeJob) -> Job:
     rows = answer.get("hospitals", {})
     answered = frozenset(name for name, row in rows.items() if set(row) - _NOT_ANSWERS)
     return Job(job_id=answer["id"], name=answer["job"], answered=answered)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, final
 
-from container_server import age, archive
+from container_server import age, archive, questions
 from container_server.age import AgeError
 from container_server.archive import Content, Part
 from container_server.centre.curation import MLFLOW
@@ -101,8 +101,9 @@ class Backups:
 
     def command(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What was made last, and for whom; with `now` an archive is ordered. Raises RefusedInputError."""
-        to = str(arguments.get("to") or "")
-        if arguments.get("now"):
+        asked = questions.Backup.read(arguments)
+        to = asked.to or ""
+        if asked.now:
             if not to and not self._key:
                 raise RefusedInputError(f"{self._config.party} has {NO_KEY}")
             if to:

@@ -13,6 +13,7 @@ from typing import Any
 
 from container_server.errors import ContainerServerError, TransientError
 from container_server.log import say
+from container_server.question import UnreadableQuestionError
 
 SOCKET = Path("/tmp/fedctl.sock")  # noqa: S108 - the container's own /tmp, a tmpfs
 REQUEST_LIMIT = 64 * 1024
@@ -37,7 +38,7 @@ def answer(handlers: Mapping[str, Handler], line: bytes) -> dict[str, Any]:
         return {"exit": DONE, "answer": handlers[command](request.get("arguments") or {})}
     except TransientError as error:
         return {"exit": BROKEN, "error": str(error)}
-    except ContainerServerError as error:
+    except (ContainerServerError, UnreadableQuestionError) as error:
         return {"exit": WRONG, "error": str(error)}
     except Exception as error:  # the caller must get an answer, and the log the cause
         say("control request failed", cause=f"{type(error).__name__}: {error}")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Final, final
 
-from container_server import age, archive
+from container_server import age, archive, questions
 from container_server.age import AgeError
 from container_server.backups import NAME
 from container_server.cadence import Cadence
@@ -125,18 +125,19 @@ class Recovery:
 
     def command(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """How it stands; `header` shows an archive's, `take` orders one, `without` goes on with none."""
-        if arguments.get("without"):
+        asked = questions.Restore.read(arguments)
+        if asked.without:
             if self._is_half:
                 raise RefusedInputError("an archive was being put back when this service ended: put one back")
             with self._lock:
                 self._goes_on = True
-        elif name := arguments.get("take"):
-            header = base64.b64decode(str(arguments.get("opened") or ""))
+        elif name := asked.take:
+            header = base64.b64decode(asked.opened or "")
             self._failed = ""
             with self._lock:
                 self._order = Order(name=_named(name), header=header)
         return {
-            **status(self._config, self._store, arguments),
+            **status(self._config, self._store, asked),
             "waits": True,
             "recipient": age.recipient_of(self._identity),
             "failed": self._failed,
@@ -144,17 +145,18 @@ class Recovery:
 
     def replace(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The same while the service runs; `replace` ends it, and this VM waits for an archive."""
-        if arguments.get("take") or arguments.get("without"):
+        asked = questions.Restore.read(arguments)
+        if asked.take or asked.without:
             raise RefusedInputError(
                 f"{self._config.party} has its state and does not wait for an archive. Fix: --replace, which"
                 " gives up what is there"
             )
-        if arguments.get("replace"):
+        if asked.replace:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._asked.touch()
             say("an archive is to be put back: restarting, to wait for it")
             self._leave()
-        return {**status(self._config, self._store, arguments), "waits": self._asked.exists()}
+        return {**status(self._config, self._store, asked), "waits": self._asked.exists()}
 
     def _no_status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise RefusedInputError(self.words)
@@ -247,14 +249,14 @@ def _leave_soon() -> None:
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
-def status(config: Config, store: BlobStore, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def status(config: Config, store: BlobStore, asked: questions.Restore) -> dict[str, Any]:
     """The archives, newest first, what was put back last, and the header of the one in `header`."""
     answer: dict[str, Any] = {
         "party": config.party,
         "archives": sorted(names(store), reverse=True),
         "restored": read_json(config.agent / archive.OWN / "restored.json"),
     }
-    if name := arguments.get("header"):
+    if name := asked.header:
         answer["header"] = base64.b64encode(_header(store, _named(name))).decode()
     return answer
 

@@ -17,6 +17,7 @@ from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from clone import paths
 from tests.unit.support.stack_outputs import stack_outputs
+from workloads.container_server.container_server.question import Question
 
 ROOT = paths.REPOSITORY
 
@@ -44,9 +45,9 @@ def answering(
 ) -> None:
     states = iter(jobs)
 
-    def ask(_: object, *arguments: str) -> Mapping[str, Any]:
-        calls.append(arguments)
-        return {"last_job": next(states)} if arguments == ("status",) else {"status": "revoked"}
+    def ask(_: object, question: Question[Any]) -> Mapping[str, Any]:
+        calls.append(question.words())
+        return {"last_job": next(states)} if question.command == "status" else {"status": "revoked"}
 
     monkeypatch.setattr(hospital.Centre, "ask", ask)
 
@@ -115,8 +116,8 @@ def test_a_yes_says_what_it_did(
         def __init__(self) -> None:
             pass
 
-        def ask(self, *words: str) -> dict[str, Any]:
-            assert words == ("approve", "hungary")
+        def ask(self, question: Question[Any]) -> Any:
+            assert question.words() == ("approve", "hungary")
             return {"hospital": "hungary", "status": "approved", **answer}
 
     hospital.approve(Approving(), "hungary")

@@ -17,6 +17,7 @@ from automation.ui.plain import plain
 from federation.settings import load
 from tests.unit.federation.test_settings import GALLERY
 from tests.unit.support.program_graph import stack_config
+from workloads.container_server.container_server import questions
 
 BUSY = Answer(status=409, body={"error": {"code": "Conflict", "message": "in progress"}})
 SAID = "Enable succeeded:\n[stdout]\nhello\nfed-exit:0\n[stderr]\n"
@@ -96,7 +97,7 @@ def test_no_answer_of_a_vm_can_speak_to_the_terminal() -> None:
                 body={"value": [{"message": f"[stdout]\n{printed}\nfed-exit:0\n[stderr]\n{HOSTILE}"}]},
             )
         )
-        assert not controls(as_text(machines.Centre(azure, "/vms/one").ask("status")))
+        assert not controls(as_text(machines.Centre(azure, "/vms/one").ask(questions.Status())))
         assert not controls(machines.run(azure, "/vms/one", ["true"]).stderr)
 
 

@@ -19,6 +19,7 @@ from automation.ui.options import On
 from automation.ui.outcome import QuestionError, RefusedError
 from tests.unit.support.workloads_world import World
 from workloads.container_server.container_server import age
+from workloads.container_server.container_server.question import Question
 
 
 class Vm:
@@ -46,8 +47,9 @@ class Vm:
     def _again(self) -> None:
         self.recovery = self._start()
 
-    def fedctl(self, arm: Any, machine: str, who: str, *words: str) -> dict[str, Any]:
+    def fedctl(self, arm: Any, machine: str, who: str, question: Question[Any]) -> Any:
         """As automation/operate/machines.py does, without Azure in between."""
+        words = question.words()
         self.asked.append(words)
         if self.waits:
             self.waits = self.recovery.tick() is not None
@@ -60,8 +62,7 @@ class Vm:
             self.waits = self.recovery.tick() is not None
         if reply["exit"] != DONE:
             raise QuestionError(reply["error"])
-        found: dict[str, Any] = json.loads(fit(reply["answer"]))
-        return found
+        return json.loads(fit(reply["answer"]))
 
 
 @pytest.fixture

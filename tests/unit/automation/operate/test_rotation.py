@@ -7,6 +7,7 @@ import pytest
 from automation.operate import rotation
 from automation.operate.machines import Centre
 from automation.ui.outcome import QuestionError
+from workloads.container_server.container_server.question import Question
 
 
 class Asked(Centre):
@@ -14,7 +15,8 @@ class Asked(Centre):
         self.words: list[tuple[str, ...]] = []
         self.answer = answer
 
-    def ask(self, *words: str) -> dict[str, Any]:
+    def ask(self, question: Question[Any]) -> Any:
+        words = question.words()
         self.words.append(words)
         return {"what": words[1], "interrupts": "the server restarts", **self.answer}
 

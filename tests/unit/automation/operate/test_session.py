@@ -28,7 +28,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_job_that_would_end_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: str, named: bool
 ) -> None:
-    monkeypatch.setattr(Centre, "ask", lambda self, *words: {"jobs": [{**JOB, "state": state}]})
+    monkeypatch.setattr(Centre, "ask", lambda self, question: {"jobs": [{**JOB, "state": state}]})
     session.name_running_jobs(ON_AZURE)
     said = capsys.readouterr().err
     assert ("heart 01234567" in said and "it ends with the stack" in said) == named
@@ -38,7 +38,7 @@ def test_a_job_that_would_end_is_named(
 def test_a_centre_that_does_not_answer_is_said_and_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def silent(self: Centre, *words: str) -> dict[str, Any]:
+    def silent(self: Centre, question: object) -> dict[str, Any]:
         raise FedError("vm-fed-dev-centre does not take commands")
 
     monkeypatch.setattr(Centre, "ask", silent)

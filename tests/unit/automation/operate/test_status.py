@@ -16,6 +16,7 @@ from automation.stacks.arm import Answer, Arm
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError
 from tests.unit.support.stack_outputs import stack_outputs
+from workloads.container_server.container_server.question import Question
 
 DAY = 86_400.0
 OUTPUTS = stack_outputs("hungary")
@@ -375,7 +376,8 @@ class TestHealth:
         hospitals = {f"h{number:02}": {"registered": True} for number in range(70)}
 
         class Cutting(Centre):
-            def ask(self, *words: str) -> dict[str, Any]:
+            def ask(self, question: Question[Any]) -> Any:
+                words = question.words()
                 after = words[2] if len(words) > 1 else ""
                 rest = {name: row for name, row in hospitals.items() if name > after}
                 part = dict(list(rest.items())[:30])

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from container_server import answers, questions
 from container_server.centre.authority import Authority
 from container_server.centre.curation import MLFLOW
 from container_server.centre.enrolments import Enrolments
@@ -96,6 +97,7 @@ class Commands:
 
     def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Containers, hospitals (those after the name `after`), the last job, and what goes wrong here."""
+        asked = questions.Status.read(arguments)
         heard = self._heard()
         present = {name: member for name, member in self._members.all().items() if not member.left}
         jobs = self._jobs.all()
@@ -106,7 +108,7 @@ class Commands:
             "hospitals": {
                 name: self._hospital(name, member, heard.get(name))
                 for name, member in sorted(present.items())
-                if name > str(arguments.get("after") or "")
+                if name > (asked.after or "")
             },
             "registered": sum(name in heard for name in present),
             "last_job": self._row(jobs[0]) if jobs else None,
@@ -120,32 +122,30 @@ class Commands:
             ][:MOST_TROUBLES],
         }
 
-    def submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def submit(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Run a job."""
-        by = str(arguments.get("by") or "unknown")
-        job_id = self._jobs.submit(
-            arguments["job"], arguments.get("rounds"), arguments.get("param") or {}, author=by
-        )
+        asked = questions.Submit.read(arguments)
+        job_id = self._jobs.submit(asked.job, asked.rounds, asked.param, author=asked.by)
         return self._row(self._jobs.get(job_id))
 
-    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def check(self, arguments: Mapping[str, Any]) -> answers.Checked:
         """Whether a job could be submitted so, and which have to run before it."""
-        name, rounds = arguments["job"], arguments.get("rounds")
-        return {"job": name, "run_first": self._jobs.run_first(name, rounds, arguments.get("param") or {})}
+        asked = questions.Check.read(arguments)
+        return {"job": asked.job, "run_first": self._jobs.run_first(asked.job, asked.rounds, asked.param)}
 
-    def jobs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def jobs(self, arguments: Mapping[str, Any]) -> answers.Jobs:
         """All jobs."""
         return {"jobs": [self._row(job) for job in self._jobs.all()]}
 
-    def job(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def job(self, arguments: Mapping[str, Any]) -> answers.WholeJob:
         """One job."""
-        job = self._jobs.get(arguments["id"])
+        job = self._jobs.get(questions.ShowResult.read(arguments).id)
         progress = job.progress
         history = progress.get("history", [])
         dropped, blank = progress.get("dropped", {}), progress.get("blank", {})
         hospitals = sorted({name for entry in history for name in entry["sites"]} | set(dropped))
         last = history[-1] if history else {"global": {}, "sites": {}}
-        return {
+        found: answers.WholeJob = {
             **self._row(job),
             "global": _rounded(last["global"]),
             "hospitals": {
@@ -161,12 +161,16 @@ class Commands:
             "model_version": progress.get("model_version"),
             "resumed_from": progress.get("resumed_from") or None,
             "total_seconds": progress.get("seconds"),
-            **{key: progress[key] for key in ("tracking_error", "renamed") if progress.get(key)},
         }
+        if trouble := progress.get("tracking_error"):
+            found["tracking_error"] = trouble
+        if renamed := progress.get("renamed"):
+            found["renamed"] = renamed
+        return found
 
-    def show(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def show(self, arguments: Mapping[str, Any]) -> answers.Asked:
         """What a job asks of the hospitals, and what each says to it."""
-        job = self._jobs.get(arguments["id"])
+        job = self._jobs.get(questions.Show.read(arguments).id)
         standing, asked = self._jobs.standing(job), job.submission.get("hospitals")
         return {
             **self._row(job),
@@ -179,21 +183,21 @@ class Commands:
             "until": job.submission.get("waits_until"),
         }
 
-    def abort(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def abort(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Stop a job."""
-        self._jobs.abort(arguments["id"])
-        return self._row(self._jobs.get(arguments["id"]))
+        job_id = questions.Abort.read(arguments).id
+        self._jobs.abort(job_id)
+        return self._row(self._jobs.get(job_id))
 
-    def resume(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def resume(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Go on with a job."""
-        return self._row(self._jobs.get(self._jobs.resume(arguments["id"])))
+        return self._row(self._jobs.get(self._jobs.resume(questions.Resume.read(arguments).id)))
 
-    def evaluate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def evaluate(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Have every hospital measure a version of a model."""
-        name, version = str(arguments["name"]), str(arguments["version"])
-        job_id = self._models.trained_by(name, version)
-        by = str(arguments.get("by") or "unknown")
-        return self._row(self._jobs.get(self._jobs.evaluate(job_id, version, author=by)))
+        asked = questions.Evaluate.read(arguments)
+        job_id = self._models.trained_by(asked.name, asked.version)
+        return self._row(self._jobs.get(self._jobs.evaluate(job_id, asked.version, author=asked.by)))
 
     def requests(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Of each hospital: membership, certificate, its last request and what waits for a person."""
@@ -207,42 +211,48 @@ class Commands:
         }
         return {"approval": self._config.approval, "requests": rows}
 
-    def approve(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def approve(self, arguments: Mapping[str, Any]) -> answers.Decided:
         """Sign what a hospital asked for: enrolment, renewal, after a lost disk, or coming back."""
-        name = arguments["hospital"]
+        name = questions.Approve.read(arguments).hospital
         before = self._members.get(name)
         if before.left:
             raise UnknownHospitalError(f"{name} has left the federation: there is nothing to approve")
         member = self._members.approve(name, self._clock.now())
         if member == before and not member.granted:
             return {"hospital": name, "status": member.status, "note": "nothing of it waits"}
-        return self._told(name, {"granted": member.granted})
+        return self._told(name, granted=member.granted)
 
-    def revoke(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def revoke(self, arguments: Mapping[str, Any]) -> answers.Decided:
         """Cut a hospital off."""
-        name, reason = arguments["hospital"], str(arguments.get("reason") or "revoked by an operator")[:200]
-        self._members.revoke(name, reason, self._clock.now())
+        asked = questions.Revoke.read(arguments)
+        name = asked.hospital
+        self._members.revoke(name, asked.reason[:200], self._clock.now())
         self._back_up()
-        return self._told(name, {})
+        return self._told(name)
 
-    def renew(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def renew(self, arguments: Mapping[str, Any]) -> answers.Decided:
         """Have a hospital ask for a new certificate."""
-        name = arguments["hospital"]
+        name = questions.Renew.read(arguments).hospital
         renew = self._members.get(name).next_renewal(self._clock.now())
         self._members.change(name, renew=renew, owed=True)
-        return self._told(name, {"renew": renew})
+        return self._told(name, renew=renew)
 
-    def rotate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def rotate(self, arguments: Mapping[str, Any]) -> answers.Rotation:
         """Say what rotating the key of lead, server or root interrupts; with `yes` do it."""
-        what, now, finish = arguments["what"], bool(arguments.get("now")), bool(arguments.get("finish"))
+        asked = questions.Rotate.read(arguments)
+        what, now, finish = asked.what, asked.now, asked.finish
         if finish and what != "root":
             raise RotationRefusedError("--finish withdraws an old root: it goes with root alone")
         running = [job.name for job in self._jobs.all() if job.sent]
-        answer = {"what": what, "interrupts": _interrupts(what, running, now=now, finish=finish)}
+        answer: answers.Rotation = {
+            "what": what,
+            "interrupts": _interrupts(what, running, now=now, finish=finish),
+            "done": False,
+        }
         if finish:
             answer["left_behind"] = self._rotation.left_behind(self._enrolments.reports())
-        if not arguments.get("yes"):
-            return {**answer, "done": False}
+        if not asked.yes:
+            return answer
         if what == "lead":
             self._authority.rotate_lead()
             self._back_up()
@@ -256,11 +266,15 @@ class Commands:
         self._wake()
         return {**answer, "done": True}
 
-    def _told(self, name: str, answer: dict[str, Any]) -> dict[str, Any]:
+    def _told(self, name: str, granted: bool | None = None, renew: int | None = None) -> answers.Decided:
         """Tell the hospital what was decided. One that cannot be told now is told by the loop: it counts."""
         self._enrolments.expect(name)
         self._wake()
-        answer = {"hospital": name, "status": self._members.get(name).status, **answer}
+        answer: answers.Decided = {"hospital": name, "status": self._members.get(name).status}
+        if granted is not None:
+            answer["granted"] = granted
+        if renew is not None:
+            answer["renew"] = renew
         if self._members.get(name).owed:
             try:
                 self._enrolments.tell(name)
@@ -268,9 +282,9 @@ class Commands:
                 return {**answer, "note": f"in force; {name} is told later: {str(error)[:200]}"}
         return answer
 
-    def _row(self, job: Job) -> dict[str, Any]:
+    def _row(self, job: Job) -> answers.Job:
         progress = job.progress
-        row: dict[str, Any] = {
+        row: answers.Job = {
             "id": job.job_id,
             "job": job.name,
             "state": job.state,
@@ -289,7 +303,9 @@ class Commands:
             reason = f"waits: {self._jobs.standing(job).words(job.needed)}"
         elif job.state == "queued":
             reason = self._waits_for(job)
-        return {**row, **({"reason": reason[:300]} if reason else {})}
+        if reason:
+            row["reason"] = reason[:300]
+        return row
 
     def _waits_for(self, job: Job) -> str:
         """Whom a job that has not begun waits for; nothing where enough hospitals are connected."""

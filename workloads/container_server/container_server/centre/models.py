@@ -8,10 +8,11 @@ tag of the version, and a line of this service's log, which no job can write.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import requests
 
+from container_server import answers, questions
 from container_server.clock import Clock
 from container_server.control import Handler, WrongQuestionError
 from container_server.errors import RefusedInputError, TransientError
@@ -20,7 +21,7 @@ from container_server.log import say
 CHAMPION = "champion"
 _A_PAGE = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_TAGS = ("job_id", "promoted_by", "promoted_at", "retired_by", "retired_at", "retired_why")
+_TAGS: tuple[answers.ModelTag, ...] = get_args(answers.ModelTag)
 _LONGEST = 120
 
 
@@ -65,38 +66,41 @@ class Models:
         """Command -> handler."""
         return {"models": self.listing, "promote": self.promote, "retire": self.retire}
 
-    def listing(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def listing(self, arguments: Mapping[str, Any]) -> answers.ModelVersions:
         """All versions, newest first; with `name` those of one model, each with the run's metrics.
 
         `skip` leaves the first ones out: it goes on with an answer that was cut.
         """
-        name, skip = arguments.get("name"), int(arguments.get("skip") or 0)
+        asked = questions.ListModels.read(arguments)
+        name, skip = asked.name, asked.skip or 0
         found = self._versions({"filter": f"name='{_name(name)}'"} if name else {})
         found = sorted(found, key=lambda one: (str(one["name"]), -int(one["version"])))[skip:]
         champions = {model: self._champion(model) for model in {str(one["name"]) for one in found}}
         return {"models": [self._row(one, champions, with_metrics=bool(name)) for one in found]}
 
-    def promote(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def promote(self, arguments: Mapping[str, Any]) -> answers.Promoted:
         """Make a version the one to use. One that was retired has to stay so."""
-        name, version = self._version(arguments)
+        asked = questions.Promote.read(arguments)
+        name, version = self._version(asked.name, asked.version)
         if "retired_at" in self._tags(name, version):
             raise RefusedInputError(f"{name} version {version} was retired. Fix: train again")
         before = self._champion(name)
         self._registry.ask("POST", "registered-models/alias", name=name, alias=CHAMPION, version=version)
-        self._note(name, version, "promoted", by=str(arguments["by"]))
+        self._note(name, version, "promoted", by=asked.by)
         return {"name": name, "version": version, "champion": True, "before": before}
 
-    def retire(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def retire(self, arguments: Mapping[str, Any]) -> answers.Promoted:
         """Take a version out of use: it keeps its place, and can never be the one to use again."""
-        name, version = self._version(arguments)
+        asked = questions.Retire.read(arguments)
+        name, version = self._version(asked.name, asked.version)
         if self._champion(name) == version:
             self._registry.ask("DELETE", "registered-models/alias", name=name, alias=CHAMPION)
-        self._note(name, version, "retired", by=str(arguments["by"]), why=str(arguments["why"]))
+        self._note(name, version, "retired", by=asked.by, why=asked.why)
         return {"name": name, "version": version, "champion": False}
 
     def trained_by(self, name: str, version: str) -> str:
         """The id of the job that left a version. Raises RefusedInputError, WrongQuestionError."""
-        name, version = self._version({"name": name, "version": version})
+        name, version = self._version(name, version)
         tags = self._tags(name, version)
         if "job_id" not in tags:
             raise RefusedInputError(f"{name} version {version} is of no job of this federation")
@@ -121,8 +125,8 @@ class Models:
                 return found
             page = {"page_token": answer["next_page_token"]}
 
-    def _version(self, arguments: Mapping[str, Any]) -> tuple[str, str]:
-        name, version = _name(arguments["name"]), str(arguments["version"])
+    def _version(self, name: str, version: str) -> tuple[str, str]:
+        name = _name(name)
         if not version.isdecimal():
             raise WrongQuestionError(f"{_plain(version)} is no version of a model: they are whole numbers")
         self._tags(name, version)
@@ -139,18 +143,22 @@ class Models:
 
     def _row(
         self, version: Mapping[str, Any], champions: Mapping[str, str | None], *, with_metrics: bool
-    ) -> dict[str, Any]:
+    ) -> answers.ModelVersion:
         name, number = str(version["name"]), str(version["version"])
         tags = {str(tag["key"]): _plain(tag["value"]) for tag in version.get("tags", [])}
-        row: dict[str, Any] = {
+        row: answers.ModelVersion = {
             "name": name,
             "version": number,
             "champion": champions[name] == number,
             "made": int(version["creation_timestamp"]) / 1000,
             "artifacts": _plain(version["source"]).removeprefix("mlflow-artifacts:/"),
-            **{key: tags[key] for key in _TAGS if key in tags},
         }
-        return row | ({"metrics": self._metrics(str(version["run_id"]))} if with_metrics else {})
+        for key in _TAGS:
+            if key in tags:
+                row[key] = tags[key]
+        if with_metrics:
+            row["metrics"] = self._metrics(str(version["run_id"]))
+        return row
 
     def _metrics(self, run: str) -> dict[str, float]:
         found = self._registry.ask("GET", "runs/get", run_id=run)["run"]["data"].get("metrics", [])

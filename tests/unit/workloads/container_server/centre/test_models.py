@@ -21,6 +21,7 @@ from automation.operate.machines import Centre
 from automation.ui.outcome import FedError
 from clone import paths
 from tests.unit.support.workloads_fakes import FakeClock
+from workloads.container_server.container_server.question import Question
 
 ROOT = paths.REPOSITORY
 HEART = ROOT / "workloads" / "jobs" / "heart" / "heart_job"
@@ -82,8 +83,8 @@ class CentreByRunCommand:
 
     models: Models
 
-    def ask(self, *words: str) -> dict[str, Any]:
-        given = vars(fedctl.parser().parse_args(list(words)))
+    def ask(self, question: Question[Any]) -> dict[str, Any]:
+        given = vars(fedctl.parser().parse_args(question.words()))
         answer = self.models.handlers()[given.pop("command")](given)
         return dict(json.loads(fedctl.fit(answer, fedctl.OUTPUT_LIMIT)))
 
