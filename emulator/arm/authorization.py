@@ -231,7 +231,6 @@ TYPES = (
         check=(_check_role, _check_principal, _claim_guid, _check_single, _complete),
         listing=_applying,
         missing=_missing_assignment,
-        seconds=(3, 3),
     ),
     ResourceType(
         name=DEFINITION,
@@ -256,6 +255,5 @@ TYPES = (
         provisioning=False,
         check=(_check_lock,),
         listing=_locks,
-        seconds=(3, 3),
     ),
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure_types.azure_type import AzureType, NameRule
 from azure_types.types import BY_ARM_TYPE
+from emulator.arm import durations
 from emulator.arm.answers import AT_ONCE, Answers
 from emulator.arm.errors import ArmError
 from emulator.arm.messages import Json, Request, Response
@@ -180,14 +181,17 @@ class ResourceType:
     """How accepted writes and deletions are answered."""
     patch: tuple[str, ...] = ("tags",)
     """Top-level members that a PATCH may carry."""
-    seconds: tuple[float, float] = (2, 2)
-    """Typical duration of a PUT and of a DELETE on Azure, where they go on after their answer."""
 
     @property
     def verbs(self) -> frozenset[str]:
         """The methods that it has: PATCH only where there is something that one may carry."""
         changeable = set(self.patch) - (set() if self.tags else {"tags"})
         return self.methods if changeable else self.methods - {"PATCH"}
+
+    @property
+    def lasts(self) -> durations.Duration:
+        """How long a PUT and a DELETE typically take on Azure, where they go on after their answer."""
+        return durations.of(self.name)
 
     @property
     def key(self) -> str:

@@ -73,6 +73,5 @@ TYPES = (
         described(BUDGET),
         provisioning=False,
         check=(_check_period, _check_notifications, _complete),
-        seconds=(3, 2),
     ),
 )

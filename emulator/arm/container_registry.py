@@ -228,7 +228,6 @@ TYPES = (
         render=_render,
         views={"listUsages": _usages, "privateLinkResources": answer_link_resources},
         actions={"importImage": import_image},
-        seconds=(24, 10),
     ),
     connections(REGISTRY, answers.REGISTRY_CONNECTION),
 )

@@ -375,7 +375,7 @@ class _FrontDoor:
         held = type_.holds(path.key, row.body)
         refuse_second_writer(self._context, type_, held, self._request)
         waits = type_.answers.deleted == 202
-        seconds = self._context.latency.seconds(type_.seconds[1]) if waits else 0.0
+        seconds = self._context.latency.seconds(type_.lasts.delete) if waits else 0.0
         if seconds > 0:
             self._rehearse(row)
             row.state = "Deleting"
@@ -404,7 +404,7 @@ class _FrontDoor:
     def _delete_group(self, row: Row, type_: ResourceType) -> Response:
         row.state = "Deleting"
         self._tx.put(row)
-        seconds = self._context.latency.seconds(type_.seconds[1])
+        seconds = self._context.latency.seconds(type_.lasts.delete)
         answer = answer_deletion(self._context, self._request, row, seconds=seconds, held=frozenset())
         if seconds == 0:
             settle(self._context)

@@ -245,7 +245,6 @@ TYPES = (
         keep=(_keep_with_items,),
         gone=(_forget,),
         actions={"validateForBackup": _validate},
-        seconds=(15, 10),
     ),
     replace(
         described(POLICY),
@@ -255,7 +254,6 @@ TYPES = (
         fixed=(Fixed(path="properties", error=_policy_fixed),),
         check=(_fill_in_tags,),
         keep=(_keep_used_policy,),
-        seconds=(3, 3),
     ),
     replace(
         described(INSTANCE),
@@ -269,7 +267,6 @@ TYPES = (
         gone=(_remember,),
         render=_render_protection,
         actions={"sync": _sync},
-        seconds=(4, 30),
     ),
     listed(DELETED, BY_ARM_TYPE[VAULT].versions, _deleted, level=Level.PARENT),
 )

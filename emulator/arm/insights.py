@@ -373,7 +373,6 @@ TYPES = (
         required=("properties.groupShortName",),
         check=(_check_short_name, _enable_receivers),
         render=_write_otherwise,
-        seconds=(3, 2),
     ),
     replace(
         described(RULE),
@@ -381,7 +380,6 @@ TYPES = (
         patch=("tags", "identity"),
         required=("properties.dataFlows", "properties.destinations"),
         check=(_check_flows, _locate_workspaces, _number_rule),
-        seconds=(3, 2),
     ),
     replace(
         described(ASSOCIATION),
@@ -389,7 +387,6 @@ TYPES = (
         provisioning=False,
         references=(Reference(path="properties.dataCollectionRuleId", types=(RULE,)),),
         check=(_check_association,),
-        seconds=(3, 2),
     ),
     replace(
         described(SETTING),
@@ -403,7 +400,6 @@ TYPES = (
         ),
         check=(_check_categories, _check_sinks),
         render=_write_otherwise,
-        seconds=(3, 2),
     ),
     replace(
         described(METRIC_ALERT, place=Place.GLOBAL),
@@ -413,7 +409,6 @@ TYPES = (
         defaults={"properties": {"autoMitigate": True}},
         references=(Reference(path="properties.actions[].actionGroupId", types=(ACTION_GROUP,)),),
         check=(_check_window, _scopes_exist, _check_metrics, _date_alert),
-        seconds=(3, 2),
     ),
     replace(
         described(LOG_ALERT),
@@ -429,6 +424,5 @@ TYPES = (
         references=(Reference(path="properties.scopes[]", types=(WORKSPACE,)),),
         check=(_check_window, _check_query),
         render=_name_workspace_type,
-        seconds=(3, 2),
     ),
 )

@@ -342,7 +342,6 @@ TYPES = (
         gone=(disconnect_endpoints, _remember),
         render=render_connections,
         views={"privateLinkResources": answer_link_resources},
-        seconds=(66, 10),
     ),
     replace(
         described(KEY),
@@ -352,7 +351,6 @@ TYPES = (
         check=(_keep_existing, _make_key),
         keep=(_refuse_closed,),
         render=_locate_key,
-        seconds=(3, 3),
     ),
     connections(VAULT, answers.CONNECTION),
     *(

@@ -83,7 +83,6 @@ TYPES = (
         check=(_enter_directory,),
         actions={"listAssociatedResources": _associated},
         render=_lower_group,
-        seconds=(2, 2),
     ),
     replace(
         described(CREDENTIAL),
@@ -94,6 +93,5 @@ TYPES = (
         render=_lower_group,
         missing=missing_by_id,
         parent_first=True,
-        seconds=(2, 2),
     ),
 )

@@ -153,6 +153,5 @@ TYPES = (
         gone=(_remember,),
         views={"usages": _usages, "intelligencePacks": _packs},
         actions={"sharedKeys": _shared_keys},
-        seconds=(46, 15),
     ),
 )

@@ -226,7 +226,7 @@ def answer_write(
     how = type_.answers
     status, state = how.status(created=created), how.state(created=created)
     only_tags = request.method == "PATCH" and set(request.body or {}) == {"tags"}
-    seconds = context.latency.seconds(type_.seconds[0]) if state and not only_tags else 0.0
+    seconds = context.latency.seconds(type_.lasts.put) if state and not only_tags else 0.0
     headers: dict[str, str] = {"etag": row.etag} if type_.etag else {}
     if seconds > 0:
         for part in (row, *inline_children(context, row)):

@@ -73,7 +73,6 @@ TYPES = (
         patch=("tags", "properties"),
         listing=_groups,
         paged=True,
-        seconds=(2, 30),
     ),
 )
 

@@ -165,6 +165,5 @@ TYPES = (
         keep=(_keep_attached,),
         missing=_missing,
         render=_render,
-        seconds=(3, 5),
     ),
 )

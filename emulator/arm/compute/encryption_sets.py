@@ -97,6 +97,5 @@ TYPES = (
         check=(_check_key,),
         keep=(_keep_used,),
         missing=_missing,
-        seconds=(5, 5),
     ),
 )

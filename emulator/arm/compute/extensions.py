@@ -67,6 +67,5 @@ TYPES = (
             Fixed(path="properties.type", error=not_changeable),
         ),
         check=(_check_kind, _check_machine, _check_upgrade),
-        seconds=(70, 20),
     ),
 )

@@ -342,6 +342,5 @@ TYPES = (
             "runCommand": run_command,
         },
         patch=("tags", "identity", "properties"),
-        seconds=(50, 28),
     ),
 )

@@ -178,7 +178,6 @@ TYPES = (
         keep=(_keep_allocated,),
         render=_render_address,
         etag=WEAK_ETAG,
-        seconds=(3, 12),
     ),
     replace(
         described(GATEWAY, error=bad_name),
@@ -191,6 +190,5 @@ TYPES = (
         keep=(_keep_used_gateway,),
         render=_render_gateway,
         etag=WEAK_ETAG,
-        seconds=(10, 10),
     ),
 )

@@ -320,6 +320,5 @@ TYPES = (
         read_only=("allowPort25Out",),
         holds=_networks,
         etag=WEAK_ETAG,
-        seconds=(7, 12),
     ),
 )

@@ -234,6 +234,5 @@ TYPES = (
         missing=_missing,
         etag=WEAK_ETAG,
         patch=(),
-        seconds=(12, 11),
     ),
 )

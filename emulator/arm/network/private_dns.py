@@ -230,7 +230,6 @@ TYPES = (
         render=_render_zone,
         views={"ALL": _all_records, "recordsets": _all_records},
         etag=PLAIN_ETAG,
-        seconds=(30, 30),
     ),
     replace(
         described(LINK, error=bad_name, place=Place.GLOBAL),
@@ -251,6 +250,5 @@ TYPES = (
         after=(_touch_zone,),
         gone=(_touch_zone_on_delete,),
         etag=PLAIN_ETAG,
-        seconds=(35, 30),
     ),
 )

@@ -315,6 +315,5 @@ TYPES = (
         holds=_networks,
         read_only=("customDnsConfigs", "resourceGuid"),
         etag=WEAK_ETAG,
-        seconds=(50, 40),
     ),
 )

@@ -154,7 +154,6 @@ def connections(service: str, answers: Answers) -> ResourceType:
         after=(_tell,),
         gone=(_forget,),
         creatable=False,
-        seconds=(5, 5),
     )
 
 

@@ -137,7 +137,6 @@ def _records(
         parent_first=True,
         etag=PLAIN_ETAG,
         patch=("properties", "etag"),
-        seconds=(2, 2),
     )
 
 

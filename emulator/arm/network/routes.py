@@ -111,7 +111,6 @@ TYPES = (
         keep=(_keep_used,),
         render=_render_table,
         etag=WEAK_ETAG,
-        seconds=(3, 10),
     ),
     replace(
         described(ROUTE, error=bad_name),
@@ -121,6 +120,5 @@ TYPES = (
         after=(_stamp_table,),
         etag=WEAK_ETAG,
         patch=(),
-        seconds=(2, 2),
     ),
 )

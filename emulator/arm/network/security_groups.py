@@ -249,7 +249,6 @@ TYPES = (
         keep=(_keep_used,),
         render=_render_group,
         etag=WEAK_ETAG,
-        seconds=(3, 10),
     ),
     replace(
         described(RULE, error=bad_name),
@@ -268,6 +267,5 @@ TYPES = (
         holds=_own_group,
         etag=WEAK_ETAG,
         patch=(),
-        seconds=(2, 2),
     ),
 )

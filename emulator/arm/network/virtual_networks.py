@@ -336,7 +336,6 @@ TYPES = (
         render=_render_network,
         views={"CheckIPAddressAvailability": _check_address},
         etag=WEAK_ETAG,
-        seconds=(5, 11),
     ),
     replace(
         described(SUBNET, error=bad_name),
@@ -365,6 +364,5 @@ TYPES = (
         holds=_own_network,
         etag=WEAK_ETAG,
         patch=(),
-        seconds=(6, 11),
     ),
 )

@@ -149,7 +149,6 @@ TYPES = (
         answers=answers.NETWORK_AT_ONCE,
         check=(_one_per_region,),
         etag=WEAK_ETAG,
-        seconds=(3, 3),
     ),
     replace(
         described(FLOW_LOG, error=bad_name),
@@ -178,6 +177,5 @@ TYPES = (
         ),
         check=(_check_target, _check_storage, _describe_target),
         etag=WEAK_ETAG,
-        seconds=(10, 10),
     ),
 )

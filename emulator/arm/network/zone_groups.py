@@ -101,6 +101,5 @@ TYPES = (
         holds=_of_endpoint,
         etag=WEAK_ETAG,
         patch=(),
-        seconds=(10, 10),
     ),
 )

@@ -239,7 +239,6 @@ TYPES = (
         actions={"listKeys": _list_keys},
         views={"privateLinkResources": answer_link_resources},
         patch=("tags", "sku", "kind", "identity", "properties"),
-        seconds=(26, 15),
     ),
     connections(ACCOUNT, answers.REPLACED),
 )

@@ -128,7 +128,6 @@ TYPES = (
         render=_render_blob_service,
         holds=of_account,
         methods=frozenset({"GET", "HEAD", "PUT"}),
-        seconds=(2, 2),
     ),
     replace(
         described(CONTAINER, error=_bad_container_name),
@@ -148,7 +147,6 @@ TYPES = (
         holds=of_account,
         etag='"{}"',
         patch=("properties",),
-        seconds=(1, 1),
     ),
     replace(
         described(LIFECYCLE),
@@ -158,6 +156,5 @@ TYPES = (
         missing=_missing_lifecycle,
         render=_name_lifecycle,
         holds=of_account,
-        seconds=(2, 2),
     ),
 )
