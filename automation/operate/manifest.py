@@ -12,6 +12,8 @@ def describe(manifest: Manifest) -> Iterator[str]:
     yield f"{manifest.name}: {manifest.title}" if manifest.title else manifest.name
     yield f"  for        {manifest.purpose}"
     yield f"  asked by   {manifest.author}, as the centre states"
+    if manifest.study:
+        yield f"  study      {manifest.study}"
     for file, columns in manifest.data.items() or (("nothing that it names", ()),):
         yield f"  reads      {file}" + (f": {', '.join(columns)}" if columns else "")
     if manifest.box != BASE:

@@ -23,7 +23,7 @@ from container_server.nvflare_cli import Nvflare
 
 from tests.unit.support.workloads_fakes import FakeClock, FakeEngine, FolderStore
 from tests.unit.support.workloads_pki import START, FakeNvflare
-from tests.unit.support.workloads_world import backups_of, config_of
+from tests.unit.support.workloads_world import backups_of, config_of, ledgers_of
 from workloads.data import heart_data
 
 DAY = 86_400.0
@@ -78,6 +78,7 @@ class House:
             backups=backups_of(
                 self.config, self.federation.clock, store(f"backup-{name}"), self.engine, None
             ),
+            ledgers=ledgers_of(self.config, store(f"record-{name}"), self.federation.clock),
         )
         return self.agent
 

@@ -18,6 +18,7 @@ from container_server.config import Config
 from container_server.engine import ContainerState, Running
 from container_server.hospital.agent import HospitalAgent
 from container_server.hospital.consent import POLICY
+from container_server.hospital.ledgers import KeptLedgers
 from container_server.hospital.state import State
 from container_server.messages import REPORT, decode
 from container_server.nvflare_cli import Nvflare
@@ -52,6 +53,10 @@ def backups_of(
     config: Config, clock: Clock, store: FolderStore, engine: FakeEngine, key: str | None
 ) -> Backups:
     return Backups(config=config, clock=clock, store=store, engine=engine, recipient=lambda: key)
+
+
+def ledgers_of(config: Config, record: FolderStore, clock: Clock) -> KeptLedgers:
+    return KeptLedgers(record=record, work=config.work, answers=config.answers, clock=clock)
 
 
 class World:
@@ -90,6 +95,7 @@ class World:
             engine=self.client,
             nvflare=cast(Nvflare, self.nvflare),
             backups=backups_of(config, self.hospitals_clock, self.kept, self.client, self.key),
+            ledgers=ledgers_of(config, self.record, self.hospitals_clock),
         )
 
     def new_centre(self) -> CentreAgent:

@@ -18,6 +18,7 @@ from container_server.engine import DockerEngine
 from container_server.hospital.agent import EngineLostError, HospitalAgent
 from container_server.hospital.box import BoxKeeper
 from container_server.hospital.box_input import BoxInput
+from container_server.hospital.ledgers import KeptLedgers
 from container_server.log import say
 from container_server.metadata import backup_recipient, fetch_user_data
 from container_server.nvflare_cli import Nvflare
@@ -97,6 +98,7 @@ def main() -> None:
         work(centre.work, clock)
         run(centre.tick, clock)
     else:
+        ledgers = KeptLedgers(record=account("record"), work=config.work, answers=config.answers, clock=clock)
         hospital = HospitalAgent(
             config=config,
             clock=clock,
@@ -107,6 +109,7 @@ def main() -> None:
             engine=engine,
             nvflare=nvflare,
             backups=backups,
+            ledgers=ledgers,
         )
         control.serve({**hospital.handlers(), **shared})
         boxes = BoxKeeper(
@@ -118,6 +121,7 @@ def main() -> None:
             images=config.boxes,
         )
         work(boxes.turn, clock)
+        work(ledgers.turn, clock)
         try:
             run(hospital.tick, clock)
         except EngineLostError as error:

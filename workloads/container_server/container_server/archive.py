@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, final
 
+from fed_site.ledgers import KEPT_FILE
+
 from container_server import strict_json
 from container_server.config import Config
 from container_server.errors import RefusedInputError
@@ -28,7 +30,7 @@ OWN = "backup"
 """Below `agent`: the folder of this very backup, which is in no archive."""
 _AGAIN = frozenset({OWN, "staging.json"})
 """Below `agent`: what is made again."""
-_OFFICERS = frozenset({"answers.json", "airlock.json", "box.json"})
+_OFFICERS = frozenset({"answers.json", "airlock.json", "box.json", KEPT_FILE})
 """Below `answers`: brought from the officers' container again. An archive's would hold approvals that were
 taken back since; without them no job is approved, and nothing leaves, until that container was read.
 """

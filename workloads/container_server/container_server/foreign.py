@@ -56,6 +56,21 @@ class ForeignFolder:
         except OSError as error:
             raise _refusal(name, error) from error
 
+    def stamp(self, name: str) -> tuple[int, int, int] | None:
+        """What changes when a file is replaced or written; None where there is none.
+
+        Raises ForeignFileError as `read` does.
+        """
+        try:
+            with self._inside(_parent(name)) as folder:
+                found = os.stat(PurePosixPath(name).name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _refusal(name, error) from error
+        check_regular(name, found)
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
     def json(self, name: str, limit: int = JSON_LIMIT) -> Any:
         """The content of a JSON file, or None where there is none.
 

@@ -63,7 +63,14 @@ class Refusal(Enum):
     POLICY = (
         "this hospital's own policy for its airlock is missing or cannot be read: nothing leaves until it can"
     )
-    SPENT = "this hospital's privacy budget is spent: no difference leaves until its officers allow more"
+    SPENT = (
+        "this hospital's privacy budget, or what the job's study may use of it, is spent: no difference"
+        " leaves until its officers allow more"
+    )
+    STUDY = (
+        "this hospital has a privacy budget for certain studies, and the job's (study in job.yaml) is none of"
+        " them: no difference leaves until its officers name it"
+    )
     ANSWERS = (
         "this run has given all the answers that its manifest announces (rounds, and what it measures"
         " besides; those that stayed count): no more leaves"

@@ -36,6 +36,7 @@ from fed_site.airlock import (
     place,
 )
 from fed_site.announced import among, manifest_of, others
+from fed_site.kept import Keep, in_the_account
 from fed_site.ledgers import BUDGET_FILE, RELEASED_FILE
 from fed_site.manifest import Manifest
 from fed_site.notes import Notes, count, summary
@@ -87,10 +88,13 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         files: OwnFiles | None = None,
         notes: Notes | None = None,
         folder: Path = WORK,
+        *,
         policy: Path = OWN_POLICY,
         manifest: Manifest | None = None,
+        keep: Keep = in_the_account,
     ):
         super().__init__()
+        self._keep = keep
         self._manifest = manifest
         """Of the job that runs here; read when its first answer leaves."""
         self._notes = notes or Notes()
@@ -100,7 +104,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self._limits = Limits()
         self._released_before = folder / RELEASED_FILE
         self._statistics: OwnStatistics | None = None
-        self._ledger = Ledger(folder / BUDGET_FILE)
+        self._ledger = Ledger(folder / BUDGET_FILE, keep)
         self._policy_file = policy
         self._policy = OwnPolicy()
         self._given = 0
@@ -122,7 +126,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         strange = released.meta.pop(UNANNOUNCED, [])
         described = released.meta.pop(_DESCRIBED, 0)
         more = {UNANNOUNCED: strange} if strange else {}
-        self._notes.note(job, task, {**summary(released, described), **more, **self.spent()})
+        self._notes.note(job, task, {**summary(released, described), **more, **self.spent(fl_ctx)})
         return released.to_shareable()
 
     def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
@@ -171,31 +175,40 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         if counted is not None:
             meta[HISTOGRAMS_KEY] = histograms(among(counted, announced.histograms), own, self._limits)
         meta[UNANNOUNCED] = others(measured, announced.metrics) + others(counted, announced.histograms)
-        noise = self._noise(answer.get_meta_prop(PATIENT_CHANGE))  # last: drawing it is paid for
+        # Last: drawing it is paid for.
+        noise = self._noise(answer.get_meta_prop(PATIENT_CHANGE), announced.study)
         data = difference(answer.data, sent, limits, whole=whole, noise=noise, announced=announced.model)
         return DXO(DataKind.WEIGHT_DIFF, data, meta)
 
-    def _noise(self, stated: Any) -> Noise | None:
+    def _noise(self, stated: Any, study: str) -> Noise | None:
         budget = self._policy.budget
+        if budget is None:
+            return None
+        if not budget.knows(study):
+            raise RefusedError(Refusal.STUDY)
         change = float(stated) if is_number(stated) and stated > 0 else None
-        return (lambda size: self._paid(size, budget, change)) if budget else None
+        return lambda size: self._paid(size, budget, change, study)
 
-    def _paid(self, size: int, budget: Budget, change: float | None) -> NDArray[np.float64]:
+    def _paid(self, size: int, budget: Budget, change: float | None, study: str) -> NDArray[np.float64]:
         try:
-            taken = self._ledger.take(budget)
+            taken = self._ledger.take(budget, study)
         except (OSError, ValueError, KeyError, TypeError) as error:
             self.logger.error(f"the ledger of the privacy budget cannot be used: {error}")
             raise RefusedError(Refusal.LEDGER) from error
         if not taken:
             raise RefusedError(Refusal.SPENT)
-        return gaussian(size, budget.deviation(self._policy.longest, change))
+        return gaussian(size, budget.deviation(self._policy.longest, change, study))
 
-    def spent(self) -> dict[str, float]:
-        """What of its privacy budget the hospital has spent so far; nothing where it has none."""
-        budget = self._policy.budget
-        return (
-            {"epsilon": round(self._ledger.epsilon(budget.delta), 3), "delta": budget.delta} if budget else {}
-        )
+    def spent(self, fl_ctx: FLContext) -> dict[str, Any]:
+        """What of its privacy budget the hospital has spent so far, and of its study; nothing without one."""
+        budget, study = self._policy.budget, self._announced(fl_ctx).study
+        if budget is None:
+            return {}
+        spent = {"epsilon": round(self._ledger.epsilon(budget.delta), 3), "delta": budget.delta}
+        if (own := budget.studies.get(study)) is None:
+            return spent
+        of_study = {"epsilon": round(self._ledger.epsilon(own.delta, study), 3), "delta": own.delta}
+        return {**spent, "study": {"name": study, **of_study}}
 
     def _described(self, data: Mapping[str, Any], fl_ctx: FLContext) -> DXO:
         if fl_ctx.get_prop(FLContextKey.TASK_NAME) == StatisticsConstants.FED_STATS_PRE_RUN:
@@ -205,7 +218,7 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
             raise RefusedError(Refusal.STATISTICS)
         claimed = _claimed(data.get(step))
         files = self._own(self._announced(fl_ctx))
-        own = self._statistics or OwnStatistics(files, StatisticsLimits(), self._released_before)
+        own = self._statistics or OwnStatistics(files, StatisticsLimits(), self._released_before, self._keep)
         self._statistics = own
         try:
             counted = own.counted(claimed, fl_ctx.get_prop(_MIDDLES) or {})

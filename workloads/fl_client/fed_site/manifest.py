@@ -19,6 +19,7 @@ LONGEST_TEXT = 500
 BASE = "base"
 """The box of the client's own image, which is there without being named."""
 _BOX = re.compile(rf"{BASE}|[a-z][a-z0-9-]{{0,19}}@sha256:[0-9a-f]{{64}}")
+_STUDY = re.compile(r"[a-z][a-z0-9-]{0,39}|")
 _SHAPE = re.compile(r"scalar|[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}){0,7}")
 
 
@@ -49,6 +50,8 @@ class Manifest:
     minimum_sites: int
     workflow: str
     """How the server leads the rounds."""
+    study: str = ""
+    """Whose share of a hospital's privacy budget it uses; empty for none."""
     box: str = BASE
     """Where its code runs: BASE, or `name@sha256:<hex>` of the image with the libraries that it needs."""
 
@@ -70,6 +73,7 @@ class Manifest:
         }
         return cls(
             **simple,
+            study=_study(found.get("study", "")),
             box=_box(found.get("box", BASE)),
             data={file: _names("data", columns) for file, columns in _table("data", found).items()},
             model={array: _shape(shape) for array, shape in _table("model", leaves).items()},
@@ -111,6 +115,12 @@ def _names(key: str, value: Any) -> tuple[str, ...]:
 def _box(value: Any) -> str:
     if not isinstance(value, str) or not _BOX.fullmatch(value):
         raise UnreadableManifestError("has a box that is none")
+    return value
+
+
+def _study(value: Any) -> str:
+    if not isinstance(value, str) or not _STUDY.fullmatch(value):
+        raise UnreadableManifestError("has a study that is no name")
     return value
 
 

@@ -34,7 +34,7 @@ class OwnPolicy:
         try:
             content = json.loads(path.read_text())
             privacy = content.get("privacy")
-            budget = Budget(**privacy) if privacy else None
+            budget = Budget.read(privacy) if privacy else None
             return cls(
                 longest=float(content.get("longest", cls.longest)),
                 budget=budget,

@@ -19,6 +19,7 @@ import numpy as np
 
 from fed_site.airlock import is_number, rounded
 from fed_site.alone import alone_at
+from fed_site.kept import Keep
 from fed_site.patients import Array, OwnFiles
 from fed_site.released import Release, Releases
 from fed_site.small_cells import gives_away_few, hide
@@ -27,6 +28,8 @@ Cells = Sequence[tuple[float, float, int]]
 """A histogram: low, high, patients."""
 Statistics = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Statistic -> data set -> feature -> value, as NVFlare's statistics executor sends it."""
+Place = tuple[str, str]
+"""A file, and a way to read a column of it."""
 Middles = Mapping[tuple[str, str], tuple[float, float]]
 """(data set, feature) -> mean and count over the federation, which NVFlare sends with its second question."""
 
@@ -61,8 +64,9 @@ class StatisticsLimits:
 class OwnStatistics:
     """Counts what one job describes. Remembers which feature is which column: NVFlare asks in two steps."""
 
-    def __init__(self, files: OwnFiles, limits: StatisticsLimits, ledger: Path):
-        """`ledger` is the file in which is remembered what left."""
+    def __init__(self, files: OwnFiles, limits: StatisticsLimits, ledger: Path, keep: Keep):
+        """`ledger` is the file in which is remembered what left; `keep` returns when it is safe."""
+        self._keep = keep
         self._files = files
         self._limits = limits
         self._ledger = ledger
@@ -78,20 +82,27 @@ class OwnStatistics:
     def counted(self, claimed: Statistics, middles: Middles) -> dict[str, dict[str, dict[str, Any]]]:
         """The statistics that may leave, in the form of those that the job claims; histograms as `Cells`.
 
-        Raises ValueError or OSError where the ledger cannot be read or written: then nothing leaves.
+        Raises ValueError or OSError where the ledger cannot be read, written or kept: then nothing leaves.
         """
         self._meet(claimed)
         with alone_at(self._ledger):
             releases = Releases(self._ledger, self._limits.changed)
-            # Of each file alone: changes of another one are no reason to answer again.
-            files = {reading.file for reading in self._known.values()}
-            known = {file: releases.of(self._files.rows(file)) for file in sorted(files)}
+            # Of each reading alone: changes of another one are no reason to answer again.
+            known = {
+                (reading.file, reading.name): self._release(releases, reading)
+                for reading in self._known.values()
+            }
             answers = self._answers(claimed, middles, known)
             releases.save()
+            self._keep(self._ledger)
             return answers
 
+    def _release(self, releases: Releases, reading: "_Reading") -> Release:
+        values = map(repr, reading.values.tolist())
+        return releases.of(reading.file, reading.name, values, lambda: self._files.rows(reading.file))
+
     def _answers(
-        self, claimed: Statistics, middles: Middles, known: Mapping[str, Release]
+        self, claimed: Statistics, middles: Middles, known: Mapping[Place, Release]
     ) -> dict[str, dict[str, dict[str, Any]]]:
         return {
             statistic: {
@@ -143,12 +154,12 @@ class OwnStatistics:
         key: tuple[str, str],
         claim: Any,
         middles: Middles,
-        known: Mapping[str, Release],
+        known: Mapping[Place, Release],
     ) -> Any:
         reading = self._known.get(key)
         if reading is None or self._few(reading.values):
             return None
-        release = known[reading.file]
+        release = known[reading.file, reading.name]
         if statistic == "histogram":
             return self._histogram(reading, claim, release)
         if statistic == "var":

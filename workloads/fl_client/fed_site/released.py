@@ -1,9 +1,14 @@
 """What statistics left this hospital, of which version of its data: no two of them give a patient away.
 
 Two exact answers, before and after one patient joined, are that patient's record (a centre got one with two
-runs of the platform's own statistics). So a question is answered once for a version of the data. Data that
-differ by fewer than `changed` rows (added, removed, altered) from a version of which something left get that
-version's answers, and new questions none. What is remembered are answers and keyed checksums of rows, no row.
+runs of the platform's own statistics). So a question is answered once for a version of what it is about: the
+values of one column, read in one way (own_statistics.py), of which a patient has one. Values of which fewer
+than `changed` differ from a version of which something left get that version's answers, and new questions
+none. Each by itself: a column that changes for many patients is no reason to answer anew for the others, in
+which only the one who joined would show.
+
+What is remembered are answers, and of the values keyed checksums with how often each is there: no row, though
+the key is next to them, so whoever reads the ledger can try which values a column has.
 """
 
 import hashlib
@@ -16,14 +21,14 @@ from pathlib import Path
 from typing import Any, Final, final
 
 MOST_VERSIONS: Final = 200
-"""Beyond, nothing new leaves until a person looks: so many real changes of ten rows take years."""
+"""Beyond, nothing new leaves until a person looks: so many real changes of ten values take years."""
 _DIGITS: Final = 16
-"""Of a row's checksum in hex; 64 bits tell the rows of one hospital apart."""
+"""Of a checksum in hex; 64 bits tell the values of one hospital apart."""
 
 
 @final
 class Release:
-    """What may be answered of one version of the data."""
+    """What may be answered of one version of some values."""
 
     def __init__(self, answers: dict[str, Any], *, open_: bool):
         self.answers = answers
@@ -48,23 +53,43 @@ class Releases:
     def __init__(self, path: Path, changed: int):
         self._path = path
         self._changed = changed
-        self._content: dict[str, Any] = {"salt": secrets.token_hex(16), "versions": []}
-        if path.exists():
-            self._content = json.loads(path.read_text())
+        self._content = _read(path) if path.exists() else {"salt": secrets.token_hex(16), "values": {}}
+        self._values: dict[str, list[dict[str, Any]]] = self._content.setdefault("values", {})
+        self._of_rows: list[dict[str, Any]] = self._content.get("versions", [])
+        """Of releases up to 0.3, which compared whole rows."""
 
-    def of(self, rows: Iterable[str]) -> Release:
-        """What may be answered of data with these rows."""
-        own = Counter(self._checksum(row) for row in rows)
-        versions = self._content["versions"]
-        distances = [_distance(own, Counter(version["rows"])) for version in versions]
+    def of(
+        self, file: str, name: str, values: Iterable[str], rows: Callable[[], Iterable[str]] = tuple
+    ) -> Release:
+        """What may be answered of these values, which have that name; `rows` are their file's.
+
+        Where a ledger of before knows the file, its answers go on: they hold for rows that differ too little,
+        and become the values' first version where none does.
+        """
+        own = Counter(self._checksum(f"{file}\0{name}\0{value}") for value in values)
+        versions = self._values.setdefault(f"{file} {name}", [])
+        distances = [_distance(own, Counter(version["values"])) for version in versions]
         nearest = min(range(len(versions)), key=distances.__getitem__, default=None)
         if nearest is not None and distances[nearest] < self._changed:
             return Release(versions[nearest]["answers"], open_=distances[nearest] == 0)
+        answers, differ = ({}, 0) if versions else self._before(rows)
+        if differ:
+            return Release(answers, open_=False)
         if len(versions) >= MOST_VERSIONS:
             return Release({}, open_=False)
-        version: dict[str, Any] = {"rows": sorted(own.elements()), "answers": {}}
-        versions.append(version)
-        return Release(version["answers"], open_=True)
+        versions.append({"values": dict(sorted(own.items())), "answers": dict(answers)})
+        return Release(versions[-1]["answers"], open_=True)
+
+    def _before(self, rows: Callable[[], Iterable[str]]) -> tuple[dict[str, Any], int]:
+        """The answers of the nearest version of rows, and by how many rows it differs; none: by too many."""
+        if not self._of_rows:
+            return {}, 0
+        own = Counter(self._checksum(row) for row in rows())
+        distances = [_distance(own, Counter(version["rows"])) for version in self._of_rows]
+        nearest = min(range(len(distances)), key=distances.__getitem__)
+        if distances[nearest] >= self._changed:
+            return {}, 0
+        return self._of_rows[nearest]["answers"], distances[nearest]
 
     def save(self) -> None:
         """Remember what was answered, before it leaves."""
@@ -72,11 +97,19 @@ class Releases:
         new.write_text(json.dumps(self._content))
         os.replace(new, self._path)  # noqa: PTH105 - atomic: a killed client must not lose what it let out
 
-    def _checksum(self, row: str) -> str:
-        keyed = hashlib.blake2b(row.encode(), key=bytes.fromhex(self._content["salt"]))
+    def _checksum(self, text: str) -> str:
+        keyed = hashlib.blake2b(text.encode(), key=bytes.fromhex(self._content["salt"]))
         return keyed.hexdigest()[:_DIGITS]
 
 
+def _read(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    values = content.get("values", {}) if isinstance(content, dict) else None
+    if not isinstance(values, dict) or not isinstance(content.get("salt"), str):
+        raise ValueError(f"{path.name} is no ledger of releases")
+    return content
+
+
 def _distance(one: Counter[str], other: Counter[str]) -> int:
-    """Rows by which two versions differ; one that was altered counts once."""
+    """Values by which two versions differ; one that was altered counts once."""
     return max((one - other).total(), (other - one).total())

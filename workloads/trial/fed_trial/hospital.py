@@ -68,6 +68,7 @@ class Hospital:
             folder=folder,
             policy=folder / "airlock.json",
             manifest=manifest,
+            keep=_nowhere,
         )
         self._sent = SentModel()
         self._executor = BoxExecutor(**{**executor, "arguments": self._placed(executor["arguments"])})
@@ -148,6 +149,10 @@ class Hospital:
             "HOME": str(self._folder / "scratch"),
             "TMPDIR": str(self._folder / "scratch"),
         }
+
+
+def _nowhere(ledger: Path) -> None:
+    """A made-up hospital has no account of its own: its ledgers are gone with its folder."""
 
 
 def _length(reply: Shareable, sent: Mapping[str, Any]) -> float:

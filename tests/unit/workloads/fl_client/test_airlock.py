@@ -45,6 +45,7 @@ from nvflare.fuel.utils import fobs
 from nvflare.private.fed.client.admin_commands import AdminCommands
 
 from tests.unit.support.job_archives import manifest_content
+from tests.unit.support.ledgers_of_tests import at_once
 from tests.unit.support.workloads_fakes import FolderStore
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
@@ -89,7 +90,14 @@ def airlock(files: OwnFiles, tmp_path: Path) -> Airlock:
 def made(files: OwnFiles, folder: Path, manifest: Manifest | None = None, **policy: Any) -> Airlock:
     """An airlock whose hospital has that policy."""
     (folder / "airlock.json").write_text(json.dumps(policy))
-    return Airlock(files, Notes(folder / "releases"), folder, folder / "airlock.json", manifest or MANIFEST)
+    notes = Notes(folder / "releases")
+    return Airlock(
+        files, notes, folder, policy=folder / "airlock.json", manifest=manifest or MANIFEST, keep=at_once
+    )
+
+
+def spent(airlock: Airlock) -> dict[str, Any]:
+    return airlock.spent(FLContextManager(job_id="1").new_context())
 
 
 def norm(model: Mapping[str, Any]) -> float:
@@ -455,7 +463,7 @@ class TestOwnPolicy:
             assert refusal_of(answered(airlock, update({"v": np.zeros(3)}))) == Refusal.OTHER_MODEL.value
             counts = update(meta={HISTOGRAMS_KEY: {"ill": ["x"]}})
             assert refusal_of(answered(airlock, counts)) == Refusal.HISTOGRAMS.value
-        assert airlock.spent()["epsilon"] == 0
+        assert spent(airlock)["epsilon"] == 0
         assert from_shareable(answered(airlock, update()))
 
     @pytest.mark.parametrize("content", ["", "[]", "{}", '{"spent": -1, "answers": 0}', '{"spent": NaN}'])
@@ -472,8 +480,11 @@ class TestOwnPolicy:
         for answers in (1, 2, 3):
             answered(airlock, update())
             whole = math.sqrt(Budget(**self.BUDGET).whole * answers / 3)
-            assert airlock.spent() == {"epsilon": round(epsilon(whole, 1e-5), 3), "delta": 1e-5}
-        assert airlock.spent()["epsilon"] == 8.0
+            assert spent(airlock) == {
+                "epsilon": round(epsilon(whole, 1e-5), 3),
+                "delta": 1e-5,
+            }
+        assert spent(airlock)["epsilon"] == 8.0
 
 
 class TestAnswers:
@@ -484,7 +495,9 @@ class TestAnswers:
         (tmp_path / "airlock.json").write_text("{}")
         notes = Notes(tmp_path / "releases")
         said = replace(MANIFEST, answers=2)
-        airlock = Airlock(files, notes, tmp_path, tmp_path / "airlock.json", said)
+        airlock = Airlock(
+            files, notes, tmp_path, policy=tmp_path / "airlock.json", manifest=said, keep=at_once
+        )
         assert answered(airlock, update()).get_return_code() == ReturnCode.OK
         assert answered(airlock, update()).get_return_code() == ReturnCode.OK
         for answer in (update(), DXO(DataKind.METRICS, {"auc": 0.5}).to_shareable()):
@@ -941,7 +954,8 @@ class TestNotes:
         engine = type("Engine", (), {"get_workspace": lambda _: workspace})()
         context = FLContextManager(engine=engine, job_id=self.JOB).new_context()
         (tmp_path / "airlock.json").write_text("{}")
-        airlock = Airlock(files, Notes(tmp_path / "releases"), tmp_path, tmp_path / "airlock.json")
+        notes = Notes(tmp_path / "releases")
+        airlock = Airlock(files, notes, tmp_path, policy=tmp_path / "airlock.json")
         answer = DXO(DataKind.METRICS, {"auc": 0.5, "brier": 0.1}).to_shareable()
         assert from_shareable(airlock.process(answer, context)).data == {"brier": 0.1}
 

@@ -38,6 +38,7 @@ from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import AppConstants
 
 from tests.unit.support.job_archives import ROOT, manifest_content
+from tests.unit.support.ledgers_of_tests import at_once
 from tests.unit.support.workloads_fakes import FakeClock, FakeEngine
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
@@ -501,6 +502,7 @@ class TestHeart:
             folder=tmp_path,
             policy=tmp_path / "airlock.json",
             manifest=manifest,
+            keep=at_once,
         )
         boxed = InABox(
             tmp_path / "code",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fed_server.pooling import scaling
+from fed_site.kept import Keep, NotKeptError
 from fed_site.own_statistics import OwnStatistics, StatisticsLimits
 from fed_site.patients import OwnFiles
 from fed_site.released import Releases
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from tests.unit.support import job_archives
 from tests.unit.support.curation_world import HOSPITALS
 from tests.unit.support.heart_features import NUMERIC, features_of
+from tests.unit.support.ledgers_of_tests import at_once
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 
@@ -39,6 +41,7 @@ class Hospital:
 
     def __init__(self, folder: Path, name: str = "cleveland"):
         self.folder = folder
+        self.keep: Keep = at_once
         self.folder.mkdir(parents=True, exist_ok=True)
         self.header, *self.rows = heart_data.seed(name).decode().splitlines()
 
@@ -47,7 +50,7 @@ class Hospital:
         (self.folder / "data").mkdir(exist_ok=True)
         (self.folder / "data" / "heart.csv").write_text(text)
         files = OwnFiles(self.folder / "data")
-        own = OwnStatistics(files, LIMITS, self.folder / "released.json")
+        own = OwnStatistics(files, LIMITS, self.folder / "released.json", self.keep)
         values = features_of(dict(model.read_patients(text).columns))
         first = {
             "count": {DATA_SET: {name: len(found) for name, found in values.items()}},
@@ -137,26 +140,83 @@ class TestOneMoreOneLess:
 
     @settings(max_examples=4, deadline=None)
     @given(seed=st.integers(0, 2**32), changes=st.lists(st.integers(-12, 12), min_size=2, max_size=6))
-    def test_no_two_releases_are_of_data_that_differ_by_fewer_than_ten(
+    def test_no_two_answers_are_of_columns_that_differ_by_fewer_than_ten(
         self, tmp_path_factory: pytest.TempPathFactory, seed: int, changes: list[int]
     ) -> None:
         hospital, random = Hospital(tmp_path_factory.mktemp("hospital")), np.random.default_rng(seed)
         rows = hospital.rows[:200]
-        released: list[tuple[Counter[str], Sent]] = []
+        ages = hospital.header.split(",").index("age")
+        released: list[tuple[Counter[str], dict[str, Any]]] = []
         for change in changes:
             rows = rows[: len(rows) + change] if change < 0 else [*rows, *hospital.rows[200 : 200 + change]]
             random.shuffle(rows)
-            now, sent = Counter(rows), hospital.run(rows)
+            now, sent = Counter(row.split(",")[ages] for row in rows), hospital.run(rows)["age"]
             if sent not in [answers for _, answers in released]:
                 assert all(max((now - old).total(), (old - now).total()) >= 10 for old, _ in released)
                 released.append((now, sent))
+
+
+class TestOtherColumns:
+    """A column that changed for many patients is no reason to answer anew for the others."""
+
+    def changed(self, hospital: Hospital, column: str, value: str, patients: int = 50) -> list[str]:
+        place = hospital.header.split(",").index(column)
+        rows = [row.split(",") for row in hospital.rows]
+        for row in rows[:patients]:
+            row[place] = value
+        return [",".join(row) for row in rows]
+
+    def test_a_newcomer_does_not_show_in_those_that_did_not_change(self, hospital: Hospital) -> None:
+        before = hospital.run()
+        after = hospital.run([*self.changed(hospital, "chol", "199"), JOINS])
+        assert {name for name in before if before[name] != after.get(name)} == {"chol"}
+
+    def test_the_one_that_changed_is_answered_anew(self, hospital: Hospital) -> None:
+        hospital.run()
+        rows = self.changed(hospital, "chol", "199")
+        assert hospital.run(rows)["chol"] == Hospital(hospital.folder / "fresh").run(rows)["chol"]
+
+    def test_nine_values_are_not_enough(self, hospital: Hospital) -> None:
+        before = hospital.run()
+        assert hospital.run(self.changed(hospital, "chol", "199", patients=9)) == before
+
+
+class TestLedgersOfBefore:
+    """Up to 0.3 a version was all of a file's rows."""
+
+    def old(self, hospital: Hospital) -> Sent:
+        """Make of today's ledger one of before, of the rows that are there."""
+        sent = hospital.run()
+        path = hospital.folder / "released.json"
+        content = json.loads(path.read_text())
+        answers: dict[str, Any] = {}
+        for versions in content.pop("values").values():
+            answers |= versions[0]["answers"]
+        made = Releases(path, 10)
+        rows = [made._checksum(row) for row in OwnFiles(hospital.folder / "data").rows("heart.csv")]
+        content["versions"] = [{"rows": sorted(rows), "answers": answers}]
+        path.write_text(json.dumps(content))
+        return sent
+
+    def test_its_answers_go_on(self, hospital: Hospital) -> None:
+        sent = self.old(hospital)
+        assert hospital.run([*hospital.rows, JOINS]) == sent
+        assert hospital.run() == sent
+        assert hospital.run([*hospital.rows, JOINS]) == sent
+
+    def test_they_are_the_columns_first_version(self, hospital: Hospital) -> None:
+        sent = self.old(hospital)
+        hospital.run()
+        rows = TestOtherColumns().changed(hospital, "chol", "199")
+        after = hospital.run([*rows, JOINS])
+        assert {name for name in sent if sent[name] != after.get(name)} == {"chol"}
 
 
 class TestQuestions:
     def test_new_questions_get_no_answer_while_too_little_changed(self, hospital: Hospital) -> None:
         hospital.run()
         own = Releases(hospital.folder / "released.json", 10)
-        nearly = own.of([*OwnFiles(hospital.folder / "data").rows("heart.csv")][1:])
+        nearly = own.of("heart.csv", "age 0", [repr(float(row.split(",")[0])) for row in hospital.rows[1:]])
         assert nearly.answer("another question", lambda: 3.0) is None
 
     def test_changes_of_another_file_are_no_reason_to_answer_again(self, hospital: Hospital) -> None:
@@ -185,13 +245,32 @@ class TestQuestions:
         hospital.run()
         assert saved
 
+    def test_nothing_leaves_before_the_hospitals_account_has_the_ledger(self, hospital: Hospital) -> None:
+        def away(ledger: Path) -> None:
+            assert json.loads(ledger.read_text())["values"]
+            raise NotKeptError("released.json has not reached the hospital's account")
+
+        hospital.keep = away
+        with pytest.raises(NotKeptError):
+            hospital.run()
+
     def test_a_restart_forgets_nothing_and_no_row_is_kept(self, hospital: Hospital) -> None:
         before = hospital.run()
         text = (hospital.folder / "released.json").read_text()
         assert not [row for row in hospital.rows if row in text]
         assert hospital.run([*hospital.rows, JOINS]) == before
 
-    @pytest.mark.parametrize("content", ["", "{", "[]", '{"versions": 3}', '{"versions": [{}]}'])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "",
+            "{",
+            "[]",
+            '{"values": 3, "salt": "00"}',
+            '{"values": {"heart.csv age 0": [{}]}, "salt": "00"}',
+            '{"values": {}}',
+        ],
+    )
     def test_with_a_damaged_ledger_nothing_leaves(self, hospital: Hospital, content: str) -> None:
         hospital.run()
         (hospital.folder / "released.json").write_text(content)

@@ -28,6 +28,7 @@ from nvflare.fuel.utils import fobs
 from tests.unit.support.curation_world import HOSPITALS
 from tests.unit.support.heart_features import FEATURES, MAY_BE_MISSING, STATISTICS, features_of
 from tests.unit.support.job_archives import manifest_content
+from tests.unit.support.ledgers_of_tests import at_once
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 
@@ -83,7 +84,9 @@ def test_nvflares_question_is_answered_and_passes_the_airlock(
     agreed = {"heart.csv": ["age", "cp"]}
     manifest = Manifest.read(json.dumps(manifest_content(data=agreed)).encode())
     monkeypatch.setattr(statistics, "manifest_of", lambda context: manifest)
-    airlock = Airlock(files, folder=tmp_path, policy=tmp_path / "airlock.json", manifest=manifest)
+    airlock = Airlock(
+        files, folder=tmp_path, policy=tmp_path / "airlock.json", manifest=manifest, keep=at_once
+    )
     asked = [StatisticConfig(name, {}) for name in ("count", "sum", "mean")]
     question = Shareable()
     step = StatisticsConstants.STATS_1st_STATISTICS
@@ -116,7 +119,9 @@ class TestAtTheServer:
         monkeypatch.setattr(statistics, "own_files", lambda: files)
         monkeypatch.setattr(statistics, "manifest_of", lambda context: manifest)
         (tmp_path / "airlock.json").write_text("{}")
-        airlock = Airlock(files, folder=tmp_path, policy=tmp_path / "airlock.json", manifest=manifest)
+        airlock = Airlock(
+            files, folder=tmp_path, policy=tmp_path / "airlock.json", manifest=manifest, keep=at_once
+        )
         executor = OwnStatisticsExecutor("patients", sorted(known), ["sex", "fbs", "exang", "disease"])
         context: FLContext = FLContextManager(identity_name=hospital, job_id="1").new_context()
         context.set_prop(FLContextKey.TASK_NAME, StatisticsConstants.FED_STATS_TASK)

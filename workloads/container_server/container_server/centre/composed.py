@@ -211,6 +211,7 @@ def _manifest(
         },
         "rounds": asked.rounds,
         "answers": _answers(job, asked, hospitals),
+        **({"study": content["study"]} if content["study"] else {}),
         **_box(job, asked),
     }
 

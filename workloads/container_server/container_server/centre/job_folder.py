@@ -202,6 +202,7 @@ def _data_sets() -> Catalogue:
 
 _DEFAULTS: Mapping[str, Any] = {
     "title": "",
+    "study": "",
     "minimum_sites": 2,
     "rounds": 0,
     "parameters": {},

@@ -24,6 +24,7 @@ from container_server.hospital.asked import Asked
 from container_server.hospital.consent import Consent
 from container_server.hospital.data_sets import DataSets
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
+from container_server.hospital.ledgers import KeptLedgers
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import GRACE_SECONDS, Action, Decision, Facts, State, decide
 from container_server.keeper import Keeper
@@ -70,12 +71,13 @@ class HospitalAgent:
         engine: Engine,
         nvflare: Nvflare,
         backups: Backups,
+        ledgers: KeptLedgers,
     ):
         self._config = config
         self._clock = clock
         self._channel = channel
         self._engine = engine
-        self._keeper = Keeper(engine, clock, CLIENT)
+        self._keeper, self._ledgers = Keeper(engine, clock, CLIENT), ledgers
         self._enrolment = Enrolment(config, channel, nvflare, clock)
         self._consent = Consent(
             policy=policy,
@@ -321,6 +323,7 @@ class HospitalAgent:
 
     def _start(self) -> None:
         self._kit_look.attempt()  # never on the word of an older check
+        self._ledgers.recover()  # a new disk forgets nothing that left
         if not self._kit_faults and self._keeper.start():
             say("client started", restarts=self._keeper.restarts)
             self._restarted()
@@ -415,6 +418,7 @@ class HospitalAgent:
             self._airlock.fault,
             self._data_sets.fault,
             self._asked.fault,
+            self._ledgers.trouble,
             *(chore.trouble for chore in chores),
         ]
         return [trouble for trouble in told if trouble]
