@@ -18,6 +18,10 @@ Array = NDArray[np.float64]
 
 LARGEST = 1e6
 """No number of an update or a metric is larger: models and targets are kept around one (docs/jobs.md)."""
+LONGEST = 1000.0
+"""No update is longer (L2 norm over all its numbers): no hospital's officers can let out more
+(container_server/schemas/airlock.schema.json).
+"""
 MOST_PATIENTS = 1e9
 MOST_METRICS = 100
 MOST_CELLS = 1000
@@ -54,6 +58,8 @@ class Expected:
 
     shapes: Mapping[str, tuple[int, ...]]
     """Of the model's arrays that were sent out."""
+    longest: float = LONGEST
+    """What an update may be long."""
     rows: float | None = None
     """Patients that the hospital's container server counted; None where it could count none."""
     metrics: tuple[str, ...] = ()
@@ -79,7 +85,7 @@ def read(kind: Any, data: Any, meta: Mapping[str, Any], expected: Expected) -> A
     if kind != WEIGHT_DIFF:
         raise AnswerRefusedError(f"it is {_shown(kind)}, expected a difference of weights ({WEIGHT_DIFF})")
     return Answer(
-        update=_update(data, expected.shapes),
+        update=_bounded(_update(data, expected.shapes), expected.longest),
         patients=_patients(STEPS, meta.get(STEPS, 1), expected.rows, least=1.0),
         sent=read_sent(meta, expected),
     )
@@ -116,6 +122,13 @@ def _update(data: Any, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Ar
         found = sorted(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
         raise AnswerRefusedError(f"its arrays are {_shown(found)}, expected {_shown(sorted(shapes))}")
     return {name: _array(name, data[name], shape) for name, shape in shapes.items()}
+
+
+def _bounded(update: Mapping[str, Array], longest: float) -> Mapping[str, Array]:
+    length = math.sqrt(sum(float((array**2).sum()) for array in update.values()))
+    if length > longest:
+        raise AnswerRefusedError(f"its difference is {length:.3g} long, at most {longest:g} is taken")
+    return update
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> Array:

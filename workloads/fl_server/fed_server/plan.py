@@ -12,12 +12,16 @@ from typing import Any, final
 
 from nvflare.apis.fl_context import FLContext
 
+from fed_server.answers import LONGEST
 from fed_server.files import read_json
 from fed_server.paths import job_folder
 
 FILE, START, CHECKPOINT, PREDICTOR = "plan.json", "start.npz", "checkpoint.npz", "predictor"
 """In a job's folder: this, the model to start from (where it is not zeros), the model after the last full
 round, and the code that predicts with it, which nobody imports here."""
+SUM, CYCLIC, CROSS_SITE = "sum", "cyclic", "cross-site"
+"""Workflows: the model becomes what the hospitals' arrays add up to; it goes from hospital to hospital; after
+the rounds hospitals measure each other's models."""
 CODE = "code"
 """In it, too: the job as it came, for who looks at its runs. Nobody imports it here."""
 
@@ -48,7 +52,9 @@ class Plan:
     workflow: str = "averaging"
     aggregation: str = "weighted-mean"
     longest: float | None = None
-    """Of `norm-bounded`: the L2 norm to which a longer update is scaled down."""
+    """Of `norm-bounded`: the L2 norm to which a longer update is scaled down; of the workflows `sum` and
+    `cyclic`: a longer one is dropped.
+    """
     measuring_round: bool = False
     arrays: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Array of the model -> shape."""
@@ -64,6 +70,11 @@ class Plan:
     report: Mapping[str, str] | None = None
     gates: Sequence[Mapping[str, Any]] = ()
     predictor: Mapping[str, Any] | None = None
+
+    @property
+    def most(self) -> float:
+        """How long an answer may be that counts."""
+        return self.longest if self.longest and self.workflow in (SUM, CYCLIC) else LONGEST
 
     @property
     def measuring(self) -> int | None:

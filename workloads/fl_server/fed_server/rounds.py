@@ -40,16 +40,14 @@ from fed_server.answers import (
 from fed_server.files import read_json
 from fed_server.model import Arrays
 from fed_server.paths import ALLOWED
-from fed_server.plan import Plan
+from fed_server.plan import CROSS_SITE, SUM, Plan
 
 WAIT_FOR_LATE_SECONDS = 5
 """How long a round waits for the others once `minimum_sites` have answered: a lost hospital costs this a
 round.
 """
-SUM = "sum"
-"""The workflow whose model becomes what the hospitals' arrays add up to."""
-CROSS_SITE = "cross-site"
-"""The workflow after whose rounds hospitals measure each other's models."""
+WAIT_FOR_ALL_SECONDS = 60
+"""The same in a sum, which is of the same hospitals in each round."""
 
 
 class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no types
@@ -76,6 +74,8 @@ class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no ty
         (ServerRunner.ABORT_RETURN_CODES); here those are errors of that one hospital.
         """
         ServerRunner.ABORT_RETURN_CODES = []
+        if Plan.of(fl_ctx).workflow == SUM:
+            self._wait_time_after_min_received = WAIT_FOR_ALL_SECONDS
         super().start_controller(fl_ctx)
 
     def broadcast_and_wait(self, task: Task, fl_ctx: FLContext, **how: Any) -> None:
@@ -113,6 +113,8 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         self._plan = plan
         self._answers: dict[str, Answer] = {}
         self._refusals: dict[str, str] = {}
+        self._summed: frozenset[str] = frozenset()
+        """Of the workflow `sum`: the hospitals of its first round."""
         self._sent: Arrays = {}
         self._last: Mapping[str, Answer] = {}
         """The model that was sent out last and what came back, in the workflow `cross-site`."""
@@ -156,6 +158,9 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         if len(answers) < self.plan.minimum_sites:
             self.system_panic(self._too_few(answers, refusals, fl_ctx), fl_ctx)
             return DXO(DataKind.WEIGHT_DIFF, data={"": 0.0}).to_shareable()
+        if missing := self._missing(answers):
+            self.system_panic(f"round {current_round(fl_ctx)}: {missing}", fl_ctx)
+            return DXO(DataKind.WEIGHT_DIFF, data={"": 0.0}).to_shareable()
         model, rows = global_model(fl_ctx), counted_patients(self.allowed, self.plan.files)
         if self.plan.workflow == CROSS_SITE:
             self._sent, self._last = dict(model), answers
@@ -164,7 +169,7 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         else:
             combine = combining.method(self.plan.aggregation, self.plan.longest)
             kind, update = DataKind.WEIGHT_DIFF, combine(answers, rows)
-        if fl_ctx.get_prop(AppConstants.CURRENT_ROUND) == self.plan.measuring:
+        if current_round(fl_ctx) == self.plan.measuring:
             update = {name: np.zeros_like(array) for name, array in update.items()}
         return DXO(
             kind, data={name: array.astype(model[name].dtype) for name, array in update.items()}
@@ -182,20 +187,35 @@ class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no typ
         self._answers, self._refusals = {}, {}
 
     def _judged(self, site: str, shareable: Shareable, fl_ctx: FLContext) -> Answer:
-        current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+        current = current_round(fl_ctx)
         answered = shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND)
         if answered != current:
             raise AnswerRefusedError(f"it is late: it answers another round than {current}")
         if site in self._answers:
             raise AnswerRefusedError("it is the second one in this round")
+        if self._summed and site not in self._summed:
+            raise AnswerRefusedError(
+                "it missed the first round of a sum, whose rounds are of the same hospitals"
+            )
         code = shareable.get_return_code()
         if code and code != ReturnCode.OK:
             raise AnswerRefusedError(error_text(code, shareable.get_header(AIRLOCK)))
         rows = counted_patients(self.allowed, self.plan.files).get(site)
         return judged(shareable, global_model(fl_ctx), self.plan, rows)
 
+    def _missing(self, answers: Mapping[str, Answer]) -> str:
+        """Of a sum: who was in its first round and is not in this one; empty for nobody.
+
+        The difference between a sum with a hospital and one without it is that hospital's share.
+        """
+        if self.plan.workflow != SUM:
+            return ""
+        self._summed = self._summed or frozenset(answers)
+        gone = ", ".join(sorted(self._summed - set(answers)))
+        return gone and f"{gone} is missing, and a sum without it would show its share of the one before"
+
     def _too_few(self, answers: Mapping[str, Answer], refusals: Mapping[str, str], fl_ctx: FLContext) -> str:
-        current = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+        current = current_round(fl_ctx)
         without = {site: reason for site, reason in sorted(refusals.items()) if site not in answers}
         named = "".join(f"; {site}: {reason}" for site, reason in without.items())
         needed = self.plan.minimum_sites
@@ -206,6 +226,7 @@ def judged(shareable: Shareable, model: Arrays, plan: Plan, rows: float | None) 
     """An answer to a model that was sent, of a hospital with so many patients. Raises AnswerRefusedError."""
     expected = Expected(
         shapes={name: value.shape for name, value in model.items()},
+        longest=plan.most,
         rows=rows,
         metrics=tuple(plan.needed_metrics),
         histograms=plan.histograms,
@@ -225,6 +246,11 @@ def read_metrics(shareable: Shareable) -> Mapping[str, float]:
     if dxo.data_kind != DataKind.METRICS:
         raise AnswerRefusedError(f"it is {printable(dxo.data_kind)}, expected metrics")
     return read_sent({METRICS: dxo.data}, Expected(shapes={})).metrics
+
+
+def current_round(fl_ctx: FLContext) -> Any:
+    """The number of the round."""
+    return fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
 
 
 def global_model(fl_ctx: FLContext) -> Arrays:

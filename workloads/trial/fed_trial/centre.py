@@ -12,7 +12,7 @@ from fed_server.answers import AIRLOCK, Answer, AnswerRefusedError, error_text
 from fed_server.cross_site import FEDERATION
 from fed_server.gates import judge
 from fed_server.model import Arrays, load
-from fed_server.plan import START, Plan
+from fed_server.plan import CROSS_SITE, CYCLIC, START, SUM, Plan
 from fed_server.reports import report_of
 from fed_server.rounds import judged, read_metrics
 from nvflare.apis.dxo import DXO, DataKind
@@ -23,7 +23,6 @@ from nvflare.app_common.app_constant import AppConstants
 from fed_trial.hospital import Hospital
 
 Event = Mapping[str, Any]
-CYCLIC, CROSS_SITE, SUM = "cyclic", "cross-site", "sum"
 
 
 class StoppedError(RuntimeError):

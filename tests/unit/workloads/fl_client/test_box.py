@@ -603,6 +603,21 @@ class TestOrders:
             keeper.turn()
         assert engine.actions == [f"start {BOX}", f"stop {BOX}", f"start {BOX}"]
 
+    def test_whatever_keeps_it_from_starting_is_told_at_once(
+        self, shared: Path, keeper: BoxKeeper, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The client waited three minutes, and its author got no reason."""
+
+        def broken(container: str, limits: Limits) -> None:
+            raise KeyError("HostConfig")
+
+        monkeypatch.setattr(engine, "limit", broken)
+        box.order(JOB)
+        keeper.turn()
+        said = json.loads((shared / "answers/box.json").read_text())
+        assert said["number"] == json.loads((shared / "work/box.json").read_text())["number"]
+        assert said["problem"] == "the box does not start (KeyError): see container-server's log"
+
     def test_one_that_has_ended_is_not_started_again(self, keeper: BoxKeeper, engine: FakeEngine) -> None:
         box.order(JOB)
         keeper.turn()

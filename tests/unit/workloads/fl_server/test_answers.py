@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from fed_server import gates
 from fed_server.answers import (
-    LARGEST,
+    LONGEST,
     LONGEST_TEXT,
     Answer,
     AnswerRefusedError,
@@ -72,6 +72,7 @@ REFUSED: Mapping[str, tuple[Callable[[Raw], Any], str]] = {
     "not a number": (_put(float("nan")), "no finite number"),
     "infinite": (_put(float("inf")), "no finite number"),
     "1e300": (_put(1e300), "holds 1e+300, at most 1e+06"),
+    "longer than any officers allow": (_put(2 * LONGEST), "long, at most 1000 is taken"),
     "another shape": (_data(lambda array: array[:-1]), "has the shape"),
     "another key": (lambda raw: raw.update(data={"other": raw["data"][KEY]}), "its arrays are ['other']"),
     "one array more": (lambda raw: raw["data"].update(more=np.zeros(2)), "its arrays are"),
@@ -126,7 +127,7 @@ def _perfect(raw: Raw) -> None:
 
 BOUNDED: Mapping[str, Callable[[Raw], Any]] = {
     "perfect scores and the model turned round": _perfect,
-    "an update as large as is taken": _data(lambda array: np.full_like(array, -LARGEST)),
+    "an update as long as is taken": _data(lambda array: np.full_like(array, -LONGEST / array.size**0.5)),
     "the opposite update": _data(lambda array: -array),
 }
 """Modes that no single answer gives away."""

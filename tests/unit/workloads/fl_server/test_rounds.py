@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fed_server import plan as plans
-from fed_server.answers import AIRLOCK, ANSWER, LONGEST_TEXT, REFUSAL, error_text
+from fed_server.answers import AIRLOCK, ANSWER, LONGEST, LONGEST_TEXT, REFUSAL, error_text
 from fed_server.model import save
-from fed_server.plan import Plan
+from fed_server.plan import CYCLIC, SUM, Plan
 from fed_server.rounds import JudgedRounds, JudgingAggregator
 from fed_site.airlock import Refusal
 from fed_site.filters import REFUSAL_HEADER
@@ -31,8 +31,12 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
+from clone import paths
+
+WORKLOADS = paths.REPOSITORY / "workloads"
 SITES = ("cleveland", "hungary", "va-long-beach")
 KEY = "numpy_key"
+AIRLOCK_SCHEMA = WORKLOADS / "container_server/container_server/schemas/airlock.schema.json"
 PLAN = Plan(job="heart", checksum="ab", rounds=9, measuring_round=True, needed_metrics=("n_test",))
 
 
@@ -137,6 +141,52 @@ class TestAggregator:
             "round 0: 1 of 2 hospitals needed gave a usable answer; hungary: its airlock"
         )
         assert reason.count("ValueError at train.py, line 14") == 2
+
+    def test_a_sum_goes_on_with_the_same_hospitals_alone(
+        self, aggregator: JudgingAggregator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What one round adds up to, less what the next does without a hospital, is that one's share."""
+        said: list[str] = []
+        monkeypatch.setattr(aggregator, "system_panic", lambda reason, fl_ctx: said.append(reason))
+        aggregator._plan = replace(PLAN, workflow=SUM)
+        for site in ("cleveland", "hungary"):
+            aggregator.accept(answer(site), context())
+        assert from_shareable(aggregator.aggregate(context())).data[KEY] == pytest.approx([2.0, 2.0])
+        late = context(1)
+        assert not aggregator.accept(answer("va-long-beach", number=1), late)
+        assert "missed the first round" in late.get_prop(REFUSAL)
+        for site in ("cleveland", "hungary"):
+            assert aggregator.accept(answer(site, number=1), late)
+        assert from_shareable(aggregator.aggregate(late)).data[KEY] == pytest.approx([2.0, 2.0])
+        assert not said
+        aggregator._plan = replace(PLAN, workflow=SUM, minimum_sites=1)
+        aggregator.accept(answer("cleveland", number=2), context(2))
+        assert set(from_shareable(aggregator.aggregate(context(2))).data) == {""}
+        (reason,) = said
+        assert reason.startswith("round 2: hungary is missing, and a sum without it")
+
+    @pytest.mark.parametrize(
+        ("plan", "most"),
+        [
+            (PLAN, LONGEST),
+            (replace(PLAN, workflow=SUM), LONGEST),
+            (replace(PLAN, workflow=SUM, longest=3.0), 3.0),
+            (replace(PLAN, workflow=CYCLIC, longest=3.0), 3.0),
+            (replace(PLAN, aggregation="norm-bounded", longest=3.0), LONGEST),
+        ],
+        ids=["averaging", "sum", "bounded sum", "bounded relay", "norm-bounded scales instead"],
+    )
+    def test_an_answer_has_a_length(self, aggregator: JudgingAggregator, plan: Plan, most: float) -> None:
+        aggregator._plan = plan
+        side = most / 2**0.5
+        assert aggregator.accept(answer("cleveland", update=side * 0.999), context())
+        where = context()
+        assert not aggregator.accept(answer("hungary", update=side * 1.001), where)
+        assert where.get_prop(REFUSAL).endswith(f"long, at most {most:g} is taken")
+
+    def test_it_is_what_a_hospitals_officers_can_let_out_at_most(self) -> None:
+        schema = json.loads(AIRLOCK_SCHEMA.read_text())
+        assert schema["properties"]["longest"]["maximum"] == LONGEST
 
     def test_nothing_is_kept_for_the_next_round(self, aggregator: JudgingAggregator) -> None:
         for site in SITES:

@@ -143,8 +143,9 @@ class JobFolder:
 
     def _numbers(self) -> str | None:
         method = self.content["aggregation"]
+        bounded = self.workflow in ("sum", "cyclic") and "longest" in self.content
         for key, of in (("mu", "fedprox"), ("longest", "norm-bounded")):
-            if (key in self.content) != (method == of):
+            if (key in self.content) != (method == of) and not (bounded and key == "longest"):
                 return f"aggregation {of} and the number {key} go together"
         for gate in self.content["gates"]:
             if len({"at_least", "at_most"} & set(gate)) != 1:

@@ -40,6 +40,8 @@ DAY = 86_400.0
 SETTLE_SECONDS = 10.0
 """How long a job waits for reports of hospitals that were not heard yet, before it starts without them."""
 
+SETTLED_SECONDS = 30 * DAY
+"""After so long nothing of a job that has ended changes by itself: no job runs longer."""
 JobState = Literal["waiting", "queued", "running", "finished", "failed", "aborted"]
 
 
@@ -98,6 +100,8 @@ class Jobs:
         """The server's volume: `jobs/<id>/` is a job's folder."""
         self.built = BuiltJobs(config.agent / "built")
         self.catalogue = Catalogue(config.jobs, config.agent / "inbox")
+        self._settled: dict[str, Job] = {}
+        """Jobs that ended long ago, as they were read last: their files are not read each second for ever."""
 
     def submit(
         self,
@@ -198,6 +202,11 @@ class Jobs:
                 f"job {job_id} left no model to go on from: it ended before its first round was done"
             )
         job = self.catalogue.find(ended.name)
+        if job.checksum != ended.submission.get("checksum"):
+            raise JobRefusedError(
+                f"the code of {job.name} is not the one that job {job_id} ran with: going on would be another"
+                " job. Fix: submit it anew"
+            )
         author = str(ended.submission.get("author", "unknown"))
         return self._ask(job, self._again(job, ended, int(ended.progress["rounds_done"]), author))
 
@@ -296,6 +305,7 @@ class Jobs:
         say("results withheld from everybody", job=job.name, job_id=job.job_id, reason=reason)
 
     def _note(self, job: Job, **what: Any) -> None:
+        self._settled.pop(job.job_id, None)
         known = read_json(self._submissions / f"{job.job_id}.json") or {}
         write_json(self._submissions / f"{job.job_id}.json", {**known, **what})
 
@@ -316,6 +326,12 @@ class Jobs:
         return [path.stem for path in self._submissions.glob("*.json") if _JOB_ID.fullmatch(path.stem)]
 
     def _read(self, job_id: str) -> Job:
+        job = self._settled.get(job_id) or self._read_anew(job_id)
+        if job.over and self._clock.now() - job.submitted > SETTLED_SECONDS:
+            self._settled[job_id] = job
+        return job
+
+    def _read_anew(self, job_id: str) -> Job:
         submission = read_json(self._submissions / f"{job_id}.json") or {}
         status: dict[str, Any] = {}
         progress: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from fed_site.job_code import UnreadableJobError
 
 from container_server.errors import RefusedInputError
 from container_server.hospital.consent import JOB_LIMIT, Consent
+from container_server.hospital.intake import FULL
 from container_server.log import say
 from container_server.messages import ASKED, asked_archive, decode
 from container_server.storage import Blob, BlobStore
@@ -34,11 +35,14 @@ class Asked:
             found = self._channel.read(ASKED, self._etag)
             if not isinstance(found, Blob):
                 return
-            self.fault = ""
             for entry in decode("asked", found.content)["jobs"]:
-                if not self._consent.knows(entry["code"]):
-                    self._take(entry)
-            self._etag = found.etag
+                if self._consent.knows(entry["code"]):
+                    continue
+                if self._consent.full:
+                    self._set_aside(FULL)
+                    return
+                self._take(entry)
+            self.fault, self._etag = "", found.etag
         except (RefusedInputError, UnreadableJobError) as error:
             self._set_aside(f"the centre asks for a job that cannot be read: {error}")
 

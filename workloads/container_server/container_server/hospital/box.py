@@ -8,6 +8,7 @@ mounts, says the VM's compose file.
 
 import os
 import re
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,8 @@ class BoxKeeper:
             return
         self._end()
         problem = self._start(order) if order.job else ""
+        if problem:
+            self._end()  # it may have started in part
         self._running = order.job is not None and not problem
         write_json(self._done, {"number": order.number, "problem": problem}, 0o644)
         self._followed = order.number
@@ -137,6 +140,9 @@ class BoxKeeper:
             self._engine.start(container)
         except (EngineUnreachableError, NoInputError) as error:
             return str(error)[:300]
+        except Exception as error:  # whatever it is: the client waits for a word, and its author for a reason
+            say("the box does not start", job=order.job, trace=traceback.format_exception(error)[-3:])
+            return f"the box does not start ({type(error).__name__}): see container-server's log"
         return ""
 
     def _limits(self) -> Limits:

@@ -21,6 +21,7 @@ from fed_site.manifest import BASE
 from container_server.clock import Clock
 from container_server.files import read_json, write_bytes, write_json
 from container_server.foreign import ForeignFileError, ForeignFolder
+from container_server.hospital.intake import FULL, Intake
 from container_server.hospital.officers_file import OfficersFile, PolicyError
 from container_server.log import say
 from container_server.storage import BlobStore, Unread
@@ -68,6 +69,7 @@ class Consent:
         self._platform_is_approved = platform_is_approved
         remembered = read_json(memory) or {}
         self._known: dict[str, dict[str, Any]] = remembered.get("jobs", {})
+        self._intake = Intake(clock, [(moment, size) for moment, size in remembered.get("taken", [])])
         self._said: dict[str, Any] = remembered.get("answers", {})
         self._brought: dict[str, int] = {}
         self.fault = ""
@@ -95,6 +97,11 @@ class Consent:
     def knows(self, code: str) -> bool:
         """Whether a job of this code has asked before."""
         return code in self._known
+
+    @property
+    def full(self) -> bool:
+        """Whether no question is taken any more today."""
+        return self._intake.full
 
     def ask(self, code: str, archive: bytes, said: Mapping[str, str]) -> None:
         """Put a job's code before the officers: `said` is its id, its name and who submits it."""
@@ -161,6 +168,9 @@ class Consent:
         asked = _description(self._work.json(f"{REQUESTS}/{code}.json"))
         if asked is None or self._known.get(code, {}).items() >= asked.items():
             return
+        if self.full:
+            self.fault = FULL
+            return
         archive = None if code in self._known else self._work.read(f"{REQUESTS}/{code}.zip", JOB_LIMIT)
         if archive is not None and not _is_of(code, archive):
             self.fault = f"what asks as {code[:12]} is other code, and is not shown"
@@ -169,6 +179,7 @@ class Consent:
 
     def _take(self, asked: Mapping[str, Any], code: str, archive: bytes | None) -> None:
         """Take note of a job that asks; `archive` is its code, where that is new."""
+        self._intake.take(len(archive or b""))
         if archive is not None:
             self._record.write(f"requests/{code}.zip", archive)
         self.note(f"asked-{code[:12]}", {"code": code, **asked, "answer": self._answer_to(code)})
@@ -199,7 +210,8 @@ class Consent:
         waiting = [code for code in newest if self._answer_to(code) == "waiting"]
         for code in waiting[MOST_WAITING:]:
             del self._known[code]
-        write_json(self._memory, {"jobs": self._known, "answers": self._said})
+        content = {"jobs": self._known, "answers": self._said, "taken": self._intake.taken}
+        write_json(self._memory, content)
 
 
 def _is_of(code: str, archive: bytes) -> bool:

@@ -16,7 +16,7 @@ from container_server.centre.agent import CentreAgent
 from container_server.centre.curation import Curation
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import ArchiveRefusedError, unpack
-from container_server.centre.jobs import JobRefusedError, Jobs, UnknownJobError, state_of
+from container_server.centre.jobs import SETTLED_SECONDS, JobRefusedError, Jobs, UnknownJobError, state_of
 from container_server.centre.members import Members, UnknownHospitalError
 from container_server.centre.workflows import CLASSES
 from container_server.engine import ContainerState, Running
@@ -516,6 +516,35 @@ class TestJobs:
         assert again["round"] == 4
         plan = json.loads((world.centre_config.work / "jobs" / again["id"] / "plan.json").read_text())
         assert (plan["first_round"], plan["resumed_from"]) == (4, job_id)
+
+    def test_one_whose_code_is_another_now_is_not_resumed(self, world: World, centre: CentreAgent) -> None:
+        """It went on with the folder as it was then: a model of two programs."""
+        job_id = centre.commands.submit({"job": "heart"})["id"]
+        ended = {"state": "failed", "history": [], "reason": "server stopped", "rounds_done": 4}
+        leave(world, job_id, "FINISHED:ABNORMAL", **ended)
+        (world.centre_config.work / "jobs" / job_id / "checkpoint.npz").touch()
+        give(world, title="another one")
+        with pytest.raises(JobRefusedError, match=r"is not the one that job .* ran with"):
+            centre.commands.resume({"id": job_id})
+
+    def test_files_of_jobs_that_ended_long_ago_are_not_read_each_second(
+        self, world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        jobs = jobs_of(world)
+        old, new = jobs.submit("heart"), jobs.submit("heart")
+        for job_id in (old, new):
+            leave(world, job_id, "FINISHED:COMPLETED", state="finished", history=[], rounds_done=10)
+        submission = world.centre_config.agent / "jobs" / f"{old}.json"
+        known = json.loads(submission.read_text())
+        submission.write_text(json.dumps({**known, "submitted": known["submitted"] - SETTLED_SECONDS - 1}))
+        assert [job.job_id for job in jobs.all()] == [new, old]
+        read: list[str] = []
+        anew = jobs._read_anew
+        monkeypatch.setattr(jobs, "_read_anew", lambda job_id: (read.append(job_id), anew(job_id))[1])
+        assert [job.state for job in jobs.all()] == ["finished", "finished"]
+        assert read == [new]
+        jobs.withhold(jobs.get(old), "a link")
+        assert jobs.get(old).state == "failed", "what this service itself notes is seen"
 
     def test_a_model_is_measured_by_its_jobs_last_round_alone(
         self, world: World, centre: CentreAgent

@@ -84,6 +84,8 @@ class TestMistakes:
             ({"box": "torch:latest"}, "$.box"),
             ({"aggregation": "fedprox"}, "aggregation fedprox and the number mu go together"),
             ({"longest": 1.0}, "aggregation norm-bounded and the number longest go together"),
+            ({"longest": 1.0, "workflow": "cross-site"}, "the number longest go together"),
+            ({"study": "Heart 2026"}, "$.study"),
             ({"metrics": "auc"}, "$.metrics: 'auc' is not of type 'array'"),
             ({"needed_metrics": ["auc"]}, "auc is needed, and not among the metrics"),
             ({"histograms": {"ill": 51}}, "$.histograms.ill: 51 is greater"),

@@ -6,13 +6,15 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from container_server.foreign import ForeignFolder
 from container_server.hospital import consent as hospital_consent
+from container_server.hospital import intake
+from container_server.hospital.asked import Asked
 from container_server.hospital.consent import MOST_WAITING, POLICY, Consent, platform_jobs
-from container_server.messages import checked
+from container_server.messages import ASKED, asked_archive, checked, encode
 from container_server.storage import StorageForbiddenError
 from fed_site import box, consent, job_form, withdrawal
 from fed_site.arrivals import Arrivals
@@ -454,6 +456,56 @@ class TestKnown:
         assert (known[CODE], known[OTHER]) == ("approved", "refused")
         assert list(known.values()).count("waiting") == MOST_WAITING
         assert f"{0:064x}" not in known
+
+
+class TestIntake:
+    """A hostile centre could fill a hospital's account with 50 archives of 20 MB a look."""
+
+    SAID: ClassVar = {"job_id": "1", "name": "x", "submitter": "lead"}
+
+    def test_a_days_code_is_bounded_and_goes_on_the_next_day(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(intake, "MOST_BYTES", 3_000)
+        for number in range(3):
+            assert not house.consent.full
+            house.consent.ask(f"{number:064x}", b"c" * 1_000, self.SAID)
+        assert house.consent.full
+        assert house.restarted().full, "a restart does not begin a new day"
+        house.ask()
+        house.step()
+        assert house.consent.fault == intake.FULL
+        assert not house.consent.knows(CODE)
+        house.clock.sleep(intake.DAY)
+        house.step()
+        assert house.consent.knows(CODE)
+
+    def test_so_are_questions_for_code_that_is_known(self, house: House) -> None:
+        house.ask()
+        house.step()
+        before = len(house.record.list("audit/"))
+        for number in range(2 * intake.MOST_QUESTIONS):
+            house.ask(job_id=str(number))
+            house.step()
+        assert len(house.record.list("audit/")) - before <= intake.MOST_QUESTIONS
+
+    def test_nothing_is_fetched_from_the_centre_meanwhile(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        channel = FolderStore(house.folder / "channel")
+        jobs = [{"code": CODE, "job_id": JOB_ID}]
+        channel.write(ASKED, encode("asked", {"jobs": jobs}))
+        channel.write(asked_archive(CODE), ARCHIVES[CODE])
+        monkeypatch.setattr(intake, "MOST_QUESTIONS", 0)
+        asked = Asked(channel, house.consent)
+        asked.step()
+        asked.step()
+        assert asked.fault == intake.FULL
+        assert f"read {asked_archive(CODE)}" not in channel.calls
+        monkeypatch.setattr(intake, "MOST_QUESTIONS", 200)
+        asked.step()
+        assert house.consent.knows(CODE)
+        assert not asked.fault
 
 
 class TestAnswers:
