@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fed_server import gates
 from fed_server.answers import (
+    LARGEST,
     LONGEST,
     LONGEST_TEXT,
     Answer,
