@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from automation.chaos.own_clone import Ended, OwnClone, processes_of
 from automation.chaos.trial import MOST_RUNS, Trial
+from automation.ui.outcome import FedError
 
 NEWCOMER = "geneva"
-_JOINS = ("hospital", "add", NEWCOMER, "--subscription", "20000000-0000-4000-8000-000000000009", "--yes")
+_ADD = ("hospital", "add", NEWCOMER, "--subscription", "20000000-0000-4000-8000-000000000009", "--yes")
 _LEAVES = ("hospital", "remove", NEWCOMER, "--yes")
 LAST_TO_STAY: Final = "hospital remove --delete-data"
 """The last step of a cycle that leaves a stack: proven there, all before it are."""
@@ -42,10 +43,12 @@ def _one_hospital(content: Any) -> None:
         del hospitals[name]
 
 
-LIFE = (
+UPDATE: Final = Step(name="update", command=("up",), before=_retag)
+JOINS: Final = Step(name="hospital add", command=_ADD)
+LIFE: Final = (
     Step(name="up", command=("up",)),
-    Step(name="update", command=("up",), before=_retag),
-    Step(name="hospital add", command=_JOINS),
+    UPDATE,
+    JOINS,
     Step(name="hospital remove", command=_LEAVES),
     Step(name="hospital remove --delete-data", command=(*_LEAVES, "--delete-data", NEWCOMER)),
     Step(name="down", command=("down", "--yes"), stays=False),
@@ -71,6 +74,13 @@ class Life:
         life = cls(OwnClone(folder / "clone", FED_MACHINES="0", **variables))
         life.clone.edit(_one_hospital)
         return life
+
+    def undisturbed(self, step: Step) -> None:
+        """Run a step that nothing disturbs; raise FedError when it fails all the same."""
+        step.before(self.clone, self.cycle)
+        found = self.converged("none", step, self.clone.run(*step.command), 0, prove=False)
+        if not found.held:
+            raise FedError(f"{step.name} fails although nothing disturbs it: {found.said}")
 
     def inventory(self) -> Inventory:
         """Return what Resource Manager has now."""

@@ -100,6 +100,11 @@ class OwnClone:
             output, errors = "", f"did not end within {PATIENCE:.0f} s"
         return Ended(code=code, output=output, errors=errors, seconds=time.monotonic() - began)
 
+    def move(self, root: Path) -> None:
+        """Move the clone to another place, whatever runs there."""
+        self.root.rename(root)
+        self.root, self.home = root, root / ".fed"
+
     def edit(self, change: Callable[[Any], None], stack: str = "dev") -> None:
         """Change a stack's file by changing its content as a tree."""
         yaml, file = YAML(), self.root / f"Pulumi.{stack}.yaml"

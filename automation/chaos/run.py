@@ -8,12 +8,12 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 
-from automation.chaos import kills, resource_manager
+from automation.chaos import kills, people, resource_manager
 from automation.chaos.trial import Bounds, Campaign, Trial
 from automation.ui.console import say
 from automation.ui.outcome import QuestionError
 
-_PARTS = (kills, resource_manager)
+_PARTS = (kills, people, resource_manager)
 NAMES = tuple(name for part in _PARTS for name in part.NAMES)
 
 

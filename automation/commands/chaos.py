@@ -32,8 +32,8 @@ def command(  # noqa: PLR0917 typer reads the order
 ) -> None:
     """Strike a federation on an emulator of its own, in a copy of this clone, and show what became of it.
 
-    Resource Manager refuses, forgets to answer or fails later, at every operation of a stack's life; the
-    processes that deploy are killed at moments that chance chooses. Exits 1
+    Resource Manager refuses, forgets to answer or fails later, at every operation of a stack's life; what
+    deploys is killed, and people get in each other's way, at moments that chance chooses. Exits 1
     when anything did not converge within two more runs, is lost, or is left running.
     """
     campaign = run.run(seed=seed, faults=fault or (), minutes=minutes, moments=moments)
