@@ -455,6 +455,19 @@ class TestPower:
         federation.container(machine("two"), "worker", "running")
         federation.wait_for_starts("two", starts + 2)
 
+    def test_a_machine_that_crashes_boots_again_by_itself(self, federation: Federation) -> None:
+        starts = federation.counted("two")
+        (crashed,) = firsts_of("vm-two")
+        os.kill(crashed, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while firsts_of("vm-two") in ([], [crashed]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        federation.wait_for_starts("two", starts + 1)
+        federation.container(machine("two"), "worker", "running")
+        assert federation.run("two", "hostname") == "vm-two\n"
+        assert len(firsts_of("vm-two")) == 1
+        assert firsts_of("vm-two") != [crashed]
+
     def test_docker_starts_by_itself_what_ran_when_the_power_went(self, federation: Federation) -> None:
         """Whatever its policy but `no`, and though the compose file leaves its start to somebody else."""
         cloud = federation.cloud
@@ -900,3 +913,12 @@ def processes_of(service: str) -> set[int]:
     mark = f"/{service}.json".encode()
     commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(datacentre.pid)}
     return {pid for pid, command in commands.items() if command.exists() and mark in command.read_bytes()}
+
+
+def firsts_of(name: str) -> list[int]:
+    """Return the first process of a machine, as this machine sees it."""
+    datacentre = Datacentre.running()
+    assert datacentre is not None
+    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(datacentre.pid)}
+    words = {pid: path.read_bytes().split(b"\0") for pid, path in commands.items() if path.exists()}
+    return [pid for pid, said in words.items() if said[0] == b"sh" and said[-2] == name.encode()]

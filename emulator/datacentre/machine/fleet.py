@@ -31,6 +31,7 @@ COMMAND_SECONDS = 5400.0
 """Azure ends a run command after 90 minutes."""
 OUTPUT_BYTES = 4096
 """Azure answers the last 4 KB of each stream."""
+_CRASH_PAUSE = 1.0
 _REPORT_PAUSE = 0.2
 _REPORT_AGAIN = 2.0
 
@@ -39,13 +40,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Running:
-    """A machine with the power on: what it was booted as, its engine, and who reports it."""
+    """A machine with the power on: what it was booted as, its engine, who reports it and sees it crash."""
 
     boot: tuple[str, int]
     machine: Machine
     network: Namespace
     engine: EngineApi
     reporter: asyncio.Task[None] | None = None
+    watch: asyncio.Task[None] | None = None
 
 
 class Fleet:
@@ -64,12 +66,18 @@ class Fleet:
         self._control_plane = control_plane
         self._images = Images(settings.images, settings.cache, errands, settings.state / "images.log")
         self._running: dict[str, _Running] = {}
+        self._changing = asyncio.Lock()
+        self._namespaces: Mapping[str, Namespace] = {}
         self._inventory = Inventory()
         self._commands: dict[str, asyncio.Task[None]] = {}
 
     async def apply(self, inventory: Inventory, namespaces: Mapping[str, Namespace]) -> list[str]:
         """Bring the machines in step; return what keeps one from booting. `namespaces` are those of ports."""
-        self._inventory = inventory
+        async with self._changing:
+            return await self._apply(inventory, namespaces)
+
+    async def _apply(self, inventory: Inventory, namespaces: Mapping[str, Namespace]) -> list[str]:
+        self._inventory, self._namespaces = inventory, namespaces
         wanted = {
             document.key: document
             for document in inventory.of_type(VM)
@@ -96,7 +104,8 @@ class Fleet:
         """Switch everything off."""
         for task in self._commands.values():
             task.cancel()
-        await asyncio.gather(*(self._off(key) for key in list(self._running)))
+        async with self._changing:
+            await asyncio.gather(*(self._off(key) for key in list(self._running)))
 
     def machine(self, name: str) -> Machine:
         """Return a running machine by its name or id; raise DatacentreError when there is none."""
@@ -138,12 +147,25 @@ class Fleet:
             machine.problem = str(refused)
             log.error("%s does not boot: %s", document.name, refused)
         running.reporter = asyncio.create_task(self._report(document.id, machine))
+        running.watch = asyncio.create_task(self._boot_again(document, running))
         machine.news.set()
+
+    async def _boot_again(self, document: Document, crashed: _Running) -> None:
+        """Boot a machine again whose first process ended by itself, as a kernel does after a panic."""
+        await crashed.machine.crashed()
+        log.error("%s has crashed; it boots again", document.name)
+        await asyncio.sleep(_CRASH_PAUSE)
+        async with self._changing:
+            if self._running.get(document.key) is crashed:
+                crashed.watch = None  # it is this task, which `_off` would cancel
+                await self._off(document.key)
+                await self._on(document, self._namespaces)
 
     async def _off(self, key: str) -> None:
         running = self._running.pop(key)
-        if running.reporter is not None:
-            running.reporter.cancel()
+        for task in (running.reporter, running.watch):
+            if task is not None:
+                task.cancel()
         await running.engine.close()
         await running.machine.off()
 

@@ -144,6 +144,13 @@ class Machine:
             container.status, container.exit_code = "exited", code
         return container
 
+    async def crashed(self) -> None:
+        """Wait until the machine's first process ends; of one that did not boot there is none to wait for."""
+        if self._init is None:
+            await asyncio.Event().wait()
+        else:
+            await self._init.ended()
+
     async def off(self) -> None:
         """Switch the power off: everything in the machine ends at once."""
         for container in self.containers.values():

@@ -225,8 +225,13 @@ class MachineInit:
         )  # fmt: skip
         return cls(process, await _descendant(process.pid, 1))
 
+    async def ended(self) -> None:
+        """Wait until it has ended, by whatever."""
+        await self._process.wait()
+
     async def kill(self) -> None:
         """Switch the power off."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if self._process.returncode is None:  # else its number may be another process's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         await self._process.wait()
