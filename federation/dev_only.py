@@ -1,12 +1,16 @@
 """What makes dev quick to rebuild and must not reach a stack with real data."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from federation.draft import Draft
 from federation.problem import Problem
 from federation.violations import violation
+
+if TYPE_CHECKING:
+    from federation.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,7 @@ class DevOnly:
     fix: str
 
 
-def only_dev_may(stack: str, draft: Draft) -> Iterator[Problem]:
+def only_dev_may(stack: str, draft: Settings) -> Iterator[Problem]:
     """A violation for each setting of `DEV_ONLY` that the draft's environment may not have."""
     for rule in DEV_ONLY:
         value = _at(draft, rule.key)
@@ -33,7 +37,7 @@ def only_dev_may(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def _at(draft: Draft, key: str) -> Any:
+def _at(draft: Settings, key: str) -> Any:
     value: Any = draft
     for part in key.split("."):
         value = getattr(value, _snake(part))

@@ -1,15 +1,19 @@
 """What must hold for a door in the settings: one way in, to its own account, for its own people."""
 
-from collections.abc import Iterator
-from typing import Final
+from __future__ import annotations
 
-from federation.draft import Draft
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
 from federation.naming import PROJECT
 from federation.problem import Problem
 from federation.violations import NOT_SET, violation
 
+if TYPE_CHECKING:
+    from federation.settings import Centre, CentreDoor, Door, Hospital, Settings
 
-def doors_lead_one_way(stack: str, draft: Draft) -> Iterator[Problem]:
+
+def doors_lead_one_way(stack: str, draft: Settings) -> Iterator[Problem]:
     """A hospital's door is an endpoint or a window."""
     for key, door, _ in _hospital_doors(draft):
         if (door.endpoint is None) == (door.window is None):
@@ -21,7 +25,7 @@ def doors_lead_one_way(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def doors_are_in_the_partys_subscription(stack: str, draft: Draft) -> Iterator[Problem]:
+def doors_are_in_the_partys_subscription(stack: str, draft: Settings) -> Iterator[Problem]:
     """The program may act in the party's own subscription alone, and leaves its own networks closed."""
     for key, door, party in every_door(draft):
         if door.endpoint is None or party.subscription_id is None:
@@ -46,7 +50,7 @@ def doors_are_in_the_partys_subscription(stack: str, draft: Draft) -> Iterator[P
                 )
 
 
-def doors_have_addresses_of_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
+def doors_have_addresses_of_their_own(stack: str, draft: Settings) -> Iterator[Problem]:
     """Verification tells by addresses whose packets it sees."""
     spaces = {"centre": draft.centre.address_space}
     spaces |= {name: hospital.address_space for name, hospital in draft.hospitals.items()}
@@ -64,10 +68,11 @@ def doors_have_addresses_of_their_own(stack: str, draft: Draft) -> Iterator[Prob
             )
 
 
-def doors_are_for_people_of_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
+def doors_are_for_people_of_their_own(stack: str, draft: Settings) -> Iterator[Problem]:
     """Whoever uploads data does not approve the code that runs on them, nor is anybody of another party."""
     holders: dict[str, str] = {}
-    for name, party in (("centre", draft.centre), *draft.hospitals.items()):
+    parties: list[tuple[str, Centre | Hospital]] = [("centre", draft.centre), *draft.hospitals.items()]
+    for name, party in parties:
         if readers := getattr(party.dashboard, "readers", None):
             holders.setdefault(readers, f"the readers of {name}'s dashboard")
     for key, door, _ in every_door(draft):
@@ -80,13 +85,13 @@ def doors_are_for_people_of_their_own(stack: str, draft: Draft) -> Iterator[Prob
         if door.people is not None and door.people == getattr(door, "officers", None):
             yield violation(
                 key=f"{key}.officers",
-                value=door.officers,
+                value=door.people,
                 why="the same people would upload data and approve the code that runs on them",
                 fix="make a group of their own",
             )
 
 
-def windows_have_a_reason_in_prod(stack: str, draft: Draft) -> Iterator[Problem]:
+def windows_have_a_reason_in_prod(stack: str, draft: Settings) -> Iterator[Problem]:
     """An account with patients' data on the internet, however narrow, is an exception."""
     for key, door, _ in _hospital_doors(draft):
         if draft.environment == "prod" and door.window and door.window.reason is None:
@@ -107,14 +112,14 @@ DOOR_RULES: Final = (
 )
 
 
-def _hospital_doors(draft: Draft) -> Iterator[tuple[str, Draft, Draft]]:
+def _hospital_doors(draft: Settings) -> Iterator[tuple[str, Door, Hospital]]:
     """Yield the key of each hospital's door, the door, and its hospital."""
     for name, hospital in draft.hospitals.items():
         if hospital.door is not None:
             yield f"fed:hospitals.{name}.door", hospital.door, hospital
 
 
-def every_door(draft: Draft) -> Iterator[tuple[str, Draft, Draft]]:
+def every_door(draft: Settings) -> Iterator[tuple[str, Door | CentreDoor, Centre | Hospital]]:
     """Yield the key of each door, the door, and its party."""
     if draft.centre.door is not None:
         yield "fed:centre.door", draft.centre.door, draft.centre

@@ -3,12 +3,16 @@
 Pydantic stops at the first level that fails before it runs checks across fields; a person who fixes a stack
 file wants every mistake in one go. So each value is checked on its own first, and what was refused becomes
 None in a draft that the rules across values (`rules.py`) can still read.
+
+A draft is an instance of the settings' own model that was never validated, so that mypy knows each name and
+type that a rule reads. That a value may be None although the model says otherwise is the one thing that it
+does not know: each rule is tried on drafts of which any value was refused (docs/adr/0004).
 """
 
 import difflib
 from collections.abc import Iterator, Mapping
-from types import NoneType, SimpleNamespace
-from typing import Annotated, Any, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -16,12 +20,14 @@ from pydantic.fields import FieldInfo
 from federation.problem import Problem
 from federation.violations import NOT_SET, violation
 
-#: A settings tree in which every refused or missing value is None.
-Draft = SimpleNamespace
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def examine(model: type[BaseModel], raw: Any, at: str, found: list[Problem]) -> Draft:
-    """The draft of one model from `raw`, which is at key `at`; what is wrong is appended to `found`."""
+def examine(model: type[Model], raw: Any, at: str, found: list[Problem]) -> Model:
+    """The draft of one model from `raw`, which is at key `at`; what is wrong is appended to `found`.
+
+    In a draft every value that was refused or is missing is None.
+    """
     if not isinstance(raw, Mapping):
         found.append(
             violation(
@@ -33,22 +39,19 @@ def examine(model: type[BaseModel], raw: Any, at: str, found: list[Problem]) -> 
         )
         return _nothing_of(model)
     found.extend(_unknown_keys(model, raw, at))
-    return Draft(
-        **{
-            name: _value(field, raw.get(key, NOT_SET), f"{at}{key}", found)
-            for name, field, key in _fields(model)
-        }
+    return model.model_construct(
+        **{key: _value(field, raw.get(key, NOT_SET), f"{at}{key}", found) for _, field, key in _fields(model)}
     )
 
 
-def _nothing_of(model: type[BaseModel]) -> Draft:
+def _nothing_of(model: type[Model]) -> Model:
     """The draft of a group of which nothing could be read."""
     values: dict[str, Any] = {}
-    for name, field, _ in _fields(model):
+    for _, field, key in _fields(model):
         annotation = _without_none(field.annotation)
         is_group = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        values[name] = _nothing_of(annotation) if is_group else None
-    return Draft(**values)
+        values[key] = _nothing_of(annotation) if is_group else None
+    return model.model_construct(**values)
 
 
 def _value(field: FieldInfo, raw: Any, key: str, found: list[Problem]) -> Any:
@@ -71,7 +74,7 @@ def _value(field: FieldInfo, raw: Any, key: str, found: list[Problem]) -> Any:
     return _checked(_type(field), raw, key, field.description or "", found)
 
 
-def _entries(annotation: Any, raw: Any, key: str, found: list[Problem]) -> dict[str, Draft]:
+def _entries(annotation: Any, raw: Any, key: str, found: list[Problem]) -> dict[str, BaseModel]:
     name_type, entry_model = get_args(annotation)
     if not isinstance(raw, Mapping):
         examine(entry_model, raw, f"{key}.", found)

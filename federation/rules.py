@@ -4,9 +4,11 @@ Each rule is a generator over a draft (`draft.py`) in which a value that was alr
 says nothing about what it cannot read.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from federation.address_plan import CENTRE_PREFIX, HOSPITAL_PREFIX
 from federation.azure_facts import (
@@ -18,25 +20,27 @@ from federation.azure_facts import (
 )
 from federation.dev_only import only_dev_may
 from federation.door_rules import DOOR_RULES
-from federation.draft import Draft
 from federation.problem import Problem
 from federation.tags import OWN_TAGS, WINDOW_TAG
 from federation.values import PRIVATE_RANGES, VM_IMAGES
 from federation.violations import NOT_SET, violation
 from federation.zone_rules import ZONE_RULES
 
+if TYPE_CHECKING:
+    from federation.settings import Centre, Hospital, Settings
+
 STACKS: Final = ("dev", "mvp", "prod")
 
-Rule = Callable[[str, Draft], Iterator[Problem]]
+Rule = Callable[[str, "Settings"], Iterator[Problem]]
 
 
-def check(stack: str, draft: Draft) -> Iterator[Problem]:
+def check(stack: str, draft: Settings) -> Iterator[Problem]:
     """Every violation of a rule, in the order of `RULES`."""
     for rule in RULES:
         yield from rule(stack, draft)
 
 
-def stack_is_the_environment(stack: str, draft: Draft) -> Iterator[Problem]:
+def stack_is_the_environment(stack: str, draft: Settings) -> Iterator[Problem]:
     """A stack deploys the file that carries its own name."""
     if draft.environment is not None and draft.environment != stack:
         yield violation(
@@ -48,7 +52,7 @@ def stack_is_the_environment(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def ranges_are_large_enough(stack: str, draft: Draft) -> Iterator[Problem]:
+def ranges_are_large_enough(stack: str, draft: Settings) -> Iterator[Problem]:
     """The address plan needs /24 at the centre and /27 at a hospital."""
     for name, party in _parties(draft):
         limit = CENTRE_PREFIX if name == "centre" else HOSPITAL_PREFIX
@@ -62,7 +66,7 @@ def ranges_are_large_enough(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def ranges_do_not_overlap(stack: str, draft: Draft) -> Iterator[Problem]:
+def ranges_do_not_overlap(stack: str, draft: Settings) -> Iterator[Problem]:
     """Peered networks must not share an address, and neither must two hospitals of one hub."""
     spaces = [
         (name, party.address_space) for name, party in _parties(draft) if party.address_space is not None
@@ -83,7 +87,7 @@ def ranges_do_not_overlap(stack: str, draft: Draft) -> Iterator[Problem]:
             widest = (name, space)
 
 
-def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
+def subscriptions_are_their_own(stack: str, draft: Settings) -> Iterator[Problem]:
     """One subscription a party: it is the wall between them."""
     owners: dict[str, str] = {}
     for name, party in _parties(draft):
@@ -101,7 +105,7 @@ def subscriptions_are_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
         owners.setdefault(subscription, name)
 
 
-def dashboards_are_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
+def dashboards_are_their_own(stack: str, draft: Settings) -> Iterator[Problem]:
     """One workspace, group and connection an audience: each is a way to what one party may see."""
     consequences = {
         "workspace": "whoever may open one dashboard could open the other",
@@ -124,7 +128,7 @@ def dashboards_are_their_own(stack: str, draft: Draft) -> Iterator[Problem]:
                 )
 
 
-def hospitals_are_in_the_tenant(stack: str, draft: Draft) -> Iterator[Problem]:
+def hospitals_are_in_the_tenant(stack: str, draft: Settings) -> Iterator[Problem]:
     """One Entra tenant in this version (docs/adr/0006)."""
     for name, hospital in draft.hospitals.items():
         if None in (hospital.tenant_id, draft.tenant_id) or hospital.tenant_id == draft.tenant_id:
@@ -138,7 +142,7 @@ def hospitals_are_in_the_tenant(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def hospitals_fit_on_the_hub(stack: str, draft: Draft) -> Iterator[Problem]:
+def hospitals_fit_on_the_hub(stack: str, draft: Settings) -> Iterator[Problem]:
     """Azure's limit of peerings per VNet."""
     count = len(draft.hospitals)
     if count > PEERINGS_PER_NETWORK:
@@ -150,10 +154,10 @@ def hospitals_fit_on_the_hub(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Problem]:
+def machines_support_what_is_asked(stack: str, draft: Settings) -> Iterator[Problem]:
     """Trusted Launch always; encryption at host, premium disks and zones where set."""
     machine = draft.machine
-    sizes = [("fed:machine.size", machine.size)]
+    sizes: list[tuple[str, str | None]] = [("fed:machine.size", machine.size)]
     sizes += [(f"{_key(name)}.vmSize", party.vm_size) for name, party in _parties(draft)]
     for key, name in sizes:
         if name is None:
@@ -184,7 +188,7 @@ def machines_support_what_is_asked(stack: str, draft: Draft) -> Iterator[Problem
             )
 
 
-def zones_exist(stack: str, draft: Draft) -> Iterator[Problem]:
+def zones_exist(stack: str, draft: Settings) -> Iterator[Problem]:
     """Zones and zone-redundant disks or storage need a region that has them."""
     machine = draft.machine
     everywhere = [
@@ -207,7 +211,7 @@ def zones_exist(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def accounts_are_offered_where_they_are(stack: str, draft: Draft) -> Iterator[Problem]:
+def accounts_are_offered_where_they_are(stack: str, draft: Settings) -> Iterator[Problem]:
     """Copies in another region are not offered everywhere: some have no pair, some no zones for it."""
     for _, region, (key, sku) in _accounts(draft):
         if None in (region, sku) or not REGIONS[region] or offers_redundancy(region, sku):
@@ -221,7 +225,7 @@ def accounts_are_offered_where_they_are(stack: str, draft: Draft) -> Iterator[Pr
         )
 
 
-def hospitals_keep_several_copies(stack: str, draft: Draft) -> Iterator[Problem]:
+def hospitals_keep_several_copies(stack: str, draft: Settings) -> Iterator[Problem]:
     """A hospital's own choice is held to the same rule as the stack's (`dev_only.py`)."""
     for name, hospital in draft.hospitals.items():
         if draft.environment == "prod" and hospital.storage_sku == "Standard_LRS":
@@ -233,7 +237,7 @@ def hospitals_keep_several_copies(stack: str, draft: Draft) -> Iterator[Problem]
             )
 
 
-def zonal_disks_fit_the_zone(stack: str, draft: Draft) -> Iterator[Problem]:
+def zonal_disks_fit_the_zone(stack: str, draft: Settings) -> Iterator[Problem]:
     """A zone-redundant disk belongs to no zone."""
     if draft.machine.zone is not None and str(draft.machine.disk_sku).endswith("_ZRS"):
         yield violation(
@@ -244,11 +248,11 @@ def zonal_disks_fit_the_zone(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Problem]:
+def closed_networks_need_own_images(stack: str, draft: Settings) -> Iterator[Problem]:
     """Ubuntu's own image gets Docker from the package archive."""
     if draft.machine.image.gallery_image_id is not None:
         return
-    switches = [("fed:network.egress", draft.network.egress)]
+    switches: list[tuple[str, str | None]] = [("fed:network.egress", draft.network.egress)]
     switches += [(f"{_key(name)}.egress", party.egress) for name, party in _parties(draft)]
     for key, egress in switches:
         if egress == "none":
@@ -262,7 +266,7 @@ def closed_networks_need_own_images(stack: str, draft: Draft) -> Iterator[Proble
             )
 
 
-def firewalls_are_named(stack: str, draft: Draft) -> Iterator[Problem]:
+def firewalls_are_named(stack: str, draft: Settings) -> Iterator[Problem]:
     """A route needs its next hop, and a next hop a route to it."""
     for name, party in _parties(draft):
         egress = party.egress or draft.network.egress
@@ -282,7 +286,7 @@ def firewalls_are_named(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def firewalls_are_outside(stack: str, draft: Draft) -> Iterator[Problem]:
+def firewalls_are_outside(stack: str, draft: Settings) -> Iterator[Problem]:
     """This program puts nothing that forwards into a party's network."""
     named = [("fed:network.firewall", draft.network.firewall)]
     named += [(f"{_key(name)}.firewall", party.firewall) for name, party in _parties(draft)]
@@ -297,7 +301,7 @@ def firewalls_are_outside(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[Problem]:
+def operators_get_answers_from_the_centre(stack: str, draft: Settings) -> Iterator[Problem]:
     """Run command returns nothing without a way to Azure on 443, and operators ask the centre through it.
 
     https://learn.microsoft.com/azure/virtual-machines/linux/run-command
@@ -315,7 +319,7 @@ def operators_get_answers_from_the_centre(stack: str, draft: Draft) -> Iterator[
         )
 
 
-def image_has_one_source(stack: str, draft: Draft) -> Iterator[Problem]:
+def image_has_one_source(stack: str, draft: Settings) -> Iterator[Problem]:
     """Workload images are either built here or pinned by digest."""
     images, registry = draft.images, draft.registry
     if images.build and images.digests:
@@ -352,7 +356,7 @@ def image_has_one_source(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def keys_can_be_recovered(stack: str, draft: Draft) -> Iterator[Problem]:
+def keys_can_be_recovered(stack: str, draft: Settings) -> Iterator[Problem]:
     """Azure takes a customer-managed key from a purge-protected vault only."""
     encryption = draft.encryption
     if encryption.customer_managed_keys and encryption.purge_protection is False:
@@ -372,7 +376,7 @@ def keys_can_be_recovered(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def budgets_end_after_they_start(stack: str, draft: Draft) -> Iterator[Problem]:
+def budgets_end_after_they_start(stack: str, draft: Settings) -> Iterator[Problem]:
     """Azure refuses a period that ends before it starts."""
     start, end = draft.budgets.start_date, draft.budgets.end_date
     if start is not None and end is not None and end <= start:
@@ -384,7 +388,7 @@ def budgets_end_after_they_start(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def tags_are_free(stack: str, draft: Draft) -> Iterator[Problem]:
+def tags_are_free(stack: str, draft: Settings) -> Iterator[Problem]:
     """The platform's own tags say whose a resource is."""
     for name in draft.tags or {}:
         if name.lower() in {*OWN_TAGS, WINDOW_TAG.lower()}:
@@ -396,7 +400,7 @@ def tags_are_free(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def tags_fit_on_a_dns_zone(stack: str, draft: Draft) -> Iterator[Problem]:
+def tags_fit_on_a_dns_zone(stack: str, draft: Settings) -> Iterator[Problem]:
     """Of all that is tagged, private DNS zones take the fewest; names differ by more than case."""
     names = list(draft.tags or {})
     most = TAGS_OF_A_ZONE - len(OWN_TAGS)
@@ -448,13 +452,13 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def _parties(draft: Draft) -> Iterator[tuple[str, Draft]]:
+def _parties(draft: Settings) -> Iterator[tuple[str, Centre | Hospital]]:
     """The centre and the hospitals; one that calls itself centre was refused for its name already."""
     yield "centre", draft.centre
     yield from ((name, hospital) for name, hospital in draft.hospitals.items() if name != "centre")
 
 
-def _accounts(draft: Draft) -> Iterator[tuple[str, Any, tuple[str, Any]]]:
+def _accounts(draft: Settings) -> Iterator[tuple[str, Any, tuple[str, Any]]]:
     """Each party's storage account: the key and value of its region, and those of its SKU."""
     yield "fed:location", draft.location, ("fed:storage.centreSku", draft.storage.centre_sku)
     for name, hospital in draft.hospitals.items():

@@ -1,16 +1,20 @@
 """What must hold where an organisation's own private DNS zones name what parties reach (docs/adr/0017)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from federation.door_rules import every_door
-from federation.draft import Draft
 from federation.naming import PROJECT
 from federation.problem import Problem
 from federation.violations import violation
 
+if TYPE_CHECKING:
+    from federation.settings import Settings
 
-def zones_are_used(stack: str, draft: Draft) -> Iterator[Problem]:
+
+def zones_are_used(stack: str, draft: Settings) -> Iterator[Problem]:
     """Zones that nobody writes to are a mistake about who names things."""
     if draft.network.zones is not None and draft.network.dns == "own":
         yield violation(
@@ -21,7 +25,7 @@ def zones_are_used(stack: str, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def zones_are_the_organisations(stack: str, draft: Draft) -> Iterator[Problem]:
+def zones_are_the_organisations(stack: str, draft: Settings) -> Iterator[Problem]:
     """The program makes no such zone where others are to be used, and deletes what it had made."""
     for name, zone_id in vars(draft.network.zones).items() if draft.network.zones else ():
         if zone_id is not None and f"/resourcegroups/rg-{PROJECT}-{stack}-" in zone_id.lower():
@@ -33,7 +37,7 @@ def zones_are_the_organisations(stack: str, draft: Draft) -> Iterator[Problem]:
             )
 
 
-def doors_have_zones_apart(stack: str, draft: Draft) -> Iterator[Problem]:
+def doors_have_zones_apart(stack: str, draft: Settings) -> Iterator[Problem]:
     """In a zone an account has one record: of two endpoints, the later one's.
 
     https://learn.microsoft.com/azure/private-link/private-endpoint-dns
