@@ -123,18 +123,17 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 def _seconds(root: Path) -> dict[_Process, tuple[float, str]]:
     """CPU seconds and role of each process of a folder (proc_pid_stat(5))."""
-    commands, everything = processes_of(root), _processes()
+    everything = _processes()
     found = {}
-    for pid in _with_descendants(commands, everything):
-        _, user, system, started = everything.get(pid) or _GONE
-        role = _role(commands[pid]) if pid in commands else "machines"
-        found[pid, started] = ((user + system) / _TICK, role)
+    for pid in _with_descendants(processes_of(root), everything):
+        if pid in everything:
+            _, user, system, started = everything[pid]
+            found[pid, started] = ((user + system) / _TICK, _role(pid))
     return found
 
 
 _Stat = tuple[int, int, int, str]
 """A process's parent, its user and system time in ticks, and when it started."""
-_GONE: _Stat = (0, 0, 0, "")
 
 
 def _processes() -> dict[int, _Stat]:
@@ -180,5 +179,9 @@ def _memory(root: Path) -> float:
     return total / 1024
 
 
-def _role(command: str) -> str:
+def _role(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        command = ""
     return next((role for role, words in ROLES if words.search(command)), "other")
