@@ -1,5 +1,6 @@
 """The local pages in a real browser: they draw, complain of nothing, ask nobody, and serve everybody."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from automation.machine import browser as machine
 from dashboards.local.content import PAGES
 from dashboards.local.render import render
+from tests.unit.support import curation_world as world
 from tests.unit.support.curated_pages import files_of, tables_folder
 
 PATIENCE = 180_000
@@ -158,9 +160,46 @@ def test_choice_changes_chart_and_table(chromium: Browser, site: Path) -> None:
     page = new_page(chromium)
     page.goto(f"{site.as_uri()}/hungary.html#compare")
     page.select_option("#compare-choice", "Cholesterol")
-    assert [chart["key"] for chart in drawn(page)] == ["compare/shape/Cholesterol", "compare/drift/Cholesterol"]
+    keys = [chart["key"] for chart in drawn(page)]
+    assert keys == ["compare/shape/Cholesterol", "compare/drift/Cholesterol"]
     rows = page.locator("#compare table:visible tbody tr th").all_inner_texts()
     assert set(rows) == {"Cholesterol"}
+    page.close()
+
+
+def test_table_is_saved_as_it_is_read_and_no_text_of_it_is_a_formula(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    content = world.everything()
+    content["runs"][1]["job"] = "=1+1"
+    folder = tables_folder(tmp_path, content)
+    (tmp_path / "hungary.html").write_text(render(files_of(folder, "hungary"), "hungary"))
+    page = new_page(chromium)
+    page.goto(f"{tmp_path.as_uri()}/hungary.html#models")
+    with page.expect_download() as saved:
+        page.locator("#models .visual.table .save").click()
+    assert saved.value.suggested_filename == "hungary-models-every-version-on-our-patients.csv"
+    heading, line = list(csv.reader(saved.value.path().read_text(encoding="utf-8-sig").splitlines()))
+    assert heading[:2] == ["Run", "C-Statistic"]
+    assert line[0].startswith("'=1+1 1, ")
+    assert line[1] == f"{content['runs'][1]['progress']['history'][-1]['sites']['hungary']['auc']:.3f}"
+    page.close()
+
+
+def test_table_is_sorted_by_the_column_that_a_reader_chooses(chromium: Browser, site: Path) -> None:
+    page = new_page(chromium)
+    page.goto(f"{site.as_uri()}/centre.html#hospitals")
+    table = page.locator("#hospitals .visual.table table:visible")
+    numbers = {}
+    for direction in ("ascending", "descending"):
+        table.get_by_role("button", name="C-Statistic", exact=True).click()
+        column = page.locator(f"#hospitals th[aria-sort={direction}]")
+        assert column.inner_text().startswith("C-Statistic")
+        numbers[direction] = [
+            float(text) for text in table.locator("tbody td:nth-child(3)").all_inner_texts()
+        ]
+    assert numbers["ascending"] == sorted(numbers["ascending"])
+    assert numbers["descending"] == sorted(numbers["ascending"], reverse=True)
     page.close()
 
 
