@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, OwnAccount, Where
+from automation.ui.options import (
+    DEFAULT_STACK,
+    Json,
+    NamedStack,
+    On,
+    OwnAccount,
+    StackOption,
+    Where,
+    named_stack,
+)
 from automation.ui.outcome import QuestionError
 
 with lazily():
@@ -65,7 +74,8 @@ def pages(
 
 @app.command()
 def publish(
-    stack: Annotated[str, typer.Argument(metavar="STACK", help="dev, mvp or prod.")],
+    stack: NamedStack = None,
+    stack_option: StackOption = None,
     on: Where = On.EMULATOR,
 ) -> None:
     """Publish each audience's dashboard into its own Power BI workspace, as the stack's file says."""
@@ -73,6 +83,7 @@ def publish(
         raise QuestionError(
             "Power BI has no emulator: publish with --on azure. The same pages, here: ./fed dashboards --open"
         )
+    stack = named_stack(stack, stack_option)
     settings = stack_file.load_stack(targets.ROOT, stack)
     if not powerbi.publications(settings, ""):
         print(f"{stack} publishes no dashboard: nobody in its file has one (docs/dashboards.md).")

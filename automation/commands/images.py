@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.options import Json, NamedStack, On, Stack, StackOption, Where, named_stack, stack_name
 from automation.ui.outcome import QuestionError
 
 with lazily():
@@ -34,7 +34,6 @@ class Role(StrEnum):
     HOSPITAL = "hospital"
 
 
-Stack = Annotated[str, typer.Argument(metavar="STACK", help="dev, mvp or prod.")]
 Listed = Annotated[Path, typer.Argument(metavar="FILE", help="What `fed images list STACK --json` wrote.")]
 
 
@@ -60,8 +59,14 @@ def try_images(
 
 
 @app.command("list")
-def list_images(stack: Stack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False) -> None:
+def list_images(
+    stack: Stack = None,
+    stack_option: StackOption = None,
+    on: Where = On.EMULATOR,
+    as_json: Json = False,
+) -> None:
     """Show which images a stack runs: built by its last deployment, or pinned in its file."""
+    stack = stack_name(stack, stack_option)
     target = targets.open_target(stack, on)
     known = target.existing_stack()
     exported = known.export_stack().deployment if known else None
@@ -75,7 +80,8 @@ def list_images(stack: Stack = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: 
 
 @app.command()
 def promote(
-    stack: Stack,
+    stack: NamedStack = None,
+    stack_option: StackOption = None,
     *,
     images: Annotated[
         Path | None, typer.Option("--images", help="Pin the digests of this file (`fed images list --json`).")
@@ -95,6 +101,7 @@ def promote(
 
     Say which: --images FILE, --from STACK, or --pinned. What is already there is not imported again.
     """
+    stack = named_stack(stack, stack_option)
     if sum((images is not None, before is not None, pinned)) != 1:
         raise QuestionError("say which digests: one of --images FILE, --from STACK and --pinned")
     if pinned and pin_only:

@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import typer
@@ -54,6 +55,20 @@ class TestCommandLine:
         done = fed(*arguments)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
+
+    def test_shell_completes_commands_and_their_parts(self) -> None:
+        for words, expected in (
+            ("./fed up", {"up"}),
+            ("./fed jobs su", {"submit"}),
+            ("./fed images prom", {"promote"}),
+        ):
+            place = len(words.split()) - 1
+            done = fed(COMP_WORDS=words, COMP_CWORD=str(place), _FED_COMPLETE="complete_bash")
+            assert set(done.stdout.split()) == expected
+
+    def test_what_others_rely_on_is_changed_for_a_stack_that_was_named(self) -> None:
+        done = fed("images", "promote", "--pinned")
+        assert (done.returncode, "name the stack" in done.stderr) == (2, True)
 
     def test_says_its_version_and_commit(self) -> None:
         done = fed("--version")
@@ -200,3 +215,22 @@ def test_nothing_slow_is_imported_before_a_command_runs() -> None:
 def test_unknown_errors_are_not_explained() -> None:
     assert explain(ZeroDivisionError()) is None
     assert isinstance(commands, ModuleType)
+
+
+def test_every_command_about_a_stack_takes_it_as_an_option() -> None:
+    """But those of workflows, which name it first."""
+
+    def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        for child, found in getattr(command, "commands", {}).items():
+            yield from leaves(f"{name} {child}", found)
+        if not hasattr(command, "commands"):
+            yield name, command
+
+    without = {
+        name
+        for name, command in leaves("fed", get_command(cli.build()))
+        if not name.startswith("fed ci ")
+        and any(parameter.name == "stack" for parameter in command.params)
+        and not any("--stack" in parameter.opts for parameter in command.params)
+    }
+    assert without == set()
