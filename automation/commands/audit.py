@@ -8,16 +8,20 @@ import typer
 
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, OwnAccount, Where
+from federation.parties import CENTRE
 
 with lazily():
     from automation.hospitals import consent
+    from automation.operate import counted
     from automation.ui import console
 
 PANEL = "Look"
+MOST_JOBS = 200
+"""Of the centre's."""
 
 
 def command(
-    party: Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")],
+    party: Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital, or centre.")],
     stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     account: OwnAccount = None,
@@ -25,8 +29,12 @@ def command(
 ) -> None:
     """Show a hospital's record: jobs that asked, its answers, each release.
 
-    On Azure: behind the hospital's door, as one of its officers (az login), with --account.
+    On Azure: behind the hospital's door, as one of its officers (az login), with --account. With --party
+    centre: who asked for what, where it ran and whose answers counted.
     """
+    if party == CENTRE:
+        _of_the_centre(stack, on, as_json=as_json)
+        return
     found = consent.record_of(stack, on, party, account)
     if as_json:
         console.show_json(found)
@@ -35,6 +43,17 @@ def command(
         typer.echo(f"{entry['time'][:15]}  {_words(entry)}")
     if not found:
         typer.echo(f"{party}: nothing has asked to run yet")
+
+
+def _of_the_centre(stack: str, on: On, *, as_json: bool) -> None:
+    rows = counted.of(stack, on, MOST_JOBS)
+    if as_json:
+        console.show_json(rows)
+        return
+    for row in reversed(rows):
+        typer.echo(counted.words(row))
+    if not rows:
+        typer.echo("no job was sent to a hospital yet")
 
 
 def _words(entry: dict[str, Any]) -> str:

@@ -1,13 +1,14 @@
 """`fed verify`: whether a deployment is exactly as isolated as its settings say."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.ui.options import Json, On, OwnAccount, Stack, StackOption, Where, stack_name
 from automation.ui.outcome import Code, QuestionError, RefusedError
 
 with lazily():
@@ -15,6 +16,7 @@ with lazily():
     from automation.ui import console
     from automation.verify import run, sources
     from automation.verify.facts import resources
+    from automation.verify.observed import consent
     from automation.verify.report import document, html, terminal
     from automation.verify.report import picture as pictures
     from federation import parties, stack_file
@@ -38,6 +40,12 @@ Inside = Annotated[
 ]
 
 
+Counted = Annotated[
+    Path | None,
+    typer.Option("--counted", metavar="FILE", help="What the centre says: its ./fed verify --json."),
+]
+
+
 def command(  # noqa: PLR0917 typer makes options of them
     stack: Stack = None,
     stack_option: StackOption = None,
@@ -48,9 +56,20 @@ def command(  # noqa: PLR0917 typer makes options of them
     live: Live = True,
     packets: Packets = None,
     inside: Inside = None,
+    party: Annotated[
+        str | None, typer.Option("--party", "-p", metavar="NAME", help="A hospital, as one of its officers.")
+    ] = None,
+    account: OwnAccount = None,
+    counted: Counted = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what is deployed with what the settings intend: ports, data, names; a difference exits 1."""
+    """Compare what is deployed with what the settings intend: ports, data, names; a difference exits 1.
+
+    At a hospital's door, with --party and --account: its record alone, whether all that left was approved.
+    """
+    if party or account or counted:
+        _at_the_door(stack_name(stack, stack_option), on, party, account, counted, as_json=as_json)
+        return
     if packets and on is On.AZURE:
         raise QuestionError("packets can be opened on the emulator only: on Azure use --inside, or neither")
     emulated = on is On.EMULATOR
@@ -71,6 +90,24 @@ def command(  # noqa: PLR0917 typer makes options of them
     else:
         console.show(terminal.tables(outcome))
     if not outcome.holds:
+        raise typer.Exit(Code.NO)
+
+
+def _at_the_door(
+    name: str, on: On, party: str | None, account: str | None, counted: Path | None, *, as_json: bool
+) -> None:
+    """An officer's look, for which no state of the stack is needed."""
+    if on is not On.AZURE or party is None or account is None:
+        raise QuestionError(
+            "--party, --account and --counted go together with --on azure, for a hospital's officer; on the"
+            " emulator ./fed verify compares both sides by itself"
+        )
+    found = consent.of_officer(name, party, account, counted)
+    if as_json:
+        console.show_json({"findings": [asdict(one) for one in found.findings], "unseen": list(found.unseen)})
+    else:
+        console.show(terminal.of_officer(found, party))
+    if found.findings:
         raise typer.Exit(Code.NO)
 
 

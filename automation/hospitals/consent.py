@@ -9,26 +9,31 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from azure import identity
 
 from automation.hospitals import record
 from automation.hospitals.code_difference import difference
 from automation.operate import machines, own_blobs
-from automation.operate.emulated import running_datacentre
 from automation.operate.manifest import describe
 from automation.operate.people import PeoplesContainer
 from automation.stacks import deploy
 from automation.stacks import target as targets
 from automation.stacks.target import Target
+from automation.ui.lazily import lazily
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
-from emulator.datacentre.control import Datacentre
 from federation.naming import POLICY_CONTAINER, RECORD_CONTAINER
 from federation.outputs import Outputs
 from workloads.container_server.container_server import questions
 from workloads.fl_client.fed_site import job_code
+
+if TYPE_CHECKING:
+    from emulator.datacentre.control import Datacentre
+
+with lazily():  # on Azure nothing of the emulator is loaded
+    from automation.operate import emulated
 
 POLICY = "jobs.json"
 AIRLOCK = "airlock.json"
@@ -233,13 +238,13 @@ class House:
             raise FedError(f"{self.name}'s VM cannot be asked: {ran.stderr[-300:]}")
         return ran.stdout
 
-    def _datacentre(self) -> Datacentre:
+    def _datacentre(self) -> "Datacentre":
         if self.target.emulator is None:
             raise RefusedError(
                 f"on Azure only {self.name} itself can reach its account, which has no public front\n"
                 "Fix: its officers answer from their own network, see docs/hospital.md"
             )
-        return running_datacentre(self.target)
+        return emulated.running_datacentre(self.target)
 
 
 def record_of(stack: str, on: On, party: str, account: str | None) -> list[record.Entry]:

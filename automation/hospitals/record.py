@@ -13,6 +13,8 @@ NEWEST: Final[Mapping[str, int]] = {"audit/": 500, "releases/": 0}
 what left by its job's id, which the centre chooses: some could be such that they are never shown.
 """
 
+ANSWERS: Final = "-answers.json"
+"""Ends the name of what the officers answered: all are read, whatever asks push them out of the newest."""
 Entry = dict[str, Any]
 
 
@@ -25,12 +27,14 @@ def entries(blobs: Iterable[tuple[str, str]]) -> list[Entry]:
 def of_account(container: PeoplesContainer) -> list[Entry]:
     """Return what the hospital's own people may read. Raises as PeoplesContainer."""
     names = sorted(container.blobs())
-    newest = [
+    newest = {
         name
         for prefix, most in NEWEST.items()
         for name in [one for one in names if one.startswith(prefix)][-most:]
-    ]
-    return entries((name, container.blob(name).decode(errors="replace")) for name in newest)
+    }
+    answers = {name for name in names if name.startswith("audit/") and name.endswith(ANSWERS)}
+    read = sorted(newest | answers)
+    return entries((name, container.blob(name).decode(errors="replace")) for name in read)
 
 
 def _entries(blob: str, text: str) -> list[Entry]:

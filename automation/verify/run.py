@@ -3,12 +3,12 @@
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from automation.verify.check import Verification, verify
-from automation.verify.facts.finding import Finding
+from automation.verify.facts.finding import Finding, Look
 from automation.verify.facts.resources import read_export
 from automation.verify.observed import live, packets, pulls
 from automation.verify.observed.probes import Inside
@@ -29,7 +29,9 @@ class Sources:
     deployers: live.Deployers | None = None
     prober: packets.Prober | None = None
     inside: Callable[[Verification], Inside] | None = None
-    consent: Callable[[], tuple[Finding, ...]] | None = None
+    consent: Callable[[], Look] | None = None
+    unseen: tuple[str, ...] = ()
+    """What nobody looks at this way, and how it is seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,10 @@ class Outcome:
     inside: Inside | None
     findings: tuple[Finding, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
+    """What nobody looked at, and who can."""
+    counted: Sequence[Mapping[str, Any]] = ()
+    """What the centre says of its jobs, for hospitals' officers to compare."""
 
     @property
     def holds(self) -> bool:
@@ -97,8 +103,8 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
         look = sources.inside
         inside = timed("inside", lambda: look(seen))
         findings |= dict.fromkeys(inside.findings)
-    if sources.consent is not None:
-        findings |= dict.fromkeys(timed("consent", sources.consent))
+    consent = timed("consent", sources.consent) if sources.consent is not None else Look(findings=())
+    findings |= dict.fromkeys(consent.findings)
     return Outcome(
         date=dt.datetime.now(tz=dt.UTC),
         state=state,
@@ -107,6 +113,8 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
         inside=inside,
         findings=tuple(findings),
         seconds=seconds,
+        unseen=(*sources.unseen, *consent.unseen),
+        counted=consent.counted,
     )
 
 

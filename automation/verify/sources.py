@@ -1,6 +1,7 @@
 """Where a verification looks besides the state, for a target that the command line opened."""
 
 from functools import partial
+from typing import Final
 
 from automation.operate import machines
 from automation.stacks.target import ROOT, Target
@@ -18,6 +19,12 @@ with lazily():
     from emulator.datacentre import control, errors
 
 
+NO_CONSENT: Final = (
+    "whether hospitals had approved what ran there: with --inside the centre is asked for its side, and each"
+    " hospital has its own record"
+)
+
+
 def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sources:
     """Return what to look at.
 
@@ -25,19 +32,20 @@ def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sourc
     of delivery, which say who may deploy, are wrong.
     """
     arm = target.arm() if live or inside else None
+    runs = _runs(target)
     return Sources(
         client=arm if live else None,
         deployers=_deployers() if live else None,
         prober=_prober(target) if packets else None,
         inside=(lambda seen: probes.look(seen, partial(machines.run, arm))) if inside and arm else None,
-        consent=(lambda: consent.look(target)) if inside and _keeps_records(target) else None,
+        consent=(lambda: consent.look(target)) if inside and runs else None,
+        unseen=(NO_CONSENT,) if runs and not inside else (),
     )
 
 
-def _keeps_records(target: Target) -> bool:
-    """Whether hospitals keep a record that can be read: on the emulator, once their containers can run."""
-    settings = target.settings
-    return target.emulator is not None and settings is not None and settings.images.exist
+def _runs(target: Target) -> bool:
+    """Whether containers can run, so that there are jobs and records of them."""
+    return target.settings is not None and target.settings.images.exist
 
 
 def _deployers() -> Deployers:

@@ -1,7 +1,9 @@
 """What verification found: one difference between what is meant and what is, with its cause and its fix."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from federation.problem import Problem, words
 
@@ -34,3 +36,14 @@ class Finding(Problem):
 
     def __str__(self) -> str:
         return words(f"[{self.kind}] {self.what}\n   Cause: {self.where}", why=self.why, fix=self.fix)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was found at one place, what nobody looked at and who can, and what the centre said of its
+    jobs.
+    """
+
+    findings: tuple[Finding, ...]
+    unseen: tuple[str, ...] = ()
+    counted: Sequence[Mapping[str, Any]] = ()

@@ -1,21 +1,27 @@
 """Both sides of consent: each hospital's record, and what the centre says of its jobs.
 
 What ran at a hospital was approved there before, and what the centre counts as a hospital's answer is in that
-hospital's record. Read on the emulator alone: on Azure only a hospital reaches its record.
+hospital's record. On the emulator both are read at once. On Azure only a hospital's officers read its record:
+whoever asks the centre sees that side alone, an officer his own, with what the centre says in a file
+(docs/adr/0099). What was not looked at is said.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
+from automation.hospitals import consent as houses
 from automation.hospitals.consent import House
+from automation.operate import counted
 from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.target import Target
-from automation.verify.facts.finding import Finding, Kind
-from workloads.container_server.container_server import questions
-from workloads.container_server.container_server.answers import WholeJob
+from automation.ui.options import On
+from automation.ui.outcome import QuestionError
+from automation.verify.facts.finding import Finding, Kind, Look
 
 PROOF: Final = "consent"
 RULE: Final = "consent"
@@ -23,27 +29,78 @@ MOST_JOBS: Final = 20
 """The newest jobs of the centre's that are compared."""
 GRACE_SECONDS: Final = 5.0
 """An answer is written a moment after its note, and a note a moment after its answer is in force."""
-_NOT_ANSWERS = frozenset({"missed", "dropped", "blank"})
 
 Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job as the centre tells it: the hospitals whose answers it counted."""
+    """A job as the centre tells it: where it was sent, and the hospitals whose answers it counted."""
 
     job_id: str
     name: str
+    code: str
+    """The beginning of its checksum."""
+    ran: frozenset[str]
     answered: frozenset[str]
 
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> "Job":
+        """Of a row of the centre's. Raises KeyError or TypeError for what is none."""
+        return cls(
+            job_id=str(row["id"]),
+            name=str(row["job"]),
+            code=str(row["code"]),
+            ran=frozenset(map(str, row["ran"])),
+            answered=frozenset(map(str, row["answered"])),
+        )
 
-def look(target: Target) -> tuple[Finding, ...]:
-    """Read the records of a deployed stack's hospitals and the centre's jobs, and compare them."""
+
+def look(target: Target) -> Look:
+    """Compare what can be read from here of a deployed stack."""
     outputs = deploy.outputs(target)
+    rows = counted.listing(Centre.of(target.arm(), outputs), MOST_JOBS)
+    jobs = [Job.read(row) for row in rows]
+    if target.emulator is None:
+        unseen = tuple(_at_the_door(target.name, name) for name in outputs.hospitals)
+        return Look(findings=tuple(of_the_centre(jobs)), unseen=unseen, counted=rows)
     records = {name: House.of(target, name).record() for name in outputs.hospitals}
-    centre = Centre.of(target.arm(), outputs)
-    listed = centre.ask(questions.ListJobs())["jobs"][:MOST_JOBS]
-    return tuple(compare(records, [_job(centre.ask(questions.ShowResult(id=row["id"]))) for row in listed]))
+    return Look(findings=(*of_the_centre(jobs), *compare(records, jobs)), counted=rows)
+
+
+def of_officer(stack: str, hospital: str, account: str, centres_word: Path | None) -> Look:
+    """Compare a hospital's record, read at its door by one of its officers, with what the centre says.
+
+    `centres_word` is the JSON of `fed verify --json` at the centre. Raises as houses.record_of, and
+    QuestionError for a file that is none.
+    """
+    record = houses.record_of(stack, On.AZURE, hospital, account)
+    jobs = [] if centres_word is None else read_word(centres_word)
+    unseen = () if centres_word else (_at_the_centre(stack, hospital),)
+    return Look(findings=tuple(compare({hospital: record}, jobs)), unseen=unseen)
+
+
+def read_word(file: Path) -> list[Job]:
+    """What the centre says of its jobs. Raises QuestionError."""
+    try:
+        return [Job.read(row) for row in json.loads(file.read_text(encoding="utf-8"))["counted"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise QuestionError(
+            f"{file} does not say what the centre counts: {error!r}\nFix: it is the output of ./fed verify"
+            " STACK --on azure --inside --json"
+        ) from error
+
+
+def of_the_centre(jobs: Sequence[Job]) -> Iterator[Finding]:
+    """Yield what the centre contradicts itself in: an answer of a hospital that had not approved."""
+    for job in jobs:
+        for hospital in sorted(job.answered - job.ran):
+            yield _finding(
+                hospital,
+                f"the centre counts an answer of {hospital} in job {job.job_id[:8]} ({job.name}), which was"
+                f" not sent there: it ran at {', '.join(sorted(job.ran)) or 'nobody'}",
+                where="the centre's jobs",
+            )
 
 
 def compare(records: Mapping[str, Sequence[Entry]], jobs: Sequence[Job]) -> Iterator[Finding]:
@@ -51,13 +108,19 @@ def compare(records: Mapping[str, Sequence[Entry]], jobs: Sequence[Job]) -> Iter
     for hospital, record in records.items():
         starts = {entry["job_id"]: entry for entry in record if entry["event"] == "started"}
         yield from _unapproved(hospital, record, starts)
-        for job in jobs:
-            if hospital in job.answered and job.job_id not in starts:
-                yield _finding(
-                    hospital,
-                    f"the centre counts answers of {hospital} in job {job.job_id[:8]} ({job.name}), which the"
-                    " hospital's record does not know",
-                )
+        yield from _other_word(hospital, starts, jobs)
+
+
+def _other_word(hospital: str, starts: Mapping[str, Entry], jobs: Sequence[Job]) -> Iterator[Finding]:
+    for job in jobs:
+        if hospital not in job.answered:
+            continue
+        told = f"the centre counts answers of {hospital} in job {job.job_id[:8]} ({job.name})"
+        if job.job_id not in starts:
+            yield _finding(hospital, f"{told}, which the hospital's record does not know")
+        elif not starts[job.job_id]["started"].startswith(job.code):
+            code = starts[job.job_id]["started"][:12]
+            yield _finding(hospital, f"{told} of the code {job.code[:12]}; what started there is {code}")
 
 
 def _unapproved(hospital: str, record: Sequence[Entry], starts: Mapping[str, Entry]) -> Iterator[Finding]:
@@ -82,7 +145,7 @@ def _unapproved(hospital: str, record: Sequence[Entry], starts: Mapping[str, Ent
             )
 
 
-def _approved(answers: Sequence[Entry], code: str, moment: float) -> bool:
+def _approved(answers: Collection[Entry], code: str, moment: float) -> bool:
     """Whether the officers' answers that were in force around a moment approve a code."""
     before = [entry for entry in answers if _moment(entry) <= moment - GRACE_SECONDS]
     around = [entry for entry in answers if abs(_moment(entry) - moment) < GRACE_SECONDS]
@@ -93,19 +156,27 @@ def _moment(entry: Entry) -> float:
     return datetime.strptime(entry["time"], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC).timestamp()
 
 
-def _job(answer: WholeJob) -> Job:
-    rows = answer.get("hospitals", {})
-    answered = frozenset(name for name, row in rows.items() if set(row) - _NOT_ANSWERS)
-    return Job(job_id=answer["id"], name=answer["job"], answered=answered)
+def _at_the_centre(stack: str, hospital: str) -> str:
+    return (
+        f"what the centre counts as {hospital}'s answers: ask whoever runs it for the output of"
+        f" ./fed verify {stack} --on azure --inside --json, and give that file with --counted"
+    )
 
 
-def _finding(hospital: str, what: str) -> Finding:
+def _at_the_door(stack: str, hospital: str) -> str:
+    return (
+        f"whether {hospital} had approved what it let out: one of its officers sees that at its door, with"
+        f" ./fed verify {stack} --on azure --party {hospital} --account NAME --counted FILE"
+    )
+
+
+def _finding(hospital: str, what: str, where: str | None = None) -> Finding:
     return Finding(
         kind=Kind.OPEN,
         proof=PROOF,
         rule=RULE,
         what=what,
-        where=f"{hospital}'s container record",
+        where=where or f"{hospital}'s container record",
         why="code may have run on its patients without its word",
         fix=f"compare ./fed audit --party {hospital} with ./fed jobs; stop its VM until it is known",
     )

@@ -41,6 +41,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "access": list(access(outcome)),
         "names": list(names(outcome)),
         "operators": list(shown.deployment.operators),
+        "unseen": list(outcome.unseen),
+        "counted": list(outcome.counted),
     }
 
 

@@ -7,11 +7,22 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from automation.verify.facts.finding import Finding, Kind
+from automation.verify.facts.finding import Finding, Kind, Look
 from automation.verify.report.document import document
 from automation.verify.run import Outcome
 
 _COLOURS = {Kind.OPEN: "bold red", Kind.UNKNOWN: "red", Kind.WEAKENED: "yellow", Kind.MISSING: "yellow"}
+
+
+def of_officer(look: Look, hospital: str) -> RenderableType:
+    """Return what an officer sees of his own hospital's side of consent."""
+    said = (
+        f"{len(look.findings)} differences."
+        if look.findings
+        else f"Nothing left {hospital} without an approval of its code before."
+    )
+    style = "bold red" if look.findings else "bold green"
+    return Group(*map(_finding, look.findings), *_unseen(look.unseen), Text(said, style=style))
 
 
 def tables(outcome: Outcome) -> RenderableType:
@@ -23,6 +34,7 @@ def tables(outcome: Outcome) -> RenderableType:
         _table("Who resolves which name to where", ("who", "name"), found["names"]),
         *(_finding(f) for f in outcome.findings),
         *_unproven(found["operators"]),
+        *_unseen(found["unseen"]),
         Text(sentence(found), style="bold green" if outcome.holds else "bold red"),
     )
 
@@ -57,6 +69,10 @@ def _unproven(operators: Sequence[str]) -> list[Text]:
         return []
     return [Text("\nWhat this does not prove: what those do who hold rights over a whole subscription."),
             *(Text(f"    {who}") for who in operators)]  # fmt: skip
+
+
+def _unseen(unseen: Sequence[str]) -> list[Text]:
+    return [Text("\nNobody looked at:"), *(Text(f"    {what}") for what in unseen)] if unseen else []
 
 
 def _finding(finding: Finding) -> Text:

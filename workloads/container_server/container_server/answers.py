@@ -68,6 +68,29 @@ class Asked(Job):
     until: float | None
 
 
+class CountedJob(TypedDict):
+    """A job that was sent to hospitals."""
+
+    id: str
+    job: str
+    author: str
+    code: str
+    """The beginning of its checksum."""
+    asked: int
+    """Unix time."""
+    ran: list[str]
+    """Hospitals that had approved its code when it was sent."""
+    answered: list[str]
+    """Hospitals of which an answer counted."""
+
+
+class CountedJobs(TypedDict):
+    """Newest first; `cut` where there are more."""
+
+    jobs: list[CountedJob]
+    cut: NotRequired[bool]
+
+
 class Decided(TypedDict):
     """What a decision about a hospital did."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from .answers import (
     Asked,
     Checked,
+    CountedJobs,
     Decided,
     Document,
     Job,
@@ -71,6 +72,15 @@ class ListJobs(Question[Jobs]):
 
     command = "jobs"
     about = "all jobs, newest first"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListCounted(Question[CountedJobs]):
+    """Jobs that were sent to hospitals."""
+
+    command = "counted"
+    about = "who asked for what: where jobs ran and whose answers counted, newest first"
+    skip: int | None = option("go on with an answer that was cut after so many")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +240,7 @@ QUESTIONS: tuple[type[Question[Any]], ...] = (
     Check,
     Review,
     ListJobs,
+    ListCounted,
     ShowResult,
     Show,
     Abort,

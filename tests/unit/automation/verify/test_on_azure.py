@@ -31,6 +31,7 @@ from automation.stacks import target as targets
 from automation.stacks.arm import Answer
 from automation.ui.options import On
 from automation.verify import run, sources
+from automation.verify.observed import consent
 from automation.verify.report import html, picture, terminal
 from federation.parties import federation
 from federation.stack_file import load_stack
@@ -42,6 +43,7 @@ target = targets.Target(
 )
 where = sources.sources(target, live=True, packets=False, inside=True)
 assert type(where.client).__name__ == "Arm"
+assert where.consent is not None and consent.Look
 
 
 class Client:

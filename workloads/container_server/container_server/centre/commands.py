@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from container_server import answers, questions
 from container_server.centre.authority import Authority
+from container_server.centre.counted import Counted
 from container_server.centre.curation import MLFLOW
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import SERVER, Job, Jobs
@@ -93,6 +94,7 @@ class Commands:
             "renew": self.renew,
             "rotate": self.rotate,
             **self._models.handlers(),
+            **Counted(self._jobs).handlers(),
         }
 
     def status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

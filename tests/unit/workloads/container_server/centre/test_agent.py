@@ -517,6 +517,19 @@ class TestJobs:
         plan = json.loads((world.centre_config.work / "jobs" / again["id"] / "plan.json").read_text())
         assert (plan["first_round"], plan["resumed_from"]) == (4, job_id)
 
+    def test_who_asked_for_what_and_whose_answers_counted_is_told(
+        self, world: World, centre: CentreAgent
+    ) -> None:
+        job_id = jobs_of(world).submit("heart", author="ada")
+        history = [{"round": 0, "seconds": 2.0, "sites": {"cleveland": {}}, "global": {}}]
+        dropped = {"hungary": {"rounds": [0], "reason": "round 0: NaN"}}
+        leave(world, job_id, "RUNNING", state="running", history=history, dropped=dropped)
+        (row,) = centre.commands.handlers()["counted"]({})["jobs"]
+        assert row["id"] == job_id
+        assert (row["job"], row["author"], row["code"]) == ("heart", "ada", CODE[:16])
+        assert (row["ran"], row["answered"]) == (["cleveland"], ["cleveland"])
+        assert centre.commands.handlers()["counted"]({"skip": 1})["jobs"] == []
+
     def test_one_whose_code_is_another_now_is_not_resumed(self, world: World, centre: CentreAgent) -> None:
         """It went on with the folder as it was then: a model of two programs."""
         job_id = centre.commands.submit({"job": "heart"})["id"]

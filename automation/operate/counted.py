@@ -1,0 +1,47 @@
+"""Who asked for what, as the centre tells it: authors, codes, where jobs ran and whose answers counted."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from automation.operate.machines import Centre
+from automation.stacks import deploy
+from automation.stacks.target import open_deployed
+from automation.ui.outcome import FedError
+from workloads.container_server.container_server import questions
+
+if TYPE_CHECKING:
+    from automation.ui.options import On
+    from workloads.container_server.container_server.answers import CountedJob
+
+
+def of(stack: str, on: On, most: int) -> list[CountedJob]:
+    """Return the newest jobs of a deployed stack, newest first; raises as Centre.ask."""
+    target = open_deployed(stack, on)
+    return listing(Centre.of(target.arm(), deploy.outputs(target)), most)
+
+
+def listing(centre: Centre, most: int) -> list[CountedJob]:
+    """Return the newest jobs: Azure's run command carries a few at a time. Raises as Centre.ask."""
+    rows: list[CountedJob] = []
+    while len(rows) < most:
+        answer = centre.ask(questions.ListCounted(skip=len(rows) or None))
+        rows += answer["jobs"]
+        if not answer.get("cut"):
+            break
+        if not answer["jobs"]:
+            raise FedError("one of the centre's jobs is too long for its answer")
+    return rows[:most]
+
+
+def words(row: CountedJob) -> str:
+    """A job in a line."""
+    asked = time.strftime("%Y%m%dT%H%M%S", time.gmtime(row["asked"]))
+    silent = sorted(set(row["ran"]) - set(row["answered"]))
+    lines = [
+        f"{asked}  {row['author']} asked for {row['job']} ({row['id'][:8]}, code {row['code'][:12]})",
+        f"at {', '.join(row['ran'])}",
+        *([f"no answer of {', '.join(silent)} counted"] if silent else []),
+    ]
+    return "; ".join(lines)
