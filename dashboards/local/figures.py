@@ -126,6 +126,9 @@ def _bars(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, s
 
 
 def _lines(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, str]) -> Any:
+    """Lines over rounds, or from run to run."""
+    if visual.by[0] != "fact_metric.round":
+        return _runs(visual, lines, colours)
     traces = []
     for name, points in _series(visual, lines):
         measured = {int(words[0]): _value(number) for words, number in points}
@@ -155,6 +158,23 @@ def _lines(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, 
         else {},
     }
     return traces, layout
+
+
+def _runs(visual: Visual, lines: Sequence[Line], colours: Mapping[str, str]) -> Any:
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "x": [str(words[0]) for words, _ in points],
+            "y": [_value(number) for _, number in points],
+            "line": {"color": colours.get(name, "$0"), "width": 2.5},
+            "marker": {"size": 9},
+            "hovertemplate": "%{x}<br>%{fullData.name}: %{y:.3~f}<extra></extra>",
+        }
+        for name, points in _series(visual, lines)
+    ]
+    return traces, {"xaxis": {"type": "category", "showgrid": False}}
 
 
 def _intervals(visual: Visual, lines: Sequence[Line], k: int, colours: Mapping[str, str]) -> Any:

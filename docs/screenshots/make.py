@@ -22,6 +22,7 @@ PICTURES = {
     "hospital-overview": ("va-long-beach", "overview", "light"),
     "hospital-compare": ("va-long-beach", "compare", "light"),
     "hospital-models": ("va-long-beach", "models", "dark"),
+    "hospital-curves": ("va-long-beach", "curves", "light"),
 }
 """File -> party, page, light or dark."""
 

@@ -168,6 +168,28 @@ class TestChoice:
         assert all(number.value is not None for line in versions.lines[""] for number in line.numbers)
 
 
+def test_mean_of_each_run_is_that_of_the_patients_it_had(tmp_path: Path) -> None:
+    """Drift: with the second upload forty older patients came to Hungary."""
+    rows = {name: world.patients(name) for name in world.HOSPITALS}
+    grown = {name: np.append(values, values[:40]) for name, values in rows[HUNGARY].items()}
+    grown["age"][-40:] = 80
+    runs = [
+        world.statistics_run(number, {name: world.published(known) for name, known in found.items()})
+        for number, found in enumerate((rows, {**rows, HUNGARY: grown}), 1)
+    ]
+    folder = tables_folder(tmp_path, world.request(*runs))
+    drawn = charts(render(files_of(folder, HUNGARY), HUNGARY))["compare/drift/Age"]["data"]
+    assert [trace["y"] for trace in drawn] == [
+        pytest.approx([rows[HUNGARY]["age"].mean(), grown["age"].mean()])
+    ]
+    centre = charts(render(files_of(folder, "centre"), "centre"))["statistics/drift/Age"]["data"]
+    assert {trace["name"]: trace["y"][0] == trace["y"][1] for trace in centre} == {
+        "Cleveland": True,
+        "Hungary": False,
+        "VA Long Beach": True,
+    }
+
+
 class TestTwoModels:
     """A second job's model, and a run of the first one that was aborted after it had missed a round."""
 
