@@ -1,12 +1,10 @@
-"""A hospital joins a running federation, trains with it, and leaves: what it leaves behind opens nothing.
+"""A hospital joins a running federation, trains with it, leaves and comes back: what it leaves opens nothing.
 
-These tests run in their order, each in the state that the one before left.
+That is one life and one test: each part of it begins where the one before ended.
 """
 
 import json
 from typing import NamedTuple
-
-import pytest
 
 from emulator.datacentre.control import Ran
 from tests.e2e.own_clone import PATIENCE
@@ -20,14 +18,21 @@ STOLEN = "/var/lib/fl/stolen"
 """Where a thief keeps a copy of a kit, as hungary's client sees it."""
 
 
-@pytest.fixture(scope="module")
-def federation(federation_of_two: Federation) -> Federation:
-    return federation_of_two
+def test_a_hospital_joins_trains_leaves_and_comes_back_to_its_data(federation_of_two: Federation) -> None:
+    federation = federation_of_two
+    joined = join(federation)
+    trains_and_one_that_is_revoked_meanwhile_holds_up_no_job(federation, joined)
+    steal_its_kit(federation)
+    a_renewed_certificate_retires_the_old_one(federation)
+    left = leave(federation)
+    leaving_revokes_the_certificate_and_takes_all_but_the_data(federation, left)
+    a_copy_of_its_kit_connects_to_nothing(federation)
+    it_comes_back_to_its_data_with_a_new_certificate(federation, left)
+    what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(federation)
 
 
-@pytest.fixture(scope="module")
-def joined(federation: Federation) -> list[str]:
-    """The newcomer is registered: the command ends no earlier. Who had joined the server before it."""
+def join(federation: Federation) -> list[str]:
+    """Have the newcomer join, as the command that ends no earlier; return who had joined the server before."""
     federation.wait_registered()
     before = joins(federation)
     federation.clone.fed(
@@ -36,9 +41,8 @@ def joined(federation: Federation) -> list[str]:
     return before
 
 
-@pytest.fixture(scope="module")
-def copied(joined: list[str], federation: Federation) -> None:
-    """Another hospital's operator has a copy of the newcomer's kit."""
+def steal_its_kit(federation: Federation) -> None:
+    """Give another hospital's operator a copy of the newcomer's kit."""
     kit = federation.run(NEWCOMER, "tar -C /var/lib/fed -cz kit | base64 -w0")
     folder = STOLEN.replace("/var/lib/fl", "/var/lib/fed/work")
     took = federation.run(
@@ -58,9 +62,8 @@ class Left(NamedTuple):
     kept: set[str]
 
 
-@pytest.fixture(scope="module")
-def left(federation: Federation, copied: None) -> Left:
-    """The newcomer has left."""
+def leave(federation: Federation) -> Left:
+    """Have the newcomer leave."""
     file, member = stack_file(federation), resources(federation)
     said = federation.clone.fed("hospital", "remove", NEWCOMER, "--yes", seconds=3 * PATIENCE)
     return Left(said.stderr, file, member, resources(federation))
@@ -110,7 +113,7 @@ def use_the_copy(federation: Federation) -> Ran:
     )
 
 
-def test_a_newcomer_trains_and_one_that_is_revoked_meanwhile_holds_up_no_job(
+def trains_and_one_that_is_revoked_meanwhile_holds_up_no_job(
     federation: Federation, joined: list[str]
 ) -> None:
     training = federation.clone.start("train", "--rounds", "8", "--json")
@@ -138,7 +141,7 @@ def test_a_newcomer_trains_and_one_that_is_revoked_meanwhile_holds_up_no_job(
     federation.wait_registered()
 
 
-def test_a_renewed_certificate_retires_the_old_one(federation: Federation, copied: None) -> None:
+def a_renewed_certificate_retires_the_old_one(federation: Federation) -> None:
     """Its owner's client is off meanwhile: two clients of one name cannot be connected at once."""
     before = joins(federation).count(NEWCOMER)
 
@@ -156,9 +159,7 @@ def test_a_renewed_certificate_retires_the_old_one(federation: Federation, copie
     federation.wait_registered()
 
 
-def test_leaving_revokes_the_certificate_and_takes_all_but_the_data(
-    federation: Federation, left: Left
-) -> None:
+def leaving_revokes_the_certificate_and_takes_all_but_the_data(federation: Federation, left: Left) -> None:
     assert f"{NEWCOMER} is revoked" in left.said
     assert any(f"Client {NEWCOMER} disabled" in line for line in lines_of_the_server(federation))
     assert {machine for machine in federation.datacentre.status()["machines"] if NEWCOMER in machine} == set()
@@ -174,7 +175,7 @@ def test_leaving_revokes_the_certificate_and_takes_all_but_the_data(
     assert f"--delete-data {NEWCOMER}" in refused.stderr
 
 
-def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: Left) -> None:
+def a_copy_of_its_kit_connects_to_nothing(federation: Federation) -> None:
     def arrived() -> int:
         lines = lines_of_the_server(federation)
         return sum(f"SSL {NEWCOMER}" in line and "10.10.2.4" in line for line in lines)
@@ -187,7 +188,7 @@ def test_a_copy_of_its_kit_connects_to_nothing(federation: Federation, left: Lef
     assert arrived() > before, "the copy never came as far as the server"
 
 
-def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation, left: Left) -> None:
+def it_comes_back_to_its_data_with_a_new_certificate(federation: Federation, left: Left) -> None:
     assert "heart.csv" in federation.datacentre.blobs(
         federation.container(f"rg-fed-dev-{NEWCOMER}-data", "data")
     )
@@ -201,9 +202,7 @@ def test_it_comes_back_to_its_data_with_a_new_certificate(federation: Federation
     federation.clone.fed("preview", "--expect-no-changes")
 
 
-def test_what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(
-    federation: Federation, left: Left
-) -> None:
+def what_a_hospital_uploaded_survives_the_stack_unless_it_is_named(federation: Federation) -> None:
     clone, datacentre = federation.clone, federation.datacentre
     container = federation.container("rg-fed-dev-cleveland-data", "data")
     assert datacentre.upload(container, "own.csv", b"age\n63\n")
