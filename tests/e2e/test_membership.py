@@ -32,7 +32,7 @@ def test_a_hospital_joins_trains_leaves_and_comes_back_to_its_data(federation_of
 
 
 def join(federation: Federation) -> list[str]:
-    """Have the newcomer join, as the command that ends no earlier; return who had joined the server before."""
+    """Have the newcomer join (the command ends no earlier); return who had joined the server before it."""
     federation.wait_registered()
     before = joins(federation)
     federation.clone.fed(
