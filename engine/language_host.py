@@ -42,6 +42,14 @@ from pulumi.errors import RunError
 from pulumi.runtime import reset_options, resource, run_in_stack, set_all_config
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2, source_pb2
 
+WITHOUT = "FED_HOST_WITHOUT"
+"""Environment variable: seams, separated by commas, that this host leaves as the SDK has them.
+
+A seam is where the host reaches into what Pulumi's SDK calls private, for the sake of time or memory alone:
+with and without it an `up` makes the same state (tests/emulator/plugins/test_seams.py). After an update of
+the SDK that breaks one, this switches it off.
+"""
+LAZY_SDK, LEAN_OUTPUTS, STACK_TRACE = SEAMS = ("lazy_sdk", "lean_outputs", "stack_trace")
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -145,7 +153,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             preview=request.dryRun,
         )
         set_all_config(dict(request.config), list(request.configSecretKeys))
-        resource._get_stack_trace = stack_of(folder)
+        if uses(STACK_TRACE):
+            resource._get_stack_trace = stack_of(folder)
         with isolated(folder, Path(request.pwd or folder), [str(entry), *request.args]):
             return run_program(entry, max(request.parallel, 1))
 
@@ -328,8 +337,10 @@ def required_plugins(packages: Path) -> list[dict[str, Any]]:
 def serve(arguments: list[str]) -> None:
     """Serve one engine until it goes: print the port, then wait for the signal that ends us."""
     addresses = [argument for argument in arguments if not argument.startswith("-")]
-    sys.meta_path.insert(0, neighbour("lazy_sdk").Finder())
-    neighbour("lean_outputs").install()
+    if uses(LAZY_SDK):
+        sys.meta_path.insert(0, neighbour(LAZY_SDK).Finder())
+    if uses(LEAN_OUTPUTS):
+        neighbour(LEAN_OUTPUTS).install()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=UNLIMITED)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(*addresses[:1]), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -342,6 +353,11 @@ def serve(arguments: list[str]) -> None:
     print(port, flush=True)
     wait_for_end_of_reader(sys.stdout.fileno())
     leave()
+
+
+def uses(seam: str) -> bool:
+    """Tell whether a seam is in use (see `WITHOUT`)."""
+    return seam not in os.environ.get(WITHOUT, "").split(",")
 
 
 def shows_debug_messages(engine: int) -> bool:

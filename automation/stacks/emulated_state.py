@@ -22,7 +22,6 @@ from pulumi.automation import (
     UpdateSummary,
     Workspace,
 )
-from pulumi.automation._stack import StackInitMode
 
 from automation.stacks.urns import type_of
 from automation.ui.console import say
@@ -130,13 +129,24 @@ def _is_engine(pid: int) -> bool:
 class EmulatedStack(Stack):
     """A stack on the emulator, which answers questions about its state from the file."""
 
-    def __init__(self, name: str, workspace: Workspace, mode: StackInitMode, emulator: Emulator) -> None:
-        self._emulator = emulator
+    def __init__(self, name: str, workspace: Workspace, emulator: Emulator) -> None:
+        # Not as `Stack` begins: `pulumi stack select` would know no more than the file does, and would change
+        # what a person's shell has selected.
+        self.name, self.workspace, self._emulator = name, workspace, emulator
+
+    @classmethod
+    def existing(cls, name: str, workspace: Workspace, emulator: Emulator) -> "EmulatedStack | None":
+        """Return the stack, None where there is none."""
         put_back(emulator, name)
-        if mode is StackInitMode.CREATE or not _checkpoint(emulator, name).exists():
-            super().__init__(name, workspace, mode)
-        else:  # `pulumi stack select` would know no more, and would change what a person's shell has selected
-            self.name, self.workspace, self._mode = name, workspace, mode
+        return cls(name, workspace, emulator) if _checkpoint(emulator, name).exists() else None
+
+    @classmethod
+    def made(cls, name: str, workspace: Workspace, emulator: Emulator) -> "EmulatedStack":
+        """Return the stack; make an empty one where there is none yet."""
+        found = cls.existing(name, workspace, emulator)
+        if found is None:
+            Stack.create_or_select(name, workspace)
+        return found or cls(name, workspace, emulator)
 
     def export_stack(self) -> Deployment:
         """Return the state."""

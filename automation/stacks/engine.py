@@ -10,8 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from pulumi.automation import CommandError, OnOutput, PulumiCommand
-from pulumi.automation._cmd import CommandResult
+from pulumi.automation import CommandError, CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 

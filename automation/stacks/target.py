@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFoundError
-from pulumi.automation._stack import StackInitMode
 
 from automation.stacks.arm import Arm, of_azure, of_emulator
 from automation.stacks.engine import Engine
@@ -61,19 +60,18 @@ class Target:
 
     def stack(self) -> Stack:
         """Return the stack; make an empty one where there is none yet."""
-        return self._stack(StackInitMode.CREATE_OR_SELECT)
+        if self.emulator:
+            return emulated_state.EmulatedStack.made(self.name, self.workspace, self.emulator)
+        return Stack.create_or_select(self.name, self.workspace)
 
     def existing_stack(self) -> Stack | None:
         """Return the stack, None where there is none."""
+        if self.emulator:
+            return emulated_state.EmulatedStack.existing(self.name, self.workspace, self.emulator)
         try:
-            return self._stack(StackInitMode.SELECT)
+            return Stack.select(self.name, self.workspace)
         except StackNotFoundError:
             return None
-
-    def _stack(self, mode: StackInitMode) -> Stack:
-        if self.emulator:
-            return emulated_state.EmulatedStack(self.name, self.workspace, mode, self.emulator)
-        return Stack(self.name, self.workspace, mode)
 
     def arm(self) -> Arm:
         """Return a client of Resource Manager: the emulator's, or Azure's as the user who is logged in."""
