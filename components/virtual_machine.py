@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, final
 import pulumi
 from pulumi_azure_native import compute, managedidentity, network
 
-from components.boot import BootPlan, box_image, cloud_config
+from components.boot import BootPlan, box_image, cloud_config, nvflare_version
 from components.boot.plan import ROLE_IMAGES
 from components.context import Context
 from components.encryption import DiskKey
@@ -179,7 +179,7 @@ class VirtualMachine(pulumi.ComponentResource):
                 encryption_at_host=True if context.settings.machine.encryption_at_host else None,
             ),
             os_profile=self._os_profile(identity),
-            user_data=_user_data(args.members, context.party.backup_recipient),
+            user_data=self._user_data(),
             storage_profile=self._storage_profile(disk),
             network_profile=compute.NetworkProfileArgs(
                 network_interfaces=[
@@ -269,9 +269,24 @@ class VirtualMachine(pulumi.ComponentResource):
             hub_storage_url=boot.hub_storage_url,
             own_storage_url=boot.own_storage_url,
             registry=boot.registry,
-            images={image: boot.images[image] for image in sorted(ROLE_IMAGES[boot.role])},
-            boxes={box: boot.images[box_image(box)] for box in self._args.context.settings.images.boxes},
         ).apply(self._boot_text)
+
+    def _user_data(self) -> pulumi.Output[str]:
+        """What the VM reads from its metadata service. All of it changes without a new VM: the list of
+        members, backups' key, and the digests of its images, which the container server takes as an order
+        (docs/adr/0057).
+        """
+        args, settings = self._args, self._args.context.settings
+        images = [*sorted(ROLE_IMAGES[args.boot.role]), *map(box_image, settings.images.boxes)]
+        told = {
+            "hospitals": None if args.members is None else list(args.members),
+            "backup": args.context.party.backup_recipient,
+            "nvflare": nvflare_version(),
+        }
+        digests = {image: args.boot.images[image].apply(_digest) for image in images}
+        return pulumi.Output.all(**digests).apply(
+            lambda known: _base64(json.dumps({**_given(told), "images": known}))
+        )
 
     def _boot_text(self, known: dict[str, Any]) -> str:
         boot, context = self._args.boot, self._args.context
@@ -286,17 +301,20 @@ class VirtualMachine(pulumi.ComponentResource):
             request_days=context.settings.jobs.request_days,
             smallest_cell=context.settings.privacy.smallest_cell,
             root_fingerprint=boot.root_fingerprint,
+            boxes=tuple(context.settings.images.boxes),
             gpus=VM_SIZES[context.party.vm_size].gpus if boot.role == "hospital" else 0,
             **known,
         )
         return _base64(cloud_config(plan))
 
 
-def _user_data(members: Sequence[str] | None, backup: str | None) -> str | None:
-    """What the VM reads from its metadata service: members and backups' key change without a new VM."""
-    content = {"hospitals": None if members is None else list(members), "backup": backup}
-    known = {key: value for key, value in content.items() if value is not None}
-    return _base64(json.dumps(known)) if known else None
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _digest(reference: str) -> str:
+    """`sha256:...` of `<login server>/<repository>@sha256:...`."""
+    return reference.rpartition("@")[2]
 
 
 def _base64(text: str) -> str:

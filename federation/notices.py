@@ -9,7 +9,7 @@ from typing import Final, Literal
 Kind = Literal["jobs", "approvals", "data", "certificates", "machines"]
 
 CODES: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "jobs": ("job-ended", "job-failed", "job-waits"),
+    "jobs": ("job-ended", "job-failed", "job-waits", "image-waits"),
     "approvals": ("enrolment-waits", "renewal-waits", "return-waits"),
     "data": ("data-refused",),
     "certificates": ("certificate-ends",),

@@ -27,6 +27,10 @@ Code = Annotated[
     str, typer.Argument(metavar="CODE", help="The checksum of the job's code, or its beginning.")
 ]
 
+Digest = Annotated[
+    str, typer.Argument(metavar="DIGEST", help="The image's digest, or its beginning: see review.")
+]
+
 
 @app.command()
 def add(
@@ -127,7 +131,7 @@ def review(
     on: Where = On.EMULATOR,
     as_json: Json = False,
 ) -> None:
-    """Show the jobs that asked to run at a hospital and what it said.
+    """Show the jobs and images that asked to run at a hospital and what it said.
 
     With --code: who asks and why, what it reads and sends, what changed since the version approved before.
     """
@@ -147,6 +151,8 @@ def review(
         typer.echo(f"{job['code'][:12]}  {job['answer']:<8}  {job['name']}, asked by {job['submitter']}")
     if not found["jobs"]:
         typer.echo(f"no job has asked to run at {name}")
+    for image in found.get("images", []):
+        typer.echo(f"image {image['digest'][:19]}  {image['answer']:<8}  {image['image']}")
     for rule, value in found["rules"].items():
         typer.echo(f"rule of the house: {rule} {json.dumps(value)}")
     if found["fault"]:
@@ -179,6 +185,34 @@ def refuse_job(
     """Let a job's code not run at a hospital, in the hospital's place (emulator)."""
     consent.House.of(targets.open_target(stack, on, check=False), name).refuse(code, why)
     typer.echo(f"{name} refuses {code[:12]}")
+
+
+@app.command("approve-image")
+def approve_image(
+    name: Name,
+    digest: Digest,
+    *,
+    by: Annotated[str, typer.Option("--by", metavar="PERSON", help="Who approves, for the record.")],
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Let one of the platform's images run on a hospital's VM, in the hospital's place (emulator)."""
+    image = consent.House.of(targets.open_target(stack, on, check=False), name).approve_image(digest, by)
+    typer.echo(f"{name} approves {image['image']} {image['digest'][:19]}: it runs when it is its turn")
+
+
+@app.command("refuse-image")
+def refuse_image(
+    name: Name,
+    digest: Digest,
+    *,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What the centre is told.")],
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+) -> None:
+    """Let one of the platform's images not run on a hospital's VM, in the hospital's place (emulator)."""
+    image = consent.House.of(targets.open_target(stack, on, check=False), name).refuse_image(digest, why)
+    typer.echo(f"{name} refuses {image['image']} {image['digest'][:19]}: it runs what it ran")
 
 
 @app.command()

@@ -21,7 +21,7 @@ import yaml
 
 from automation.delivery.promotion import build
 from automation.ui.outcome import FedError, RefusedError
-from components.boot import BootPlan, cloud_config
+from components.boot import BootPlan, cloud_config, variable
 from components.boot.plan import ROLE_IMAGES
 
 Role = Literal["centre", "hospital"]
@@ -105,7 +105,6 @@ def custom_data(role: Role) -> str:
             hub_storage_url="https://stfednowhere.blob.core.windows.net",
             own_storage_url="https://stfedbasel.blob.core.windows.net" if hospital else None,
             registry="local",
-            images={name: f"local/{name}@sha256:{'0' * 64}" for name in ROLE_IMAGES[role]},
         )
     )
 
@@ -114,7 +113,9 @@ def compose_text(role: Role, disk: Path) -> str:
     """Return the VM's own compose file, with the images built here and another folder for its data disk."""
     files = yaml.safe_load(custom_data(role))["write_files"]
     text = str(next(file["content"] for file in files if file["path"] == "/opt/fed/compose.yaml"))
-    return text.replace(f"@sha256:{'0' * 64}", "").replace(f"source: {DISK}", f"source: {disk}")
+    for name in ROLE_IMAGES[role]:
+        text = text.replace(f"@${{{variable(name)}}}", "")
+    return text.replace(f"source: {DISK}", f"source: {disk}")
 
 
 def _compose_file(role: Role, folder: Path) -> list[str]:

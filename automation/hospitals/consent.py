@@ -37,6 +37,7 @@ with lazily():  # on Azure nothing of the emulator is loaded
 
 POLICY = "jobs.json"
 AIRLOCK = "airlock.json"
+IMAGES = "images.json"
 DATA_SETS = "datasets/"
 """Below it, in the container `policy`, the schemas of data sets that officers approved."""
 EMPTY: Mapping[str, Any] = {"schema": "fed/jobs/1", "platform": True, "approved": [], "refused": []}
@@ -181,6 +182,44 @@ class House:
     def adopt(self, package: Mapping[str, Any]) -> None:
         """Approve a data set: its schema goes where the VM looks for those that no release has."""
         self._upload(f"{DATA_SETS}{package['name']}.json", package)
+        self.review()  # it looks at the officers' files at once
+
+    def image(self, digest: str) -> dict[str, str]:
+        """Return the image of that digest, or of one that begins so, with what was said to it; raise
+        QuestionError without exactly one.
+        """
+        whole = digest if digest.startswith("sha256:") else f"sha256:{digest}"
+        found = [image for image in self.review()["images"] if image["digest"].startswith(whole)]
+        if len(found) != 1 or not digest:
+            problem = "no image that waits here has" if not found else f"{len(found)} images have"
+            raise QuestionError(
+                f"{problem} a digest beginning with {digest!r}\nFix: ./fed hospital review {self.name}"
+            )
+        return dict(found[0])
+
+    def approve_image(self, digest: str, by: str) -> dict[str, str]:
+        """Let an image run on the hospital's VM; return it. Raises as `image`, and as `approve`."""
+        image = self.image(digest)
+        entry = {"digest": image["digest"], "image": image["image"], "by": by[:80]}
+        self._say_of_image(image["digest"], "approved", entry)
+        return image
+
+    def refuse_image(self, digest: str, why: str) -> dict[str, str]:
+        """Let an image not run on the hospital's VM; return it. Raises as `image`, and as `approve`."""
+        image = self.image(digest)
+        entry = {"digest": image["digest"], "image": image["image"], "why": why[:300]}
+        self._say_of_image(image["digest"], "refused", entry)
+        return image
+
+    def _say_of_image(self, digest: str, answer: str, entry: Mapping[str, str]) -> None:
+        held = self._read(POLICY_CONTAINER, IMAGES)
+        policy: dict[str, Any] = (
+            json.loads(held) if held else {"schema": "fed/images/1", "approved": [], "refused": []}
+        )
+        for list_of in ("approved", "refused"):
+            policy[list_of] = [each for each in policy[list_of] if each["digest"] != digest]
+        policy[answer].append(dict(entry))
+        self._upload(IMAGES, policy)
         self.review()  # it looks at the officers' files at once
 
     def _say(self, code: str, answer: str, entry: Mapping[str, str]) -> None:

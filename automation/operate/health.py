@@ -25,12 +25,13 @@ from federation.parties import CENTRE
 Health = Mapping[str, Any]
 """``{containers: {party: {container: words}}, hospitals: {name: {enrolment, state, registered, client?,
 reason?, trouble?, jobs_fault?, jobs_wait?: {jobs, since}, reported?, ends?, waits?: {what, since},
-refused?}}, registered, last_job?, troubles: [{what, owner, reason}], certificates: {server?, lead?, root?},
-rotation, notices: [{code, about, text, since}]}``.
+refused?, images?: {state, reason}}}, registered, last_job?, images?, troubles: [{what, owner, reason}],
+certificates: {server?, lead?, root?}, rotation, notices: [{code, about, text, since}]}``.
 
 `reported`, `since`, `ends` (of the certificate) and `certificates` (their ends) are Unix times; `rotation`
-says what is under way. `jobs_wait` are jobs that wait for the hospital's officers, `jobs_fault` is what is
-wrong with their file. `waits` is what waits for a person,
+says what is under way, `images` why a party does not run those that the stack names. `jobs_wait` are jobs
+that wait for the hospital's officers, `jobs_fault` is what is wrong with their file. `waits` is what waits
+for a person,
 `refused` why its last request was; `trouble` is what the centre meets in a hospital's container, `troubles`
 elsewhere.
 """
@@ -69,6 +70,7 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
         "last_job": answer["last_job"],
         "troubles": answer.get("troubles", []),
         "certificates": answer.get("certificates", {}),
+        "images": answer.get("images"),
         "rotation": answer.get("rotation", ""),
         "notices": answer.get("notices", []),
     }
@@ -106,6 +108,17 @@ def waits_for_you(health: Health) -> list[Text]:
     return [
         Text(f"waits for you: {one['text']} ({one['code']}, since {_date(one['since'])})", style="red")
         for one in health.get("notices", [])
+    ]
+
+
+def images(health: Health) -> list[Text]:
+    """Return a line for each party that does not run the images that the stack names for it."""
+    said = {CENTRE: health.get("images")}
+    said |= {name: row.get("images") for name, row in health["hospitals"].items()}
+    return [
+        Text(f"images of {party}: {one['reason']}", style="red" if one["state"] == "back" else "yellow")
+        for party, one in said.items()
+        if one
     ]
 
 

@@ -122,7 +122,7 @@ def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) 
         console.show("")
         console.show(federation.table(found))
         console.show(federation.last_job(found))
-        for line in federation.waits_for_you(found):
+        for line in (*federation.images(found), *federation.waits_for_you(found)):
             console.show(line)
 
 

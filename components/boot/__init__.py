@@ -1,16 +1,17 @@
 """What a VM boots from: one cloud-config text, made from a `BootPlan`. Pure: no Pulumi, no network, no clock.
 
 The text installs Docker from the distribution, mounts the data disk, writes the party's compose file and
-starts it. It holds no secret (a VM's customData can be read back by its owner) and no hospital's name on the
-centre's VM (the list of members arrives as userData, so that a new hospital does not replace the centre).
+starts it. It holds no secret (a VM's customData can be read back by its owner), no hospital's name on the
+centre's VM, and no digest of an image: these arrive as userData, so that neither a new hospital nor a new
+image replaces a VM (docs/adr/0057).
 
 Left to others: Azure resources (components/), what the containers do (workloads/), the emulator's way to run
 the same text without systemd (emulator/datacentre). The decisions behind it: docs/adr/0060 and 0061.
 """
 
 from components.boot.cloud_config import MAX_CUSTOM_DATA_BYTES, cloud_config
-from components.boot.images import BOXES, IMAGES, ImageSource, box_image
-from components.boot.plan import BootPlan, InvalidBootPlanError
+from components.boot.images import BOXES, IMAGES, ImageSource, box_image, nvflare_version
+from components.boot.plan import BootPlan, InvalidBootPlanError, variable
 
 __all__ = [
     "BOXES",
@@ -21,4 +22,6 @@ __all__ = [
     "InvalidBootPlanError",
     "box_image",
     "cloud_config",
+    "nvflare_version",
+    "variable",
 ]

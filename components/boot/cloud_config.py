@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from components.boot.plan import BootPlan
+from components.boot.plan import BootPlan, variable
 
 MAX_CUSTOM_DATA_BYTES = 65_535
 """Azure's limit for customData before base64 (learn.microsoft.com/azure/virtual-machines/custom-data)."""
@@ -34,6 +34,8 @@ class _File:
 _EVERY_VM = (
     _File("/opt/fed/start-docker", "start-docker", "0755"),
     _File("/opt/fed/mount-data-disk", "mount-data-disk", "0755"),
+    _File("/opt/fed/first-images", "first-images", "0755"),
+    _File("/opt/fed/change-images", "change-images", "0755"),
     _File("/opt/fed/docker/config.json", "docker-config.json"),
     _File("/usr/local/bin/docker-credential-fed", "docker-credential-fed", "0755"),
     _File("/etc/docker/daemon.json", "daemon.json"),
@@ -42,6 +44,8 @@ _EVERY_VM = (
     _File("/etc/systemd/system/fed-docker.service", "fed-docker.service"),
     _File("/etc/systemd/system/fed-data-disk.service", "fed-data-disk.service"),
     _File("/etc/systemd/system/fed-containers.service", "fed-containers.service"),
+    _File("/etc/systemd/system/fed-images.service", "fed-images.service"),
+    _File("/etc/systemd/system/fed-images.path", "fed-images.path"),
 )
 _CENTRE = (_File("/opt/fed/compose.yaml", "compose-centre.yaml"),)
 _HOSPITAL = (
@@ -57,10 +61,10 @@ _GPU = (
 _NO_DOCKER = "fed: no Docker after 20 minutes. Fix: see journalctl -u fed-docker -u fed-data-disk -u docker"
 _COMMANDS = [
     ["systemctl", "daemon-reload"],
-    ["systemctl", "enable", "fed-containers.service"],
+    ["systemctl", "enable", "fed-containers.service", "fed-images.path"],
     # An image that brings Docker has started it without the settings above.
     ["systemctl", "stop", "docker.socket", "docker.service"],
-    ["systemctl", "start", "--no-block", "fed-containers.service"],
+    ["systemctl", "start", "--no-block", "fed-containers.service", "fed-images.path"],
     # The last command's exit code is the boot's: cloud-init ends with an error, the serial log says why.
     [
         "sh",
@@ -94,7 +98,13 @@ def _render(template: str, plan: BootPlan) -> str:
     return (
         _templates()
         .get_template(template)
-        .render(plan=plan, hub_host=hub_host, engine_group=ENGINE_GROUP, packages=PACKAGES)
+        .render(
+            plan=plan,
+            hub_host=hub_host,
+            engine_group=ENGINE_GROUP,
+            packages=PACKAGES,
+            variables={name: variable(name) for name in plan.images},
+        )
     )
 
 

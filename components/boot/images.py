@@ -1,7 +1,9 @@
 """Where the source of each container image is, relative to the repository's root."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,6 +35,9 @@ def box_image(box: str) -> str:
     return f"box-{box}"
 
 
+_WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
+
+
 def _boxes(workloads: Path) -> dict[str, ImageSource]:
     return {
         box_image(file.parent.name): ImageSource(
@@ -42,5 +47,15 @@ def _boxes(workloads: Path) -> dict[str, ImageSource]:
     }
 
 
-BOXES: Mapping[str, ImageSource] = MappingProxyType(_boxes(Path(__file__).resolve().parents[2] / "workloads"))
+BOXES: Mapping[str, ImageSource] = MappingProxyType(_boxes(_WORKLOADS))
 """The boxes that this repository has (docs/adr/0098); a stack builds those of its `fed:images.boxes`."""
+
+
+@cache
+def nvflare_version() -> str:
+    """The version of NVFlare in the images of this repository: all three pin the same."""
+    pinned = (_WORKLOADS / "fl_server" / "requirements.txt").read_text()
+    found = re.search(r"^nvflare==(\S+)", pinned, re.MULTILINE)
+    if found is None:
+        raise ValueError("workloads/fl_server/requirements.txt pins no nvflare")
+    return found[1]

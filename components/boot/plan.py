@@ -3,8 +3,10 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+from components.boot.images import box_image
 
 ROLE_IMAGES: Mapping[str, frozenset[str]] = {
     "centre": frozenset({"container-server", "fl-server", "mlflow"}),
@@ -12,12 +14,16 @@ ROLE_IMAGES: Mapping[str, frozenset[str]] = {
 }
 """The images each role runs."""
 
-_PINNED_IMAGE = re.compile(r"[a-z0-9.-]+(?::\d+)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}")
 _STORAGE_URL = re.compile(r"https://[a-z0-9]{3,24}\.blob\.[a-z0-9.-]+")
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _CLIENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FINGERPRINT = re.compile(r"SHA256:[0-9A-F]{2}(?::[0-9A-F]{2}){31}")
+
+
+def variable(image: str) -> str:
+    """The variable of an image's digest: in the compose file, and in `images.env` on the data disk."""
+    return "IMAGE_" + image.upper().replace("-", "_")
 
 
 class InvalidBootPlanError(ValueError):
@@ -50,10 +56,8 @@ class BootPlan:
     """The hospital's own account; None at the centre."""
     registry: str
     """Login server of the centre's registry."""
-    images: Mapping[str, str]
-    """Image name -> `<login server>/<repository>@sha256:<64 hex>`; exactly those in ROLE_IMAGES."""
-    boxes: Mapping[str, str] = field(default_factory=dict)
-    """Box -> reference of its image, besides `base`, which is the client's own image (docs/adr/0098)."""
+    boxes: tuple[str, ...] = ()
+    """The boxes with libraries, besides `base`, which is the client's own image (docs/adr/0098)."""
     request_days: int = 14
     """Centre only: for how many days a job waits for the hospitals' answers."""
     smallest_cell: int = 10
@@ -70,9 +74,18 @@ class BootPlan:
             raise InvalidBootPlanError("\n".join(f"boot plan of {self.party!r}: {line}" for line in mistakes))
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """The images that this VM runs, by name."""
+        return (*sorted(ROLE_IMAGES[self.role]), *map(box_image, sorted(self.boxes)))
+
+    def image(self, name: str) -> str:
+        """An image in the compose file: its registry is fixed, its digest is not (docs/adr/0057)."""
+        return f"{self.registry}/{name}@${{{variable(name)}}}"
+
+    @property
     def box_images(self) -> str:
-        """`name@sha256:...` of each box with libraries, as jobs name them."""
-        return " ".join(f"{box}@{image.rpartition('@')[2]}" for box, image in sorted(self.boxes.items()))
+        """`name@sha256:...` of each box with libraries, as jobs name them, once compose has filled it in."""
+        return " ".join(f"{box}@${{{variable(box_image(box))}}}" for box in sorted(self.boxes))
 
     @property
     def is_hospital(self) -> bool:
@@ -88,9 +101,7 @@ def _field_mistakes(plan: BootPlan) -> list[str]:
         ("identity_client_id", plan.identity_client_id, _CLIENT_ID),
         ("hub_storage_url", plan.hub_storage_url, _STORAGE_URL),
         ("registry", plan.registry, _HOST),
-        *[(f"images[{name}]", reference, _PINNED_IMAGE) for name, reference in plan.images.items()],
         *[("boxes", box, _NAME) for box in plan.boxes],
-        *[(f"boxes[{box}]", reference, _PINNED_IMAGE) for box, reference in plan.boxes.items()],
     ]
     if plan.own_storage_url is not None:
         patterns.append(("own_storage_url", plan.own_storage_url, _STORAGE_URL))
@@ -114,10 +125,6 @@ def _field_mistakes(plan: BootPlan) -> list[str]:
 
 def _role_mistakes(plan: BootPlan) -> list[str]:
     mistakes = []
-    if set(plan.images) != ROLE_IMAGES[plan.role]:
-        mistakes.append(
-            f"images are {sorted(plan.images)}, a {plan.role} runs {sorted(ROLE_IMAGES[plan.role])}"
-        )
     if plan.is_hospital and plan.own_storage_url is None:
         mistakes.append("own_storage_url is missing: a hospital's data is read from its own account")
     if not plan.is_hospital and plan.own_storage_url is not None:

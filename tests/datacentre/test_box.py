@@ -25,7 +25,7 @@ from emulator.datacentre.machine.dockerfile import read as read_dockerfile
 from emulator.datacentre.machine.image import Image
 from emulator.datacentre.machine.machine import Container, Machine, Place
 from emulator.datacentre.machine.runtime import MachineInit
-from tests.unit.support.boot_text import HOSPITAL
+from tests.unit.support.boot_text import HOSPITAL, compose_text
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = ROOT / "workloads/fl_client"
@@ -79,7 +79,7 @@ class OwnMachine:
     async def boot(self) -> None:
         text = base64.b64encode(boot_text(HOSPITAL).encode()).decode()
         self.machine._config = cloud_config.read(text)
-        services = compose.read(self.machine._config.text(cloud_config.COMPOSE))
+        services = compose.read(compose_text(HOSPITAL))
         self.box = Container(next(one for one in services if one.name == "fl-box"), "b" * 64)
         self.machine.containers["fl-box"] = self.box
         self.machine._write_files()

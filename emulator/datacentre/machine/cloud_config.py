@@ -33,6 +33,7 @@ PACKAGES = frozenset({"packages", "package_update", "package_upgrade"})
 boots (Azure/azure-linux-extensions#1499)."""
 COMPOSE = "/opt/fed/compose.yaml"
 CLIENT_NETWORK = "/opt/fed/client-network.nft"
+CHANGE_IMAGES = "/opt/fed/change-images"
 _INSTALL = re.compile(
     r"^ExecStartPre=/usr/bin/install -d -o (?P<uid>\d+) -g (?P<gid>\d+) -m (?P<mode>\d+) (?P<paths>.+)$", re.M
 )
@@ -61,6 +62,10 @@ class CloudConfig:
     """What a VM boots from."""
 
     files: tuple[File, ...]
+
+    def writes(self, path: str) -> bool:
+        """Whether the text writes a file there."""
+        return any(file.path == path for file in self.files)
 
     def text(self, path: str) -> str:
         """Return the content of a file; raise DatacentreError when the text does not write it."""

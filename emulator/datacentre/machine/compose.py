@@ -96,16 +96,29 @@ class Service:
     nano_cpus: int = 0
 
 
-def read(text: str) -> tuple[Service, ...]:
-    """Read a compose file. Raises DatacentreError that names service and key."""
+def read(text: str, variables: Mapping[str, str] | None = None) -> tuple[Service, ...]:
+    """Read a compose file; `variables` are those of its env file. Raises DatacentreError that names service
+    and key, or a variable without a value.
+    """
     try:
-        content = yaml.safe_load(text)
+        content = yaml.safe_load(_filled(text, variables or {}))
     except yaml.YAMLError as wrong:
         raise DatacentreError(f"the compose file is not YAML: {wrong}.") from wrong
     if not isinstance(content, dict) or not isinstance(content.get("services"), dict):
         raise DatacentreError("the compose file has no services.")
     networks = {name: _network(name, value or {}) for name, value in (content.get("networks") or {}).items()}
     return tuple(_service(name, value or {}, networks) for name, value in content["services"].items())
+
+
+def _filled(text: str, variables: Mapping[str, str]) -> str:
+    """Interpolate ``${NAME}``; of the syntax's other forms the platform uses none."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in variables:
+            raise DatacentreError(f"the compose file's variable {found[1]} has no value.")
+        return variables[found[1]]
+
+    return re.sub(r"\$\{([A-Z0-9_]+)\}", value, text)
 
 
 def seconds(text: str | int | float) -> float:

@@ -142,7 +142,8 @@ class Fleet:
         try:
             machine.place.volatile.mkdir(parents=True, exist_ok=True)
             await running.engine.serve(rootless=self._settings.rootless)
-            await machine.boot(str(document.hidden.get("customData") or ""))
+            hidden = document.hidden
+            await machine.boot(str(hidden.get("customData") or ""), str(hidden.get("userData") or ""))
         except (DatacentreError, OSError) as refused:
             machine.problem = str(refused)
             log.error("%s does not boot: %s", document.name, refused)

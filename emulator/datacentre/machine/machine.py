@@ -9,18 +9,20 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
-from emulator.datacentre.machine import cloud_config, compose
+from emulator.datacentre.machine import cloud_config, compose, image_orders
 from emulator.datacentre.machine.bridge import Bridge
 from emulator.datacentre.machine.cloud_config import CloudConfig, Folder
 from emulator.datacentre.machine.compose import HealthCheck, Service
 from emulator.datacentre.machine.image import Image
+from emulator.datacentre.machine.image_change import ImageChange
+from emulator.datacentre.machine.image_orders import ImageOrders
 from emulator.datacentre.machine.memory import Memory
 from emulator.datacentre.machine.runtime import MachineInit, Process, Result, Spec, launch_command
 
@@ -111,6 +113,8 @@ class Machine:
         self._authority = authority
         self._rootless = rootless
         self._config = CloudConfig(())
+        self._change: ImageChange | None = None
+        self._following: asyncio.Task[None] | None = None
         self._init: MachineInit | None = None
         self._memory = Memory(place.files / "var/lib/docker/containers.json")
         self._bridges: dict[str, Bridge] = {}
@@ -119,16 +123,17 @@ class Machine:
 
     # Power
 
-    async def boot(self, custom_data: str) -> None:
+    async def boot(self, custom_data: str, user_data: str = "") -> None:
         """Boot from base64 customData; without any the machine is on and runs nothing of its own.
 
-        Raises DatacentreError when the machine cannot boot from it.
+        `user_data`, also base64, names the images of a machine that knows none yet. Raises DatacentreError
+        when the machine cannot boot from it.
         """
         # In a thread: cloud-init's own check is a program that takes a third of a second.
         config = await asyncio.to_thread(cloud_config.read, custom_data) if custom_data else None
         self._config = config or CloudConfig(())
-        services = compose.read(self._config.text(cloud_config.COMPOSE)) if custom_data else ()
         self._write_files()
+        services = self._services(user_data) if custom_data else ()
         self._init = await MachineInit.start(self.name, self._network.path)
         self._make_networks(services)
         for service in services:
@@ -137,6 +142,17 @@ class Machine:
         for container in self.containers.values():
             container.wanted = not container.service.managed or self._memory.starts(container.service)
             self._keep(container)
+        if self._change is not None:
+            self._following = asyncio.create_task(self._change.follow())
+
+    def _services(self, user_data: str) -> tuple[Service, ...]:
+        """The compose file's, with the images that are in force."""
+        text = self._config.text(cloud_config.COMPOSE)
+        if not self._config.writes(cloud_config.CHANGE_IMAGES):
+            return compose.read(text)
+        orders = ImageOrders(self._locate(image_orders.FOLDER))
+        self._change = ImageChange(self, orders, text)
+        return compose.read(text, orders.in_force(text, user_data))
 
     def _remembered(self, container: Container) -> Container:
         code = self._memory.exit_code(container.service.name)
@@ -153,6 +169,9 @@ class Machine:
 
     async def off(self) -> None:
         """Switch the power off: everything in the machine ends at once."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait({self._following})
         for container in self.containers.values():
             container.wanted = False
         tasks = [container.task for container in self.containers.values() if container.task]
@@ -200,6 +219,24 @@ class Machine:
             rules = self._config.text(cloud_config.CLIENT_NETWORK)
             for bridge in self._bridges.values():
                 bridge.guard(rules)
+
+    # Other images
+
+    async def pull(self, reference: str) -> None:
+        """Pull an image. Raises DatacentreError in a container engine's words."""
+        await self._pull(reference)
+
+    async def make_again(self, services: Sequence[Service]) -> None:
+        """Make containers again; those that are managed wait for the container server's word."""
+        for service in services:
+            if (before := self.containers.get(service.name)) is not None:
+                await self.stop(before)
+            made = Container(service, os.urandom(32).hex())
+            self.containers[service.name] = made
+            if not service.managed:
+                made.wanted = True
+                self._keep(made)
+        self.news.set()
 
     # Containers
 

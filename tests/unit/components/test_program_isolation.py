@@ -1,6 +1,7 @@
 """Nobody gets in, hospitals cannot see each other, and each resource is in its party's subscription."""
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -439,10 +440,12 @@ class TestWhatAMachineBootsFrom:
         assert members == sorted(parties_of(graph) - {"centre"})
         assert not [name for name in members if name in custom_data(centre)]
 
-    def test_a_hospital_is_told_nothing_there(self, graph: Graph) -> None:
+    def test_a_hospital_is_told_its_images_there_and_nothing_else(self, graph: Graph) -> None:
         hospitals = [machine for machine in graph.of(MACHINE) if party(machine) != "centre"]
-        assert hospitals
-        assert not [machine for machine in hospitals if "userData" in machine.inputs]
+        told = [json.loads(base64.b64decode(machine.inputs["userData"])) for machine in hospitals]
+        assert told
+        assert all(set(one) == {"images", "nvflare"} for one in told)
+        assert all({"container-server", "fl-client"} <= set(one["images"]) for one in told)
 
 
 @pytest.mark.parametrize("stack", ["dev", "mvp", "prod"])

@@ -1,5 +1,8 @@
 """What happens in which order, what a change touches, what survives it, and what protects what matters."""
 
+import base64
+import json
+import re
 from typing import get_args
 
 import pytest
@@ -186,6 +189,20 @@ class TestReplacingAMachine:
         for machine in graph.of(MACHINE):
             assert not [path for path in machine.replace_on_changes if path.startswith(("userData", "tags"))]
 
+    def test_does_not_follow_other_images(self, prod: Graph) -> None:
+        """A new digest is an update in place of each VM, and of nothing else (docs/adr/0057)."""
+        config = stack_config("prod")
+        config["fed:images"]["digests"] = dict.fromkeys(config["fed:images"]["digests"], f"sha256:{'1' * 64}")
+        after = record("prod", config)
+        changed = {
+            (prod.resources[urn].typ, key)
+            for urn, resource in after.resources.items()
+            for key in resource.inputs
+            if resource.inputs[key] != prod.resources[urn].inputs.get(key)
+        }
+        assert set(after.resources) == set(prod.resources)
+        assert changed == {(MACHINE, "userData")}
+
     def test_is_not_announced_for_a_change_of_tags(self, graph: Graph) -> None:
         """A preview knows no ids of an identity that is being updated: it would replace its users."""
         identities = graph.of("azure-native:managedidentity:UserAssignedIdentity")
@@ -324,8 +341,11 @@ class TestImages:
         server = f"{registry.inputs['registryName']}.azurecr.io"
         for machine in graph.of(MACHINE):
             text = custom_data(machine)
-            assert text.count(f"{server}/") >= 2
-            assert text.count("@sha256:") >= 2
+            run = set(re.findall(rf"{re.escape(server)}/([a-z-]+)@\$\{{IMAGE_", text))
+            assert text.count(f"{server}/") == text.count("@${IMAGE_") >= 2
+            named = json.loads(base64.b64decode(machine.inputs["userData"]))["images"]
+            assert run == set(named)
+            assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in named.values())
 
     def test_gpu_of_a_hospitals_size_is_told_to_its_machine_alone(self) -> None:
         config = stack_config("dev")
@@ -342,7 +362,8 @@ class TestImages:
         built = {image.name.split("-centre-")[1] for image in recorded.of("docker:index/image:Image")}
         assert built == {"fl-server", "fl-client", "container-server", "mlflow", "box-tabular"}
         for machine in recorded.of(MACHINE):
-            assert 'FED_BOXES: "tabular@sha256:' in custom_data(machine)
+            assert 'FED_BOXES: "tabular@${IMAGE_BOX_TABULAR}"' in custom_data(machine)
+            assert "box-tabular" in json.loads(base64.b64decode(machine.inputs["userData"]))["images"]
 
     def test_carry_no_credential(self, dev: Graph) -> None:
         assert not [image for image in dev.of("docker:index/image:Image") if "registry" in image.inputs]

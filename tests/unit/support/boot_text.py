@@ -1,6 +1,8 @@
 """Two VMs' boot texts for tests: the centre's and a hospital's, with their files and units read back."""
 
+import base64
 import dataclasses
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,13 +10,22 @@ from typing import Any
 import pytest
 import yaml
 
-from components.boot import BootPlan, cloud_config
+from components.boot import BootPlan, cloud_config, variable
 
 REGISTRY = "crfeddev1a2b3c.azurecr.io"
 
 
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+
 def images(*names: str) -> dict[str, str]:
-    return {name: f"{REGISTRY}/{name}@sha256:{'0123456789abcdef' * 4}" for name in names}
+    """Image -> how the compose file names it, once compose has filled in its digest."""
+    return {name: f"{REGISTRY}/{name}@{DIGEST}" for name in names}
+
+
+def user_data(*names: str) -> str:
+    """The base64 userData that names these images."""
+    return base64.b64encode(json.dumps({"images": dict.fromkeys(names, DIGEST)}).encode()).decode()
 
 
 CENTRE = BootPlan(
@@ -28,7 +39,6 @@ CENTRE = BootPlan(
     hub_storage_url="https://stfedcentre1a2b.blob.core.windows.net",
     own_storage_url=None,
     registry=REGISTRY,
-    images=images("container-server", "fl-server", "mlflow"),
     approval="auto",
 )
 HOSPITAL = dataclasses.replace(
@@ -36,7 +46,6 @@ HOSPITAL = dataclasses.replace(
     party="va-long-beach",
     role="hospital",
     own_storage_url="https://stfedva1a2b.blob.core.windows.net",
-    images=images("container-server", "fl-client"),
     approval="manual",
 )
 PLANS = pytest.mark.parametrize("plan", [CENTRE, HOSPITAL], ids=["centre", "hospital"])
@@ -50,8 +59,16 @@ def file_of(plan: BootPlan, path: str) -> str:
     return str(next(file["content"] for file in config_of(plan)["write_files"] if file["path"] == path))
 
 
+def compose_text(plan: BootPlan) -> str:
+    """The compose file as Docker sees it, with the digests of `images.env`."""
+    text = file_of(plan, "/opt/fed/compose.yaml")
+    for image in plan.images:
+        text = text.replace(f"${{{variable(image)}}}", DIGEST)
+    return text
+
+
 def compose_of(plan: BootPlan) -> Any:
-    return yaml.safe_load(file_of(plan, "/opt/fed/compose.yaml"))
+    return yaml.safe_load(compose_text(plan))
 
 
 SYSTEMD = "/etc/systemd/system/"

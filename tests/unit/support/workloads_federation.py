@@ -73,6 +73,7 @@ class House:
             data=store(f"data-{name}"),
             policy=store(f"policy-{name}"),
             record=store(f"record-{name}"),
+            user_data=lambda: "",
             engine=self.engine,
             nvflare=cast(Nvflare, self.federation.nvflare),
             backups=backups_of(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from container_server import nvflare_versions
 from container_server.backups import Backups
 from container_server.centre.agent import CentreAgent
 from container_server.centre.composed import Asked, compose
@@ -75,6 +76,10 @@ class World:
         self.server = FakeEngine({"fl-server": ContainerState(Running.STOPPED)})
         self.server.start("mlflow")
         self.members = ["cleveland"]
+        self.named: dict[str, dict[str, str]] = {"centre": {}, "hospital": {}}
+        """Image -> digest, as the stack names them for each VM."""
+        self.coming = nvflare_versions.running()
+        """The version of NVFlare in them."""
         self.key: str | None = None
         """The public key to which the stack has backups encrypted."""
         self.centre_config = config_of("centre", folder / "centre", approval=approval)
@@ -92,6 +97,7 @@ class World:
             data=self.data,
             policy=self.store("policy"),
             record=self.record,
+            user_data=lambda: self.user_data(self.named["hospital"]),
             engine=self.client,
             nvflare=cast(Nvflare, self.nvflare),
             backups=backups_of(config, self.hospitals_clock, self.kept, self.client, self.key),
@@ -103,13 +109,17 @@ class World:
             config=self.centre_config,
             clock=self.clock,
             open_container=self.store,
-            user_data=lambda: base64.b64encode(json.dumps({"hospitals": self.members}).encode()).decode(),
+            user_data=lambda: self.user_data(self.named["centre"]),
             engine=self.server,
             nvflare=cast(Nvflare, self.nvflare),
             backups=backups_of(
                 self.centre_config, self.clock, self.store("backup-centre"), self.server, self.key
             ),
         )
+
+    def user_data(self, images: Mapping[str, str]) -> str:
+        told = {"hospitals": self.members, "images": dict(images), "nvflare": self.coming}
+        return base64.b64encode(json.dumps(told).encode()).decode()
 
     def answer(self, *, approved: Iterable[str] = (), refused: Mapping[str, str] | None = None) -> None:
         """The hospital's officers write what they say to jobs' code."""

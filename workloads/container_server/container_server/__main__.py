@@ -106,6 +106,7 @@ def main() -> None:
             data=account("data"),
             policy=account("policy"),
             record=account("record"),
+            user_data=lambda: fetch_user_data(config.metadata),
             engine=engine,
             nvflare=nvflare,
             backups=backups,

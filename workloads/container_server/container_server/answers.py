@@ -110,6 +110,17 @@ class Rotation(TypedDict):
     done: bool
 
 
+class Upgrading(TypedDict):
+    """How far a party is with the images that the stack names."""
+
+    party: str
+    state: str
+    """current, turn, approval, job, changing, back (images.py), or unknown."""
+    mark: str
+    """Of the set that its VM is told of; empty where it has not said."""
+    reason: str
+
+
 ModelTag = Literal["job_id", "promoted_by", "promoted_at", "retired_by", "retired_at", "retired_why"]
 """What is written on a version besides its metrics."""
 

@@ -32,6 +32,8 @@ class Config:
     revision: str
     metadata: str
     agent: Path
+    images: Path
+    """Which images run here, and what is ordered instead (images.py)."""
     kit: Path
     work: Path
     data: Path
@@ -97,6 +99,7 @@ class Config:
             revision=environment.get("FED_REVISION", "unknown"),
             metadata=environment.get("FED_METADATA", "http://169.254.169.254"),
             agent=root / "agent",
+            images=root / "images",
             kit=root / "kit",
             work=root / "work",
             data=root / "data",

@@ -1,6 +1,6 @@
 """The VM's userData, set by the stack, read from the metadata service: it changes without a new VM.
 
-At the centre it says who is a member; everywhere, to whom backups are encrypted.
+At the centre it says who is a member; everywhere, to whom backups are encrypted, and which images are to run.
 """
 
 import base64
@@ -14,6 +14,7 @@ from typing import Any
 from container_server.errors import RefusedInputError, TransientError
 
 PATH = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -53,6 +54,26 @@ def backup_recipient(fetch: Callable[[], str]) -> str | None:
     if recipient is not None and not isinstance(recipient, str):
         raise UserDataError(f"userData: backup is {type(recipient).__name__}, expected a key")
     return recipient
+
+
+def images(fetch: Callable[[], str]) -> dict[str, str] | None:
+    """Image -> digest, as the stack names them; None where userData is older than that.
+
+    Raises UserDataError or TransientError.
+    """
+    named = _content(fetch).get("images")
+    if named is None:
+        return None
+    if not isinstance(named, dict):
+        raise UserDataError(f"userData: images is {type(named).__name__}, expected an object")
+    if wrong := [image for image, digest in named.items() if not _DIGEST.fullmatch(str(digest))]:
+        raise UserDataError(f"userData: {wrong[0]} has no digest of the form sha256: and 64 hex digits")
+    return dict(named)
+
+
+def nvflare_version(fetch: Callable[[], str]) -> str:
+    """The version of NVFlare in those images; empty where userData is older than that."""
+    return str(_content(fetch).get("nvflare") or "")
 
 
 def _content(fetch: Callable[[], str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ Code = Literal[
     "job-ended",
     "job-failed",
     "job-waits",
+    "image-waits",
     "enrolment-waits",
     "renewal-waits",
     "return-waits",

@@ -21,6 +21,7 @@ from .answers import (
     ModelVersions,
     Promoted,
     Rotation,
+    Upgrading,
     WholeJob,
 )
 from .question import Question, needed, option, word
@@ -168,6 +169,16 @@ class Rotate(Question[Rotation]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Upgrade(Question[Upgrading]):
+    """A party's turn to run other images, or how far it is."""
+
+    command = "upgrade"
+    about = "how far a party is with the images that the stack names"
+    party: str = word()
+    mark: str | None = option("it is its turn to run the set of images of this mark", metavar="MARK")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backup(Question[Document]):
     """What was backed up, or a backup now."""
 
@@ -250,6 +261,7 @@ QUESTIONS: tuple[type[Question[Any]], ...] = (
     Revoke,
     Renew,
     Rotate,
+    Upgrade,
     Backup,
     Restore,
     ListModels,

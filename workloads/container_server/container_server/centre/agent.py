@@ -7,7 +7,7 @@ from container_server.backups import Backups
 from container_server.cadence import Cadence
 from container_server.centre.authority import Authority
 from container_server.centre.commands import Commands
-from container_server.centre.curation import Curation
+from container_server.centre.curation import MLFLOW, Curation
 from container_server.centre.distribution import Distribution
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.inbox import Inbox
@@ -16,14 +16,16 @@ from container_server.centre.members import Members
 from container_server.centre.models import Mlflow, Models
 from container_server.centre.requests import Requests
 from container_server.centre.rotation import Rotation
+from container_server.centre.upgrade import Upgrade
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.engine import Engine, Running
 from container_server.errors import TransientError
+from container_server.images import Images
 from container_server.keeper import Keeper
 from container_server.log import say
-from container_server.metadata import members
+from container_server.metadata import images, members, nvflare_version
 from container_server.notices import Code, Notice, Notices, certificate_ends, disk_full
 from container_server.nvflare_cli import Nvflare
 from container_server.storage import BlobStore
@@ -101,6 +103,24 @@ class CentreAgent:
         self._backing_up = Chore("backup", Cadence(clock, 5.0), backups.step)
         self._notices = Notices(clock)
         self._noticing = Chore("notices", Cadence(clock, 60.0), self._notice)
+        self._upgrade = Upgrade(
+            memory=config.agent / "upgrade.json",
+            members=self._members,
+            enrolments=self._enrolments,
+            coming=lambda: nvflare_version(user_data),
+        )
+        self._images = Images(
+            folder=config.images,
+            memory=config.agent / "images.json",
+            clock=clock,
+            named=lambda: images(user_data),
+            go=lambda: self._upgrade.go,
+            refusal=lambda changes: "",
+            idle=self._jobs.idle,
+            ill=self._ill,
+            tell=lambda event, content: say(event, **content),
+        )
+        self._changing_images = Chore("images", Cadence(clock, 5.0), self._images.step)
         self._woken = threading.Event()
         self._has_root = False
         self.commands = Commands(
@@ -117,6 +137,8 @@ class CentreAgent:
             chores=self._chores,
             models=Models(Mlflow(), clock),
             back_up=backups.soon,
+            images=self._images,
+            upgrade=self._upgrade,
         )
 
     def _admitted(self) -> list[str]:
@@ -130,6 +152,9 @@ class CentreAgent:
         if not self._root.trouble:
             self._server.run()
         self._listed.run()
+        if self._woken.is_set():
+            self._changing_images.cadence.at_once()
+        self._changing_images.run()
         if self._has_root:
             self._noticing.run()
         waiting = self._has_root and self._enrolments.step()
@@ -153,7 +178,7 @@ class CentreAgent:
 
     def _chores(self) -> list[Chore]:
         """Those that are the centre's own; a hospital's are in its channel."""
-        own = [self._root, self._rotating, self._server, self._listed, self._lead]
+        own = [self._root, self._rotating, self._server, self._listed, self._lead, self._changing_images]
         own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
         parts = (self._inbox, self._requests, self._distribution, self._curation)
         return [*own, *(chore for part in parts for chore in part.chores)]
@@ -185,6 +210,14 @@ class CentreAgent:
             raise TransientError("the server's kit: " + "; ".join(faults))
         if self._keeper.start():
             say("server started", restarts=self._keeper.restarts)
+
+    def _ill(self) -> str:
+        """Why the centre does not serve now; empty when it does."""
+        server, tracking = self._engine.state(SERVER), self._engine.state(MLFLOW)
+        if server.running is not Running.RUNNING:
+            return f"{SERVER} is {server.running.value}"
+        well = tracking.running is Running.RUNNING and tracking.health in ("healthy", "")
+        return "" if well else f"{MLFLOW} is {tracking.running.value} {tracking.health}".strip()
 
     def _notice(self) -> None:
         """What a person at the centre is to know in time."""

@@ -13,12 +13,14 @@ from container_server.centre.jobs import SERVER, Job, Jobs
 from container_server.centre.members import Member, Members, UnknownHospitalError
 from container_server.centre.models import Models
 from container_server.centre.rotation import Rotation, RotationRefusedError
+from container_server.centre.upgrade import Upgrade
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
 from container_server.control import Handler
 from container_server.engine import ContainerState, Engine, Running
 from container_server.errors import RefusedInputError, TransientError
+from container_server.images import Images
 from container_server.log import say
 from container_server.messages import checked
 
@@ -61,6 +63,8 @@ class Commands:
         chores: Callable[[], Iterable[Chore]],
         models: Models,
         back_up: Callable[[], None],
+        images: Images,
+        upgrade: Upgrade,
     ):
         self._config = config
         self._clock = clock
@@ -75,6 +79,8 @@ class Commands:
         self._chores = chores
         self._models = models
         self._back_up = back_up
+        self._images = images
+        self._upgrade = upgrade
 
     def handlers(self) -> dict[str, Handler]:
         """Command -> handler."""
@@ -93,6 +99,7 @@ class Commands:
             "revoke": self.revoke,
             "renew": self.renew,
             "rotate": self.rotate,
+            "upgrade": self.upgrade,
             **self._models.handlers(),
             **Counted(self._jobs).handlers(),
         }
@@ -116,6 +123,7 @@ class Commands:
             "last_job": self._row(jobs[0]) if jobs else None,
             "certificates": {what: int(ends) for what, ends in self._authority.ends().items()},
             "notices": self._notices()[:MOST_NOTICES],
+            **({"images": own} if (own := self._own_images()) else {}),
             "rotation": self._rotation.words(self._enrolments.reports())[:ROTATION_LENGTH],
             "troubles": [
                 {"what": chore.what, "owner": chore.owner, "reason": chore.trouble[:TROUBLE_LENGTH]}
@@ -123,6 +131,10 @@ class Commands:
                 if chore.trouble
             ][:MOST_TROUBLES],
         }
+
+    def _own_images(self) -> dict[str, str]:
+        """How far this VM is with the images that the stack names; empty where it runs them."""
+        return _unfinished(self._images.standing.message() if self._images.standing else {})
 
     def submit(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Run a job."""
@@ -268,6 +280,15 @@ class Commands:
         self._wake()
         return {**answer, "done": True}
 
+    def upgrade(self, arguments: Mapping[str, Any]) -> answers.Upgrading:
+        """With `mark`, let a party run that set of images; how far it is."""
+        asked = questions.Upgrade.read(arguments)
+        if asked.mark:
+            self._upgrade.give(asked.party, asked.mark, self._images)
+            self._wake()
+        said = self._upgrade.standing(asked.party, self._images)
+        return {"party": asked.party, "state": said["state"], "mark": said["mark"], "reason": said["reason"]}
+
     def _told(self, name: str, granted: bool | None = None, renew: int | None = None) -> answers.Decided:
         """Tell the hospital what was decided. One that cannot be told now is told by the loop: it counts."""
         self._enrolments.expect(name)
@@ -355,6 +376,8 @@ class Commands:
         if report.get("state") != "running":
             row["reason"] = str(report.get("reason") or member.reason or "no report yet")[:TROUBLE_LENGTH]
         row |= _answers(report.get("jobs") or {})
+        if images := _unfinished(report.get("images") or {}):
+            row["images"] = images
         if channel.trouble:
             row["trouble"] = channel.trouble[:TROUBLE_LENGTH]
         if report:
@@ -379,6 +402,13 @@ def _interrupts(what: str, running: list[str], *, now: bool, finish: bool) -> st
         f"{restart}. Each hospital is then asked to renew, which waits for a person where one approves, and"
         " restarts its client between jobs; when all have, the server restarts once more"
     )
+
+
+def _unfinished(said: Mapping[str, Any]) -> dict[str, str]:
+    """What a party that does not run the images that the stack names says of it."""
+    if said.get("state", "current") == "current":
+        return {}
+    return {"state": str(said["state"]), "reason": str(said["reason"])[:TROUBLE_LENGTH]}
 
 
 def _short(value: Any) -> Any:

@@ -69,6 +69,8 @@ class Channel:
     """Fingerprint of the root that was stated in it."""
     report_awaited: bool = False
     """Whether a job waits for what this hospital says."""
+    images_awaited: bool = False
+    """Whether this hospital was told to run other images."""
     report: dict[str, Any] = field(default_factory=dict)
     reported: float = 0.0
     """When the last report came, by this VM's clock."""
@@ -150,7 +152,7 @@ class Enrolments:
             unstated = channel.root_written != self._authority.fingerprint
             if awaited or unstated or member.owed or _untold(member):
                 channel.greeting.run()
-            if channel.report_awaited or channel.report.get("state") != "running":
+            if channel.report_awaited or channel.images_awaited or channel.report.get("state") != "running":
                 channel.reading.run()
         if self._slow.due():
             self._slow.succeeded()
@@ -168,6 +170,10 @@ class Enrolments:
         """Look fast at the reports of these hospitals from now on, and of no others."""
         for name in list(self._channels):
             self._channels[name].report_awaited = name in hospitals
+
+    def await_images(self, hospital: str) -> None:
+        """Look fast at the reports of a hospital that runs other images, until it has them."""
+        self.channel(hospital).images_awaited = True
 
     def tell(self, hospital: str) -> None:
         """Write what its client should do, with a higher number than before. Raises TransientError."""
@@ -226,6 +232,9 @@ class Enrolments:
                     raise InvalidMessageError(f"report: is of {report['hospital']!r}")
                 channel.report, channel.reported = report, self._clock.now()
                 channel.refusals.pop("report", None)
+                said = report.get("images") or {}
+                if said.get("state") in ("current", "back", "approval"):
+                    channel.images_awaited = False
                 self._note_patients(name, report)
         except RefusedInputError as error:
             channel.refuse("report", str(error))
@@ -309,7 +318,12 @@ def _desired(member: Member) -> dict[str, Any]:
     """What its client should do, by what the centre knows."""
     stopped = member.status == "revoked"
     reason = f"revoked by the centre: {member.reason}" if stopped else ""
-    return {"client": "stopped" if stopped else "running", "renew": member.renew, "reason": reason[:500]}
+    return {
+        "client": "stopped" if stopped else "running",
+        "renew": member.renew,
+        "reason": reason[:500],
+        **({"images": dict(member.images)} if member.images else {}),
+    }
 
 
 @dataclass(frozen=True)

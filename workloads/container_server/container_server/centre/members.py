@@ -5,6 +5,7 @@ a person has not answered yet. One file on the data disk; the loop and the opera
 one lock. The server's `allowed.json` is always derived from it.
 """
 
+import dataclasses
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -74,6 +75,8 @@ class Member:
     renew: int = 0
     owed: bool = True
     """Whether its desired state is still to be written."""
+    images: Mapping[str, Any] | None = None
+    """That it is its turn to run other images: `mark` of the set and `attempt` (images.py)."""
     rows: Mapping[str, int] | None = None
     """File -> patients that its container server counted, as it reported last; None where it counted none."""
 
@@ -105,8 +108,11 @@ class Member:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "Member":
-        """From the file, also from that of version 0.1, where a request had no fields of its own."""
-        known = dict(content)
+        """From the file, also from that of version 0.1, where a request had no fields of its own, and from a
+        later one, whose fields are not known here: an upgrade that fails goes back to this one.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)} | {"request_sha256", "request_id"}
+        known = {name: value for name, value in content.items() if name in fields}
         request = known.pop("request", None)
         digest, request_id = known.pop("request_sha256", ""), known.pop("request_id", "")
         if digest:

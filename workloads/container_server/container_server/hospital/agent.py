@@ -1,12 +1,14 @@
 """The hospital's loop: look, decide, do one thing, report."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from fed_data.catalogue import Catalogue
 
+from container_server import nvflare_versions
 from container_server.background import Background
 from container_server.backups import Backups
 from container_server.cadence import Cadence
@@ -25,8 +27,10 @@ from container_server.hospital.consent import Consent
 from container_server.hospital.data_sets import DataSets
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.ledgers import KeptLedgers
+from container_server.hospital.own_images import OwnImages
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import GRACE_SECONDS, Action, Decision, Facts, State, decide
+from container_server.images import Go
 from container_server.keeper import Keeper
 from container_server.kit import HOSPITAL_KIT, Manifest, faults
 from container_server.local_config import renew_hospital_policy
@@ -68,6 +72,7 @@ class HospitalAgent:
         data: BlobStore,
         policy: BlobStore,
         record: BlobStore,
+        user_data: Callable[[], str],
         engine: Engine,
         nvflare: Nvflare,
         backups: Backups,
@@ -100,6 +105,16 @@ class HospitalAgent:
         self._staging_work = Background(self._staging.refresh, SMALL_FILES_SECONDS)
         self._airlock = AirlockPolicy(policy, config.answers, config.agent, self._consent.note)
         self._airlock_look = Chore("airlock", Cadence(clock, 20.0), self._airlock.step)
+        self._images = OwnImages(
+            config=config,
+            clock=clock,
+            policy=policy,
+            user_data=user_data,
+            go=lambda: Go.of(self._desired.get("images")),
+            idle=self._idle,
+            ill=self._ill,
+            tell=self._consent.note,
+        )
         self._asked = Asked(channel, self._consent)
         self._asked_look = Chore("questions", Cadence(clock, 20.0), self._asked.step)
         self._consent_look = Chore("jobs", Cadence(clock, 20.0), self._consent.step)
@@ -116,8 +131,7 @@ class HospitalAgent:
         self._backups = backups
         self._backing_up = Chore("backup", Cadence(clock, 5.0), _next_to_the_loop(backups.step))
         self._notices, self._noticing = Notices(clock), Chore("notices", Cadence(clock, 60.0), self._notice)
-        self._renewal_due = Cadence(clock, 86_400.0)
-        self._details_due = Cadence(clock, 5.0)
+        self._renewal_due, self._details_due = Cadence(clock, 86_400.0), Cadence(clock, 5.0)
         self._memory = config.agent / "hospital.json"
         remembered = read_json(self._memory) or {}
         self._generation = int(remembered.get("generation", 0))
@@ -157,6 +171,7 @@ class HospitalAgent:
         if self.decision.action is Action.ENROL or self._renewing:
             self._enrolling.run()
         self._doing.run()
+        self._images.run()
         self._noticing.run()
         self._backing_up.run()
         self._report()
@@ -173,7 +188,8 @@ class HospitalAgent:
         self._consent_look.cadence.at_once()
         self._airlock_look.cadence.at_once()
         self._data_sets_look.cadence.at_once()
-        return self._consent.review()
+        self._images.at_once()
+        return {**self._consent.review(), "images": self._images.review()}
 
     def report(self) -> dict[str, Any]:
         """The report, as it goes to the centre (without `schema`)."""
@@ -195,7 +211,12 @@ class HospitalAgent:
             "data": {name: file.for_the_centre() for name, file in self._staging.files.items()},
             "certificate": self._certificate(),
             "jobs": self._consent.standing(),
-            "versions": {"image": self._config.image, "revision": self._config.revision},
+            **({"images": message} if (message := self._images.message) else {}),
+            "versions": {
+                "image": self._config.image,
+                "revision": self._config.revision,
+                "nvflare": nvflare_versions.running(),
+            },
         }
 
     # Looking.
@@ -354,7 +375,7 @@ class HospitalAgent:
 
     def _notice(self) -> None:
         """What a person at the hospital is to know in time."""
-        found = [*disk_full(self._config.agent), *self._backups.notices()]
+        found = [*disk_full(self._config.agent), *self._backups.notices(), *self._images.notices()]
         for job in self._consent.review()["jobs"]:
             if job["answer"] == "waiting":
                 text = f"{job['name']} asks to run on this hospital's patients. Fix: policy/jobs.json"
@@ -394,6 +415,7 @@ class HospitalAgent:
             self._staging.faults,
             *self._staging.files.items(),
             self._consent.standing(),
+            self._images.message,
         )
 
     def _troubles(self) -> list[str]:
@@ -411,6 +433,7 @@ class HospitalAgent:
             self._doing,
             self._noticing,
             self._backing_up,
+            *self._images.chores,
         )
         told = [
             self._refused_order,
@@ -419,11 +442,21 @@ class HospitalAgent:
             self._data_sets.fault,
             self._asked.fault,
             self._ledgers.trouble,
+            self._images.fault,
             *(chore.trouble for chore in chores),
         ]
         return [trouble for trouble in told if trouble]
 
     # Small facts.
+
+    @contextmanager
+    def _idle(self) -> Iterator[bool]:
+        """Whether no job runs here."""
+        yield self._health().get("jobs", 0) == 0
+
+    def _ill(self) -> str:
+        """Why this hospital takes no part now; empty when it does."""
+        return "" if self.decision.state is State.RUNNING else self.decision.reason
 
     def _health(self) -> dict[str, Any]:
         """What the client wrote of itself, or a job in its place; empty when that cannot be read."""

@@ -20,7 +20,7 @@ class PolicyError(Exception):
 class OfficersFile:
     """One file, by its name; `kind` is its schema."""
 
-    def __init__(self, store: BlobStore, name: str, kind: Literal["jobs", "airlock"], memory: Path):
+    def __init__(self, store: BlobStore, name: str, kind: Literal["jobs", "airlock", "images"], memory: Path):
         self._store = store
         self._name = name
         self._kind = kind

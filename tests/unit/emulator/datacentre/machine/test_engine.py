@@ -1,7 +1,6 @@
 """A machine's container engine, spoken to by the container server's own client."""
 
 import asyncio
-import base64
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,21 +10,17 @@ import docker.errors
 import pytest
 from container_server.engine import DockerEngine, EngineUnreachableError, Limits
 
-from components.boot import cloud_config as boot_text
-from emulator.datacentre.machine import cloud_config, compose
+from emulator.datacentre.machine import compose
 from emulator.datacentre.machine.engine_api import EngineApi
 from emulator.datacentre.machine.machine import Container
-from tests.unit.support.boot_text import HOSPITAL
+from tests.unit.support.boot_text import HOSPITAL, compose_text
 
 USUAL = Limits(memory_mb=2048, cpus=None, processes=256, scratch_mb=256)
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Any:
-    text = cloud_config.read(base64.b64encode(boot_text(HOSPITAL).encode()).decode()).text(
-        cloud_config.COMPOSE
-    )
-    containers = {one.name: Container(one, one.name * 8) for one in compose.read(text)}
+    containers = {one.name: Container(one, one.name * 8) for one in compose.read(compose_text(HOSPITAL))}
     return SimpleNamespace(name="vm", containers=containers, engine_socket=tmp_path / "docker.sock")
 
 
