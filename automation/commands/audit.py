@@ -8,12 +8,12 @@ import typer
 
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, OwnAccount, Where
-from federation.parties import CENTRE
 
 with lazily():
     from automation.hospitals import consent
     from automation.operate import counted
     from automation.ui import console
+    from federation import parties
 
 PANEL = "Look"
 MOST_JOBS = 200
@@ -32,7 +32,7 @@ def command(
     On Azure: behind the hospital's door, as one of its officers (az login), with --account. With --party
     centre: who asked for what, where it ran and whose answers counted.
     """
-    if party == CENTRE:
+    if party == parties.CENTRE:
         _of_the_centre(stack, on, as_json=as_json)
         return
     found = consent.record_of(stack, on, party, account)
