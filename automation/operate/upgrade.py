@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -71,21 +71,21 @@ def upgrade(centre: Centre, parties: Sequence[Wanted], *, patience: float) -> li
     that went back or is not well in time: the parties after it keep what they run. Raises QuestionError
     where versions of NVFlare would meet that are not known to work together.
     """
-    waiting = []
+    waiting, whole = [], _registered(centre)
     for turn in parties:
         began = time.monotonic()
-        if _one(centre, turn, began + patience):
+        if _one(centre, turn, whole, began + patience):
             say(f"{turn.party} runs the images of the stack, {time.monotonic() - began:.0f} s")
         else:
             waiting.append(turn.party)
     return waiting
 
 
-def _one(centre: Centre, turn: Wanted, until: float) -> bool:
+def _one(centre: Centre, turn: Wanted, whole: Collection[str], until: float) -> bool:
     """Whether the party runs them now; False where its officers are asked."""
     _insist(lambda: centre.ask(questions.Upgrade(party=turn.party, mark=turn.mark)), until)
     with stderr.status(f"{turn.party}: its turn") as status:
-        for state, reason in _standings(centre, turn):
+        for state, reason in _standings(centre, turn, whole):
             if state == "well":
                 return True
             if state == "back":
@@ -108,15 +108,17 @@ def _one(centre: Centre, turn: Wanted, until: float) -> bool:
     raise AssertionError("a party has no end of standings")
 
 
-def _standings(centre: Centre, turn: Wanted) -> Iterator[tuple[str, str]]:
-    """What the party says, again and again: `well` when it runs them and takes part."""
+def _standings(centre: Centre, turn: Wanted, whole: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What the party says, again and again: `well` when it runs them and takes part; the centre, when the
+    hospitals of `whole` are registered at it again.
+    """
     while True:
         try:
             said = centre.ask(questions.Upgrade(party=turn.party))
             state = "seen" if said["mark"] != turn.mark else str(said["state"])
             reason = str(said["reason"])
             if state == "current":
-                ill = _ill(centre.status(), turn.party)
+                ill = _ill(centre.status(), turn.party, whole)
                 state, reason = ("well", "") if not ill else ("current", ill)
         except (FedError, RefusedError) as changing:  # the centre's own container server is made again
             state, reason = "changing", str(changing)
@@ -124,21 +126,22 @@ def _standings(centre: Centre, turn: Wanted) -> Iterator[tuple[str, str]]:
         time.sleep(PAUSE_SECONDS)
 
 
-def _ill(status: Mapping[str, Any], party: str) -> str:
+def _registered(centre: Centre) -> frozenset[str]:
+    """The hospitals that are registered now."""
+    return frozenset(name for name, row in centre.status()["hospitals"].items() if row["registered"])
+
+
+def _ill(status: Mapping[str, Any], party: str, whole: Collection[str]) -> str:
     """Why a party takes no part; empty when it does."""
+    hospitals = status["hospitals"]
     if party != CENTRE:
-        row = status["hospitals"].get(party, {})
+        row = hospitals.get(party, {})
         return "" if row.get("registered") else str(row.get("reason") or "not registered yet")
     down = [name for name, words in status["containers"].items() if not words.startswith("running")]
-    behind = [name for name, row in status["hospitals"].items() if _was_cut_off(row)]
     if down:
         return f"{', '.join(sorted(down))} does not run"
-    return f"{', '.join(sorted(behind))} not registered again yet" if behind else ""
-
-
-def _was_cut_off(row: Mapping[str, Any]) -> bool:
-    """Whether a hospital's client runs and the new server has not heard it yet."""
-    return row.get("client") == "running" and row.get("state") == "running" and not row["registered"]
+    behind = [name for name in sorted(whole) if not hospitals.get(name, {}).get("registered")]
+    return f"{', '.join(behind)} not registered again yet" if behind else ""
 
 
 def _insist(ask: Callable[[], object], until: float) -> None:

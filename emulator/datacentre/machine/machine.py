@@ -262,6 +262,8 @@ class Machine:
     async def _start(self, container: Container) -> None:
         if container.started:
             return
+        if self.containers.get(container.service.name) is not container:
+            raise DatacentreError(f"No such container: {container.id}")  # made again meanwhile
         container.wanted = True
         container.tried.clear()
         if container.task is None or container.task.done():
