@@ -28,7 +28,6 @@ from components.registry import Registry, RegistryArgs
 from components.roles import grant_role
 from components.virtual_machine import Boot, VirtualMachine
 from federation.azure_facts import POWER_BI_GATEWAY
-from federation.naming import CENTRE_CONTAINERS
 from federation.parties import CentreParty
 
 
@@ -84,7 +83,7 @@ class CentralNode(pulumi.ComponentResource):
                 machine=plan.server,
                 endpoints="endpoints",
                 storage=plan.storage,
-                containers=CENTRE_CONTAINERS,
+                containers=party.containers,
                 records={"fl": FL_RECORD},
             ),
         )
@@ -147,7 +146,7 @@ class CentralNode(pulumi.ComponentResource):
     ) -> dict[tuple[str, str], authorization.RoleAssignment]:
         """What the centre's own machine may do to what is the centre's."""
         containers = storage.resources.containers
-        scopes = {**{name: containers[name].id for name in CENTRE_CONTAINERS}, "registry": registry.id}
+        scopes = {**{name: containers[name].id for name in context.party.containers}, "registry": registry.id}
         return {
             (grant.who, grant.resource): grant_role(
                 self, context, grant, machine_id=machine.principal_id, scope=scopes[grant.resource]

@@ -8,7 +8,7 @@ from components.central_node import CentralNode
 from components.hospital_tenant import HospitalTenant
 from components.hub_spoke_peering import HubSpokePeering
 from components.private_dns import FL_HOST
-from federation.naming import DATA_CONTAINER
+from federation.naming import DATA_CONTAINER, QUESTIONS_CONTAINER
 from federation.outputs import CentreOutputs, HospitalOutputs, Outputs, PeeringOutputs
 from federation.parties import Federation
 
@@ -21,6 +21,7 @@ def stack_outputs(
 ) -> Outputs[pulumi.Output[str]]:
     """Return the stack's outputs."""
     settings = federation.settings
+    questions = centre.resources.storage.resources.containers.get(QUESTIONS_CONTAINER)
     return Outputs(
         environment=settings.environment,
         location=settings.location,
@@ -34,6 +35,7 @@ def stack_outputs(
             storage_url=centre.resources.storage.url,
             registry=centre.resources.registry.id,
             backup=centre.resources.backup.id if centre.resources.backup else None,
+            questions=questions.id if questions else None,
             fl_target=f"{FL_HOST}:{federation.centre.fl_port}",
         ),
         hospitals={

@@ -32,6 +32,7 @@ _WORDS: Final = {
     "people": "people",
     "officers": "officers",
     "researchers": "researchers",
+    "operators": "operators",
 }
 
 

@@ -24,7 +24,7 @@ from components.machine_monitoring import MachineMonitoring, watch_machine
 from components.monitoring import Monitoring
 from components.private_dns import FL_HOST
 from federation.azure_facts import VM_SIZES
-from federation.parties import Party
+from federation.parties import CentreParty, Party
 
 #: Canonical's second-generation x64 image (https://documentation.ubuntu.com/azure).
 UBUNTU: Final = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server"}
@@ -273,14 +273,15 @@ class VirtualMachine(pulumi.ComponentResource):
 
     def _user_data(self) -> pulumi.Output[str]:
         """What the VM reads from its metadata service. All of it changes without a new VM: the list of
-        members, backups' key, and the digests of its images, which the container server takes as an order
-        (docs/adr/0057).
+        members, whether operators ask by blobs, backups' key, and the digests of its images, which the
+        container server takes as an order (docs/adr/0057).
         """
-        args, settings = self._args, self._args.context.settings
+        args, party, settings = self._args, self._args.context.party, self._args.context.settings
         images = [*sorted(ROLE_IMAGES[args.boot.role]), *map(box_image, settings.images.boxes)]
         told = {
             "hospitals": None if args.members is None else list(args.members),
-            "backup": args.context.party.backup_recipient,
+            "operators": True if isinstance(party, CentreParty) and party.operators else None,
+            "backup": party.backup_recipient,
             "nvflare": nvflare_version(),
         }
         digests = {image: args.boot.images[image].apply(_digest) for image in images}

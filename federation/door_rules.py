@@ -76,19 +76,22 @@ def doors_are_for_people_of_their_own(stack: str, draft: Settings) -> Iterator[P
         if readers := getattr(party.dashboard, "readers", None):
             holders.setdefault(readers, f"the readers of {name}'s dashboard")
     for key, door, _ in every_door(draft):
-        for name, group in (("people", door.people), ("officers", getattr(door, "officers", None))):
+        for name, group in _groups(door):
             holder = holders.setdefault(group, key) if group else key
             if holder != key:
                 yield violation(
                     key=f"{key}.{name}", value=group, why=_same(holder), fix="make a group of their own"
                 )
-        if door.people is not None and door.people == getattr(door, "officers", None):
-            yield violation(
-                key=f"{key}.officers",
-                value=door.people,
-                why="the same people would upload data and approve the code that runs on them",
-                fix="make a group of their own",
-            )
+        for name, group in _groups(door)[1:]:
+            if group is not None and group == door.people:
+                yield violation(
+                    key=f"{key}.{name}", value=group, why=_TWICE[name], fix="make a group of their own"
+                )
+
+
+def _groups(door: Door | CentreDoor) -> list[tuple[str, str | None]]:
+    """A door's groups by their settings, `people` first."""
+    return [(name, getattr(door, name, None)) for name in ("people", *_TWICE)]
 
 
 def windows_have_a_reason_in_prod(stack: str, draft: Settings) -> Iterator[Problem]:
@@ -124,6 +127,13 @@ def every_door(draft: Settings) -> Iterator[tuple[str, Door | CentreDoor, Centre
     if draft.centre.door is not None:
         yield "fed:centre.door", draft.centre.door, draft.centre
     yield from _hospital_doors(draft)
+
+
+_TWICE: Final = {
+    "officers": "the same people would upload data and approve the code that runs on them",
+    "operators": "the same people would send jobs and decide which hospitals take part",
+}
+"""What it means when a door's `people` are these as well."""
 
 
 def _same(holder: str) -> str:

@@ -13,10 +13,12 @@ from ipaddress import IPv4Address
 from typing import Final, Literal
 
 from federation.naming import (
+    ANSWERS_CONTAINER,
     BACKUP_CONTAINER,
     DATA_CONTAINER,
     INBOX_CONTAINER,
     POLICY_CONTAINER,
+    QUESTIONS_CONTAINER,
     RECORD_CONTAINER,
     RESULTS_CONTAINER,
     SERVER_CONTAINER,
@@ -37,7 +39,7 @@ Access = Literal["nsg", "platform"]
 Role = Literal["Storage Blob Data Contributor", "Storage Blob Data Reader", "AcrPull"]
 Service = Literal["blob", "registry", "registry_data", "fl"]
 Keeper = Literal["party", "organisation"]
-Holder = Literal["machine", "dashboard readers", "people", "officers", "researchers"]
+Holder = Literal["machine", "dashboard readers", "people", "officers", "researchers", "operators"]
 BACKUP_WHY: Final = "the VM keeps archives of its own state, encrypted to a key that is not in Azure"
 
 
@@ -314,8 +316,23 @@ def _centre_grants(centre: CentreParty) -> Iterator[Grant]:
             yield _for_people(
                 centre, container, role, holder="researchers", group=centre.door.people, why=why
             )
+    yield from _operators_grants(centre)
     yield _puller(centre.name, centre.name)
     yield from _dashboard_grants(centre, centre, SERVER_CONTAINER)
+
+
+def _operators_grants(centre: CentreParty) -> Iterator[Grant]:
+    """Who asks the centre by blobs, and that its VM answers; nothing where its door has no operators."""
+    if centre.operators is None:
+        return
+    yield _contributor(centre.name, centre.name, QUESTIONS_CONTAINER, "the server takes what operators ask")
+    yield _contributor(centre.name, centre.name, ANSWERS_CONTAINER, "the server answers operators")
+    both: tuple[tuple[str, Role, str], ...] = (
+        (QUESTIONS_CONTAINER, "Storage Blob Data Contributor", "operators ask the centre"),
+        (ANSWERS_CONTAINER, "Storage Blob Data Reader", "operators read the centre's answers"),
+    )
+    for container, role, why in both:
+        yield _for_people(centre, container, role, holder="operators", group=centre.operators, why=why)
 
 
 def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[Grant]:

@@ -106,6 +106,10 @@ INBOX_CONTAINER: Final = "inbox"
 """The centre's container into which researchers put jobs, and from which they take the answers."""
 RESULTS_CONTAINER: Final = "results"
 """The centre's container with what came of each job, for researchers to read."""
+QUESTIONS_CONTAINER: Final = "questions"
+"""The centre's container into which operators put what they ask it, where they have a door."""
+ANSWERS_CONTAINER: Final = "answers"
+"""The centre's container with its answers, for operators to read."""
 
 DATA_CONTAINER: Final = "data"
 """A hospital's own container: its patients' data, which its VM may read."""
@@ -117,6 +121,8 @@ BACKUP_CONTAINER: Final = "backup"
 """Every party's own container: archives of its VM's state, encrypted to a key that is not in Azure."""
 HOSPITAL_CONTAINERS: Final = (DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER, BACKUP_CONTAINER)
 CENTRE_CONTAINERS: Final = (SERVER_CONTAINER, INBOX_CONTAINER, RESULTS_CONTAINER, BACKUP_CONTAINER)
+OPERATORS_CONTAINERS: Final = (QUESTIONS_CONTAINER, ANSWERS_CONTAINER)
+"""The centre's, where its door has operators."""
 
 
 def client_container(hospital: str) -> str:

@@ -30,13 +30,17 @@ class PartyOutputs(Generic[Text]):
 
 @dataclass(frozen=True, kw_only=True)
 class CentreOutputs(PartyOutputs[Text]):
-    """The centre. `fl_target` is ``<host>:<port>``, `backup` that of its data disk where there is one."""
+    """The centre. `fl_target` is ``<host>:<port>``, `backup` that of its data disk where there is one.
+
+    `questions` is the container for what operators ask, where its door has operators.
+    """
 
     resource_group: Text
     storage_url: Text
     registry: Text
     fl_target: str
     backup: Text | None = None
+    questions: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 from federation.address_plan import CentrePlan, HospitalPlan, centre_plan, hospital_plan
 from federation.azure_facts import REGIONS
-from federation.naming import Names
+from federation.naming import CENTRE_CONTAINERS, OPERATORS_CONTAINERS, Names
 from federation.notices import OF_CENTRE, Kind
 from federation.settings import Centre, CentreDoor, Dashboard, Door, Hospital, Settings
 from federation.tags import tags
@@ -54,6 +54,16 @@ class CentreParty(Party):
     fl_port: int
     gateway: bool
     door: CentreDoor | None
+
+    @property
+    def operators(self) -> str | None:
+        """The group whose questions the centre answers as blobs; None where its door has no operators."""
+        return self.door.operators if self.door else None
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """The containers of its account that are for no hospital alone."""
+        return (*CENTRE_CONTAINERS, *(OPERATORS_CONTAINERS if self.operators else ()))
 
 
 @dataclass(frozen=True, kw_only=True)

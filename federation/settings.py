@@ -311,10 +311,14 @@ class Door(Section):
 
 
 class CentreDoor(Section):
-    """How researchers reach the centre's account: by an endpoint in a network of the centre's own."""
+    """How people reach the centre's account: by an endpoint in a network of the centre's own."""
 
     people: GroupId = Field(
         description="the Entra group that sends jobs and reads results", examples=["<36-character id>"]
+    )
+    operators: GroupId | None = Field(
+        default=None,
+        description="the Entra group that asks the centre by blobs: status, jobs, approvals, revocations",
     )
     endpoint: Endpoint
 
@@ -333,7 +337,7 @@ class Centre(Section):
     egress: Egress | None = Field(default=None, description="how the centre's VM reaches package archives")
     firewall: Appliance | None = Field(default=None, description="the address of the centre's firewall")
     dashboard: Dashboard | None = Field(default=None, description="the centre's Power BI dashboard")
-    door: CentreDoor | None = Field(default=None, description="how researchers reach the centre's account")
+    door: CentreDoor | None = Field(default=None, description="how people reach the centre's account")
 
 
 class Hospital(Section):

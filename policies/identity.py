@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from azure_types.roles import BUILT_IN
 from federation.curated import CURATED_ONLY
 from federation.naming import (
+    ANSWERS_CONTAINER,
     DATA_CONTAINER,
     INBOX_CONTAINER,
     POLICY_CONTAINER,
+    QUESTIONS_CONTAINER,
     RECORD_CONTAINER,
     RESULTS_CONTAINER,
 )
@@ -27,8 +29,8 @@ BLOB_READER = BUILT_IN["Storage Blob Data Reader"]
 BLOB_CONTRIBUTOR = BUILT_IN["Storage Blob Data Contributor"]
 
 FOR_PEOPLE = {
-    BLOB_CONTRIBUTOR: {DATA_CONTAINER, POLICY_CONTAINER, INBOX_CONTAINER},
-    BLOB_READER: {RECORD_CONTAINER, RESULTS_CONTAINER},
+    BLOB_CONTRIBUTOR: {DATA_CONTAINER, POLICY_CONTAINER, INBOX_CONTAINER, QUESTIONS_CONTAINER},
+    BLOB_READER: {RECORD_CONTAINER, RESULTS_CONTAINER, ANSWERS_CONTAINER},
 }
 """What groups get without a condition, on which containers: a party's people on their own (its door)."""
 

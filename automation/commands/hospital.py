@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, InStack, Json, On, Where, Yes
+from automation.ui.options import DEFAULT_STACK, CentreAccount, InStack, Json, On, Where, Yes
 
 with lazily():
     from automation.hospitals import consent
     from automation.hospitals import membership as hospital
-    from automation.operate import machines
-    from automation.stacks import deploy
+    from automation.operate import centre as centres
     from automation.stacks import target as targets
     from automation.ui import console
 
@@ -94,13 +93,18 @@ def remove(
 
 
 @app.command()
-def approve(name: Name, *, stack: InStack = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
+def approve(
+    name: Name,
+    *,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: CentreAccount = None,
+) -> None:
     """Let the centre sign what a hospital asked for: to enrol, to renew, after a lost disk, to come back.
 
     What waits, since when, and what happens when nobody approves, is in `fed status`.
     """
-    target = targets.open_deployed(stack, on)
-    hospital.approve(machines.Centre.of(target.arm(), deploy.outputs(target)), name)
+    hospital.approve(centres.reach(stack, on, account).centre, name)
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.options import DEFAULT_STACK, CentreAccount, Json, On, Where
 from automation.ui.outcome import QuestionError
 from federation.naming import INBOX_CONTAINER, RESULTS_CONTAINER
 
@@ -30,9 +30,6 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="With a job.yaml (docs/jobs.md).")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="May be shortened to its beginning.")]
-Account = Annotated[
-    str | None, typer.Option("--account", metavar="NAME", help="On Azure: the centre's storage account.")
-]
 StackName = Annotated[str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")]
 
 
@@ -41,11 +38,12 @@ def listing(
     context: typer.Context,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
     as_json: Json = False,
 ) -> None:
     """List all jobs, newest first."""
     if context.invoked_subcommand is None:
-        session.jobs(stack, on, as_json=as_json)
+        session.jobs(stack, on, account, as_json=as_json)
 
 
 @app.command()
@@ -53,10 +51,11 @@ def show(
     job_id: JobId,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
     as_json: Json = False,
 ) -> None:
     """Show who asks for a job, why, what it reads and sends, and what each hospital says to it."""
-    session.show_job(stack, on, job_id, as_json=as_json)
+    session.show_job(stack, on, job_id, account, as_json=as_json)
 
 
 @app.command()
@@ -64,9 +63,10 @@ def abort(
     job_id: JobId,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
 ) -> None:
     """Stop a job that is queued or running."""
-    session.abort(stack, on, job_id)
+    session.abort(stack, on, job_id, account)
 
 
 @app.command("try")
@@ -121,7 +121,7 @@ def submit(
     folder: Folder,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
-    account: Account = None,
+    account: CentreAccount = None,
     *,
     wait: Annotated[bool, typer.Option(help="Watch it to its end.")] = False,
 ) -> None:
@@ -129,22 +129,32 @@ def submit(
     job_id = inbox.submit(_blobs(stack, on, account, INBOX_CONTAINER), folder)
     typer.echo(job_id)
     if wait:
-        session.watch(stack, on, job_id)
+        session.watch(stack, on, job_id, account)
 
 
 @app.command()
-def watch(job_id: JobId, stack: StackName = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
+def watch(
+    job_id: JobId,
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: CentreAccount = None,
+) -> None:
     """Follow a job to its end: whom it waits for, its rounds, what it measured. Exit code 1: it failed."""
-    session.watch(stack, on, session.whole_id(stack, on, job_id))
+    session.watch(stack, on, session.whole_id(stack, on, job_id, account), account)
 
 
 @app.command()
-def logs(job_id: JobId, stack: StackName = DEFAULT_STACK, on: Where = On.EMULATOR) -> None:
+def logs(
+    job_id: JobId,
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: CentreAccount = None,
+) -> None:
     """Show what the hospitals said to a job: whose answers did not count, and where its code failed.
 
     What the code printed stays at the hospital. On the emulator: ./fed logs HOSPITAL fl-box
     """
-    session.job_log(stack, on, job_id)
+    session.job_log(stack, on, job_id, account)
 
 
 @app.command()
@@ -155,7 +165,7 @@ def download(
     ] = None,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
-    account: Account = None,
+    account: CentreAccount = None,
 ) -> None:
     """Write what a job left at the centre into a new folder."""
     whole = job_id if account else session.whole_id(stack, on, job_id)

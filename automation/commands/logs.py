@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, On, Where
+from automation.ui.options import DEFAULT_STACK, CentreAccount, On, Where
 
 with lazily():
     from automation.operate import logs
@@ -28,6 +28,7 @@ def command(
     ] = None,
     stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
 ) -> None:
     """Show a container's log: all of it on the emulator, its end on Azure (a run command carries 4 KB)."""
-    logs.show(stack, on, party, container, follow=follow, tail=tail)
+    logs.show(stack, on, party, container, follow=follow, tail=tail, account=account)

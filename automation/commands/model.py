@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, Json, On, Where
+from automation.ui.options import DEFAULT_STACK, CentreAccount, Json, On, Where
 
 with lazily():
-    from automation.operate import machines, models, person
+    from automation.operate import centre as centres
+    from automation.operate import models
     from automation.stacks import deploy
     from automation.stacks import target as targets
     from automation.ui import console
@@ -25,9 +26,14 @@ Version = Annotated[str | None, typer.Option("--version", help="A version; the c
 
 
 @app.command("list")
-def list_(stack: StackName = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Json = False) -> None:
+def list_(
+    stack: StackName = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: CentreAccount = None,
+    as_json: Json = False,
+) -> None:
     """List all versions of all models."""
-    found = models.listing(_centre(stack, on))
+    found = models.listing(centres.reach(stack, on, account).centre)
     if as_json:
         console.show_json({"models": found})
     else:
@@ -35,15 +41,16 @@ def list_(stack: StackName = DEFAULT_STACK, on: Where = On.EMULATOR, as_json: Js
 
 
 @app.command()
-def show(
+def show(  # noqa: PLR0917 typer reads the order
     name: Name,
     version: Version = None,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
     as_json: Json = False,
 ) -> None:
     """Show a version with its metrics, and who promoted or retired it."""
-    row = models.chosen(_centre(stack, on), name, version)
+    row = models.chosen(centres.reach(stack, on, account).centre, name, version)
     if as_json:
         console.show_json(row)
     else:
@@ -61,7 +68,7 @@ def get(
     """Fetch a version's files, which mlflow.pyfunc.load_model(FOLDER) loads."""
     target = targets.open_deployed(stack, on)
     outputs = deploy.outputs(target)
-    row = models.chosen(machines.Centre.of(target.arm(), outputs), name, version)
+    row = models.chosen(centres.of(target, outputs).centre, name, version)
     names = models.download(target, outputs, row, folder)
     console.say(f"{name} version {row['version']}: {len(names)} files in {folder}")
 
@@ -72,30 +79,25 @@ def promote(
     version: Annotated[str, typer.Argument(metavar="VERSION")],
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
 ) -> None:
     """Make a version the one to use: models:/NAME@champion. Who said so is recorded."""
-    target = targets.open_deployed(stack, on)
-    centre = machines.Centre.of(target.arm(), deploy.outputs(target))
-    before = centre.ask(questions.Promote(name=name, version=version, by=person.of(target)))["before"]
+    reached = centres.reach(stack, on, account)
+    before = reached.centre.ask(questions.Promote(name=name, version=version, by=reached.by()))["before"]
     instead = f" instead of version {before}" if before not in (None, version) else ""
     console.say(f"{name} version {version} is the champion{instead}")
 
 
 @app.command()
-def retire(
+def retire(  # noqa: PLR0917 typer reads the order
     name: Name,
     version: Annotated[str, typer.Argument(metavar="VERSION")],
     why: Annotated[str, typer.Option("--why", metavar="TEXT")],
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
 ) -> None:
     """Take a version out of use, for good. It stays in the register, with the reason."""
-    target = targets.open_deployed(stack, on)
-    centre = machines.Centre.of(target.arm(), deploy.outputs(target))
-    centre.ask(questions.Retire(name=name, version=version, by=person.of(target), why=why))
+    reached = centres.reach(stack, on, account)
+    reached.centre.ask(questions.Retire(name=name, version=version, by=reached.by(), why=why))
     console.say(f"{name} version {version} is retired")
-
-
-def _centre(stack: str, on: On) -> "machines.Centre":
-    target = targets.open_deployed(stack, on)
-    return machines.Centre.of(target.arm(), deploy.outputs(target))

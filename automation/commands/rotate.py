@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import DEFAULT_STACK, On, Where, Yes
+from automation.ui.options import DEFAULT_STACK, CentreAccount, On, Where, Yes
 
 with lazily():
-    from automation.operate import machines, rotation
-    from automation.stacks import deploy
-    from automation.stacks import target as targets
+    from automation.operate import centre as centres
+    from automation.operate import rotation
 
 PANEL = "Deliver"
 
@@ -31,12 +30,12 @@ def command(
         str, typer.Option("--stack", "-s", metavar="STACK", help="dev, mvp or prod.")
     ] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
     yes: Yes = False,
 ) -> None:
     """Replace a key of the centre: say what that interrupts, ask, and go on when no job runs.
 
     A new root takes over when every hospital has renewed under it; `fed status` says how far that is.
     """
-    target = targets.open_deployed(stack, on)
-    centre = machines.Centre.of(target.arm(), deploy.outputs(target))
+    centre = centres.reach(stack, on, account).centre
     rotation.rotate(centre, what, now=now, finish=finish, yes=yes)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from automation.ui.lazily import lazily
-from automation.ui.options import Json, On, Stack, StackOption, Where, stack_name
+from automation.ui.options import CentreAccount, Json, On, Stack, StackOption, Where, stack_name
 
 with lazily():
     from automation.operate import session
@@ -30,6 +30,7 @@ def command(  # noqa: PLR0917 typer reads the order
         str | None, typer.Option("--resume", metavar="ID", help="Go on with a job that failed.")
     ] = None,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
     as_json: Json = False,
 ) -> None:
     """Train a model over the hospitals' private data and show what it is worth; Ctrl-C only stops watching.
@@ -40,6 +41,7 @@ def command(  # noqa: PLR0917 typer reads the order
     session.train(
         stack_name(stack, stack_option),
         on,
+        account=account,
         job=job,
         rounds=rounds,
         parameters=tuple(param or ()),

@@ -8,7 +8,8 @@ from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, InStack, On, Where
 
 with lazily():
-    from automation.operate import machines, upgrade
+    from automation.operate import centre as centres
+    from automation.operate import upgrade
     from automation.stacks import deploy
     from automation.stacks import target as targets
 
@@ -36,4 +37,4 @@ def command(
     target = targets.open_deployed(stack, on)
     arm, outputs = target.arm(), deploy.outputs(target)
     turns = upgrade.wanted(arm, outputs, party)
-    upgrade.upgrade(machines.Centre.of(arm, outputs), turns, patience=wait)
+    upgrade.upgrade(centres.of(target, outputs).centre, turns, patience=wait)

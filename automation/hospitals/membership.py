@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from automation.hospitals.address_space import next_free
 from automation.hospitals.stack_file import StackFile
+from automation.operate import centre as centres
 from automation.operate import emulated
 from automation.operate.machines import Centre
 from automation.stacks import deploy
@@ -151,7 +152,7 @@ def drain(target: Target, name: str, *, wait_seconds: float) -> None:
         RefusedError: when the round does not end within `wait_seconds`.
         FedError: when the centre's VM cannot be asked.
     """
-    centre = Centre.of(target.arm(), deploy.outputs(target))
+    centre = centres.of(target, deploy.outputs(target)).centre
     try:
         _await_round(lambda: centre.ask(questions.Status()), wait_seconds)
         centre.ask(questions.Revoke(hospital=name, reason="the hospital leaves the federation"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from automation.operate import centre as centres
 from automation.operate.machines import Centre
-from automation.stacks import deploy
-from automation.stacks.target import open_deployed
 from automation.ui.outcome import FedError
 from workloads.container_server.container_server import questions
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 
 def of(stack: str, on: On, most: int) -> list[CountedJob]:
     """Return the newest jobs of a deployed stack, newest first; raises as Centre.ask."""
-    target = open_deployed(stack, on)
-    return listing(Centre.of(target.arm(), deploy.outputs(target)), most)
+    return listing(centres.reach(stack, on).centre, most)
 
 
 def listing(centre: Centre, most: int) -> list[CountedJob]:

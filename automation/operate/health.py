@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.operate import boot, machines
-from automation.operate.machines import Centre, vm_name
+from automation.operate import centre as centres
+from automation.operate.machines import vm_name
 from automation.stacks.arm import Arm
 from automation.stacks.target import Target
 from automation.ui.outcome import FedError
@@ -50,7 +51,7 @@ _SOUND = ("running", "running, healthy", "running, starting")
 def read(target: Target, outputs: Outputs[str]) -> Health:
     """Ask the centre. Raises FedError, QuestionError or RefusedError when it does not answer."""
     arm = target.arm()
-    answer = _ask(arm, outputs)
+    answer = _ask(arm, target, outputs)
     hospitals: Mapping[str, Any] = answer["hospitals"]
     silent = [
         name
@@ -61,10 +62,17 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
     asked = boot.troubles(arm, outputs, [name for name in silent if name not in mute])
     for name, trouble in {**dict.fromkeys(mute, _MUTE), **asked}.items():
         hospitals[name]["reason"] = trouble
+    told = of_answer(answer)
+    return {**told, "containers": told["containers"] | _of_datacentre(target, outputs)}
+
+
+def of_answer(answer: Mapping[str, Any]) -> Health:
+    """Return what the centre alone says."""
     containers = {CENTRE: answer["containers"]}
+    hospitals = answer["hospitals"]
     containers |= {name: {"fl-client": row.get("client", "unknown")} for name, row in hospitals.items()}
     return {
-        "containers": containers | _of_datacentre(target, outputs),
+        "containers": containers,
         "hospitals": hospitals,
         "registered": answer["registered"],
         "last_job": answer["last_job"],
@@ -76,10 +84,13 @@ def read(target: Target, outputs: Outputs[str]) -> Health:
     }
 
 
-def _ask(arm: Arm, outputs: Outputs[str]) -> dict[str, Any]:
+def _ask(arm: Arm, target: Target, outputs: Outputs[str]) -> dict[str, Any]:
+    centre = centres.of(target, outputs).centre
     try:
-        return Centre.of(arm, outputs).status()
+        return centre.status()
     except FedError as mute:
+        if CENTRE in machines.without_way_out(target.name):
+            raise
         trouble = boot.troubles(arm, outputs, [CENTRE])
         raise FedError("; ".join([str(mute), *trouble.values()])) from mute
 

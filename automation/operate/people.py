@@ -1,4 +1,4 @@
-"""A hospital's container as its own people see it: blobs over HTTPS, signed in with Entra.
+"""A container as people behind its account's door see it: blobs over HTTPS, signed in with Entra.
 
 Which door that is, the network knows: the account's name leads to its endpoint, or to its public front.
 https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api
@@ -16,22 +16,24 @@ from xml.etree import ElementTree
 import httpx
 from azure.core.credentials import TokenCredential
 
+from automation.operate import person
 from automation.ui.outcome import FedError, RefusedError
 
 SCOPE: Final = "https://storage.azure.com/.default"
 _VERSION: Final = "2021-08-06"
-_SECONDS: Final = 300.0
+_SECONDS: Final = httpx.Timeout(300.0, connect=15.0)
+"""A network that drops what leaves for the account's public front is known for one within `connect`."""
 
 _WHY: Final = {
     "AuthorizationFailure": (
         "the account does not answer here: its name leads to the public front, or the firewall knows another "
         "address",
-        "work where the hospital's door is: in the network of its endpoint, or at the address of its window "
+        "work where the account's door is: in the network of its endpoint, or at the address of its window "
         "until its day",
     ),
     "AuthorizationPermissionMismatch": (
         "you have no role on this container",
-        "have yourself added to the group that the settings name (`people` of the hospital's door), sign in "
+        "have yourself added to the group that the settings name for it (the party's `door`), sign in "
         "again, and wait some minutes after the first deployment",
     ),
     "ContainerNotFound": ("there is no such container", "deploy the stack, or name another account"),
@@ -79,6 +81,29 @@ class PeoplesContainer:
         """Return a blob's content; raises as `upload`."""
         return self._ask("GET", f"/{quote(name)}").content
 
+    def find(self, name: str) -> bytes | None:
+        """Return a blob's content, None where there is none; raises as `upload`."""
+        answer = self._send("GET", f"/{quote(name)}")
+        if answer.headers.get("x-ms-error-code") == "BlobNotFound":
+            return None
+        return self._accepted(answer).content
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a blob, whatever it had; raises as `upload`."""
+        self._ask("PUT", f"/{quote(name)}", {"x-ms-blob-type": "BlockBlob"}, content)
+
+    def take_back(self, name: str) -> bool:
+        """Delete a blob; say whether it was still there. Raises as `upload`."""
+        answer = self._send("DELETE", f"/{quote(name)}")
+        if answer.headers.get("x-ms-error-code") == "BlobNotFound":
+            return False
+        self._accepted(answer)
+        return True
+
+    def who(self) -> str:
+        """Return the name of whoever is signed in, as the token of this account says it."""
+        return person.of_token(self._token)
+
     @cached_property
     def _token(self) -> str:
         return self.credential.get_token(SCOPE).token
@@ -86,19 +111,26 @@ class PeoplesContainer:
     def _ask(
         self, method: str, what: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
+        return self._accepted(self._send(method, what, headers, content))
+
+    def _accepted(self, answer: httpx.Response) -> httpx.Response:
+        if answer.is_error:
+            raise self._refused(answer)
+        return answer
+
+    def _send(
+        self, method: str, what: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
+    ) -> httpx.Response:
         url = f"https://{self.account}.blob.core.windows.net/{self.name}"
         given = {"Authorization": f"Bearer {self._token}", "x-ms-version": _VERSION, **(headers or {})}
         try:
-            answer = httpx.request(method, url + what, headers=given, content=content, timeout=_SECONDS)
+            return httpx.request(method, url + what, headers=given, content=content, timeout=_SECONDS)
         except httpx.TransportError as error:
             raise FedError(
                 f"{self.account} cannot be reached from here: {error}\n"
                 f"Fix: look where its name leads (nslookup {self.account}.blob.core.windows.net); at the "
-                "hospital's door it is the private address of the settings"
+                "account's door it is the private address of the settings"
             ) from error
-        if answer.is_error:
-            raise self._refused(answer)
-        return answer
 
     def _refused(self, answer: httpx.Response) -> RefusedError:
         code = answer.headers.get("x-ms-error-code", str(answer.status_code))

@@ -19,7 +19,12 @@ def of(target: Target) -> str:
     """Return the name of Azure's sign-in; on the emulator, where nobody signs in, this machine's user."""
     if target.emulator:
         return f"{getpass.getuser()} (on this machine)"
-    claims = _claims(target.arm().token())
+    return of_token(target.arm().token())
+
+
+def of_token(token: str) -> str:
+    """Return the most readable name that a token says of its owner."""
+    claims = _claims(token)
     return next((str(claims[name]) for name in _CLAIMS if claims.get(name)), "unknown")
 
 

@@ -4,10 +4,11 @@ import sys
 
 from rich.text import Text
 
-from automation.operate import models, person, reference, training
+from automation.operate import centre as centres
+from automation.operate import models, reference, training
 from automation.operate.machines import Centre
 from automation.stacks import deploy
-from automation.stacks.target import Target, open_deployed
+from automation.stacks.target import Target
 from automation.ui.console import say, show, show_json, stderr, warn
 from automation.ui.options import On
 from automation.ui.outcome import FedError, RefusedError
@@ -20,6 +21,7 @@ def train(
     stack: str,
     on: On,
     *,
+    account: str | None = None,
     job: str,
     rounds: int | None,
     parameters: tuple[str, ...],
@@ -28,26 +30,28 @@ def train(
     as_json: bool,
 ) -> None:
     """Run a job with what it needs, or watch or resume one, and show how it ended."""
-    target = open_deployed(stack, on)
-    centre = Centre.of(target.arm(), deploy.outputs(target))
+    reached = centres.reach(stack, on, account)
+    centre = reached.centre
     if watch is not None:
         job_id = watch
     elif resume is not None:
         job_id = str(centre.ask(questions.Resume(id=resume))["id"])
     else:
-        by = person.of(target)
+        by = reached.by()
         for needed in training.run_first(centre, job, rounds, parameters):
             training.check(_watch(centre, training.submit(centre, needed, None, (), by), wanted_by=job))
         job_id = training.submit(centre, job, rounds, parameters, by)
     _show_end(_watch(centre, job_id), as_json=as_json)
 
 
-def evaluate(stack: str, on: On, *, name: str, version: str | None, as_json: bool) -> None:
+def evaluate(
+    stack: str, on: On, account: str | None = None, *, name: str, version: str | None, as_json: bool
+) -> None:
     """Have every hospital measure a version of a model, or the champion, and show what they found."""
-    target = open_deployed(stack, on)
-    centre = Centre.of(target.arm(), deploy.outputs(target))
+    reached = centres.reach(stack, on, account)
+    centre = reached.centre
     row = models.chosen(centre, name, version)
-    asked = questions.Evaluate(name=name, version=row["version"], by=person.of(target))
+    asked = questions.Evaluate(name=name, version=row["version"], by=reached.by())
     job_id = str(centre.ask(asked)["id"])
     _show_end(_watch(centre, job_id), as_json=as_json)
 
@@ -66,47 +70,47 @@ def _show_end(answer: WholeJob, *, as_json: bool) -> None:
     training.check(answer)
 
 
-def watch(stack: str, on: On, job_id: str) -> None:
+def watch(stack: str, on: On, job_id: str, account: str | None = None) -> None:
     """Follow a job to its end; raise RefusedError when it failed."""
-    answer = _watch(_centre(stack, on), job_id)
+    answer = _watch(_centre(stack, on, account), job_id)
     for remark in training.remarks(answer):
         warn(remark)
     training.check(answer)
 
 
-def whole_id(stack: str, on: On, job_id: str) -> str:
+def whole_id(stack: str, on: On, job_id: str, account: str | None = None) -> str:
     """Return a job's id of which the beginning is given; raise as the centre refuses it."""
-    return str(_centre(stack, on).ask(questions.ShowResult(id=job_id))["id"])
+    return str(_centre(stack, on, account).ask(questions.ShowResult(id=job_id))["id"])
 
 
-def job_log(stack: str, on: On, job_id: str) -> None:
+def job_log(stack: str, on: On, job_id: str, account: str | None = None) -> None:
     """Show a job's end and what the hospitals said to it."""
-    answer = _centre(stack, on).ask(questions.ShowResult(id=job_id))
+    answer = _centre(stack, on, account).ask(questions.ShowResult(id=job_id))
     lines = [training.sentence(answer), *([answer["reason"]] if answer.get("reason") else [])]
     show(Text("\n".join([*lines, *training.remarks(answer)])))
 
 
-def jobs(stack: str, on: On, *, as_json: bool) -> None:
+def jobs(stack: str, on: On, account: str | None = None, *, as_json: bool) -> None:
     """Show all jobs."""
-    found = _centre(stack, on).ask(questions.ListJobs())["jobs"]
+    found = _centre(stack, on, account).ask(questions.ListJobs())["jobs"]
     if as_json:
         show_json({"stack": stack, "on": on, "jobs": found})
     else:
         show(training.listing(found))
 
 
-def show_job(stack: str, on: On, job_id: str, *, as_json: bool) -> None:
+def show_job(stack: str, on: On, job_id: str, account: str | None = None, *, as_json: bool) -> None:
     """Show what a job asks of the hospitals, and what each says to it."""
-    answer = _centre(stack, on).ask(questions.Show(id=job_id))
+    answer = _centre(stack, on, account).ask(questions.Show(id=job_id))
     if as_json:
         show_json(answer)
     else:
         show(Text("\n".join(training.request(answer))))
 
 
-def abort(stack: str, on: On, job_id: str) -> None:
+def abort(stack: str, on: On, job_id: str, account: str | None = None) -> None:
     """Stop a job."""
-    answer = _centre(stack, on).ask(questions.Abort(id=job_id))
+    answer = _centre(stack, on, account).ask(questions.Abort(id=job_id))
     say(f"{answer['job']} {answer['id'][:8]} is being stopped")
 
 
@@ -115,9 +119,11 @@ def name_running_jobs(target: Target) -> None:
     if target.emulator and Datacentre.running(target.emulator) is None:
         return
     try:
-        found = Centre.of(target.arm(), deploy.outputs(target)).ask(questions.ListJobs())["jobs"]
+        outputs = deploy.outputs(target)
     except RefusedError:
         return  # nothing is deployed
+    try:
+        found = centres.of(target, outputs).centre.ask(questions.ListJobs())["jobs"]
     except FedError as silent:
         say(f"whether a job runs cannot be known: {silent}")
         return
@@ -126,9 +132,8 @@ def name_running_jobs(target: Target) -> None:
             say(f"{training.sentence(job)}: it ends with the stack")
 
 
-def _centre(stack: str, on: On) -> Centre:
-    target = open_deployed(stack, on)
-    return Centre.of(target.arm(), deploy.outputs(target))
+def _centre(stack: str, on: On, account: str | None) -> Centre:
+    return centres.reach(stack, on, account).centre
 
 
 def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> WholeJob:

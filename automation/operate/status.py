@@ -17,6 +17,7 @@ from rich.text import Text
 from automation.operate import backup
 from automation.operate import health as federation
 from automation.operate.backup import Backup
+from automation.operate.machines import Centre
 from automation.stacks.arm import Arm
 from automation.stacks.target import Target
 from automation.ui import console
@@ -120,10 +121,23 @@ def show(target: Target, outputs: Outputs[str], *, health: bool, as_json: bool) 
         console.show(line)
     if found:
         console.show("")
-        console.show(federation.table(found))
-        console.show(federation.last_job(found))
-        for line in (*federation.images(found), *federation.waits_for_you(found)):
-            console.show(line)
+        _show_health(found)
+
+
+def show_told(on: On, centre: Centre, *, as_json: bool) -> None:
+    """Print how the federation is doing, by what its centre says alone."""
+    found = federation.of_answer(centre.status())
+    if as_json:
+        console.show_json({"on": on, "health": found})
+        return
+    _show_health(found)
+
+
+def _show_health(found: federation.Health) -> None:
+    console.show(federation.table(found))
+    console.show(federation.last_job(found))
+    for line in (*federation.images(found), *federation.waits_for_you(found)):
+        console.show(line)
 
 
 def watch(look: Callable[[], None], pause: float) -> NoReturn:

@@ -27,6 +27,10 @@ OwnAccount = Annotated[
     str | None,
     typer.Option("--account", metavar="NAME", help="On Azure: the hospital's storage account."),
 ]
+CentreAccount = Annotated[
+    str | None,
+    typer.Option("--account", metavar="NAME", help="On Azure, at the centre's door: its storage account."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

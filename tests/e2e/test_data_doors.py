@@ -1,10 +1,13 @@
 """Hospitals' own people upload their data, through an endpoint and through a window; nobody else gets in."""
 
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,52 @@ LOOK = """
 import sys
 from azure.identity import DefaultAzureCredential
 from automation.operate.people import PeoplesContainer
-print(PeoplesContainer(account=sys.argv[1], name="server", credential=DefaultAzureCredential()).blobs())
+print(PeoplesContainer(account=sys.argv[1], name=sys.argv[2], credential=DefaultAzureCredential()).blobs())
+"""
+FORGE = """
+import json, sys, time, uuid
+from automation.operate.centre import CentreByBlobs
+centre = CentreByBlobs.at(sys.argv[1])
+good = {"schema": "fed/question/1", "asked": time.time(), "by": "mallory"}
+marks = [str(uuid.uuid4()) for _ in range(3)]
+old = {**good, "asked": time.time() - 3600, "id": marks[1], "words": ["revoke", "hungary"]}
+for mark, content in zip(
+    marks,
+    (
+        json.dumps({**good, "id": marks[0], "words": ["restore", "--replace"]}).encode(),
+        json.dumps(old).encode(),
+        b"\\xff" * 100_000,
+    ),
+):
+    centre._questions.put(f"{mark}.json", content)
+for mark in marks:
+    print(json.dumps(json.loads(centre._awaited(mark))))
 """
 CENTRES = f"{door.NETWORK}/privateEndpoints/pep-stray"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A person's machine in the network of the centre's door, signed in as one of a group."""
+
+    house: Clone
+    group: str
+
+    @property
+    def account(self) -> str:
+        return str(self.house.outputs()["centre"]["storageAccount"].rpartition("/")[2])
+
+    def fed(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.python("-m", "automation", *words, "--on", "azure", "--account", self.account)
+
+    def python(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        datacentre = Datacentre.running(self.house.emulator())
+        assert datacentre is not None
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.house.root)}
+        environment["SSL_CERT_FILE"] = str(datacentre.settings.authority)
+        place = datacentre.desk(door.CAMPUS, self.group)
+        command = datacentre.inside(place, [sys.executable, "-P", *words])
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +79,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone.edit(keep_hospitals("cleveland", "hungary"))
     clone.edit(_give("cleveland", door.door()))
     clone.edit(_give("hungary", door.window()))
-    clone.edit(lambda content: content["config"]["fed:centre"].update(door=door.centre()))
+    clone.edit(lambda content: content["config"]["fed:centre"].update(door=door.operated()))
     clone.shell("true")
     for subnet, prefix in ((door.DESKS, "10.50"), (door.CAMPUS, "10.60")):
         _network(clone, subnet, prefix)
@@ -99,20 +145,49 @@ def test_an_endpoint_of_the_centres_account_in_that_network_is_found(house: Clon
 def test_a_researcher_sends_a_job_and_reads_the_answer(house: Clone) -> None:
     datacentre = Datacentre.running(house.emulator())
     assert datacentre is not None
-    desk = datacentre.desk(door.CAMPUS, door.RESEARCHERS)
-    account = house.outputs()["centre"]["storageAccount"].rpartition("/")[2]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(house.root)}
-    environment["SSL_CERT_FILE"] = str(datacentre.settings.authority)
-
-    def at_the_desk(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = datacentre.inside(desk, [sys.executable, "-P", *words])
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    job = str(house.root / "docs/examples/heart-rate")
-    said = at_the_desk("-m", "automation", "jobs", "submit", job, "--on", "azure", "--account", account)
+    desk = Desk(house, door.RESEARCHERS)
+    said = desk.fed("jobs", "submit", str(house.root / "docs/examples/heart-rate"))
     assert said.returncode == 0, said.stderr
     assert said.stdout.strip() in house.fed("jobs", "--json").stdout
-    assert "AuthorizationPermissionMismatch" in at_the_desk("-c", LOOK, account).stderr
+    assert "AuthorizationPermissionMismatch" in desk.python("-c", LOOK, desk.account, "server").stderr
+
+
+@pytest.mark.long
+def test_an_operator_asks_the_centre_with_no_right_but_on_two_containers(house: Clone) -> None:
+    desk = Desk(house, door.OPERATORS)
+    began = time.monotonic()
+    status = desk.fed("status", "--json")
+    print(f"status through the door took {time.monotonic() - began:.1f} s")
+    assert status.returncode == 0, status.stderr
+    assert set(json.loads(status.stdout)["health"]["hospitals"]) == {"cleveland", "hungary"}
+    assert "container server" in desk.fed("logs", "centre", "--tail", "1000").stdout
+    assert "nothing of cleveland waits" in desk.fed("hospital", "approve", "cleveland").stderr
+    refused = desk.fed("model", "promote", "nothing", "1")
+    assert (refused.returncode, "MLflow" in refused.stderr) == (2, True), refused.stderr
+    (job,) = json.loads(desk.fed("jobs", "--json").stdout)["jobs"]
+    assert job["job"] == "heart-rate"
+    stopped = desk.fed("jobs", "abort", job["id"])
+    assert "is being stopped" in stopped.stderr, stopped.stderr
+    for closed in ("server", "inbox", "results", "backup"):
+        assert "AuthorizationPermissionMismatch" in desk.python("-c", LOOK, desk.account, closed).stderr
+
+
+@pytest.mark.long
+def test_who_is_no_operator_is_answered_nothing(house: Clone) -> None:
+    said = Desk(house, door.RESEARCHERS).fed("status")
+    assert said.returncode == 1
+    assert "questions: AuthorizationPermissionMismatch" in said.stderr
+
+
+@pytest.mark.long
+def test_what_is_written_there_goes_through_one_form(house: Clone) -> None:
+    """As an operator with a program of their own writes it: answered, and nothing is done."""
+    desk = Desk(house, door.OPERATORS)
+    said = desk.python("-c", FORGE, desk.account)
+    assert said.returncode == 0, said.stderr
+    answers = [json.loads(line) for line in said.stdout.splitlines()]
+    assert [one["exit"] for one in answers] == [2, 2, 2], answers
+    assert "restore is not answered here" in answers[0]["error"]
 
 
 @pytest.mark.long

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from automation.hospitals import consent as houses
 from automation.hospitals.consent import House
+from automation.operate import centre as centres
 from automation.operate import counted
-from automation.operate.machines import Centre
 from automation.stacks import deploy
 from automation.stacks.target import Target
 from automation.ui.options import On
@@ -59,7 +59,7 @@ class Job:
 def look(target: Target) -> Look:
     """Compare what can be read from here of a deployed stack."""
     outputs = deploy.outputs(target)
-    rows = counted.listing(Centre.of(target.arm(), outputs), MOST_JOBS)
+    rows = counted.listing(centres.of(target, outputs).centre, MOST_JOBS)
     jobs = [Job.read(row) for row in rows]
     if target.emulator is None:
         unseen = tuple(_at_the_door(target.name, name) for name in outputs.hospitals)

@@ -1,7 +1,9 @@
 """A hospital's door: its people reach its own account, and nothing else opens; each protection broken."""
 
+import base64
 import copy
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -20,6 +22,7 @@ from federation.intent import intent
 from federation.settings import load
 from federation.violations import SettingsError
 from policies import storage
+from tests.unit.federation.test_settings import GALLERY
 from tests.unit.support import door_settings as door
 from tests.unit.support.door_settings import (
     ADDRESS,
@@ -429,6 +432,15 @@ class TestVerification:
         assert f"until {TOMORROW}" in over.where
 
 
+def asked_by_blobs(entry: dict[str, Any]) -> tuple[Any, str | None]:
+    """What the centre's VM is told of operators, and the container that the stack's outputs name."""
+    graph = record("dev", door.config("dev", {"centre": entry}))
+    machine = graph.named("vm-fed-dev-centre")
+    where = graph.outputs["centre"].get("questions")
+    told = json.loads(base64.b64decode(machine.inputs["userData"]))
+    return told.get("operators"), where and where.rsplit("/", 1)[-1]
+
+
 class TestTheCentre:
     DOOR: ClassVar = {"centre": door.centre()}
 
@@ -441,6 +453,48 @@ class TestTheCentre:
             ("centre's researchers", "be Storage Blob Data Reader of centre/results"),
         }
         assert found(**self.DOOR) == []
+
+    def test_operators_ask_the_centre_and_read_its_answers_and_nothing_else(self) -> None:
+        before = intended("dev", load("dev", door.config("dev", self.DOOR)))
+        operated = {"centre": door.operated()}
+        allowed, _ = difference(before, intended("dev", load("dev", door.config("dev", operated))))
+        assert {(line.who, line.may) for line in allowed} == {
+            ("centre's machine", "be Storage Blob Data Contributor of centre/questions"),
+            ("centre's machine", "be Storage Blob Data Contributor of centre/answers"),
+            ("centre's operators", "be Storage Blob Data Contributor of centre/questions"),
+            ("centre's operators", "be Storage Blob Data Reader of centre/answers"),
+        }
+        assert found(**operated) == []
+
+    def test_the_centres_vm_is_told_and_the_stack_says_where(self) -> None:
+        assert asked_by_blobs(door.operated()) == (True, "questions")
+        assert asked_by_blobs(door.centre()) == (None, None)
+
+    def test_with_operators_the_centre_needs_no_way_out(self) -> None:
+        config = door.config("dev", {"centre": door.operated()})
+        config["fed:centre"]["egress"] = "none"
+        config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
+        assert not parties("dev", config).centre.has_way_out
+        del config["fed:centre"]["door"]["operators"]
+        with pytest.raises(SettingsError, match=r"name fed:centre\.door\.operators"):
+            load("dev", config)
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            (
+                rescoped("questions-centre-operators", "centre-server"),
+                "centre's operators may .* server of centre",
+            ),
+            (
+                rescoped("answers-centre-operators", "client-cleveland"),
+                "centre's operators may .* client-cleveland of centre",
+            ),
+        ],
+    )
+    def test_operators_who_can_more_are_found(self, change: Change, what: str) -> None:
+        seen = found(change, centre=door.operated())
+        assert [f for f in seen if f.kind is OPEN and re.search(what, f.what)], "\n".join(map(str, seen))
 
     @pytest.mark.parametrize(
         ("change", "what"),
@@ -466,6 +520,8 @@ class TestTheCentre:
             (door.centre(subnetId=DESKS), "endpoint.subnetId", "another subscription"),
             (door.centre(address="10.10.0.9"), "endpoint.address", "the range of centre"),
             (door.centre() | {"people": PEOPLE}, "people", "at both"),
+            (door.centre() | {"operators": PEOPLE}, "people", "at both"),
+            (door.centre() | {"operators": door.RESEARCHERS}, "operators", "decide which hospitals"),
             (door.centre() | door.window(), "window", "no such setting"),
         ],
     )

@@ -288,7 +288,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Config], object], str, str, str]] = {
         ),
         "fed:centre.egress",
         "run command gets no answer",
-        "hospitals may keep none",
+        "who ask by blobs",
     ),
     "no egress for anybody": (
         "dev",

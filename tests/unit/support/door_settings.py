@@ -22,6 +22,7 @@ DESKS = f"{HOUSE}/subnets/desks"
 ZONE = f"{NETWORK}/privateDnsZones/privatelink.blob.core.windows.net"
 ADDRESS = "10.50.3.20"
 RESEARCHERS = "93000000-0000-4000-8000-000000000004"
+OPERATORS = "93000000-0000-4000-8000-000000000005"
 CENTRE = "20000000-0000-4000-8000-000000000000"
 CAMPUS = DESKS.replace(CLEVELAND, CENTRE)
 CENTRES_ADDRESS = "10.60.3.20"
@@ -41,6 +42,11 @@ def door(**changes: Any) -> dict[str, Any]:
 def centre(**changes: Any) -> dict[str, Any]:
     """The researchers' door, in a network of the centre's own."""
     return {"people": RESEARCHERS, "endpoint": {"subnetId": CAMPUS, "address": CENTRES_ADDRESS, **changes}}
+
+
+def operated() -> dict[str, Any]:
+    """The centre's door, with operators."""
+    return {**centre(), "operators": OPERATORS}
 
 
 def window(until: dt.date = TOMORROW, **changes: Any) -> dict[str, Any]:

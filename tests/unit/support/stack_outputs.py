@@ -3,7 +3,7 @@
 from federation.outputs import CentreOutputs, HospitalOutputs, Outputs, PeeringOutputs
 
 
-def stack_outputs(*hospitals: str) -> Outputs[str]:
+def stack_outputs(*hospitals: str, questions: str | None = None) -> Outputs[str]:
     return Outputs(
         environment="dev",
         location="westeurope",
@@ -17,6 +17,7 @@ def stack_outputs(*hospitals: str) -> Outputs[str]:
             storage_url="https://centre",
             registry="/centre/registry",
             fl_target="fl:8002",
+            questions=questions,
         ),
         hospitals={name: _hospital(name) for name in hospitals},
     )

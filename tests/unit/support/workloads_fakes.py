@@ -109,6 +109,8 @@ class FakeEngine:
     containers: dict[str, ContainerState] = field(default_factory=dict)
     actions: list[str] = field(default_factory=list)
     limits: dict[str, Limits] = field(default_factory=dict)
+    said: dict[str, list[str]] = field(default_factory=dict)
+    """What a container wrote into its log."""
     reachable: bool = True
     on_start: Callable[[str], None] = lambda name: None
     execution: Callable[[str, list[str]], tuple[int, str]] = lambda name, command: (0, "")
@@ -145,6 +147,10 @@ class FakeEngine:
     def execute(self, name: str, command: list[str]) -> tuple[int, str]:
         self._reach()
         return self.execution(name, command)
+
+    def logs(self, name: str, lines: int) -> str:
+        self._reach()
+        return "".join(f"{line}\n" for line in self.said.get(name, [])[-lines:])
 
     def _reach(self) -> None:
         if not self.reachable:

@@ -80,6 +80,8 @@ class World:
         """Image -> digest, as the stack names them for each VM."""
         self.coming = nvflare_versions.running()
         """The version of NVFlare in them."""
+        self.operators = False
+        """Whether operators ask the centre by blobs."""
         self.key: str | None = None
         """The public key to which the stack has backups encrypted."""
         self.centre_config = config_of("centre", folder / "centre", approval=approval)
@@ -119,6 +121,7 @@ class World:
 
     def user_data(self, images: Mapping[str, str]) -> str:
         told = {"hospitals": self.members, "images": dict(images), "nvflare": self.coming}
+        told |= {"operators": True} if self.operators else {}
         return base64.b64encode(json.dumps(told).encode()).decode()
 
     def answer(self, *, approved: Iterable[str] = (), refused: Mapping[str, str] | None = None) -> None:

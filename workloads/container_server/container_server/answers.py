@@ -151,6 +151,14 @@ class ModelVersions(TypedDict):
     cut: NotRequired[bool]
 
 
+class LogLines(TypedDict):
+    """What a container said last, the newest line first; `cut` where there was more."""
+
+    container: str
+    lines: list[str]
+    cut: NotRequired[bool]
+
+
 class Promoted(TypedDict):
     """The version that people are to use now, and the one before."""
 

@@ -32,10 +32,18 @@ def answer(handlers: Mapping[str, Handler], line: bytes) -> dict[str, Any]:
     """`{"exit": code, "answer": ...}` or `{"exit": code, "error": text}` for one request."""
     try:
         request = json.loads(line)
-        command = str(request["command"])
+        command, arguments = str(request["command"]), request.get("arguments") or {}
+    except Exception as error:  # whatever somebody wrote into the socket
+        return {"exit": BROKEN, "error": f"{type(error).__name__}: {error}"}
+    return reply(handlers, command, arguments)
+
+
+def reply(handlers: Mapping[str, Handler], command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What `answer` returns for a command and its arguments."""
+    try:
         if command not in handlers:
             raise WrongQuestionError(f"no command {command!r} here; there are: {', '.join(sorted(handlers))}")
-        return {"exit": DONE, "answer": handlers[command](request.get("arguments") or {})}
+        return {"exit": DONE, "answer": handlers[command](arguments)}
     except TransientError as error:
         return {"exit": BROKEN, "error": str(error)}
     except (ContainerServerError, UnreadableQuestionError) as error:

@@ -87,6 +87,9 @@ class Engine(Protocol):
     def execute(self, name: str, command: list[str]) -> tuple[int, str]:
         """Run a command inside it: exit code and the end of stdout."""
 
+    def logs(self, name: str, lines: int) -> str:
+        """The last lines of what it said."""
+
 
 class DockerEngine:
     """Engine by the Docker Engine API."""
@@ -163,6 +166,10 @@ class DockerEngine:
                 f"exec in {name} ended without an exit code: {(stderr or b'')[-300:]!r}"
             )
         return int(result.exit_code), (stdout or b"").decode(errors="replace")[-EXEC_OUTPUT_LIMIT:]
+
+    def logs(self, name: str, lines: int) -> str:
+        """See Engine."""
+        return bytes(self._do("logs", name, tail=lines)).decode(errors="replace")
 
     def _do(self, action: str, name: str, **arguments: Any) -> Any:
         try:

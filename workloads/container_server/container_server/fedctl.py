@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from container_server.control import BROKEN, DONE, SOCKET, WRONG
 from container_server.question import UnreadableQuestionError
@@ -22,9 +22,24 @@ OUTPUT_LIMIT = 3900
 WAIT_SECONDS = 120
 
 
-def parser() -> argparse.ArgumentParser:
+class Words(argparse.ArgumentParser):
+    """Reads the words of a question from outside: it neither prints nor ends the service."""
+
+    def error(self, message: str) -> NoReturn:
+        """See argparse; raises UnreadableQuestionError."""
+        raise UnreadableQuestionError(message[:300])
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """See argparse; raises UnreadableQuestionError."""
+        raise UnreadableQuestionError("the words of a command are expected")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print nothing: what was asked for (--help) is not for this service's log."""
+
+
+def parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="fedctl", description=__doc__.splitlines()[0] if __doc__ else "")
+    top = kind(prog="fedctl", description=__doc__.splitlines()[0] if __doc__ else "")
     commands = top.add_subparsers(dest="command", required=True)
     for question in QUESTIONS:
         question.add_to(commands)
@@ -32,21 +47,26 @@ def parser() -> argparse.ArgumentParser:
 
 
 def fit(answer: Any, limit: int = OUTPUT_LIMIT) -> str:
-    """The answer as one line of JSON of at most `limit` bytes: long lists lose their tail, and `cut` says
-    so.
-    """
-    text = json.dumps(answer, separators=(",", ":"))
-    while len(text.encode()) > limit and isinstance(answer, dict):
+    """The answer as one line of JSON of at most `limit` bytes."""
+    return _line(shortened(answer, limit))
+
+
+def shortened(answer: Any, limit: int) -> Any:
+    """An answer of at most `limit` bytes of JSON: long lists lose their tail, and `cut` says so."""
+    while len(_line(answer).encode()) > limit and isinstance(answer, dict):
         lists = {name: part for name, part in answer.items() if isinstance(part, list | dict) and part}
         if not lists:
-            return json.dumps({"error": "the answer is too long", "cut": True})
+            return {"error": "the answer is too long", "cut": True}
         longest = max(lists, key=lambda name: len(json.dumps(lists[name])))
         part = lists[longest]
         kept = len(part) // 2
         shorter = part[:kept] if isinstance(part, list) else dict(list(part.items())[:kept])
         answer = {**answer, longest: shorter, "cut": True}
-        text = json.dumps(answer, separators=(",", ":"))
-    return text
+    return answer
+
+
+def _line(answer: Any) -> str:
+    return json.dumps(answer, separators=(",", ":"))
 
 
 def ask(command: str, arguments: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -59,14 +79,19 @@ def ask(command: str, arguments: dict[str, Any], path: Path) -> dict[str, Any]:
             return dict(json.loads(stream.readline()))
 
 
-def main(arguments: list[str] | None = None) -> None:
+def read(words: list[str] | None, kind: type[argparse.ArgumentParser]) -> tuple[str, dict[str, Any]]:
+    """The command and the arguments that words say. Raises UnreadableQuestionError."""
+    given = vars(parser(kind).parse_args(words))
+    return str(given.pop("command")), given
+
+
+def main(words: list[str] | None = None) -> None:
     """See the module."""
     try:
-        given = vars(parser().parse_args(arguments))
+        command, given = read(words, argparse.ArgumentParser)
     except UnreadableQuestionError as error:
         print(json.dumps({"error": str(error)}))
         sys.exit(WRONG)
-    command = str(given.pop("command"))
     path = Path(os.environ.get("FEDCTL_SOCKET", str(SOCKET)))
     try:
         reply = ask(command, given, path)

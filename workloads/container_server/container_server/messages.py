@@ -37,7 +37,7 @@ class InvalidMessageError(RefusedInputError):
 
 
 def encode(kind: str, content: dict[str, Any]) -> bytes:
-    """A message of `kind` (desired, root, roots, decision, report, asked) as bytes; `schema` is added.
+    """A message of `kind`, a file of schemas/, as bytes; `schema` is added.
 
     Raises InvalidMessageError for content this service must not send.
     """

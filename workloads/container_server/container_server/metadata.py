@@ -1,6 +1,7 @@
 """The VM's userData, set by the stack, read from the metadata service: it changes without a new VM.
 
-At the centre it says who is a member; everywhere, to whom backups are encrypted, and which images are to run.
+At the centre it says who is a member and whether operators ask by blobs; everywhere, to whom backups are
+encrypted, and which images are to run.
 """
 
 import base64
@@ -43,6 +44,11 @@ def members(fetch: Callable[[], str]) -> frozenset[str]:
     if wrong := [name for name in hospitals if not isinstance(name, str) or not _NAME.fullmatch(name)]:
         raise UserDataError(f"userData: {wrong[0]!r} is not a hospital's name")
     return frozenset(hospitals)
+
+
+def operators_ask(fetch: Callable[[], str]) -> bool:
+    """Whether operators ask the centre by blobs; raises as `backup_recipient`."""
+    return _content(fetch).get("operators") is True
 
 
 def backup_recipient(fetch: Callable[[], str]) -> str | None:

@@ -18,6 +18,7 @@ from .answers import (
     Document,
     Job,
     Jobs,
+    LogLines,
     ModelVersions,
     Promoted,
     Rotation,
@@ -202,6 +203,16 @@ class Restore(Question[Document]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Logs(Question[LogLines]):
+    """What a container of the centre said last."""
+
+    command = "logs"
+    about = "at the centre: the end of a container's log, the newest line first"
+    container: str = word()
+    tail: int | None = option("so many lines, 40 when left out", metavar="LINES")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListModels(Question[ModelVersions]):
     """All versions, or those of one model with their metrics."""
 
@@ -264,6 +275,7 @@ QUESTIONS: tuple[type[Question[Any]], ...] = (
     Upgrade,
     Backup,
     Restore,
+    Logs,
     ListModels,
     Evaluate,
     Promote,

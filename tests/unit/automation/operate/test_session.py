@@ -17,7 +17,7 @@ ON_AZURE: Any = SimpleNamespace(emulator=None, arm=lambda: None)
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
-    centre = SimpleNamespace(centre=SimpleNamespace(vm="/vms/centre"))
+    centre = SimpleNamespace(centre=SimpleNamespace(vm="/vms/centre", questions=None))
     monkeypatch.setattr(session.deploy, "outputs", lambda _: centre)
 
 

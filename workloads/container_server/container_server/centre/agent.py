@@ -14,6 +14,7 @@ from container_server.centre.inbox import Inbox
 from container_server.centre.jobs import SERVER, Jobs
 from container_server.centre.members import Members
 from container_server.centre.models import Mlflow, Models
+from container_server.centre.operators import ANSWERS_CONTAINER, QUESTIONS_CONTAINER, Operators
 from container_server.centre.requests import Requests
 from container_server.centre.rotation import Rotation
 from container_server.centre.upgrade import Upgrade
@@ -25,7 +26,7 @@ from container_server.errors import TransientError
 from container_server.images import Images
 from container_server.keeper import Keeper
 from container_server.log import say
-from container_server.metadata import images, members, nvflare_version
+from container_server.metadata import images, members, nvflare_version, operators_ask
 from container_server.notices import Code, Notice, Notices, certificate_ends, disk_full
 from container_server.nvflare_cli import Nvflare
 from container_server.storage import BlobStore
@@ -40,8 +41,8 @@ _WAITS: Mapping[str, Code] = {
 
 
 class CentreAgent:
-    """Owns the centre's VM. `tick()` and `work()` are one turn each of its two loops, and return how long to
-    wait.
+    """Owns the centre's VM. `tick()`, `work()` and `answer()` are one turn each of its three loops, and
+    return how long to wait.
     """
 
     def __init__(
@@ -140,6 +141,15 @@ class CentreAgent:
             images=self._images,
             upgrade=self._upgrade,
         )
+        self._operators = Operators(
+            questions=open_container(QUESTIONS_CONTAINER),
+            answers=open_container(ANSWERS_CONTAINER),
+            handlers=self.commands.handlers(),
+            clock=clock,
+            memory=config.agent / "questions.json",
+        )
+        self._operators_ask = False
+        self._asked = Chore("operators' questions", Cadence(clock, 1.0), self._operators.step)
 
     def _admitted(self) -> list[str]:
         return list(self._enrolments.reports())
@@ -176,11 +186,18 @@ class CentreAgent:
         self._backing_up.run()
         return QUIET_SECONDS
 
+    def answer(self) -> float:
+        """One turn of what operators ask, which waits for nothing else: some of it is urgent (`revoke`)."""
+        if self._operators_ask:
+            self._asked.run()
+        return QUIET_SECONDS
+
     def _chores(self) -> list[Chore]:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead, self._changing_images]
         own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
-        parts = (self._inbox, self._requests, self._distribution, self._curation)
+        own += [self._asked] if self._operators_ask else []
+        parts = (self._inbox, self._requests, self._distribution, self._curation, self._operators)
         return [*own, *(chore for part in parts for chore in part.chores)]
 
     def _ensure_root(self) -> None:
@@ -238,7 +255,9 @@ class CentreAgent:
         self._notices.tell(found)
 
     def _follow_members(self) -> None:
-        came, gone = self._members.compare(members(self._user_data))
+        text = self._user_data()
+        self._operators_ask = operators_ask(lambda: text)
+        came, gone = self._members.compare(members(lambda: text))
         for name in came:
             self._enrolments.reopen(name)
             self._curation.forget(name)

@@ -17,7 +17,7 @@ from container_server.centre.upgrade import Upgrade
 from container_server.chore import Chore
 from container_server.clock import Clock
 from container_server.config import Config
-from container_server.control import Handler
+from container_server.control import Handler, WrongQuestionError
 from container_server.engine import ContainerState, Engine, Running
 from container_server.errors import RefusedInputError, TransientError
 from container_server.images import Images
@@ -33,6 +33,11 @@ MOST_NOTICES = 10
 ROTATION_LENGTH = 400
 MOST_NAMES = 30
 """Names of a list in `fedctl show`."""
+LOGGED = ("container-server", SERVER, MLFLOW)
+"""Containers of the centre."""
+MOST_LINES = 1000
+FEW_LINES = 40
+LONGEST_LINE = 500
 ROW_METRICS = ("auc", "own_auc", "accuracy", "brier", "n_train", "n_test")
 """Metrics of a hospital shown in `fedctl job`, where the job has them."""
 
@@ -100,6 +105,7 @@ class Commands:
             "renew": self.renew,
             "rotate": self.rotate,
             "upgrade": self.upgrade,
+            "logs": self.logs,
             **self._models.handlers(),
             **Counted(self._jobs).handlers(),
         }
@@ -288,6 +294,16 @@ class Commands:
             self._wake()
         said = self._upgrade.standing(asked.party, self._images)
         return {"party": asked.party, "state": said["state"], "mark": said["mark"], "reason": said["reason"]}
+
+    def logs(self, arguments: Mapping[str, Any]) -> answers.LogLines:
+        """The end of a container's log, the newest line first: an answer that is cut loses the oldest."""
+        asked = questions.Logs.read(arguments)
+        if asked.container not in LOGGED:
+            raise WrongQuestionError(f"no container {asked.container!r} here; there are: {', '.join(LOGGED)}")
+        said = self._engine.logs(
+            asked.container, min(max(asked.tail or FEW_LINES, 1), MOST_LINES)
+        ).splitlines()
+        return {"container": asked.container, "lines": [line[:LONGEST_LINE] for line in reversed(said)]}
 
     def _told(self, name: str, granted: bool | None = None, renew: int | None = None) -> answers.Decided:
         """Tell the hospital what was decided. One that cannot be told now is told by the loop: it counts."""

@@ -108,7 +108,8 @@ class TestOnAzure:
         rows = [{**ROW, "ran": ["hungary"]}]
         outputs = SimpleNamespace(hospitals={"cleveland": None, "hungary": None})
         monkeypatch.setattr(consent.deploy, "outputs", lambda target: outputs)
-        monkeypatch.setattr(consent.Centre, "of", lambda arm, outputs: Answering(rows))
+        reached = SimpleNamespace(centre=Answering(rows))
+        monkeypatch.setattr(consent.centres, "of", lambda target, outputs: reached)
         target = SimpleNamespace(name="prod", emulator=None, arm=lambda: None)
         seen = consent.look(target)  # type: ignore[arg-type]
         assert ["was not sent there" in finding.what for finding in seen.findings] == [True]
