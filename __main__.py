@@ -88,7 +88,7 @@ Guardrails(
 
 
 async def outputs() -> dict[str, Any]:
-    """The stack's outputs, once the engine has heard of every resource (docs/adr/0003)."""
+    """Return the stack's outputs, once the engine has heard of every resource (docs/adr/0003)."""
     await asyncio.sleep(0)
     return document(stack_outputs(parties, centre, hospitals, peerings))
 

@@ -70,7 +70,7 @@ def _show_version() -> NoReturn:
 
 
 def _version() -> str:
-    """The version of pyproject.toml, and the commit where this is a clone."""
+    """Return the version of pyproject.toml, and the commit where this is a clone."""
     project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())["project"]
     commit = _commit() if shutil.which("git") else ""
     return f"{project['version']}{f' ({commit})' if commit else ''}"

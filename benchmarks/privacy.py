@@ -43,7 +43,7 @@ def noise_of(budget: Budget, patients: int, random: np.random.Generator) -> Nois
 
 
 def auc(budget: Budget | None, seed: int) -> float:
-    """The mean of the hospitals' AUCs of the final model."""
+    """Return the mean of the hospitals' AUCs of the final model."""
     random = np.random.default_rng(seed)
     weights = np.zeros(1 + len(model.FEATURES))
     for _ in range(ROUNDS):
@@ -58,7 +58,7 @@ def auc(budget: Budget | None, seed: int) -> float:
 
 
 def curve(unit: str) -> list[float]:
-    """The mean AUC at each epsilon."""
+    """Return the mean AUC at each epsilon."""
     return [
         float(np.mean([auc(Budget(each, DELTA, ROUNDS + 1, unit), seed) for seed in range(RUNS)]))
         for each in EPSILONS
@@ -66,7 +66,7 @@ def curve(unit: str) -> list[float]:
 
 
 def plot(curves: Mapping[str, list[float]], without: float) -> str:
-    """An SVG of 640 x 360: AUC over epsilon (logarithmic), and the line without noise."""
+    """Return an SVG of 640 x 360: AUC over epsilon (logarithmic), and the line without noise."""
 
     def at(epsilon: float, value: float) -> str:
         return f"{60 + 270 * np.log10(epsilon):.0f},{310 - 700 * (value - 0.5):.0f}"

@@ -240,7 +240,8 @@ class Backup(pulumi.ComponentResource):
 
 
 async def _objection(context: Context[Party], vault_id: str, inputs: Mapping[str, Any]) -> str | None:
-    """What the vault says against backing up now for want of a role; the create itself judges the rest.
+    """Return what the vault says against backing up now for want of a role; the create itself judges the
+    rest.
 
     https://learn.microsoft.com/rest/api/dataprotection/backup-instances/validate-for-backup
     """
@@ -265,7 +266,7 @@ def backup_of(
     disk: compute.Disk,
     opts: pulumi.ResourceOptions,
 ) -> Backup | None:
-    """The backup of the centre's disk, where the stack has one."""
+    """Return the backup of the centre's disk, where the stack has one."""
     if not context.settings.backup.enabled:
         return None
     args = BackupArgs(context=context, group=group, disk=disk)

@@ -144,7 +144,7 @@ class CentralNode(pulumi.ComponentResource):
         storage: PrivateStorage,
         registry: Registry,
     ) -> dict[tuple[str, str], authorization.RoleAssignment]:
-        """What the centre's own machine may do to what is the centre's."""
+        """Return what the centre's own machine may do to what is the centre's."""
         containers = storage.resources.containers
         scopes = {**{name: containers[name].id for name in context.party.containers}, "registry": registry.id}
         return {

@@ -59,7 +59,7 @@ class Context(Generic[P_co]):
         azure_sets: Sequence[str] = (),
         delete_before_replace: bool | None = None,
     ) -> pulumi.ResourceOptions:
-        """The options of a child that lives in this party's subscription.
+        """Return the options of a child that lives in this party's subscription.
 
         `azure_sets` are inputs that the program leaves to Azure, which changes them after the create: the
         look for drift would otherwise find each of them, every night (pulumi-azure-native#4722).
@@ -83,7 +83,7 @@ class Stack:
     today: dt.date
 
     def context(self, party: P) -> Context[P]:
-        """The context of one party of the federation."""
+        """Return the context of one party of the federation."""
         return Context(
             settings=self.federation.settings,
             intent=self.intent,
@@ -108,6 +108,6 @@ class UniqueNames:
         )
 
     def of(self, kind: str, part: str = "") -> pulumi.Output[str]:
-        """A name of `kind` (`st`, `kv`, `cr`); it is known at plan time once the suffix exists."""
+        """Return a name of `kind` (`st`, `kv`, `cr`); it is known at plan time once the suffix exists."""
         stack, party = self._names.stack, self._names.party
         return self._suffix.result.apply(lambda suffix: unique_name(kind, stack, party, suffix, part))

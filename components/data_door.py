@@ -91,7 +91,9 @@ class DataDoor(pulumi.ComponentResource):
     def _link(
         self, group: resources.ResourceGroup, zone: privatedns.PrivateZone
     ) -> privatedns.VirtualNetworkLink:
-        """The party's other accounts go on resolving publicly: the zone knows this one alone."""
+        """Return the link, with which the party's other accounts still resolve publicly: the zone has this
+        one alone.
+        """
         context = self._args.context
         return privatedns.VirtualNetworkLink(
             context.names.of("link", _PART),
@@ -110,7 +112,7 @@ class DataDoor(pulumi.ComponentResource):
 def door_of(
     context: Context[Party], storage: PrivateStorage, opts: pulumi.ResourceOptions
 ) -> DataDoor | None:
-    """The door of a party, None where the settings have none."""
+    """Return the door of a party, None where the settings have none."""
     door = context.intent.door_of(context.party.name)
     if door is None:
         return None

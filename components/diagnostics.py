@@ -19,7 +19,7 @@ def diagnose(
     logs: Sequence[str] = (),
     metrics: Sequence[str] = (),
 ) -> monitor.DiagnosticSetting:
-    """Sends the log categories `logs` and metric categories `metrics` of a resource to the workspace."""
+    """Send the log categories `logs` and metric categories `metrics` of a resource to the workspace."""
     name = context.names.of("diag", part)
     return monitor.DiagnosticSetting(
         name,

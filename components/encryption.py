@@ -145,7 +145,7 @@ class Encryption(pulumi.ComponentResource):
         return vault
 
     def _key(self, vault: keyvault.Vault) -> keyvault.Key:
-        """A key that Azure renews every 18 months; versions made so expire after two years."""
+        """Return a key that Azure renews every 18 months; versions made so expire after two years."""
         args, context = self._args, self._args.context
         hsm = context.settings.encryption.hsm
         return keyvault.Key(
@@ -231,7 +231,7 @@ def encryption_of(
     monitoring: Monitoring,
     opts: pulumi.ResourceOptions,
 ) -> Encryption | None:
-    """The party's own key where the stack has them, None where Azure's keys are good enough."""
+    """Return the party's own key where the stack has them, None where Azure's keys are good enough."""
     if not context.settings.encryption.customer_managed_keys:
         return None
     return Encryption(

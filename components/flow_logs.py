@@ -26,7 +26,7 @@ WATCHER_GROUP: Final = "NetworkWatcherRG"
 
 
 def watcher_name(region: str) -> str:
-    """The name that Azure gives a region's watcher."""
+    """Return the name that Azure gives a region's watcher."""
     return f"NetworkWatcher_{region}"
 
 
@@ -132,7 +132,7 @@ def flow_logs_of(
     key: CustomerKey | None,
     opts: pulumi.ResourceOptions,
 ) -> FlowLogs | None:
-    """The record of a party's flows, where the stack keeps one."""
+    """Return the record of a party's flows, where the stack keeps one."""
     if not context.settings.network.flow_logs:
         return None
     return FlowLogs(

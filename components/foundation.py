@@ -28,7 +28,7 @@ from federation.parties import Party
 def resource_group(
     parent: pulumi.Resource, context: Context[Party], part: str = "", *, protect: bool
 ) -> resources.ResourceGroup:
-    """A resource group of a party."""
+    """Return a resource group of a party."""
     name = context.names.of("rg", part)
     return resources.ResourceGroup(
         name,
@@ -61,7 +61,7 @@ class Foundation:
         return pulumi.ResourceOptions(parent=self.parent)
 
     def flow_logs(self, recorded: IsolatedNetwork | None) -> FlowLogs | None:
-        """The record of the flows of a network; with None what was recorded before is kept."""
+        """Return the record of the flows of a network; with None what was recorded before is kept."""
         return flow_logs_of(
             self.context,
             account_group=self.data_group.name,
@@ -76,7 +76,9 @@ class Foundation:
     def storage(
         self, containers: Sequence[str], entrance: Entrance | None, window: Window | None = None
     ) -> PrivateStorage:
-        """The party's account with its containers; without `entrance` and `window` nothing leads to it."""
+        """Return the party's account with its containers; without `entrance` and `window` nothing leads to
+        it.
+        """
         return PrivateStorage(
             self.context.names.label("storage"),
             PrivateStorageArgs(
@@ -95,7 +97,7 @@ class Foundation:
     def machine(
         self, interface: network.NetworkInterface, boot: Boot, members: Sequence[str] | None
     ) -> VirtualMachine:
-        """The party's VM; `members` are the hospitals that the centre's is told of."""
+        """Return the party's VM; `members` are the hospitals that the centre's is told of."""
         return VirtualMachine(
             self.context.names.label("machine"),
             VirtualMachineArgs(
@@ -119,7 +121,9 @@ def foundation(
     data_group: resources.ResourceGroup,
     machine: bool,
 ) -> Foundation:
-    """Monitoring, and the party's own key where the stack has them; `machine`: whether a VM is watched."""
+    """Make monitoring and, where the stack has it, the party's own key; `machine`: whether a VM is
+    watched.
+    """
     inside = pulumi.ResourceOptions(parent=parent)
     unique_names = UniqueNames(context, parent)
     monitoring = Monitoring(

@@ -144,7 +144,7 @@ class HospitalTenant(pulumi.ComponentResource):
 def hospital_foundation(
     parent: pulumi.Resource, context: Context[HospitalParty], *, machine: bool
 ) -> Foundation:
-    """What a hospital is built on, and what stays of it, in its two resource groups."""
+    """Return what a hospital is built on, and what stays of it, in its two resource groups."""
     protect = context.settings.protection.protect_data
     return foundation(
         parent,

@@ -10,7 +10,7 @@ from federation.parties import Party
 def managed_identity(
     parent: pulumi.Resource, context: Context[Party], part: str, *, resource_group: pulumi.Input[str]
 ) -> managedidentity.UserAssignedIdentity:
-    """An identity with the tags of its first day.
+    """Return an identity with the tags of its first day.
 
     While an identity is being updated, its ids are unknown to a preview, and with them all that cannot change
     without being made again: a new tag would announce every machine and role assignment replaced.

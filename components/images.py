@@ -64,7 +64,7 @@ class Images(pulumi.ComponentResource):
         self.register_outputs({"references": self.references})
 
     def _sources(self) -> Iterator[tuple[str, ImageSource]]:
-        """What is built: the VMs' images and the boxes of the stack. Raises UnknownBoxError."""
+        """Yield what is built: the VMs' images and the boxes of the stack. Raises UnknownBoxError."""
         yield from IMAGES.items()
         for box in self._args.context.settings.images.boxes:
             if box_image(box) not in BOXES:

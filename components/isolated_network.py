@@ -88,7 +88,7 @@ class IsolatedNetwork(pulumi.ComponentResource):
         self.register_outputs({"networkId": self.id})
 
     def subnet_id(self, name: str) -> pulumi.Output[str]:
-        """The id of one subnet."""
+        """Return the id of one subnet."""
         segment = self._args.context.names.of("snet", name)
         return self.id.apply(lambda network_id: f"{network_id}/subnets/{segment}")
 

@@ -31,7 +31,7 @@ def log_alert(
     periods: int = 1,
     after: tuple[pulumi.Resource, ...] = (),
 ) -> monitor.ScheduledQueryRule:
-    """Compares the number of rows in the last 15 minutes with one, every 5 minutes.
+    """Compare the number of rows in the last 15 minutes with one, every 5 minutes.
 
     It fires when that holds `periods` times in a row, and tells an action group, the party's unless `tells`.
     """

@@ -69,7 +69,7 @@ def _notice_alerts(
     monitoring: Monitoring,
     association: monitor.DataCollectionRuleAssociation,
 ) -> dict[Kind, monitor.ScheduledQueryRule]:
-    """An alert for each kind of notice that the VM's container server logs.
+    """Return an alert for each kind of notice that the VM's container server logs.
 
     Docker tags its lines with the container's name, which arrives as the process
     (https://learn.microsoft.com/azure/azure-monitor/reference/tables/syslog): no other container is believed.

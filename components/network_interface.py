@@ -17,7 +17,7 @@ def private_interface(
     subnet_id: pulumi.Input[str],
     address: IPv4Address,
 ) -> network.NetworkInterface:
-    """An interface without public address and without forwarding."""
+    """Return an interface without public address and without forwarding."""
     name = context.names.of("nic", "vm")
     return network.NetworkInterface(
         name,

@@ -78,7 +78,9 @@ class PrivateDns(pulumi.ComponentResource):
         self.register_outputs({})
 
     def zone_id(self, part: Literal["blob", "registry"]) -> pulumi.Input[str] | None:
-        """The zone for the records of endpoints; None where a policy of the organisation writes them."""
+        """Return the zone for the records of endpoints; None where a policy of the organisation
+        writes them.
+        """
         network = self._args.context.settings.network
         if network.dns == "own":
             return self.resources.zones[part].id

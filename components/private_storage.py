@@ -194,7 +194,9 @@ def blob_container(
     resource_group: pulumi.Input[str],
     protect: bool,
 ) -> storage.BlobContainer:
-    """A container without anonymous access, made through Resource Manager: the data plane is closed."""
+    """Return a container without anonymous access, made through Resource Manager: the data plane is
+    closed.
+    """
     return storage.BlobContainer(
         context.names.label("container", name),
         container_name=name,

@@ -37,14 +37,14 @@ def _pause(index: int) -> int:
 
 
 def patient(name: str) -> pulumi.ResourceHookBinding:
-    """What the first user of a role is made with; `name` is the hook's, unique in the program."""
+    """Return what the first user of a role is made with; `name` is the hook's, unique in the program."""
     return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(name, _try_again)])
 
 
 def asked_first(
     name: str, ask: Callable[[Mapping[str, Any]], Awaitable[str | None]]
 ) -> pulumi.ResourceHookBinding:
-    """What is made once `ask`, given its inputs, has no objection left; `name` is the hook's.
+    """Return what is made once `ask`, given its inputs, has no objection left; `name` is the hook's.
 
     Raises TimeoutError in the hook, which ends the creation, when `MINUTES` have been spent.
     """

@@ -83,7 +83,7 @@ def assign_role(
     principal_type: authorization.PrincipalType = authorization.PrincipalType.SERVICE_PRINCIPAL,
     condition: str | None = None,
 ) -> authorization.RoleAssignment:
-    """Gives `principal` a role on `scope`; `principal` and `resource` are the words its name is made of."""
+    """Give `principal` a role on `scope`; `principal` and `resource` are the words its name is made of."""
     subscription = context.party.subscription_id
     words = (context.names.stack, context.party.name, resource, role, principal)
     return authorization.RoleAssignment(

@@ -28,7 +28,8 @@ def closed_account(
     protect: bool,
     window: Window | None = None,
 ) -> storage.StorageAccount:
-    """An account without shared keys, public access or old TLS; encrypted with the party's key if given.
+    """Return an account without shared keys, public access or old TLS; encrypted with the party's key if
+    given.
 
     While the day of a `window` has not passed, its one address is let in; the tag says until when.
     """
@@ -115,7 +116,7 @@ def diagnose_blobs(
     account: storage.StorageAccount,
     workspace_id: pulumi.Input[str],
 ) -> None:
-    """Logs writes and deletions of blobs; reads, the bulk of them, where the stack wants them."""
+    """Log writes and deletions of blobs; reads, the bulk of them, where the stack wants them."""
     reads: Sequence[str] = ("StorageRead",) if context.settings.monitoring.storage_reads else ()
     diagnose(
         parent,

@@ -272,7 +272,7 @@ class VirtualMachine(pulumi.ComponentResource):
         ).apply(self._boot_text)
 
     def _user_data(self) -> pulumi.Output[str]:
-        """What the VM reads from its metadata service. All of it changes without a new VM: the list of
+        """Return what the VM reads from its metadata service. All of it changes without a new VM: the list of
         members, whether operators ask by blobs, backups' key, and the digests of its images, which the
         container server takes as an order (docs/adr/0057).
         """

@@ -18,7 +18,7 @@ def window_alert(
     storage: PrivateStorage,
     monitoring: Monitoring,
 ) -> monitor.ScheduledQueryRule | None:
-    """Fires when a request from the window's address is answered after its day; None without a window.
+    """Fire when a request from the window's address is answered after its day; None without a window.
 
     Writes are always logged, reads where the stack wants them (`storage_account.diagnose_blobs`). The address
     is logged with its port: https://learn.microsoft.com/azure/azure-monitor/reference/tables/storagebloblogs

@@ -47,7 +47,7 @@ class HospitalPlan:
 
 
 def centre_plan(space: IPv4Network) -> CentrePlan:
-    """The centre's addresses in a range of /24 or larger; the settings refuse smaller ones."""
+    """Return the centre's addresses in a range of /24 or larger; the settings refuse smaller ones."""
     server, endpoints, third = islice(space.subnets(new_prefix=_CENTRE_SUBNET_PREFIX), 3)
     return CentrePlan(
         space=space,
@@ -62,7 +62,7 @@ def centre_plan(space: IPv4Network) -> CentrePlan:
 
 
 def hospital_plan(space: IPv4Network) -> HospitalPlan:
-    """A hospital's addresses in a range of /27 or larger; the settings refuse smaller ones."""
+    """Return a hospital's addresses in a range of /27 or larger; the settings refuse smaller ones."""
     workload = next(space.subnets(new_prefix=HOSPITAL_PREFIX))
     return HospitalPlan(
         space=space,

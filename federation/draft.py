@@ -24,7 +24,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def examine(model: type[Model], raw: Any, at: str, found: list[Problem]) -> Model:
-    """The draft of one model from `raw`, which is at key `at`; what is wrong is appended to `found`.
+    """Return the draft of one model from `raw`, which is at key `at`; what is wrong is appended to `found`.
 
     In a draft every value that was refused or is missing is None.
     """
@@ -45,7 +45,7 @@ def examine(model: type[Model], raw: Any, at: str, found: list[Problem]) -> Mode
 
 
 def _nothing_of(model: type[Model]) -> Model:
-    """The draft of a group of which nothing could be read."""
+    """Return the draft of a group of which nothing could be read."""
     values: dict[str, Any] = {}
     for _, field, key in _fields(model):
         annotation = _without_none(field.annotation)

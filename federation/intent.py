@@ -184,24 +184,24 @@ class Intent:
         return {key: tuple(flows) for key, flows in index.items()}
 
     def grants_to(self, principal: str, owner: str) -> tuple[Grant, ...]:
-        """What `principal` may do with what `owner` has."""
+        """Return what `principal` may do with what `owner` has."""
         return tuple(grant for grant in self.grants if (grant.principal, grant.owner) == (principal, owner))
 
     def resolutions_of(self, viewer: str) -> tuple[Resolution, ...]:
-        """The names that `viewer` resolves to private addresses."""
+        """Return the names that `viewer` resolves to private addresses."""
         return tuple(name for name in self.resolutions if name.viewer == viewer)
 
     def door_of(self, owner: str) -> Door | None:
-        """The door of a party, None where it has none."""
+        """Return the door of a party, None where it has none."""
         return next((door for door in self.doors if door.owner == owner), None)
 
     def window_of(self, owner: str) -> Window | None:
-        """The window of a party, open or not."""
+        """Return the window of a party, open or not."""
         return next((window for window in self.windows if window.owner == owner), None)
 
 
 def intent(federation: Federation) -> Intent:
-    """The statement of intent of one federation."""
+    """Return the statement of intent of one federation."""
     centre = federation.centre
     keeper: Keeper = "organisation" if federation.settings.network.dns == "existing" else "party"
     return Intent(
@@ -232,12 +232,12 @@ def _zones(network: Network) -> tuple[str, ...]:
 
 
 def server(centre: CentreParty) -> Place:
-    """The centre's VM."""
+    """Return the centre's VM."""
     return _host(centre, "server", centre.plan.server, "server")
 
 
 def machine(hospital: HospitalParty) -> Place:
-    """A hospital's VM."""
+    """Return a hospital's VM."""
     return _host(hospital, "machine", hospital.plan.machine, "workload")
 
 
@@ -370,7 +370,7 @@ def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[G
 
 
 def _people_grants(hospital: HospitalParty) -> Iterator[Grant]:
-    """What a hospital's people may do with its own account, through its door."""
+    """Yield what a hospital's people may do with its own account, through its door."""
     if hospital.door is None:
         return
     everything: tuple[tuple[Holder, str | None, str, Role, str], ...] = (
@@ -398,7 +398,7 @@ def _people_grants(hospital: HospitalParty) -> Iterator[Grant]:
 
 
 def _for_people(party: Party, container: str, role: Role, *, holder: Holder, group: str, why: str) -> Grant:
-    """What some of a party's people may do with a container of its own account."""
+    """Return what some of a party's people may do with a container of its own account."""
     return Grant(
         principal=party.name,
         owner=party.name,

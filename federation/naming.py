@@ -81,7 +81,7 @@ class Names:
     party: str
 
     def label(self, word: str, part: str = "") -> str:
-        """The name in Pulumi alone of what has none in Azure: a component, a provider, a record."""
+        """Return the name in Pulumi alone of what has none in Azure: a component, a provider, a record."""
         return "-".join(filter(None, (word, PROJECT, self.stack, self.party, part)))
 
     def of(self, kind: str, part: str = "") -> str:
@@ -90,7 +90,8 @@ class Names:
 
 
 def unique_name(kind: str, stack: str, party: str, suffix: str, part: str = "") -> str:
-    """A name unique in all of Azure: `<kind>fed<stack><party><part><suffix>`, the party cut to what fits.
+    """Return a name unique in all of Azure: `<kind>fed<stack><party><part><suffix>`, the party cut to what
+    fits.
 
     `suffix` is random (SUFFIX_LENGTH lower-case letters or digits). Names of one party that differ in `part`
     differ when their parts have the same length.
@@ -126,12 +127,12 @@ OPERATORS_CONTAINERS: Final = (QUESTIONS_CONTAINER, ANSWERS_CONTAINER)
 
 
 def client_container(hospital: str) -> str:
-    """The container at the centre through which one hospital and the centre talk."""
+    """Return the container at the centre through which one hospital and the centre talk."""
     return _valid(f"client-{hospital}", _CONTAINER)
 
 
 def role_assignment_name(*identity: str) -> str:
-    """The GUID of a role assignment, the same in every run.
+    """Return the GUID of a role assignment, the same in every run.
 
     Made from words that are known at plan time (subscription, party, resource, role), never from an Azure id:
     an unknown name would make every preview show a replacement.

@@ -100,7 +100,7 @@ class Federation:
 
 
 def federation(settings: Settings) -> Federation:
-    """The parties that these settings describe."""
+    """Return the parties that these settings describe."""
     hospitals = [
         (hospital.retired is not None, _hospital(settings, name, hospital))
         for name, hospital in sorted(settings.hospitals.items())

@@ -25,7 +25,7 @@ class Providers:
 
 
 def providers(federation: Federation) -> Providers:
-    """The providers of one stack."""
+    """Return the providers of one stack."""
     settings = federation.settings
     name = f"{PROJECT}-{settings.environment}"
     return Providers(

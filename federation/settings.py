@@ -407,7 +407,7 @@ class Settings(Section):
 
 
 def load(stack: str, config: Mapping[str, Any], *, source: str | None = None) -> Settings:
-    """The settings of `stack` from its `fed:` keys, groups as mappings or as Pulumi's JSON text.
+    """Return the settings of `stack` from its `fed:` keys, groups as mappings or as Pulumi's JSON text.
 
     Raises:
         SettingsError: with every violation; its message names `source` (the stack's file when left out).

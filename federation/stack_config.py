@@ -8,7 +8,7 @@ from federation.violations import SettingsError
 
 
 def current_settings() -> Settings:
-    """The settings of the current stack.
+    """Return the settings of the current stack.
 
     All keys are read at once, so that one nobody asks for is noticed; `pulumi.Config` cannot list them.
 

@@ -32,7 +32,7 @@ def stack_file(root: Path, stack: str) -> Path:
 
 
 def load_stack(root: Path, stack: str) -> Settings:
-    """The settings of `stack` from its file below `root`.
+    """Return the settings of `stack` from its file below `root`.
 
     Raises:
         SettingsError: when the file is missing, is no YAML, or holds a wrong setting.
@@ -42,12 +42,12 @@ def load_stack(root: Path, stack: str) -> Settings:
 
 
 def _known(root: Path) -> str:
-    """The stacks that have a file."""
+    """Return the stacks that have a file."""
     return ", ".join(sorted(file.name.split(".")[1] for file in root.glob("Pulumi.*.yaml")))
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """What is below `config:` of a stack's file. Raises SettingsError when that cannot be read."""
+    """Return what is below `config:` of a stack's file. Raises SettingsError when that cannot be read."""
     try:
         content = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:

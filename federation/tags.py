@@ -12,5 +12,5 @@ WINDOW_TAG: Final = "windowUntil"
 
 
 def tags(environment: str, party: str, own: Mapping[str, str]) -> dict[str, str]:
-    """The tags of one party's resources; `own` are those of the stack file."""
+    """Return the tags of one party's resources; `own` are those of the stack file."""
     return {**own, "project": PROJECT, "environment": environment, "party": party, "managedBy": "pulumi"}

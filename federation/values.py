@@ -39,7 +39,7 @@ IMAGE_VERSION: Final = re.compile(r"latest|\d+\.\d+\.\d+")
 
 
 def wrong(why: str, fix: str) -> PydanticCustomError:
-    """A refusal that carries its own consequence and fix to the message of `SettingsError`."""
+    """Return a refusal that carries its own consequence and fix to the message of `SettingsError`."""
     context = {"why": why, "fix": fix}
     return PydanticCustomError("fed", "{consequence}", context)
 
@@ -147,7 +147,7 @@ def _subnet_id(value: str) -> str:
 
 
 def _zone_id(zone: str, consequence: str, otherwise: str = "") -> AfterValidator:
-    """The id of a private DNS zone of one name; `otherwise` is the fix besides the right id."""
+    """Return the id of a private DNS zone of one name; `otherwise` is the fix besides the right id."""
 
     def check(value: str) -> str:
         pattern = f"{_ARM}/Microsoft.Network/privateDnsZones/{re.escape(zone)}"
@@ -163,7 +163,7 @@ def _zone_id(zone: str, consequence: str, otherwise: str = "") -> AfterValidator
 
 
 def _guid(why: str, fix: str) -> BeforeValidator:
-    """A GUID of one kind, with what a wrong one would break and where the right one is."""
+    """Return a GUID of one kind, with what a wrong one would break and where the right one is."""
 
     def check(value: Any) -> str:
         try:
@@ -352,7 +352,8 @@ def _date(value: Any) -> dt.date:
 
 
 def _tag_name(value: str) -> str:
-    """The strictest of what is tagged: storage (128 characters) and private DNS zones (ASCII, no space).
+    """Return the strictest of what is tagged: storage (128 characters) and private DNS zones (ASCII, no
+    space).
 
     https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations
     """

@@ -30,7 +30,7 @@ class Right:
     condition: str | None = None
 
     def limited_for(self, principal: str) -> str | None:
-        """The condition of the assignment to that principal."""
+        """Return the condition of the assignment to that principal."""
         return self.condition and self.condition.replace(DEPLOYER, principal)
 
     @property
@@ -40,7 +40,7 @@ class Right:
 
 
 def identity_name(environment: str, part: Part) -> str:
-    """The name of the identity that GitHub's environment for this part of a stack's delivery uses."""
+    """Return the name of the identity that GitHub's environment for this part of a stack's delivery uses."""
     return f"id-{PROJECT}-{environment}" + ("-plan" if part == "plan" else "")
 
 

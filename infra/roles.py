@@ -22,7 +22,8 @@ DEPLOYER: Final = "<deployer>"
 
 
 def condition() -> str:
-    """The condition on the right to assign roles: the program's own roles only, never to the deployer itself.
+    """Return the condition on the right to assign roles: the program's own roles only, never to the deployer
+    itself.
 
     Service principals get any of them. Groups may read and write blobs: dashboards are refreshed in people's
     name, and a party's people come through its door (docs/adr/0047).

@@ -99,19 +99,19 @@ class DeliverySettings(Section):
         )
 
     def identity_id(self, name: str) -> str:
-        """The ARM id of one of the deploying identities."""
+        """Return the ARM id of one of the deploying identities."""
         return (
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
         )
 
     def backend_url(self, environment: str) -> str:
-        """The PULUMI_BACKEND_URL of one environment's state."""
+        """Return the PULUMI_BACKEND_URL of one environment's state."""
         return f"azblob://{environment}?storage_account={self.state_account}"
 
 
 def load(config: Mapping[str, Any], *, source: str = STACK_FILE) -> DeliverySettings:
-    """The settings from a stack's configuration; raises SettingsError with every mistake."""
+    """Return the settings from a stack's configuration; raises SettingsError with every mistake."""
     prefix = f"{NAMESPACE}:"
     raw = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
     found: list[Problem] = []
@@ -122,7 +122,7 @@ def load(config: Mapping[str, Any], *, source: str = STACK_FILE) -> DeliverySett
 
 
 def read(root: Path) -> DeliverySettings:
-    """The settings in the stack file below `root`; raises SettingsError with every mistake."""
+    """Return the settings in the stack file below `root`; raises SettingsError with every mistake."""
     return load(read_config(root / STACK_FILE))
 
 

@@ -19,7 +19,9 @@ KEEP_DAYS = 90
 
 
 def state_redundancy(region: str) -> str:
-    """The SKU of the state account: copies in several zones, or in the region's pair where it has none."""
+    """Return the SKU of the state account: copies in several zones, or in the region's pair where it has
+    none.
+    """
     return "Standard_ZRS" if offers_redundancy(region, "Standard_ZRS") else "Standard_GRS"
 
 

@@ -96,7 +96,7 @@ def command(  # noqa: PLR0917 typer makes options of them
 def _at_the_door(
     name: str, on: On, party: str | None, account: str | None, counted: Path | None, *, as_json: bool
 ) -> None:
-    """An officer's look, for which no state of the stack is needed."""
+    """Look as an officer does, who needs no state of the stack."""
     if on is not On.AZURE or party is None or account is None:
         raise QuestionError(
             "--party, --account and --counted go together with --on azure, for a hospital's officer; on the"

@@ -35,7 +35,7 @@ BRANCH = re.compile(r"feature-[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 def stacks(paths: Iterable[str], known: Sequence[str]) -> list[str]:
-    """The stacks of `known`, in its order, whose deployment may change when files at `paths` do."""
+    """Return the stacks of `known`, in its order, whose deployment may change when files at `paths` do."""
     reached: set[str] = set()
     for path in paths:
         if named := STACK_FILE.fullmatch(path):

@@ -117,7 +117,7 @@ def _workspace(folder: Path, engine: Engine, environment: Mapping[str, str]) -> 
 
 
 def _stack(target: Target) -> Stack:
-    """The stack of this other project; `Target.stack` knows the federation's alone."""
+    """Return the stack of this other project; `Target.stack` knows the federation's alone."""
     return Stack.create_or_select(STACK, target.workspace)
 
 

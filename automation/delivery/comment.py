@@ -20,7 +20,7 @@ def comment(
     *,
     run: str | None = None,
 ) -> str:
-    """The whole comment.
+    """Return the whole comment.
 
     Args:
         expected: the stacks that this change reaches; one without a plan is said to have none.

@@ -48,7 +48,9 @@ class GitHub:
 
     @classmethod
     def from_environment(cls) -> "GitHub":
-        """The repository that GITHUB_REPOSITORY names, as GITHUB_TOKEN may see it: set in every job."""
+        """Return the repository that GITHUB_REPOSITORY names, as GITHUB_TOKEN may see it: set in
+        every job.
+        """
         found = {name: os.environ.get(name, "").strip() for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN")}
         missing = [name for name, value in found.items() if not value]
         if missing:
@@ -84,7 +86,7 @@ class GitHub:
         )
 
     def open_issue(self, marker: str) -> Mapping[str, Any] | None:
-        """The open issue whose text begins with `marker`."""
+        """Return the open issue whose text begins with `marker`."""
         for issue in self._pages(f"/repos/{self.repository}/issues", state="open"):
             if "pull_request" not in issue and str(issue["body"] or "").startswith(marker):
                 return issue
@@ -109,7 +111,7 @@ class GitHub:
         )
 
     def deployed_commit(self, environment: str) -> str | None:
-        """The commit of the newest deployment of `environment` that ended well."""
+        """Return the commit of the newest deployment of `environment` that ended well."""
         for deployment in self._pages(f"/repos/{self.repository}/deployments", environment=environment):
             statuses = self._pages(f"/repos/{self.repository}/deployments/{deployment['id']}/statuses")
             if any(status["state"] == "success" for status in statuses):
@@ -128,11 +130,11 @@ class GitHub:
         return any(run["conclusion"] == "success" for run in runs)
 
     def commit_of(self, repository: str, reference: str) -> str:
-        """The full commit that a tag or branch of any public repository stands for."""
+        """Return the full commit that a tag or branch of any public repository stands for."""
         return str(self._call("GET", f"/repos/{repository}/commits/{reference}")["sha"])
 
     def subject_prefix(self) -> str:
-        """What the OIDC subjects of this repository begin with.
+        """Return what the OIDC subjects of this repository begin with.
 
         Repositories made or renamed since July 2026 get immutable subjects with numbers in them, so the
         prefix must be asked for and never built from names.
@@ -176,7 +178,9 @@ def _said(answer: httpx.Response) -> str:
 
 
 def _content(answer: httpx.Response, kind: type[Content]) -> Content:
-    """The JSON of an answer; a proxy's page or an empty body is told, and never read as "nothing there"."""
+    """Return the JSON of an answer; a proxy's page or an empty body is told, and never read as "nothing
+    there".
+    """
     try:
         found = answer.json()
     except ValueError:

@@ -35,7 +35,7 @@ class Images(BaseModel):
     commit: str | None = None
 
     def reference(self, name: str) -> str:
-        """What `docker pull` takes."""
+        """Return what `docker pull` takes."""
         return f"{self.login_server}/{name}@{self.images[name]}"
 
 
@@ -106,7 +106,7 @@ def import_image(arm: Arm, source: str, target: str, name: str, digest: str) -> 
 
 
 def tag(digest: str) -> str:
-    """The tag under which a digest is kept."""
+    """Return the tag under which a digest is kept."""
     return digest.replace(":", "-")
 
 

@@ -40,7 +40,7 @@ class Intended(BaseModel):
 
 
 def intended(stack: str, settings: Settings) -> Intended:
-    """What `settings` allow, without what Azure allows every VM whatever the rules say."""
+    """Return what `settings` allow, without what Azure allows every VM whatever the rules say."""
     whole = intent(federation(settings))
     return Intended(
         stack=stack,

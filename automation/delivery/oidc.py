@@ -68,7 +68,8 @@ def fetch(environment: Mapping[str, str]) -> str:
 
 
 def variables(environment: Mapping[str, str], token_file: Path) -> dict[str, str]:
-    """The variables by which the providers, the state backend and the Python clients find the identity.
+    """Return the variables by which the providers, the state backend and the Python clients find the
+    identity.
 
     Raises:
         FedError: when the GitHub environment does not say which identity.

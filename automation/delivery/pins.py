@@ -12,7 +12,7 @@ BEFORE = {"mvp": "dev", "prod": "mvp"}
 
 
 def pinned(stack: str) -> dict[str, str]:
-    """The digests that the file of a stack pins, by image."""
+    """Return the digests that the file of a stack pins, by image."""
     return StackFile(stack_file(paths.REPOSITORY, stack)).digests()
 
 

@@ -35,7 +35,7 @@ def plan(name: str, on: On, out: Path, *, drift: bool) -> Plan:
 
 
 def read_approved(expect: Path, out: Path) -> Plan:
-    """The plan that a person approved; to be read before the new one is written.
+    """Return the plan that a person approved; to be read before the new one is written.
 
     Raises:
         QuestionError: when the file is no plan, or the new plan would be written over it.
@@ -76,7 +76,7 @@ def unlock(name: str, on: On) -> None:
 
 
 def exit_code(found: Plan, *, drift: bool) -> Code:
-    """What a plan means for the step: drift is a no, a change that was asked for is not."""
+    """Return what a plan means for the step: drift is a no, a change that was asked for is not."""
     return Code.NO if drift and found.changes else Code.DONE
 
 

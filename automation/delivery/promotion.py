@@ -24,7 +24,7 @@ PLATFORM = "linux/amd64"
 
 
 def images_of(stack: str, arm: Arm, exported: Mapping[str, Any]) -> Images:
-    """The images that `stack` runs: built by its last deployment, or pinned in its file.
+    """Return the images that `stack` runs: built by its last deployment, or pinned in its file.
 
     Raises:
         FedError: when it was never deployed, or built no image.
@@ -47,7 +47,7 @@ def stack_registry(stack: str, arm: Arm) -> tuple[str, str] | None:
 
 
 def released() -> str:
-    """The ARM id of the registry of released images."""
+    """Return the ARM id of the registry of released images."""
     return delivery_settings.read(paths.REPOSITORY).registry_id
 
 

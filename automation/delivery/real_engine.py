@@ -150,7 +150,7 @@ def _try(name: str) -> Tried:
 
 
 def _try_box() -> None:
-    """What a job sees in its box: a loopback that is down, no right, nothing of the client's."""
+    """Look at what a job sees in its box: a loopback that is down, no right, nothing of the client's."""
     _docker("start", BOX)
     user, *seen = _docker("exec", BOX, "sh", "-c", _LOOK_IN_BOX).splitlines()
     expected = [*_SEEN[1:], "lo"]

@@ -26,7 +26,7 @@ MAIN_WORKFLOW = "main.yml"
 
 
 def affected_stacks(base: str, head: str) -> list[str]:
-    """The stacks that the commits of `head` since it left `base` can reach.
+    """Return the stacks that the commits of `head` since it left `base` can reach.
 
     A file that was renamed counts at both its paths: what moved out of a deployment has left it.
 
@@ -73,7 +73,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def expected_stacks(text: str) -> list[str]:
-    """The stacks in what `fed ci affected` printed; raises QuestionError when it is something else."""
+    """Return the stacks in what `fed ci affected` printed; raises QuestionError when it is something else."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -87,7 +87,7 @@ def expected_stacks(text: str) -> list[str]:
 
 
 def pull_request_comment(folder: Path, expected: Sequence[str]) -> str:
-    """The comment made of what the jobs of a pull request left in `folder`.
+    """Return the comment made of what the jobs of a pull request left in `folder`.
 
     ``azure-<stack>.json`` and ``emulator-<stack>.json`` are plans, ``intent-before-<stack>.json`` and
     ``intent-after-<stack>.json`` statements of intent, ``verify-<stack>.json`` what `fed verify --json`
@@ -116,7 +116,7 @@ def pull_request_comment(folder: Path, expected: Sequence[str]) -> str:
 
 
 def verify_findings(path: Path) -> list[str]:
-    """What `fed verify --json` found different from the intent, a line each.
+    """Return what `fed verify --json` found different from the intent, a line each.
 
     Raises:
         QuestionError: when the file is something else; "nothing found" must not be read out of it.
@@ -134,7 +134,7 @@ def comment_on(number: int, text: str) -> str:
 
 
 def deployed_commit(stack: str) -> str:
-    """The commit that `stack` was last deployed from; empty when it never was."""
+    """Return the commit that `stack` was last deployed from; empty when it never was."""
     return GitHub.from_environment().deployed_commit(stack) or ""
 
 
@@ -220,7 +220,7 @@ def check_promotable(commit: str, upto: str) -> None:
 
 
 def git_commit() -> str:
-    """The commit of the working tree."""
+    """Return the commit of the working tree."""
     return _git("rev-parse", "HEAD").strip()
 
 

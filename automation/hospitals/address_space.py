@@ -15,7 +15,8 @@ USUAL_STEP = 256
 
 
 def next_free(settings: Settings) -> IPv4Network:
-    """The first free range on the grid that the other hospitals lie on, as large as the smallest of them.
+    """Return the first free range on the grid that the other hospitals lie on, as large as the smallest of
+    them.
 
     Raises:
         QuestionError: when the private block is full.

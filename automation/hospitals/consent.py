@@ -61,7 +61,7 @@ class House:
 
     @classmethod
     def of(cls, target: Target, name: str) -> "House":
-        """Raises QuestionError for a hospital that the stack does not have."""
+        """Return a hospital of a stack; raise QuestionError for one that the stack does not have."""
         outputs = deploy.outputs(target)
         if name not in outputs.hospitals:
             raise QuestionError(
@@ -130,7 +130,7 @@ class House:
         return [*lines, "", f"since {before[:12]}, which is approved:", *changes]
 
     def _approved_before(self, job: Mapping[str, Any]) -> str | None:
-        """The newest other code of a job's name that is approved."""
+        """Return the newest other code of a job's name that is approved."""
         same = (one for one in self.review()["jobs"] if one["name"] == job["name"])
         codes = (one["code"] for one in same if one["answer"] == "approved" and one["code"] != job["code"])
         return next(codes, None)
@@ -303,7 +303,7 @@ def record_of(stack: str, on: On, party: str, account: str | None) -> list[recor
 
 
 def read_policy(file: Path) -> dict[str, Any]:
-    """An officers' policy for their airlock. Raises QuestionError for a file that is none."""
+    """Return an officers' policy for their airlock. Raises QuestionError for a file that is none."""
     try:
         policy = dict(json.loads(file.read_text()))
     except (OSError, ValueError, TypeError) as error:

@@ -15,7 +15,7 @@ class Lack:
 
 
 def unreadable(answer: Answer, what: str) -> Lack:
-    """What Azure refused to show; a refusal is never taken for an empty answer."""
+    """Return what Azure refused to show; a refusal is never taken for an empty answer."""
     return Lack(
         what=what,
         why=f"Azure says {answer.error}",

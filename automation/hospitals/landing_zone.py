@@ -65,7 +65,7 @@ def planned(settings: Settings, party: Party) -> list[Content]:
 
 
 def lacking(party: Party, answers: Sequence[tuple[Content, Answer]]) -> Iterator[Lack]:
-    """What a policy would deny; one that only audits or changes a resource stops nothing."""
+    """Yield what a policy would deny; one that only audits or changes a resource stops nothing."""
     for content, answer in answers:
         if answer.is_error:
             yield unreadable(answer, "the policies that judge its resources")
@@ -82,7 +82,9 @@ def lacking(party: Party, answers: Sequence[tuple[Content, Answer]]) -> Iterator
 
 
 def _denials(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The assignment that denies, and why: the resource as it is, or one that lacks a field such as a tag."""
+    """Yield the assignment that denies, and why: the resource as it is, or one that lacks a field such as a
+    tag.
+    """
     evaluations = (body.get("contentEvaluationResult") or {}).get("policyEvaluations") or ()
     for one in evaluations:
         effect = (one.get("effectDetails") or {}).get("policyEffect", "Deny")

@@ -187,7 +187,7 @@ def approve(centre: Centre, name: str) -> None:
 
 
 def list_hospitals(target: Target) -> list[dict[str, str]]:
-    """A row per hospital of the stack file: what the file says, and what is deployed."""
+    """Return a row per hospital of the stack file: what the file says, and what is deployed."""
     assert target.settings is not None  # noqa: S101 open_target checks by default
     try:
         deployed = set(deploy.outputs(target).hospitals)
@@ -225,7 +225,9 @@ def _take_out(file: StackFile, name: str) -> None:
 
 
 def _checked(argument: str, kind: Any, value: str | None) -> str | None:
-    """An argument as the settings take it, when given; raises QuestionError when they would refuse it."""
+    """Return an argument as the settings take it, when given; raises QuestionError when they would
+    refuse it.
+    """
     if value is None:
         return None
     try:
@@ -248,7 +250,7 @@ def _is_member(target: Target, name: str) -> bool:
 
 
 def _next_retirement(file: StackFile, name: str, *, member: bool) -> str:
-    """What the file must say next (docs/adr/0094)."""
+    """Return what the file must say next (docs/adr/0094)."""
     settings = file.settings()
     if settings.hospitals[name].retired == "left" and not member:
         raise QuestionError(f"{name} has left; its data are kept. To delete them: --delete-data {name}")
@@ -267,7 +269,7 @@ def _require_left(file: StackFile, name: str, *, member: bool) -> None:
 def _go_on_with(
     file: StackFile, name: str, subscription: str | None, address_space: str | None, location: str | None
 ) -> None:
-    """An entry that is there already is deployed as it is; one that has left is taken back, data and all."""
+    """Deploy an entry that is there already as it is; take one that has left back, data and all."""
     settings = file.settings()
     hospital = settings.hospitals[name]
     region = hospital.location or settings.location
@@ -355,7 +357,7 @@ def _unprotect(target: Target, name: str) -> None:
 
 
 def _urns(target: Target, name: str, *, protected: bool = False) -> list[str]:
-    """What is the hospital's own, or the protected part of it, by the state."""
+    """Return what is the hospital's own, or the protected part of it, by the state."""
     stack = target.existing_stack()
     deployment = stack.export_stack().deployment if stack else None
     provider = f"::azure-fed-{target.name}-{name}::"

@@ -47,7 +47,7 @@ def _image(arm: Arm, scope: str, settings: Settings, party: Party) -> Answer | N
 
 
 def lacking(settings: Settings, party: Party, offers: Offers) -> Iterator[Lack]:
-    """What stands in the way of the party's deployment."""
+    """Yield what stands in the way of the party's deployment."""
     yield from _images(settings, party, offers.image)
     for answer, what, judge in (
         (offers.redundancy, "the list of storage redundancies", _redundancy),
@@ -60,7 +60,10 @@ def lacking(settings: Settings, party: Party, offers: Offers) -> Iterator[Lack]:
 
 
 def _images(settings: Settings, party: Party, answer: Answer | None) -> Iterator[Lack]:
-    """Publishers take old versions away: https://learn.microsoft.com/azure/virtual-machines/deprecated-images."""
+    """Yield an image that its publisher has taken away.
+
+    https://learn.microsoft.com/azure/virtual-machines/deprecated-images
+    """
     if answer is None or not answer.is_error:
         return
     named = ":".join((*UBUNTU.values(), settings.machine.image.version))
@@ -97,7 +100,8 @@ def _redundancy(party: Party, skus: list[Mapping[str, Any]]) -> Iterator[Lack]:
 
 
 def _workspace(party: Party, deleted: list[Mapping[str, Any]]) -> Iterator[Lack]:
-    """A deleted workspace keeps its name for 14 days, and comes back where it was.
+    """Yield a deleted workspace that is in the way: it keeps its name for 14 days and comes back where it
+    was.
 
     https://learn.microsoft.com/rest/api/loganalytics/workspaces/delete
     """

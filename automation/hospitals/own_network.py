@@ -22,7 +22,7 @@ def ask(arm: Arm, party: Party) -> Answer | None:
 
 
 def lacking(party: Party, answer: Answer | None) -> Iterator[Lack]:
-    """What the network lacks; Azure would refuse the endpoint in the middle of the deployment."""
+    """Yield what the network lacks; Azure would refuse the endpoint in the middle of the deployment."""
     endpoint = _endpoint(party)
     if endpoint is None or answer is None:
         return
@@ -40,7 +40,10 @@ def lacking(party: Party, answer: Answer | None) -> Iterator[Lack]:
 
 
 def _unfit(party: Party, endpoint: Endpoint, subnet: str, body: Mapping[str, Any]) -> Iterator[Lack]:
-    """The region is that of the network: https://learn.microsoft.com/azure/private-link/private-endpoint-overview."""
+    """Yield what does not fit: an endpoint is in the region of its network.
+
+    https://learn.microsoft.com/azure/private-link/private-endpoint-overview
+    """
     if body["location"] != party.location:
         yield Lack(
             what=f"a network in {party.location} for the door",

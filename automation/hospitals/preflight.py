@@ -108,7 +108,7 @@ def ask(arm: Arm, settings: Settings, party: Party) -> Answers:
 
 
 def missing(federation: Federation, party: Party, answers: Answers) -> list[Missing]:
-    """What the party's subscription lacks; empty when `up` may start."""
+    """Return what the party's subscription lacks; empty when `up` may start."""
     check = _Check(federation=federation, party=party, answers=answers)
     found = list(check.access())
     if found:
@@ -128,7 +128,7 @@ def missing(federation: Federation, party: Party, answers: Answers) -> list[Miss
 
 
 def namespaces(settings: Settings, party: Party) -> list[str]:
-    """The resource providers that this party's resources need."""
+    """Return the resource providers that this party's resources need."""
     found = list(EVERY_PARTY)
     if isinstance(party, CentreParty):
         found.append("Microsoft.ContainerRegistry")

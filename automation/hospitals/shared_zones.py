@@ -37,7 +37,7 @@ def ask(arm: Arm, settings: Settings) -> Mapping[str, ZoneAnswers]:
 
 
 def lacking(answers: Mapping[str, ZoneAnswers]) -> Iterator[Lack]:
-    """What of the zones would stop the first endpoint in the middle of the deployment."""
+    """Yield what of the zones would stop the first endpoint in the middle of the deployment."""
     for zone, said in answers.items():
         if said.zone.status == 404:
             yield Lack(

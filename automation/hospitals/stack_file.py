@@ -41,7 +41,7 @@ class StackFile:
         self._config()
 
     def settings(self) -> Settings:
-        """What the text says; raises federation.violations.SettingsError with every mistake."""
+        """Return what the text says; raises federation.violations.SettingsError with every mistake."""
         return settings.load(self.stack, _plain(self._config()), source=self.path.name)
 
     def has_hospital(self, name: str) -> bool:
@@ -89,7 +89,7 @@ class StackFile:
             self._change(lines, f"{HOSPITALS}.{name}", lambda config: config[HOSPITALS][name].pop(key))
 
     def digests(self) -> dict[str, str]:
-        """The pinned images by name (``sha256:...``); empty when none are."""
+        """Return the pinned images by name (``sha256:...``); empty when none are."""
         return {name: str(digest) for name, digest in _plain(self._mapping(IMAGES, "digests")).items()}
 
     def pin(self, digests: Mapping[str, str]) -> None:
@@ -139,7 +139,7 @@ class StackFile:
         return hospitals
 
     def _require_block(self, key: str) -> CommentedMap:
-        """The group under `key`; raises QuestionError when it is in braces."""
+        """Return the group under `key`; raises QuestionError when it is in braces."""
         group = self._mapping(key)
         if group.fa.flow_style() and group:
             raise QuestionError(
@@ -149,7 +149,9 @@ class StackFile:
         return group
 
     def _mapping(self, *keys: str) -> CommentedMap:
-        """The group at `keys`, empty when nothing is there; raises QuestionError when it is no group."""
+        """Return the group at `keys`, empty when nothing is there; raises QuestionError when it is
+        no group.
+        """
         group = self._config()
         for key in keys:
             found = group.get(key)
@@ -170,7 +172,9 @@ class StackFile:
         return int(line), int(column)
 
     def _scalar(self, value: str) -> Any:
-        """What YAML reads in `value`; raises QuestionError when it could be read as more than one value."""
+        """Return what YAML reads in `value`; raises QuestionError when it could be read as more than one
+        value.
+        """
         if not WORD.fullmatch(value):
             raise QuestionError(
                 f"{value!r} cannot be written into {self.path.name}: in YAML it could say something else. "
@@ -189,7 +193,9 @@ class StackFile:
         self._change(lines, f"{IMAGES}.digests", intended)
 
     def _appended(self, key: str, entry: list[str]) -> list[str]:
-        """The lines with some more at the end of the group `key`, indented as its other entries are."""
+        """Return the lines with some more at the end of the group `key`, indented as its other
+        entries are.
+        """
         config = self._config()
         lines = self._lines()
         ending = "\r\n" if lines[0].endswith("\r\n") else "\n"
@@ -273,7 +279,7 @@ class StackFile:
 
 
 def _read(path: Path, stack: str) -> str:
-    """The file's text, with its line ends as they are."""
+    """Return the file's text, with its line ends as they are."""
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
@@ -327,7 +333,9 @@ def _tree(text: str) -> Any:
 
 
 def _end(lines: list[str], first: int, column: int) -> int:
-    """The line behind what begins at line `first`, column `column`; comments that follow it stay outside."""
+    """Return the line behind what begins at line `first`, column `column`; comments that follow it stay
+    outside.
+    """
     end = first + 1
     for number in range(first + 1, len(lines)):
         text = lines[number].strip()
@@ -341,7 +349,7 @@ def _end(lines: list[str], first: int, column: int) -> int:
 
 
 def _plain(node: Any) -> Any:
-    """The same content in Python's own types, as a program reads it."""
+    """Return the same content in Python's own types, as a program reads it."""
     if isinstance(node, Mapping):
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list):

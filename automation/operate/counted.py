@@ -34,7 +34,7 @@ def listing(centre: Centre, most: int) -> list[CountedJob]:
 
 
 def words(row: CountedJob) -> str:
-    """A job in a line."""
+    """Return a job in a line."""
     asked = time.strftime("%Y%m%dT%H%M%S", time.gmtime(row["asked"]))
     silent = sorted(set(row["ran"]) - set(row["answered"]))
     lines = [

@@ -73,7 +73,7 @@ def check_name(name: str) -> None:
 
 
 def read(script: Path) -> Read:
-    """What a script imports, sends and takes. Raises QuestionError."""
+    """Return what a script imports, sends and takes. Raises QuestionError."""
     try:
         tree = ast.parse(script.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, SyntaxError) as error:
@@ -171,7 +171,9 @@ def _content(name: str, script: Path, companions: list[Path], found: Read) -> di
 
 
 def _data(found: Read) -> dict[str, list[str]]:
-    """The files that the script names with the columns that it names; all there are where it names none."""
+    """Return the files that the script names with the columns that it names; all there are where it names
+    none.
+    """
     known = list(Catalogue.released())
     named = [one for one in known if any(one.file in text for text in found.texts)] or known
     files = {one.file: [column.name for column in one.columns] for one in named}

@@ -28,7 +28,7 @@ def describe(manifest: Manifest) -> Iterator[str]:
 
 
 def _leaves(manifest: Manifest) -> Iterator[tuple[str, list[str]]]:
-    """What leaves with each answer: a kind and its names."""
+    """Yield what leaves with each answer: a kind and its names."""
     parts = {
         "a model's difference": [f"{name} ({shape} numbers)" for name, shape in manifest.model.items()],
         "metrics": list(manifest.metrics),

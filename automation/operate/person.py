@@ -29,6 +29,8 @@ def of_token(token: str) -> str:
 
 
 def _claims(token: str) -> Mapping[str, Any]:
-    """The claims of a token that Azure gave to this program, so its signature is not of interest here."""
+    """Return the claims of a token that Azure gave to this program, so its signature is not of
+    interest here.
+    """
     payload = token.split(".")[1]
     return dict(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))

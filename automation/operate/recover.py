@@ -73,8 +73,8 @@ class Protected:
 
     @classmethod
     def of(cls, target: Target, outputs: Outputs[str], party: str) -> "Protected":
-        """Raises QuestionError for a party that the stack does not have, RefusedError for one without a way
-        out.
+        """Return a party's VM. Raises QuestionError for a party that the stack does not have, RefusedError
+        for one without a way out.
         """
         machine = machines.of(outputs, party)
         machines.refuse_mute(target.name, party, MUTE)
@@ -134,7 +134,7 @@ class Protected:
         return standing if standing and "recipient" in standing else None
 
     def _made_after(self, before: float, to: str | None) -> dict[str, Any] | None:
-        """What was made since for that key: the VM makes others by itself, for the stack's."""
+        """Return what was made since for that key: the VM makes others by itself, for the stack's."""
         last: dict[str, Any] | None = self.made()["last"]
         return last if last and last["made"] > before and to in (None, last["recipient"]) else None
 

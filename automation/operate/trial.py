@@ -105,7 +105,7 @@ def _numbers(metrics: Mapping[str, float]) -> str:
 
 
 def _box(folder: Path) -> str:
-    """The box that a job asks for. Raises QuestionError."""
+    """Return the box that a job asks for. Raises QuestionError."""
     try:
         content = yaml.safe_load((folder / "job.yaml").read_text())
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -130,7 +130,7 @@ async def _programs(box: str) -> tuple[Path, Path]:
 
 
 def _in_a_box(python: Path) -> str:
-    """The command of a box: without a network, as far as this machine can do that for its user."""
+    """Return the command of a box: without a network, as far as this machine can do that for its user."""
     words = [str(python), "-m", "fed_box.run"]
     return shlex.join([*_NO_NETWORK, *words] if _can_be_without_network() else words)
 

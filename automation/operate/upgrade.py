@@ -127,7 +127,7 @@ def _standings(centre: Centre, turn: Wanted, whole: Collection[str]) -> Iterator
 
 
 def _registered(centre: Centre) -> frozenset[str]:
-    """The hospitals that are registered now."""
+    """Return the hospitals that are registered now."""
     return frozenset(name for name, row in centre.status()["hospitals"].items() if row["registered"])
 
 

@@ -151,7 +151,7 @@ def refuse_gateways_subnet(target: Target, resources: Iterable[Mapping[str, Any]
 
 
 def _deployed_ranges(target: Target, resources: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The address range of each party's network, by the state."""
+    """Return the address range of each party's network, by the state."""
     return {
         party_of(target.name, one["urn"], one.get("provider", ""), target.hospitals): prefix
         for one in resources
@@ -161,7 +161,7 @@ def _deployed_ranges(target: Target, resources: Iterable[Mapping[str, Any]]) -> 
 
 
 def _wanted_range(settings: Settings | None, party: str) -> str | None:
-    """The range that the settings give a party, None for one that they do not name."""
+    """Return the range that the settings give a party, None for one that they do not name."""
     if settings is None:
         return None
     named = settings.centre if party == CENTRE else settings.hospitals.get(party)

@@ -82,7 +82,7 @@ class Plan(BaseModel):
         return sum(change.kind == kind and party in {None, change.party} for change in self.changes)
 
     def differences(self, other: "Plan") -> list[str]:
-        """What is in only one of two plans; empty when a person who saw one has seen the other."""
+        """Return what is in only one of two plans; empty when a person who saw one has seen the other."""
         mine, theirs = _lines(self), _lines(other)
         return [f"only then: {line}" for line in sorted(mine - theirs)] + [
             f"only now: {line}" for line in sorted(theirs - mine)
@@ -92,7 +92,7 @@ class Plan(BaseModel):
 def read(
     stack: str, target: On, preview: Mapping[str, Any], *, unchanged: Mapping[str, int] | None = None
 ) -> Plan:
-    """The plan in the document that ``pulumi preview --json`` prints.
+    """Return the plan in the document that ``pulumi preview --json`` prints.
 
     Args:
         stack: its name.
@@ -129,14 +129,14 @@ def read(
 
 
 def _parties(stack: str, steps: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The parties of the plan: each has a provider of its own (`federation/providers.py`)."""
+    """Return the parties of the plan: each has a provider of its own (`federation/providers.py`)."""
     prefix = f"azure-{PROJECT}-{stack}-"
     names = {name_of(str(step["urn"])) for step in steps}
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def _properties(step: Mapping[str, Any]) -> set[str]:
-    """The top-level names of what differs; a path below may hold keys that a person made up."""
+    """Return the top-level names of what differs; a path below may hold keys that a person made up."""
     named = [
         *(step.get("detailedDiff") or {}),
         *(step.get("diffReasons") or []),

@@ -76,7 +76,9 @@ _COMMANDS = [
 
 
 def cloud_config(plan: BootPlan) -> str:
-    """The VM's `#cloud-config`, UTF-8, below MAX_CUSTOM_DATA_BYTES; the same plan gives the same text."""
+    """Return the VM's `#cloud-config`, UTF-8, below MAX_CUSTOM_DATA_BYTES; the same plan gives the
+    same text.
+    """
     config = {
         # At each boot, before anything starts Docker's socket.
         "bootcmd": [["sh", "-c", f"getent group {ENGINE_GROUP} || groupadd --gid {ENGINE_GROUP} fed-engine"]],

@@ -31,7 +31,7 @@ IMAGES: Mapping[str, ImageSource] = MappingProxyType(
 
 
 def box_image(box: str) -> str:
-    """The image of a box, which is also its repository's name in the registry."""
+    """Return the image of a box, which is also its repository's name in the registry."""
     return f"box-{box}"
 
 
@@ -53,7 +53,7 @@ BOXES: Mapping[str, ImageSource] = MappingProxyType(_boxes(_WORKLOADS))
 
 @cache
 def nvflare_version() -> str:
-    """The version of NVFlare in the images of this repository: all three pin the same."""
+    """Return the version of NVFlare in the images of this repository: all three pin the same."""
     pinned = (_WORKLOADS / "fl_server" / "requirements.txt").read_text()
     found = re.search(r"^nvflare==(\S+)", pinned, re.MULTILINE)
     if found is None:

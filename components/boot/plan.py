@@ -22,7 +22,7 @@ _FINGERPRINT = re.compile(r"SHA256:[0-9A-F]{2}(?::[0-9A-F]{2}){31}")
 
 
 def variable(image: str) -> str:
-    """The variable of an image's digest: in the compose file, and in `images.env` on the data disk."""
+    """Return the variable of an image's digest: in the compose file, and in `images.env` on the data disk."""
     return "IMAGE_" + image.upper().replace("-", "_")
 
 
@@ -79,7 +79,7 @@ class BootPlan:
         return (*sorted(ROLE_IMAGES[self.role]), *map(box_image, sorted(self.boxes)))
 
     def image(self, name: str) -> str:
-        """An image in the compose file: its registry is fixed, its digest is not (docs/adr/0057)."""
+        """Return an image in the compose file: its registry is fixed, its digest is not (docs/adr/0057)."""
         return f"{self.registry}/{name}@${{{variable(name)}}}"
 
     @property

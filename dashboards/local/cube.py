@@ -67,7 +67,7 @@ class Cube:
         return MEASURES[name](self, rows)
 
     def federation(self, row: Row, statistic: str) -> float | None:
-        """The federation's statistic of the same run and feature."""
+        """Return the federation's statistic of the same run and feature."""
         key = (row["fact_statistics.run_key"], row["fact_statistics.feature_key"], statistic)
         return self._federation.get(key)
 
@@ -102,7 +102,7 @@ Measure = Callable[[Cube, Sequence[Row]], Number]
 
 
 def _selected(values: Sequence[float | None], reasons: Sequence[str]) -> Number:
-    """The one value in sight, as SELECTEDVALUE has it; else nothing, with the one reason in sight."""
+    """Return the one value in sight, as SELECTEDVALUE has it; else nothing, with the one reason in sight."""
     if len(set(values)) == 1 and values[0] is not None:
         return Number(values[0], reasons[0] if len(set(reasons)) == 1 else "")
     return Number(None, reasons[0] if values and len(set(reasons)) == 1 else "")
@@ -122,7 +122,7 @@ def _statistic(name: str) -> Measure:
 
 
 def _metric(*names: str, column: str = "value") -> Measure:
-    """A metric, by the name that it has in one kind of job or in another."""
+    """Return a metric, by the name that it has in one kind of job or in another."""
     return _of("fact_metric", "metric", *names, column=column)
 
 

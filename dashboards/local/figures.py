@@ -20,7 +20,9 @@ _PALE = "$pale"
 
 
 def figure(visual: Visual, lines: Sequence[Line], form: str, k: int, colours: Mapping[str, str]) -> Figure:
-    """The chart of a visual of kind columns, bars, lines, intervals or curve. `colours`: series -> colour."""
+    """Return the chart of a visual of kind columns, bars, lines, intervals or curve. `colours`: series ->
+    colour.
+    """
     # Plotly reads tags in texts, links above all: names come from jobs and are only to be read.
     lines = [replace(line, words=tuple(map(_plain, line.words))) for line in lines]
     draw = {"columns": _columns, "bars": _bars, "lines": _lines, "intervals": _intervals, "curve": _curve}[

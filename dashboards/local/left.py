@@ -28,7 +28,7 @@ _SAID = {
 
 
 def page(record: Sequence[Entry]) -> tuple[Page, list[Shown]]:
-    """The page for a record, oldest entry first; empty ones have their words too."""
+    """Return the page for a record, oldest entry first; empty ones have their words too."""
     return PAGE, [
         _card("answers", "Answers that left", len(_of(record, "released"))),
         _card("numbers", "Numbers in them", sum(int(one["numbers"]) for one in _of(record, "released"))),
@@ -52,7 +52,7 @@ def _of(record: Iterable[Entry], event: str) -> list[Entry]:
 
 
 def _spent(record: Sequence[Entry]) -> str:
-    """The newest sum that an answer came with; airlocks without noise spend none."""
+    """Return the newest sum that an answer came with; airlocks without noise spend none."""
     spent = [one["epsilon"] for one in _of(record, "released") if "epsilon" in one]
     return f"{spent[-1]:g}" if spent else NOTHING
 
@@ -107,7 +107,7 @@ def _text(value: Any) -> str:
 
 
 def _moment(one: Entry) -> str:
-    """A time like the other pages have it. Raises ValueError for one that is none."""
+    """Return a time like the other pages have it. Raises ValueError for one that is none."""
     return datetime.strptime(str(one["time"])[:15], "%Y%m%dT%H%M%S").strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -50,7 +50,7 @@ def render(
     mlflow: str | None = None,
     record: Sequence[left.Entry] | None = None,
 ) -> str:
-    """The page of `centre` or a hospital, and of its own `record` where that is given.
+    """Return the page of `centre` or a hospital, and of its own `record` where that is given.
 
     Raises TablesError for files that are no curated tables.
     """

@@ -47,7 +47,7 @@ def palettes() -> dict[str, dict[str, str]]:
 
 
 def style() -> str:
-    """The palettes as custom properties."""
+    """Return the palettes as custom properties."""
     light, dark = (_properties(palette) for palette in palettes().values())
     return (
         f":root{{{light}color-scheme:light}}\n"
@@ -75,7 +75,7 @@ def series(cube: Cube) -> dict[str, str]:
 
 
 def mixed(colour: str, other: str, share: float) -> str:
-    """A colour with a share (0 to 1) of another in it; both `#RRGGBB`."""
+    """Return a colour with a share (0 to 1) of another in it; both `#RRGGBB`."""
     pairs = zip(_parts(colour), _parts(other), strict=True)
     return "#" + "".join(f"{round(one + (two - one) * share):02X}" for one, two in pairs)
 

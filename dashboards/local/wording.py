@@ -12,7 +12,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def shown(number: Number, form: str, k: int) -> str:
-    """The number as `form` says; `<k` or `hidden` where it is withheld; a dash where there is none."""
+    """Return the number as `form` says; `<k` or `hidden` where it is withheld; a dash where there is none."""
     if isinstance(number.value, datetime):
         return f"{number.value.day} {number.value:%b %Y %H:%M}"
     if number.value is None:
@@ -21,17 +21,17 @@ def shown(number: Number, form: str, k: int) -> str:
 
 
 def withheld(reason: str, k: int) -> str:
-    """What is in place of a withheld number."""
+    """Return what is in place of a withheld number."""
     return f"<{k}" if reason in FEW else HIDDEN
 
 
 def because(reason: str, k: int) -> str:
-    """The reason with the number that k stands for: `fewer than 10 patients`."""
+    """Return the reason with the number that k stands for: `fewer than 10 patients`."""
     return reason.replace("k patients", f"{k} patients")
 
 
 def formatted(value: float, form: str) -> str:
-    """A number by a format string: `0`, `#,##0`, `0.000`, `#,##0.0##`, `0.0 %`, `+0.00;-0.00;0.00`."""
+    """Return a number by a format string: `0`, `#,##0`, `0.000`, `#,##0.0##`, `0.0 %`, `+0.00;-0.00;0.00`."""
     positive, _, rest = form.partition(";")
     percent = positive.endswith("%")
     digits = positive.removesuffix("%").strip().lstrip("+").partition(".")[2]

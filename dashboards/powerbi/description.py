@@ -99,7 +99,7 @@ class Page:
 
 
 def measures(audience: Audience) -> dict[str, Measure]:
-    """The measures that a dashboard shows, in the order of `pages.yaml`."""
+    """Return the measures that a dashboard shows, in the order of `pages.yaml`."""
     used = {
         measure.name for page in pages(audience) for visual in page.visuals for measure in visual.measures
     }
@@ -107,7 +107,7 @@ def measures(audience: Audience) -> dict[str, Measure]:
 
 
 def pages(audience: Audience) -> tuple[Page, ...]:
-    """The pages of a dashboard, in their order."""
+    """Return the pages of a dashboard, in their order."""
     return tuple(
         Page(
             name=page["name"],

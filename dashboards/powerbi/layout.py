@@ -29,13 +29,13 @@ class Box:
 
 
 def title(choices: int) -> Box:
-    """The page's title, next to what a reader chooses from."""
+    """Return the page's title, next to what a reader chooses from."""
     width = WIDTH - 2 * _MARGIN - max(1, choices) * (_CHOICE + _GAP)
     return Box(x=_MARGIN, y=_GAP, width=width, height=_HEADER)
 
 
 def choice(place: int) -> Box:
-    """What a reader chooses from; place 0 is the rightmost."""
+    """Return what a reader chooses from; place 0 is the rightmost."""
     return Box(x=WIDTH - _MARGIN - _CHOICE - place * (_CHOICE + _GAP), y=_GAP, width=_CHOICE, height=_HEADER)
 
 

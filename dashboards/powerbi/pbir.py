@@ -62,7 +62,7 @@ _PRIVACY: Final = (
 
 
 def theme_name() -> str:
-    """The theme's file name: Power BI keeps themes by name, so that a changed theme needs another."""
+    """Return the theme's file name: Power BI keeps themes by name, so that a changed theme needs another."""
     digest = hashlib.sha256((FOLDER / "theme.json").read_bytes()).hexdigest()[:8]
     return f"fed-{digest}.json"
 
@@ -98,7 +98,7 @@ def documents(audience: Audience) -> dict[str, Document]:
 
 
 def _interactions(page: Page) -> Document:
-    """Keeps the page's choices from the visuals that do not follow them."""
+    """Keep the page's choices from the visuals that do not follow them."""
     kept = [
         {"source": _choice_name(page, field), "target": f"{page.name}-{visual.name}", "type": "NoFilter"}
         for field in page.choose
@@ -152,7 +152,7 @@ def _theme() -> Document:
 
 
 def _visuals(page: Page) -> Iterator[Document]:
-    """The page's title, its choices and its visuals, numbered in reading order."""
+    """Yield the page's title, its choices and its visuals, numbered in reading order."""
     parts = [
         _container(
             f"{page.name}-title",

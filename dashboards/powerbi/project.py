@@ -22,7 +22,7 @@ def folder(audience: Audience) -> Path:
 
 
 def display_name(audience: Audience) -> str:
-    """What model and report are called in their workspace."""
+    """Return what model and report are called in their workspace."""
     return f"{audience.capitalize()} dashboard"
 
 

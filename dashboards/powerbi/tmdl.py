@@ -110,7 +110,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _column(table: Table, column: Column) -> Iterator[str]:
-    """A column; hidden where it only joins, sorts or feeds measures."""
+    """Yield a column; hidden where it only joins, sorts or feeds measures."""
     is_fact = bool(table.refers_to)
     joins = column.name in (*table.refers_to, *table.key[: 0 if is_fact else 1])
     feeds = is_fact and column.kind in {"int64", "double"} and column.name not in ("round", "point")
@@ -178,7 +178,9 @@ def _measures(found: Sequence[Measure]) -> Iterator[str]:
 
 
 def _role() -> Iterator[str]:
-    """The second lock: whatever a container holds, readers see what is shared and what is their party's."""
+    """Yield the second lock: whatever a container holds, readers see what is shared and what is their
+    party's.
+    """
     yield "/// Sees the rows that every hospital may see, and those that `access` gives to its party."
     yield from (f"role {_READERS}", "\tmodelPermission: read", "")
     for table in TABLES.values():

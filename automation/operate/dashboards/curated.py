@@ -33,7 +33,7 @@ Files = dict[str, bytes]
 
 
 def of_target(target: Target, outputs: Outputs[str], party: str) -> Files:
-    """The tables of a party of a deployed stack. Raises RefusedError where there are none yet."""
+    """Return the tables of a party of a deployed stack. Raises RefusedError where there are none yet."""
     if target.emulator is None:
         container = SERVER_CONTAINER if party == CENTRE else client_container(party)
         return of_url(f"{outputs.centre.storage_url}/{container}", party)
@@ -48,12 +48,12 @@ def of_target(target: Target, outputs: Outputs[str], party: str) -> Files:
 
 
 def of_folder(folder: Path, party: str) -> Files:
-    """The tables that lie in a folder. Raises RefusedError where there are none."""
+    """Return the tables that lie in a folder. Raises RefusedError where there are none."""
     return _tables({path.name: path.read_bytes() for path in folder.glob("*.parquet")}, party)
 
 
 def of_url(container: str, party: str) -> Files:
-    """The tables in a blob container of Azure (its address), as the person who is logged in."""
+    """Return the tables in a blob container of Azure (its address), as the person who is logged in."""
     from azure.identity import DefaultAzureCredential  # noqa: PLC0415 slow, and only Azure needs it
 
     token = DefaultAzureCredential().get_token(SCOPE).token

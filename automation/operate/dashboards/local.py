@@ -60,7 +60,7 @@ def make(
 def _record(
     stack: str, on: On, party: str, source: str | None, account: str | None
 ) -> list[record.Entry] | None:
-    """What a hospital's page says of what left; None where it has to be without."""
+    """Return what a hospital's page says of what left; None where it has to be without."""
     readable = source is None if on is On.EMULATOR else account is not None
     return consent.record_of(stack, on, party, account) if readable and party != CENTRE else None
 

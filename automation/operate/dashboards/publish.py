@@ -43,7 +43,9 @@ class Publication:
     storage_url: str
 
     def parameters(self, stack: str) -> dict[str, Any]:
-        """The content of fabric-cicd's parameter file. Every value is for `stack`: no other is published."""
+        """Return the content of fabric-cicd's parameter file. Every value is for `stack`: no other is
+        published.
+        """
         replaced = {
             "https://<account>.blob.core.windows.net": self.storage_url.rstrip("/"),
             '"client-<hospital>"': f'"{self.container}"',
@@ -69,7 +71,7 @@ class Publication:
 
 
 def publications(settings: Settings, storage_url: str) -> list[Publication]:
-    """What the settings ask for, the centre's first; nothing for a hospital that has left."""
+    """Return what the settings ask for, the centre's first; nothing for a hospital that has left."""
     parties = federation(settings)
     found: list[Party] = [parties.centre, *parties.hospitals]
     return [
@@ -162,7 +164,7 @@ _DAYS: Final = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"
 
 @contextmanager
 def _told(publication: Publication) -> Iterator[list[str]]:
-    """Collects what fabric-cicd warns of, instead of printing it; turns its exceptions into words."""
+    """Collect what fabric-cicd warns of, instead of printing it; turn its exceptions into words."""
     from fabric_cicd._common import _exceptions  # noqa: PLC0415 slow
 
     logger = logging.getLogger("fabric_cicd")

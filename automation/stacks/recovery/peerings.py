@@ -96,7 +96,9 @@ def delete_what_is_left(target: Target, peerings: Iterable[CutPeering]) -> None:
 def _pair(
     target: Target, component: Mapping[str, Any], resources: Iterable[Mapping[str, Any]]
 ) -> CutPeering | None:
-    """The peering of a component in the state; None where its deployment did not get as far as both ids."""
+    """Return the peering of a component in the state; None where its deployment did not get as far as both
+    ids.
+    """
     urn, ids = component["urn"], component.get("outputs") or {}
     if type_of(urn) != COMPONENT or not {"fromHospital", "fromCentre"} <= ids.keys():
         return None
@@ -111,12 +113,12 @@ def _pair(
 
 
 def _network(peering: CutPeering) -> str:
-    """The id of the list in which the centre's half stands."""
+    """Return the id of the list in which the centre's half stands."""
     return peering.from_centre.rpartition("/")[0]
 
 
 def _states(target: Target, lists: Collection[str]) -> dict[str, str]:
-    """The state of every peering in these lists, by its id in lower case."""
+    """Return the state of every peering in these lists, by its id in lower case."""
     found: dict[str, str] = {}
     for peerings in lists:
         answer = target.arm().get(peerings, _VERSION)

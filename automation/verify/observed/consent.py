@@ -81,7 +81,7 @@ def of_officer(stack: str, hospital: str, account: str, centres_word: Path | Non
 
 
 def read_word(file: Path) -> list[Job]:
-    """What the centre says of its jobs. Raises QuestionError."""
+    """Return what the centre says of its jobs. Raises QuestionError."""
     try:
         return [Job.read(row) for row in json.loads(file.read_text(encoding="utf-8"))["counted"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -124,7 +124,7 @@ def _other_word(hospital: str, starts: Mapping[str, Entry], jobs: Sequence[Job])
 
 
 def _unapproved(hospital: str, record: Sequence[Entry], starts: Mapping[str, Entry]) -> Iterator[Finding]:
-    """A finding for each job with a release that no approval stands before."""
+    """Yield a finding for each job with a release that no approval stands before."""
     answers = [entry for entry in record if entry["event"] == "answers"]
     seen: set[str] = set()
     for entry in record:

@@ -165,7 +165,9 @@ class _Computation:
             self._missing["; ".join(dict.fromkeys(filter(None, reasons)))].append(_flow(cell, closed))
 
     def _past_the_firewall(self) -> Iterator[Finding]:
-        """What leaves a party with a firewall by another way: the matrix says only that there is one."""
+        """Yield what leaves a party with a firewall by another way: the matrix says only that there
+        is one.
+        """
         for subnet in self._topology.subnets.values():
             firewall = self._firewalls.get(self._topology.network_of(subnet).party)
             default = next((route for route in subnet.routes if route.prefix.prefixlen == 0), None)
@@ -224,7 +226,7 @@ class _Computation:
 
 
 def _firewalls(intent: Intent) -> Mapping[str, IPv4Address]:
-    """The firewall of each party that has one."""
+    """Return the firewall of each party that has one."""
     return {flow.source.party: flow.through for flow in intent.flows if flow.through}
 
 
