@@ -109,8 +109,8 @@ def _one(centre: Centre, turn: Wanted, whole: Collection[str], until: float) -> 
 
 
 def _standings(centre: Centre, turn: Wanted, whole: Collection[str]) -> Iterator[tuple[str, str]]:
-    """What the party says, again and again: `well` when it runs them and takes part; the centre, when the
-    hospitals of `whole` are registered at it again.
+    """Yield what the party says, again and again: `well` when it runs them and takes part; the centre, when
+    the hospitals of `whole` are registered at it again.
     """
     while True:
         try:
