@@ -114,6 +114,11 @@ def datacentre() -> Path:
     return home() / "datacentre"
 
 
+def real_machines() -> Path:
+    """Return the file that says which machines of the datacentre are real; it goes with them."""
+    return datacentre() / "real.json"
+
+
 def runtime() -> Path:
     """Return the short folder for this clone's Unix sockets, made on first use with mode 0700.
 

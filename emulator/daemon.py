@@ -29,6 +29,9 @@ from emulator.arm.control_plane import ControlPlane
 from emulator.arm.faults import Handle, front
 from emulator.arm.http import Listeners, listen
 from emulator.arm.latency import Latency
+from emulator.guest.containers import Containers
+from emulator.guest.orders import Orders
+from emulator.guest.store import GuestStore
 from emulator.plugins.azure_native.client import FAST
 from emulator.plugins.azure_native.interrupted import Creations
 from emulator.plugins.azure_native.provider import Azure, AzureNative
@@ -125,9 +128,17 @@ def packages(plane: ControlPlane, handle: Handle) -> Mapping[str, Callable[[Path
     registries = Registries(plane.handle, bearer)
     return {
         AzureNative.name: partial(AzureNative, azure=azure),
-        Docker.name: partial(Docker, registries=registries, images=paths.images()),
+        Docker.name: partial(Docker, registries=registries, images=paths.images(), builder=real_images),
         Random.name: Random,
     }
+
+
+def real_images(name: str) -> Containers | None:
+    """Return what builds an image that real machines pull; None for one that emulated machines alone run."""
+    orders = Orders.load(paths.real_machines())
+    if orders is None or name not in orders.containers:
+        return None
+    return Containers(store=GuestStore(paths.cache() / "guest", log.info), authority=paths.authority())
 
 
 class Bearer:

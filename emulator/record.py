@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clone import paths
 
-_SERVED = ("arm", "plugins")
+_SERVED = ("arm", "guest", "plugins")
 """The packages that a daemon has loaded: a change in them asks for a new daemon."""
 
 

@@ -1,14 +1,15 @@
 """The images of one emulator: a folder each, by digest, with what it was built from and who refers to it.
 
 ``sha256-<hex>/`` holds ``context/``, ``Dockerfile`` and ``image.json``, whose ``references`` are the names
-(``server/repository@sha256:<hex>``) under which registries have it. The daemon alone writes; whoever runs
-machines reads.
+(``server/repository@sha256:<hex>``) under which registries have it; where real machines pull it, ``layers/``
+is the image itself (`emulator.guest.containers`). The daemon alone writes; whoever runs machines reads.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
+LAYERS = "layers"
+_HEX = re.compile("[0-9a-f]{64}")
 _writing = threading.Lock()
 
 
@@ -29,6 +32,23 @@ class Snapshots:
         """Say whether a registry has an image under this name."""
         note = self._place(reference) / "image.json"
         return note.exists() and reference in json.loads(note.read_text())["references"]
+
+    def manifest(self, reference: str) -> Path | None:
+        """Return the manifest of an image that was really built; None for one that is only a snapshot."""
+        manifest = self._place(reference) / LAYERS / "manifest.json"
+        return manifest if manifest.exists() else None
+
+    def blob(self, repository: str, digest: str) -> Path | None:
+        """Return a blob of an image that a repository (``server/repository``) has."""
+        name = digest.removeprefix("sha256:")
+        if not _HEX.fullmatch(name):
+            return None
+        found = (
+            folder / LAYERS / name
+            for folder in self._folder.glob("sha256-*")
+            if any(known.startswith(f"{repository}@") for known in _read(folder)["references"])
+        )
+        return next((file for file in found if file.exists()), None)
 
     def keep(self, image: Json, make: Callable[[Path], None]) -> None:
         """Note one more name, ``image["reference"]``, of an image; `make` fills its folder once."""

@@ -2,13 +2,15 @@
 
 It serves as much of ACR's data plane as a container engine needs to pull by digest: the sign-in
 (https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md), manifests, and blobs, which ACR hands over from
-its data endpoint. What an image is made of stays with the datacentre (`machine.image`): here it is one layer.
+its data endpoint. An image that was built for real machines is served as it is; what a snapshot is made of
+stays with the datacentre (`machine.image`): here it is one layer.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -41,8 +43,8 @@ class RegistryDoor:
     def application(self, registry: str | None) -> web.Application:
         """Return the listener of an endpoint of one registry (its key), or the public one (None)."""
 
-        def guarded(handler: Callable[[web.Request, Document], Awaitable[web.Response]]) -> Any:
-            async def handle(request: web.Request) -> web.Response:
+        def guarded(handler: Callable[[web.Request, Document], Awaitable[web.StreamResponse]]) -> Any:
+            async def handle(request: web.Request) -> web.StreamResponse:
                 found = self._find(request, registry)
                 return await handler(request, found) if found else _error(403, "DENIED", _closed(request))
 
@@ -107,19 +109,34 @@ class RegistryDoor:
         reference = f"{registry.properties['loginServer']}/{repository}@{digest}"
         if not self._images.has(reference):
             return _error(404, "MANIFEST_UNKNOWN", f"manifest tagged by {digest!r} is not found")
+        headers = {"Docker-Content-Digest": digest}
+        if (real := self._images.manifest(reference)) is not None:
+            kind = json.loads(real.read_text())["mediaType"]
+            return web.Response(body=real.read_bytes(), content_type=kind, headers=headers)
         layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": _LAYER, "size": 0}
         body = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": [layer]}
-        return web.json_response(body, content_type=MANIFEST, headers={"Docker-Content-Digest": digest})
+        return web.json_response(body, content_type=MANIFEST, headers=headers)
 
-    async def _blob(self, request: web.Request, registry: Document) -> web.Response:
+    async def _blob(self, request: web.Request, registry: Document) -> web.StreamResponse:
         region = registry.body.get("location")
         data_host = f"{registry.name.lower()}.{region}.data.azurecr.io"
         if request.host.lower() == data_host:
-            return web.Response(body=b"")
+            return self._bytes(request, registry)
         refused = self._refuse(request, registry)
         if refused is not None:
             return refused
         return web.Response(status=307, headers={"Location": f"https://{data_host}{request.path}"})
+
+    def _bytes(self, request: web.Request, registry: Document) -> web.StreamResponse:
+        """Return a blob; whoever knows the address may have it, as with the signed one that ACR gives."""
+        digest = request.match_info["digest"]
+        if digest == _LAYER:
+            return web.Response(body=b"")
+        server = registry.properties["loginServer"]
+        blob = self._images.blob(f"{server}/{request.match_info['repository']}", digest)
+        return (
+            web.FileResponse(blob) if blob else _error(404, "BLOB_UNKNOWN", f"blob {digest!r} is not found")
+        )
 
     def _refuse(self, request: web.Request, registry: Document) -> web.Response | None:
         actions = self._actions(request, registry, request.match_info["repository"])

@@ -1,5 +1,7 @@
 """docker.Image: snapshots a build context as an image and records its push to an emulated registry.
 
+Where machines are real (docs/adr/0048) it is built, too: its digest is then that of its manifest.
+
 Follows pulumi-docker 5: Check adds `build.contextDigest`, so that a changed file is a change of the image. It
 takes no registry password (the login of whoever runs the deployment counts, and a password would land in the
 state), and it serves no other type of the package.
@@ -10,15 +12,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from emulator.arm.messages import Json
+from emulator.guest import containers
+from emulator.guest.containers import Containers
+from emulator.guest.store import GuestError
 from emulator.plugins.diff import changes
 from emulator.plugins.docker.context import BuildContext, ContextError
 from emulator.plugins.docker.registry import Registries
 from emulator.plugins.package import Checked, Difference, Failure, Found, Package, ProviderError, Resource
-from emulator.snapshots import Snapshots
+from emulator.snapshots import LAYERS, Snapshots
 from pulumi_wire.values import UNKNOWN, Properties, has_unknown
 
 IMAGE = "docker:index/image:Image"
@@ -31,9 +39,16 @@ class Docker(Package):
     name = "docker"
     version = version("pulumi-docker")
 
-    def __init__(self, directory: Path, registries: Registries, images: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        registries: Registries,
+        images: Path,
+        builder: Callable[[str], Containers | None] = lambda _: None,
+    ) -> None:
+        """`builder` gives what builds an image (by its name) for real machines, None where none runs it."""
         super().__init__(directory)
-        self._registries, self._snapshots = registries, Snapshots(images)
+        self._registries, self._snapshots, self._builder = registries, Snapshots(images), builder
 
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
         """Refuse what cannot be built or pushed; add the digest of the context."""
@@ -54,6 +69,8 @@ class Docker(Package):
             return Checked(inputs=new, failures=failures)
         try:
             digest = self._context(new).digest
+            if self._builder(_name(new)):  # the same files give another image
+                digest = hashlib.sha256(f"built {digest}".encode()).hexdigest()
         except ContextError as error:
             return Checked(inputs=new, failures=[*failures, Failure("build", f"{error}.")])
         return Checked(inputs=new | {"build": {**(build or {}), "contextDigest": digest}}, failures=failures)
@@ -115,9 +132,10 @@ class Docker(Package):
             self._registries.refuse_closed(repository.partition("/")[0])
         identity = {key: build.get(key) for key in ("args", "platform", "target")}
         file = os.path.relpath(context.dockerfile, self.directory.resolve())  # the same in every clone
-        digest = hashlib.sha256(
-            json.dumps([context.digest, file, identity], sort_keys=True).encode()
-        ).hexdigest()
+        identity = {key: build.get(key) for key in ("args", "platform", "target")}
+        mark = json.dumps([context.digest, file, identity], sort_keys=True)
+        layers = self._built(context, inputs, mark)
+        digest = containers.digest(layers) if layers else hashlib.sha256(mark.encode()).hexdigest()
         reference = f"{repository}@sha256:{digest}"
         image: Json = {
             "reference": reference,
@@ -129,10 +147,29 @@ class Docker(Package):
             "platform": build.get("platform", PLATFORM),
             "target": build.get("target"),
         }
-        self._snapshots.keep(image, lambda folder: context.copy(folder / "context"))
+        self._snapshots.keep(image, lambda folder: _fill(folder, context, layers))
         if not inputs.get("skipPush"):
             self._registries.record(reference, image)
         return digest
+
+    def _built(self, context: BuildContext, inputs: Properties, mark: str) -> Path | None:
+        """Return the folder of the image, really built; None where no real machine runs it."""
+        builder, arguments = self._builder(_name(inputs)), (inputs.get("build") or {}).get("args") or {}
+        if builder is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix="fed-build-") as folder:
+            context.copy(Path(folder) / "context")
+            try:
+                return builder.build(Path(folder) / "context", context.dockerfile, arguments, mark)
+            except GuestError as failed:
+                raise ProviderError(str(failed)) from failed
+
+
+def _fill(folder: Path, context: BuildContext, layers: Path | None) -> None:
+    """Put into a snapshot's folder what it was built from, and the image where one was built."""
+    context.copy(folder / "context")
+    if layers is not None:
+        shutil.copytree(layers, folder / LAYERS)
 
 
 def _judge(inputs: Properties) -> list[Failure]:
@@ -184,6 +221,12 @@ def _repository(name: str) -> str:
     """Return an image name without tag and digest: ``server/path:tag`` -> ``server/path``."""
     server, slash, path = name.partition("@")[0].partition("/")
     return f"{server}{slash}{path.partition(':')[0]}"
+
+
+def _name(inputs: Properties) -> str:
+    """Return an image's name without its registry; none where that is not known yet."""
+    name = inputs.get("imageName")
+    return _repository(name).partition("/")[2] if isinstance(name, str) else ""
 
 
 def _reference(resource: Resource, outputs: Properties) -> str:

@@ -1,13 +1,19 @@
 """The emulated docker provider over gRPC: contexts, digests, pushes."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from emulator.guest.store import GuestError
 from emulator.plugins.docker.context import BuildContext
+from emulator.plugins.docker.provider import Docker
+from emulator.plugins.docker.registry import Registries
+from emulator.plugins.package import ProviderError, Resource
 from pulumi_wire.values import UNKNOWN, Properties
 from tests.emulator.arm_client import GROUP
 from tests.emulator.plugin_support import Emulated, Provider, emulated
@@ -119,6 +125,58 @@ class TestChanges:
         made = docker.deploy(IMAGE, "app", inputs())
         docker.delete(made)
         assert docker.refresh(made).id == ""
+
+
+class TestRealMachines:
+    """Where machines are real, what a build has made is what the registry has."""
+
+    def docker(self, emulation: Emulated, builder: Any) -> Docker:
+        plane = emulation.arm.plane
+        registries = Registries(plane.handle, lambda: plane.issue_token()[0])
+        return Docker(emulation.folder, registries, emulation.folder / "images", lambda _: builder)
+
+    def test_the_digest_is_that_of_the_manifest_that_was_built(self, emulation: Emulated) -> None:
+        builder = Builder(emulation.folder / "built")
+        docker = self.docker(emulation, builder)
+        digest = docker._push(inputs(build={"context": "app", "args": {"A": "1"}}))
+        assert digest == hashlib.sha256(b"{}").hexdigest()
+        assert builder.given == [({"A": "1"}, ["Dockerfile", "inner", "main.py"])]
+        (image,) = pushed(emulation)
+        assert image["reference"] == f"crexample.azurecr.io/app@sha256:{digest}"
+        folder = emulation.folder / "images" / image["folder"]
+        assert (folder / "layers" / "manifest.json").read_bytes() == b"{}"
+        assert (folder / "context" / "main.py").exists()  # emulated machines run the same reference
+
+    def test_a_federation_that_gets_a_real_machine_gets_other_images(self, emulation: Emulated) -> None:
+        resource = Resource(urn=f"urn:pulumi:dev::fed::{IMAGE}::app", token=IMAGE, name="app")
+        before, after = (
+            self.docker(emulation, builder).check(resource, {}, inputs(), b"").inputs
+            for builder in (None, Builder(emulation.folder))
+        )
+        assert before["build"]["contextDigest"] != after["build"]["contextDigest"]
+
+    def test_a_build_that_fails_says_why(self, emulation: Emulated) -> None:
+        docker = self.docker(emulation, Builder(None))
+        with pytest.raises(ProviderError, match="no space left"):
+            docker._push(inputs())
+        assert pushed(emulation) == []
+
+
+class Builder:
+    """Builds nothing: it notes what it was given and answers with an image that is there."""
+
+    def __init__(self, image: Path | None) -> None:
+        self.image = image
+        self.given: list[tuple[dict[str, str], list[str]]] = []
+        if image is not None:
+            image.mkdir(exist_ok=True)
+            (image / "manifest.json").write_text("{}")
+
+    def build(self, context: Path, dockerfile: Path, arguments: dict[str, str], mark: str) -> Path:
+        if self.image is None:
+            raise GuestError("no space left")
+        self.given.append((arguments, sorted(path.name for path in context.iterdir())))
+        return self.image
 
 
 class TestRefusals:

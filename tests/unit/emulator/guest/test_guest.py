@@ -1,0 +1,99 @@
+"""What real machines are made of: recipes, the trial of the processor, and the beginnings of Dockerfiles."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.boot.images import IMAGES
+from emulator.guest import accelerator, containers, recipe
+from emulator.guest.containers import beginning
+from emulator.guest.orders import Orders
+from emulator.guest.recipe import BUILDER, GUESTS, PYTHON, Recipe
+from emulator.guest.store import GuestError, GuestStore, run
+
+
+class TestRecipe:
+    @pytest.mark.parametrize("made", [*GUESTS.values(), BUILDER, PYTHON], ids=lambda made: made.name)
+    def test_security_updates_are_in_it(self, made: Recipe) -> None:
+        assert any(f"{made.suite}-security" in source for source in made.sources)
+
+    @pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)
+    def test_a_guest_has_what_the_boot_files_call(self, guest: Recipe) -> None:
+        assert {"cloud-init", "docker.io", "nftables", "python3", "e2fsprogs", "qemu-guest-agent"} <= set(
+            guest.packages
+        )
+
+    def test_another_recipe_is_another_image(self) -> None:
+        assert len({made.mark for made in (*GUESTS.values(), BUILDER, PYTHON)}) == len(GUESTS) + 2
+
+    def test_a_changed_script_is_another_image(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = GUESTS["debian"].mark
+        for file in recipe.FILES.iterdir():
+            (tmp_path / file.name).write_text(file.read_text())
+        monkeypatch.setattr(recipe, "FILES", tmp_path)
+        assert GUESTS["debian"].mark == before
+        (tmp_path / "customize").write_text("#!/bin/sh\n")
+        assert GUESTS["debian"].mark != before
+
+
+class TestAccelerator:
+    def test_a_kernel_that_speaks_is_alive(self) -> None:
+        assert accelerator.speaks([sys.executable, "-c", "print('[0.0] Linux version 6.12')"], 10)
+
+    @pytest.mark.parametrize("program", ["print('emulation failure')", "import time; time.sleep(30)"])
+    def test_one_that_dies_or_stays_silent_is_not(self, program: str) -> None:
+        assert not accelerator.speaks([sys.executable, "-c", program], 0.5)
+
+    def test_without_a_device_nothing_is_tried(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(accelerator, "DEVICE", tmp_path / "kvm")
+        assert accelerator.choose(tmp_path) == accelerator.TCG
+
+
+class TestContainers:
+    @pytest.mark.parametrize("source", IMAGES.values(), ids=IMAGES)
+    def test_each_image_of_ours_begins_with_one_that_can_be_made(self, source: object) -> None:
+        dockerfile = Path(source.dockerfile)  # type: ignore[attr-defined]
+        assert beginning(dockerfile) in PYTHON.name
+
+    def test_a_second_beginning_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "Dockerfile").write_text("FROM a:1 AS build\nFROM b:2\nCOPY --from=build /x /x\n")
+        with pytest.raises(GuestError, match="a:1 and b:2"):
+            beginning(tmp_path / "Dockerfile")
+
+    def test_the_digest_is_that_of_the_manifest(self, tmp_path: Path) -> None:
+        (tmp_path / "manifest.json").write_bytes(b"{}")
+        assert containers.digest(tmp_path) == (
+            "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        )
+
+
+class TestStore:
+    def test_is_made_once_and_what_failed_is_made_anew(self, tmp_path: Path) -> None:
+        made: list[Path] = []
+        said: list[str] = []
+        store = GuestStore(tmp_path, said.append)
+
+        def fails(folder: Path) -> None:
+            (folder / "half").touch()
+            run(["false"], "make it")
+
+        with pytest.raises(GuestError, match="could not make it"):
+            store._once("thing", BUILDER, fails, "a thing")
+        for _ in range(2):
+            assert not (store._once("thing", BUILDER, made.append, "a thing") / "half").exists()
+        assert len(made) == 1
+        assert len(said) == 2
+
+    def test_what_a_command_complained_of_is_told(self) -> None:
+        with pytest.raises(GuestError, match=r"(?s)could not do.*ended with 3.*why"):
+            run(["sh", "-c", "echo why >&2; exit 3"], "do")
+
+
+def test_orders_are_read_as_they_were_written(tmp_path: Path) -> None:
+    assert Orders.load(tmp_path / "real.json") is None
+    orders = Orders(machines=("vm-a",), image="/image", accelerator="kvm", containers=("a", "b"))
+    orders.write(tmp_path / "real.json")
+    assert Orders.load(tmp_path / "real.json") == orders
+    assert json.loads((tmp_path / "real.json").read_text())["machines"] == ["vm-a"]
