@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -11,13 +12,10 @@ from aiohttp import web
 
 from emulator.datacentre.core import Core
 from emulator.datacentre.errors import UNKNOWN_CONTAINER, DatacentreError, UnknownContainerError
-from emulator.datacentre.machine.machine import Container, Machine
 from emulator.datacentre.probe import Target
 from emulator.datacentre.settings import code_state
 
 Json = dict[str, Any]
-_LOG_CHUNK = 256 * 1024
-_LOG_PAUSE = 0.1
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -120,37 +118,20 @@ class Api:
         """Answer what a process of the sandbox executes to run a command in a machine, or in a container."""
         order = await request.json()
         machine = self._core.fleet.machine(request.match_info["machine"])
-        words, name = tuple(order["argv"]), order["container"]
-        if name is None:
-            return web.json_response(machine.command(words))
-        container = _container(machine, name)
-        if container.process is None or not container.running:
-            raise DatacentreError(f"container {name} of {machine.name} is not running")
-        environment = [f"{key}={value}" for key, value in container.process.spec.environment.items()]
-        return web.json_response([*await container.process.enter(), "env", "-i", *environment, *words])
+        return web.json_response(await machine.command(tuple(order["argv"]), order["container"]))
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         """Answer a container's log, and with ``follow=1`` what is added to it, until the caller leaves."""
         machine = self._core.fleet.machine(request.match_info["machine"])
-        file = machine.log_of(_container(machine, request.match_info["container"]))
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        at = 0
-        while True:
-            size = file.stat().st_size if file.exists() else 0
-            if size < at:  # it was rotated
-                at = 0
-            if size > at:
-                with file.open("rb") as log:
-                    log.seek(at)
-                    chunk = log.read(_LOG_CHUNK)
-                at += len(chunk)
+        log = machine.log(request.match_info["container"], follow=request.query.get("follow") == "1")
+        async with contextlib.aclosing(log) as chunks:
+            first = await anext(chunks, b"")  # refused, if at all, before an answer begins
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            await answer.write(first)
+            async for chunk in chunks:
                 await answer.write(chunk)
-            elif request.query.get("follow") != "1":
-                break
-            else:
-                await asyncio.sleep(_LOG_PAUSE)
-        await answer.write_eof()
+            await answer.write_eof()
         return answer
 
     def _state(self) -> Json:
@@ -160,13 +141,6 @@ class Api:
             "problems": self._core.problems,
             "machines": self._core.fleet.health(),
         }
-
-
-def _container(machine: Machine, name: str) -> Container:
-    if name not in machine.containers:
-        known = ", ".join(machine.containers) or "none"
-        raise UnknownContainerError(f"{machine.name} has no container {name}; it has {known}")
-    return machine.containers[name]
 
 
 @web.middleware

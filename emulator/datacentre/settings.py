@@ -93,6 +93,16 @@ class Settings:
         return self.state / "containers.json"
 
     @property
+    def real(self) -> Path:
+        """Which machines are real (`emulator.guest.orders`); not there when none is."""
+        return self.state / "real.json"
+
+    @property
+    def raw_disks(self) -> Path:
+        """The data disks of real machines: a folder each, by the disk's unique id."""
+        return self.state / "raw-disks"
+
+    @property
     def log(self) -> Path:
         """The datacentre's log."""
         return self.state / "datacentre.log"

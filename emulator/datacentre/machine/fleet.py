@@ -19,9 +19,11 @@ from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.feed import ControlPlane
 from emulator.datacentre.inventory import VM, Document, Inventory
 from emulator.datacentre.kernel import Namespace
-from emulator.datacentre.machine.engine_api import EngineApi
+from emulator.datacentre.machine.emulated import EmulatedMachine
 from emulator.datacentre.machine.image import Image, Images
-from emulator.datacentre.machine.machine import Container, Machine, Place, Pull
+from emulator.datacentre.machine.machine import Machine, Place, Pull
+from emulator.datacentre.machine.powered import PoweredMachine
+from emulator.datacentre.machine.real.rack import Rack
 from emulator.datacentre.settings import Settings
 
 Json = dict[str, Any]
@@ -38,14 +40,17 @@ _REPORT_AGAIN = 2.0
 log = logging.getLogger(__name__)
 
 
+_Boot = tuple[str, int, bool]
+"""Which VM, the number of its boot, and whether it is real."""
+
+
 @dataclass(slots=True)
 class _Running:
-    """A machine with the power on: what it was booted as, its engine, who reports it and sees it crash."""
+    """A machine with the power on: what it was booted as, who reports it and sees it crash."""
 
-    boot: tuple[str, int]
-    machine: Machine
+    boot: _Boot
+    machine: PoweredMachine
     network: Namespace
-    engine: EngineApi
     reporter: asyncio.Task[None] | None = None
     watch: asyncio.Task[None] | None = None
 
@@ -64,6 +69,7 @@ class Fleet:
         self._settings = settings
         self._ask_registry = ask_registry
         self._control_plane = control_plane
+        self._rack = Rack(settings)
         self._images = Images(settings.images, settings.cache, errands, settings.state / "images.log")
         self._running: dict[str, _Running] = {}
         self._changing = asyncio.Lock()
@@ -87,7 +93,7 @@ class Fleet:
             key
             for key, running in self._running.items()
             if key not in wanted
-            or running.boot != _boot_of(wanted[key])
+            or running.boot != self._boot_of(wanted[key])
             or running.network not in namespaces.values()  # its interface moved
         ]
         await asyncio.gather(*(self._off(key) for key in stale))
@@ -107,7 +113,7 @@ class Fleet:
         async with self._changing:
             await asyncio.gather(*(self._off(key) for key in list(self._running)))
 
-    def machine(self, name: str) -> Machine:
+    def machine(self, name: str) -> PoweredMachine:
         """Return a running machine by its name or id; raise DatacentreError when there is none."""
         for key, running in self._running.items():
             if name.lower() in {key, running.machine.name.lower()}:
@@ -129,19 +135,10 @@ class Fleet:
         if network is None:
             log.warning("%s has no interface in any network yet", document.name)
             return
-        machine = Machine(
-            document.name,
-            place=self._place(document),
-            network=network,
-            pull=self._puller(document.key),
-            authority=self._settings.authority,
-            rootless=self._settings.rootless,
-        )
-        running = _Running(_boot_of(document), machine, network, EngineApi(machine))
+        machine = self._made(document, network)
+        running = _Running(self._boot_of(document), machine, network)
         self._running[document.key] = running
         try:
-            machine.place.volatile.mkdir(parents=True, exist_ok=True)
-            await running.engine.serve(rootless=self._settings.rootless)
             hidden = document.hidden
             await machine.boot(str(hidden.get("customData") or ""), str(hidden.get("userData") or ""))
         except (DatacentreError, OSError) as refused:
@@ -167,8 +164,24 @@ class Fleet:
         for task in (running.reporter, running.watch):
             if task is not None:
                 task.cancel()
-        await running.engine.close()
         await running.machine.off()
+
+    def _made(self, document: Document, network: Namespace) -> PoweredMachine:
+        if self._rack.takes(document):
+            return self._rack.machine(document, self._inventory, network, self._own(document))
+        machine = Machine(
+            document.name,
+            place=self._place(document),
+            network=network,
+            pull=self._puller(document.key),
+            authority=self._settings.authority,
+            rootless=self._settings.rootless,
+        )
+        return EmulatedMachine(machine, rootless=self._settings.rootless)
+
+    def _boot_of(self, document: Document) -> _Boot:
+        number = int(document.hidden.get("boot", 1))
+        return str(document.properties.get("vmId")), number, self._rack.takes(document)
 
     def _place(self, document: Document) -> Place:
         state = self._settings.state
@@ -181,14 +194,16 @@ class Fleet:
         if disk is not None:
             disk.mkdir(parents=True, exist_ok=True)
             disk.chmod(0o755)
-        # A machine that was replaced starts from nothing but its data disk.
-        own = state / "machines" / f"{document.name}-{str(document.properties.get('vmId', ''))[:8]}"
         return Place(
-            files=own / "files",
+            files=self._own(document) / "files",
             disk=disk,
             logs=state / "logs" / document.name,
             volatile=self._settings.volatile / hashlib.sha256(document.key.encode()).hexdigest()[:8],
         )
+
+    def _own(self, document: Document) -> Path:
+        """Return the folder that goes with a VM: one that replaced it begins with the data disk alone."""
+        return self._settings.state / "machines" / _folder_of(document)
 
     def _disk_folder(self, identifier: str) -> Path | None:
         disk = self._inventory.get(identifier)
@@ -200,9 +215,8 @@ class Fleet:
         """Remove the content of disks and machines that no longer exist."""
         known = {str(disk.properties.get("uniqueId")) for disk in self._inventory.of_type(DISK)}
         _remove_others(self._settings.state / "disks", known)
-        machines = {
-            f"{vm.name}-{str(vm.properties.get('vmId', ''))[:8]}" for vm in self._inventory.of_type(VM)
-        }
+        _remove_others(self._settings.raw_disks, known)
+        machines = {_folder_of(vm) for vm in self._inventory.of_type(VM)}
         _remove_others(self._settings.state / "machines", machines)
 
     # Images
@@ -239,7 +253,7 @@ class Fleet:
         except (OSError, aiohttp.ClientError) as gone:
             log.error("the answer of run command %s is lost: %s", operation, gone)
 
-    async def _report(self, identifier: str, machine: Machine) -> None:
+    async def _report(self, identifier: str, machine: PoweredMachine) -> None:
         """Tell the control plane how a machine is doing, whenever that changes; again until it is heard."""
         told = True
         while True:
@@ -256,27 +270,12 @@ class Fleet:
                 machine.news.set()
 
 
-def _health_of(machine: Machine) -> Json:
-    return {
-        "problem": machine.problem,
-        "containers": [_health(container) for container in machine.containers.values()],
-    }
+def _folder_of(document: Document) -> str:
+    return f"{document.name}-{str(document.properties.get('vmId', ''))[:8]}"
 
 
-def _health(container: Container) -> Json:
-    return {
-        "name": container.service.name,
-        "image": container.service.image,
-        "status": container.status,
-        "health": container.health,
-        "exitCode": container.exit_code,
-        "restarts": container.restarts,
-        "error": container.error,
-    }
-
-
-def _boot_of(document: Document) -> tuple[str, int]:
-    return str(document.properties.get("vmId")), int(document.hidden.get("boot", 1))
+def _health_of(machine: PoweredMachine) -> Json:
+    return {"problem": machine.problem, "containers": machine.health()}
 
 
 def _end(output: bytes) -> str:
