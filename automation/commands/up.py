@@ -10,6 +10,7 @@ from automation.ui.options import Json, On, Stack, StackOption, Where, Yes, stac
 with lazily():
     from automation.machine import system
     from automation.operate import backup, emulated, status
+    from automation.operate import real as machines_that_are_real
     from automation.stacks import deploy
     from automation.stacks import target as targets
 
@@ -36,6 +37,13 @@ def command(  # noqa: PLR0917 typer reads the order
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Look at Azure first, and put back what was changed by hand.")
     ] = False,
+    real: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTY",
+            help="On the emulator: a hospital whose machine is a real one (QEMU); `none`: no longer.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Deploy a stack and show it; a run that was killed goes on where it ended.
@@ -43,6 +51,8 @@ def command(  # noqa: PLR0917 typer reads the order
     On Azure the plan is shown first and you are asked, unless you say --yes.
     """
     target = targets.open_target(stack_name(stack, stack_option), on)
+    if real:
+        machines_that_are_real.order(target, real)
     outputs = deploy.up(target, ask=on is On.AZURE and not yes, reconnect=reconnect or (), refresh=refresh)
     if machines:
         if target.emulator and system.can_install():

@@ -22,6 +22,7 @@ from clone import paths
 from emulator.control import Emulator, EmulatorError
 from emulator.datacentre import checks
 from emulator.datacentre.settings import Settings
+from emulator.guest import accelerator
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 """Works; works, but a person may want to know; does not work."""
@@ -53,6 +54,7 @@ def examine() -> list[Finding]:
         _emulator(),
         *_networks(),
         _box(),
+        _real_machines(),
         _browser(),
         _mono(),
     ]
@@ -207,6 +209,20 @@ def _box() -> Finding:
         )
     detail = f"{', '.join(given)}; on Docker alone, not here: {', '.join(lacking)}"
     return Finding(name="a job's box", state=GOOD, detail=detail)
+
+
+def _real_machines() -> Finding:
+    """Look for what `./fed up --real` needs; that command tries whether KVM helps."""
+    missing = system.missing_packages(system.REAL_MACHINES)
+    helped = "KVM to try" if os.access(accelerator.DEVICE, os.R_OK | os.W_OK) else "no KVM: ten times slower"
+    detail = f"packages are missing: {', '.join(missing)}" if missing else "QEMU and what makes its disks"
+    fix = ""
+    if os.geteuid() != 0:
+        fix = "./fed up --real HOSPITAL needs root"
+    elif missing:
+        by_itself = "./fed up --real HOSPITAL installs them"
+        fix = by_itself if system.can_install() else system.install_command(missing)
+    return Finding(name="real machines", state=NOTE if fix else GOOD, detail=f"{detail}; {helped}", fix=fix)
 
 
 def _browser() -> Finding:

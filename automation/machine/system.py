@@ -41,6 +41,17 @@ NETWORKS: Final = Need(
     },
     libraries={"libnftables.so.1": "nftables"},
 )
+REAL_MACHINES: Final = Need(
+    who="real machines (./fed up --real)",
+    programs={
+        "genisoimage": "genisoimage",
+        "mke2fs": "e2fsprogs",
+        "mmdebstrap": "mmdebstrap",
+        "qemu-img": "qemu-utils",
+        "qemu-system-x86_64": "qemu-system-x86",
+    },
+    files={"/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring"},
+)
 POWER_BI: Final = Need(
     who="the tests of the Power BI models (Microsoft's own parser is a .NET Framework program)",
     programs={"mono": "mono-runtime", "mcs": "mono-mcs"},

@@ -5,7 +5,7 @@ import time
 
 from rich.markup import escape
 
-from automation.operate import boot, data
+from automation.operate import boot, data, real
 from automation.operate.machines import Centre, vm_name
 from automation.stacks.arm import of_emulator
 from automation.stacks.target import Target
@@ -19,6 +19,8 @@ from federation.outputs import Outputs
 
 READY_SECONDS = 600.0
 """The first time, the images' Python environments are made; afterwards a few seconds are enough."""
+SLOW_SECONDS = 2400.0
+"""Where a real machine is translated: it boots, and pulls and unpacks images, at a tenth of the speed."""
 _POLL_SECONDS = 0.5
 
 
@@ -112,7 +114,8 @@ def _wait_until_registered(centre: Centre, hospitals: set[str], own_data: set[st
     A hospital of `own_data` whose VM refuses its data is not waited for: returned with the reason. Raises
     FedError that names who did not register, and why.
     """
-    deadline = time.monotonic() + READY_SECONDS
+    patience = SLOW_SECONDS if real.slow() else READY_SECONDS
+    deadline = time.monotonic() + patience
     with stderr.status("hospitals enrol") as status:
         while True:
             missing = _missing(centre, hospitals)
@@ -122,7 +125,7 @@ def _wait_until_registered(centre: Centre, hospitals: set[str], own_data: set[st
             words = "; ".join(f"{name}: {why}" for name, why in missing.items())
             status.update(escape(f"hospitals enrol: {words}"))  # hospitals say why
             if time.monotonic() > deadline:
-                raise FedError(f"not every hospital is registered after {READY_SECONDS:.0f} s: {words}")
+                raise FedError(f"not every hospital is registered after {patience:.0f} s: {words}")
             time.sleep(_POLL_SECONDS)
 
 
