@@ -18,7 +18,7 @@ def command(
     parts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PART]...", help="lint, unit, emulator, datacentre, e2e, long, or a test file."
+            metavar="[PART]...", help="lint, unit, emulator, datacentre, e2e, long, real, a test file."
         ),
     ] = None,
     workers: Annotated[
@@ -28,9 +28,10 @@ def command(
         str | None, typer.Option("--keyword", "-k", help="Only tests whose name matches (pytest -k).")
     ] = None,
 ) -> None:
-    """Run the checks: lint and types, then the tests, with their durations; without arguments all but `long`.
+    """Run the checks: lint and types, then the tests, with their durations; all but `long` and `real`.
 
-    `long` runs the campaigns that take minutes each; with a part or a test file, those found there.
+    `long` runs the campaigns that take minutes each, `real` the tests of a real machine (root, QEMU); with a
+    part or a test file, those found there.
     """
     at_once = workers if workers is not None else min((os.cpu_count() or 1) + 1, suite.MOST_WORKERS)
     raise typer.Exit(Code.DONE if suite.run(parts or [], at_once, keyword) else Code.NO)

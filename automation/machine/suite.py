@@ -20,8 +20,11 @@ TESTS = ("e2e", "datacentre", "emulator", "unit")
 """The folders of tests, the longest first: what starts last should be short."""
 LONG = "long"
 """Campaigns of minutes: tests with pytest's marker of this name. They run only when asked for."""
+REAL = "real"
+"""Tests of a real machine, with pytest's marker of this name. They need root, and run only when asked for."""
 EVERYDAY = ("lint", *TESTS)
-PARTS = (*EVERYDAY, LONG)
+MARKED = (LONG, REAL)
+PARTS = (*EVERYDAY, *MARKED)
 MOST_WORKERS = 4
 
 IN_IMAGES = (
@@ -54,20 +57,22 @@ _UNTRACKED = {
 def run(parts: Sequence[str], workers: int, keyword: str | None) -> bool:
     """Run the parts (all of `EVERYDAY` without any) and return whether everything passed.
 
-    A part is one of `PARTS` or a path of tests; with `LONG` only the campaigns among the parts' tests run.
+    A part is one of `PARTS` or a path of tests; with one of `MARKED` only such tests among the parts' run.
     Raises QuestionError for anything else, FedError when a tool could not run or no test was found.
     """
     for part in parts:
         if part not in PARTS and not (ROOT / part.partition("::")[0]).exists():
             raise QuestionError(f"there is no part {part!r}: name {', '.join(PARTS)}, or a test file")
-    campaigns = LONG in parts
-    chosen = [part for part in parts if part != LONG] or list(TESTS if campaigns else EVERYDAY)
+    marks = [part for part in parts if part in MARKED]
+    chosen = [part for part in parts if part not in MARKED] or list(TESTS if marks else EVERYDAY)
     _prepare(chosen)
+    if REAL in marks:
+        system.require_packages(system.REAL_MACHINES)
     tests = [f"tests/{part}" if part in TESTS else part for part in chosen if part != "lint"]
     # Tests of whole federations wait for much: the checks take the processors that they leave idle.
     with ThreadPoolExecutor() as meanwhile:
         clean = meanwhile.submit(_lint, alone=not tests) if "lint" in chosen else None
-        passed = _pytest(tests, workers, keyword, campaigns=campaigns) if tests else True
+        passed = _pytest(tests, workers, keyword, marks) if tests else True
         return (clean is None or clean.result()) and passed
 
 
@@ -152,11 +157,11 @@ def files() -> list[str]:
     return sorted(str(file) for file in found if not _UNTRACKED & set(file.parts))
 
 
-def _pytest(tests: Sequence[str], workers: int, keyword: str | None, *, campaigns: bool) -> bool:
+def _pytest(tests: Sequence[str], workers: int, keyword: str | None, marks: Sequence[str]) -> bool:
     """Run pytest; its own summary is the last thing printed."""
     options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"] if workers > 1 else []
-    if campaigns:
-        options += ["-m", LONG]
+    if marks:
+        options += ["-m", " or ".join(marks)]
     if keyword:
         options += ["-k", keyword]
     present = [test for test in tests if Path(ROOT, test.partition("::")[0]).exists()]

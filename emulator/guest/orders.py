@@ -29,9 +29,7 @@ class Orders:
             said = json.loads(file.read_text())
         except FileNotFoundError:
             return None
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
-        )
+        return cls(**said | {name: tuple(said[name]) for name in ("machines", "containers")})
 
     def write(self, file: Path) -> None:
         """Write the file in one step."""

@@ -19,7 +19,7 @@ class PoweredMachine(Protocol):
     news: asyncio.Event
 
     async def boot(self, custom_data: str, user_data: str) -> None:
-        """Boot from customData, with userData (both base64); raise DatacentreError or OSError if it cannot."""
+        """Boot from customData, with userData (both base64); raise DatacentreError or OSError if not."""
 
     async def crashed(self) -> None:
         """Wait until it ends by itself and is to be booted again; forever for one that did not boot."""
