@@ -56,7 +56,7 @@ class Clone:
         done = Done(arguments, process.returncode, output, errors)
         return self.expect(done, code)
 
-    def shell(self, script: str, code: int = 0) -> Done:
+    def shell(self, script: str, code: int = 0, seconds: float = PATIENCE) -> Done:
         """Run a script in a shell that `fed env` turned towards the emulator, and expect its exit code."""
         turn = f'eval "$(PYTHONPATH={self.root} {sys.executable} -P -m automation env)" || exit 99\n'
         done = subprocess.run(
@@ -66,7 +66,7 @@ class Clone:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=seconds,
             check=False,
         )
         return self.expect(done, code)

@@ -1,0 +1,73 @@
+"""docs/tutorial.md, typed as it is there: from a table at three hospitals to a model that predicts."""
+
+import re
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from clone import paths
+from emulator.datacentre.control import Datacentre
+from tests.e2e.own_clone import Clone
+from tests.e2e.running_federation import Federation
+
+pytestmark = pytest.mark.long
+
+TUTORIAL = paths.REPOSITORY / "docs" / "tutorial.md"
+BLOCK = re.compile(r"^## (\d+)\. [^\n]*$|^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BRINGS_TABLES, TRAINS = 6, 7
+SECONDS = 900.0
+"""For the slowest step: a box's libraries are downloaded."""
+
+
+def steps() -> Iterator[tuple[int, str]]:
+    """Step of the tutorial, and a block of commands in it."""
+    number = 0
+    for found in BLOCK.finditer(TUTORIAL.read_text()):
+        if found[1]:
+            number = int(found[1])
+        else:
+            yield number, found[2]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Clone]:
+    made = Clone(tmp_path, machines=True)
+    # The launcher would prepare packages of its own; this clone shares those of the real one.
+    launcher = made.root / "fed"
+    launcher.write_text(f'#!/bin/sh\nPYTHONPATH={made.root} exec {sys.executable} -P -m automation "$@"\n')
+    try:
+        yield made
+    finally:
+        made.destroy()
+
+
+def test_every_command_of_the_tutorial_does_what_it_says(clone: Clone) -> None:
+    said: dict[int, str] = {}
+    for number, commands in steps():
+        if number == TRAINS:
+            wait_for_tables(clone)
+        done = clone.shell(f"set -e\n{commands}", seconds=SECONDS)
+        said[number] = said.get(number, "") + done.stdout
+    assert "age,sex,emergency,albumin,long_stay,split" in said[1]
+    assert said[2].count("600 rows") == 3
+    assert "The job would have run." in said[4]
+    assert "stay.csv" in said[BRINGS_TABLES]
+    assert "long-stay" in said[9]
+    assert re.search(r"\[0\.\d+ ", said[9]), "the model predicts no risks"
+
+
+def wait_for_tables(clone: Clone) -> None:
+    """The half minute of the tutorial: until each hospital's VM has its checked copy."""
+    datacentre = Datacentre.running(clone.emulator())
+    assert datacentre is not None
+    federation = Federation(clone, datacentre)
+    for hospital in ("cleveland", "hungary", "va-long-beach"):
+        federation.wait(partial(_has_its_table, federation, hospital), f"{hospital} has its table")
+
+
+def _has_its_table(federation: Federation, hospital: str) -> bool:
+    there = "from pathlib import Path; print(Path('/var/lib/fed/data/stay.csv').exists())"
+    return federation.python(hospital, there).strip() == "True"
