@@ -58,7 +58,7 @@ class TestCommandLine:
 
     def test_shell_completes_commands_and_their_parts(self) -> None:
         for words, expected in (
-            ("./fed up", {"up"}),
+            ("./fed up", {"up", "upgrade"}),
             ("./fed jobs su", {"submit"}),
             ("./fed images prom", {"promote"}),
         ):
