@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,12 @@ class Ended:
 
 
 class OwnClone:
-    """A clone in a folder that it is given; `variables` are added to the environment of its commands."""
+    """A clone in a folder that it is given; `variables` are added to the environment of its commands.
+
+    `through` is a program, with its arguments, that starts each command.
+    """
+
+    through: Sequence[str] = ()
 
     def __init__(self, root: Path, **variables: str) -> None:
         self.root, self.home = root, root / ".fed"
@@ -74,7 +79,7 @@ class OwnClone:
         """Start a `fed` command."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         return subprocess.Popen(  # noqa: S603 no shell
-            [sys.executable, "-P", "-m", "automation", *arguments],
+            [*self.through, sys.executable, "-P", "-m", "automation", *arguments],
             cwd=self.root,
             env={**kept, "COLUMNS": "200", **self._variables, "PYTHONPATH": str(self.root)},
             stdin=subprocess.DEVNULL,

@@ -31,10 +31,13 @@ def trials(given: Bounds) -> Iterator[Trial]:
     while left and not given.is_over:
         folder = given.folder / "a path with spaces, ü" if left[0] == ODD_PATH else given.folder
         life = Life.begin(folder)
+        life.clone.through = _AS_PLAIN_USER if left[0] == PLAIN_USER else ()
         try:
-            if left[0] != ODD_PATH:
+            if left[0] not in _WHOLE_LIVES:
                 life.undisturbed(LIFE[0])
             while left and life.is_well and not given.is_over:
+                if left[0] in _WHOLE_LIVES and life.cycle:
+                    break  # it begins from nothing
                 fault = left.pop(0)
                 yield from STRIKES[fault](life, fault, given)
                 if fault in _ENDS_LIFE:
@@ -69,7 +72,9 @@ def _badness(ended: Ended) -> int:
 
 def _unexplained(ends: Iterable[Ended]) -> list[str]:
     """Return the ends of commands that failed for another reason than that somebody else was at work."""
-    return [f"a person with {ended.errors!r}" for ended in ends if ended.code and _HELD not in ended.errors]
+    return [
+        f"a person with {ended.errors!r}" for ended in ends if ended.code != 0 and _HELD not in ended.errors
+    ]
 
 
 def _interrupted(life: Life, fault: str, given: Bounds) -> Iterator[Trial]:
@@ -133,6 +138,7 @@ def _wait(process: "subprocess.Popen[str]", seconds: float) -> None:
 
 
 ODD_PATH: Final = "path with spaces"
+PLAIN_USER: Final = "plain user"
 DELETED: Final = "clone deleted"
 STRIKES: Final[Mapping[str, Strike]] = {
     "up and up": _two(UPDATE, LIFE[0]),
@@ -141,6 +147,10 @@ STRIKES: Final[Mapping[str, Strike]] = {
     "clone moved": _moved,
     DELETED: _deleted,
     ODD_PATH: _whole_life,
+    PLAIN_USER: _whole_life,
 }
 NAMES: Final = tuple(STRIKES)
-_ENDS_LIFE = (DELETED, ODD_PATH)
+_WHOLE_LIVES = (ODD_PATH, PLAIN_USER)
+_ENDS_LIFE = (DELETED, *_WHOLE_LIVES)
+_AS_PLAIN_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
+"""Takes root's name and all capabilities, and leaves the files: a plain user whose files these are."""

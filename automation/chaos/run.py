@@ -8,13 +8,25 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 
-from automation.chaos import kills, people, resource_manager
+from automation.chaos import kills, machines, people, resource_manager
 from automation.chaos.trial import Bounds, Campaign, Trial
 from automation.ui.console import say
 from automation.ui.outcome import QuestionError
 
-_PARTS = (kills, people, resource_manager)
-NAMES = tuple(name for part in _PARTS for name in part.NAMES)
+_TRIALS = {
+    "what deploys": kills.trials,
+    "people": people.trials,
+    "machines": machines.trials,
+    "Resource Manager": resource_manager.trials,
+}
+PARTS = {
+    "what deploys": kills.NAMES,
+    "people": people.NAMES,
+    "machines": machines.NAMES,
+    "Resource Manager": resource_manager.NAMES,
+}
+"""The names of each part's faults."""
+NAMES = tuple(name for names in PARTS.values() for name in names)
 
 
 def run(*, seed: int, faults: Collection[str], minutes: float, moments: int) -> Campaign:
@@ -36,7 +48,7 @@ def run(*, seed: int, faults: Collection[str], minutes: float, moments: int) -> 
             faults=faults,
             moments=moments,
         )
-        for trial in chain.from_iterable(part.trials(given) for part in _PARTS):
+        for trial in chain.from_iterable(trials(given) for trials in _TRIALS.values()):
             found.append(trial)
             say(_sentence(trial))
     return Campaign(seed=seed, began=began, seconds=time.monotonic() - start, trials=found)

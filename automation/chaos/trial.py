@@ -131,8 +131,9 @@ def document(campaign: Campaign) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """Describe this machine in a few words."""
-    return f"{platform.system()} {platform.release().partition('-')[0]}, {os.cpu_count()} CPUs"
+    """Describe this machine in a few words, with its load of the last five minutes."""
+    system = f"{platform.system()} {platform.release().partition('-')[0]}"
+    return f"{system}, {os.cpu_count()} CPUs, load {os.getloadavg()[1]:.0f}"
 
 
 def _one_line(text: str) -> str:

@@ -10,6 +10,7 @@ from automation.ui.options import Json
 from automation.ui.outcome import Code
 
 with lazily():
+    from automation.chaos import report as reports
     from automation.chaos import run, trial
     from automation.ui import console
 
@@ -26,7 +27,7 @@ def command(  # noqa: PLR0917 typer reads the order
         int, typer.Option("--moments", min=1, help="Moments of each command at which a process is killed.")
     ] = 2,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Also write the table (Markdown).")
+        Path | None, typer.Option("--report", metavar="FILE", help="Also write the tables (Markdown).")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -36,9 +37,11 @@ def command(  # noqa: PLR0917 typer reads the order
     deploys is killed, and people get in each other's way, at moments that chance chooses. Exits 1
     when anything did not converge within two more runs, is lost, or is left running.
     """
+    if report is not None:
+        reports.check(report, run.PARTS)
     campaign = run.run(seed=seed, faults=fault or (), minutes=minutes, moments=moments)
     if report is not None:
-        report.write_text(trial.markdown(campaign), encoding="utf-8")
+        reports.write(report, campaign, run.PARTS)
     if as_json:
         console.show_json(trial.document(campaign))
     else:

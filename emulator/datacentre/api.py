@@ -40,6 +40,7 @@ class Api:
                 web.delete("/flows", self._forget_flows),
                 web.put("/blobs/{container:.+}", self._upload),
                 web.get("/blobs/{container:.+}", self._blobs),
+                web.delete("/blobs/{container:.+}", self._delete),
                 web.post("/desks", self._desk),
                 web.get("/machines/{machine}/network", self._network),
                 web.post("/machines/{machine}/run", self._run),
@@ -84,6 +85,12 @@ class Api:
         """List a container as its account's owner."""
         container = "/" + request.match_info["container"]
         return web.json_response(await self._core.services.storage.blobs(container))
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        """Delete a blob as its account's owner."""
+        container = "/" + request.match_info["container"]
+        await self._core.services.storage.delete(container, request.query["name"])
+        return web.json_response({})
 
     async def _desk(self, request: web.Request) -> web.Response:
         """Put a desk into a subnet, or at an address of the internet."""

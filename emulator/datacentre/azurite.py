@@ -113,6 +113,15 @@ class Azurite:
                 )
         return True
 
+    async def delete(self, account: str, container: str, blob: str) -> None:
+        """Delete a blob; one that is not there is none."""
+        url = f"{self.url}/{quote(container)}/{quote(blob)}"
+        async with self.session.delete(url, headers=self._headers(account)) as answer:
+            if answer.status not in {202, 404}:
+                raise DatacentreError(
+                    f"Azurite answers {answer.status} to deleting {account}/{container}/{blob}"
+                )
+
     async def blobs(self, account: str, container: str) -> dict[str, str]:
         """Return the blobs of a container, each with its MD5 in base64 (empty where the writer gave none)."""
         if _key(account, container) not in self._held:

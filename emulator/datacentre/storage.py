@@ -132,6 +132,11 @@ class FrontDoor:
         account, _, rest = container.rpartition("/blobServices/")
         return await self._azurite.blobs(account.rpartition("/")[2], rest.rpartition("/")[2])
 
+    async def delete(self, container: str, blob: str) -> None:
+        """Delete a blob as the account's owner would; `container` is the container's ARM id."""
+        account, _, rest = container.rpartition("/blobServices/")
+        await self._azurite.delete(account.rpartition("/")[2], rest.rpartition("/")[2], blob)
+
     async def _answer(self, request: web.Request, endpoint: str | None) -> web.StreamResponse:
         account = self._account(request, endpoint)
         host = request.host.partition(":")[0].lower()

@@ -264,6 +264,16 @@ class TestRoles:
 
 
 class TestContainers:
+    def test_an_accounts_owner_writes_and_deletes_by_a_way_of_their_own(self, place: Place) -> None:
+        place.cloud.container(place.one_account, "owned")
+        place.datacentre.wait_ready(place.cloud.revision)
+        container = f"{place.one_account}/blobServices/default/containers/owned"
+        assert place.datacentre.upload(container, "a.csv", b"age")
+        assert list(place.datacentre.blobs(container)) == ["a.csv"]
+        for _ in range(2):
+            place.datacentre.delete(container, "a.csv")
+            assert place.datacentre.blobs(container) == {}
+
     def test_containers_exist_only_if_arm_has_them(self, place: Place) -> None:
         place.cloud.assign("contributor", place.one, place.one_account)
         code = 'show(attempt(lambda: blob(ONE, "fresh").upload_blob(b"x")))'

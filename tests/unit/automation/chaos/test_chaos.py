@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from automation.chaos import kills, run, trial
+from automation.chaos import kills, report, run, trial
 from automation.chaos.own_clone import OwnClone
 from automation.chaos.trial import Campaign, Trial
 from automation.ui.outcome import QuestionError
+from clone import paths
 
 
 def tried(**changes: Any) -> Trial:
@@ -107,3 +108,43 @@ def test_two_victims_are_two_that_the_command_has() -> None:
     assert {len(pair) for pair in pairs} == {2}
     assert len({frozenset(pair) for pair in pairs}) == 3
     assert kills.chosen("kill language host", usual, chance()) == {}
+
+
+PAGE = """# Page
+<!-- fed chaos: people -->
+old
+<!-- fed chaos: end of people -->
+between
+<!-- fed chaos: machines -->
+kept
+<!-- fed chaos: end of machines -->
+"""
+
+
+def test_a_page_keeps_all_but_the_sections_of_what_was_tried(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    report.write(page, campaign(tried(fault="Ctrl-C")), {"people": ["Ctrl-C"], "machines": ["power off"]})
+    text = page.read_text()
+    assert "old" not in text
+    assert "Seed 7" in text.partition("between")[0]
+    assert "| Ctrl-C | up | 1 |" in text.partition("between")[0]
+    assert text.partition("between")[2] == PAGE.partition("between")[2]
+
+
+def test_a_file_without_marks_is_refused_before_anything_is_tried(tmp_path: Path) -> None:
+    page = tmp_path / "notes.md"
+    page.write_text("mine\n")
+    with pytest.raises(QuestionError, match="has no marks"):
+        report.check(page, ["people"])
+
+
+def test_a_new_file_gets_one_table(tmp_path: Path) -> None:
+    page = tmp_path / "new.md"
+    report.check(page, run.PARTS)
+    report.write(page, campaign(tried()), {})
+    assert page.read_text() == trial.markdown(campaign(tried()))
+
+
+def test_the_docs_have_a_section_for_each_part() -> None:
+    report.check(paths.REPOSITORY / "docs" / "reliability.md", run.PARTS)
