@@ -99,20 +99,20 @@ class Running:
 
     def empty_data(self, hospital: str) -> None:
         """Delete what a hospital has put into its container `data`, as its people may."""
-        container = str(self._outputs()[hospital]["container"])
+        container = str(self._outputs(hospital)["container"])
         for blob in self.datacentre.blobs(container):
             self.datacentre.delete(container, blob)
 
     def vm(self, party: str) -> str:
         """Return the ARM id of a party's VM, as the deployment says it."""
-        return str(self._outputs()[party]["vm"])
+        return str(self._outputs(party)["vm"])
 
-    def _outputs(self) -> Mapping[str, Any]:
+    def _outputs(self, party: str) -> Mapping[str, Any]:
+        """Return what the deployment says of a party."""
         file = self.clone.home / "backend" / ".pulumi" / "stacks" / "fed" / "dev.json"
         resources = json.loads(file.read_text())["checkpoint"]["latest"]["resources"]
-        found: Mapping[str, Any] = next(
-            one["outputs"] for one in resources if one["type"] == "pulumi:pulumi:Stack"
-        )
+        stack = next(one["outputs"] for one in resources if one["type"] == "pulumi:pulumi:Stack")
+        found: Mapping[str, Any] = stack[party] if party in stack else stack["hospitals"][party]
         return found
 
     # How it is doing

@@ -53,6 +53,11 @@ class TestADeployedStack:
         assert "no change" in said
         assert file.read_bytes() == before
 
+    def test_costs_nothing_and_has_a_budget_for_each_party(self, deployed: Clone) -> None:
+        parties = json.loads(deployed.fed("cost", "--json").stdout)["parties"]
+        assert [one["party"] for one in parties] == ["centre", "cleveland"]
+        assert all(one["budget"] > 0 and one["spent"] == 0 and one["why"] == "" for one in parties), parties
+
     def test_a_new_tag_updates_resources_in_place(self, deployed: Clone) -> None:
         deployed.edit(lambda content: content["config"].update({"fed:tags": {"ward": "cardiology"}}))
         deployed.fed("preview", "--expect-no-changes", code=1)

@@ -89,6 +89,7 @@ def install_server_kit(assembled: Path, kit: Path, server_work: Path) -> None:
     resources["components"] += [
         {"id": "admission", "path": "fed_server.admission.Admission", "args": {}},
         {"id": "job_states", "path": "fed_server.job_states.JobStates", "args": {}},
+        {"id": "lost_parts", "path": "fed_server.lost_parts.LostParts", "args": {}},
     ]
     scheduler = next(part for part in resources["components"] if part["id"] == "job_scheduler")
     scheduler["args"] = {

@@ -1,0 +1,69 @@
+"""A client that was killed and registered again is no longer waited for by the job that runs."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from fed_server.lost_parts import REASON, LostParts, lost
+from nvflare.apis.client import Client
+from nvflare.apis.fl_constant import RunProcessKey
+
+JOB = "c8fc0582-3640-48f1-b851-66b91d7eb87e"
+
+
+def clients(**tokens: str) -> dict[str, Client]:
+    """Clients by token, as NVFlare's manager has them."""
+    return {token: Client(name, token) for name, token in tokens.items()}
+
+
+def running(**tokens: str) -> dict[str, dict[str, Any]]:
+    return {JOB: {RunProcessKey.PARTICIPANTS: clients(**tokens)}}
+
+
+class Told:
+    """The server's engine: who is registered, what runs, and what a job's process was told."""
+
+    def __init__(self, **tokens: str) -> None:
+        self.run_processes = running(**tokens)
+        self.client_manager = SimpleNamespace(clients=clients(**tokens))
+        self.told: list[tuple[str, str, str]] = []
+
+    def notify_dead_job(self, job: str, name: str, reason: str) -> None:
+        self.told.append((job, name, reason))
+
+
+def looking(engine: Told) -> LostParts:
+    part = LostParts()
+    part._engine = engine
+    return part
+
+
+def test_only_another_token_of_the_same_client_is_a_loss() -> None:
+    processes = running(cleveland="a", hungary="b")
+    assert list(lost(processes, clients(cleveland="a", hungary="b"))) == []
+    assert list(lost(processes, clients(cleveland="a"))) == []  # cut off: it may come back with its token
+    assert list(lost(processes, clients(cleveland="a", hungary="c", geneva="d"))) == [(JOB, "hungary", "c")]
+    assert list(lost({JOB: {}}, clients(hungary="c"))) == []  # it is being started
+
+
+def test_a_job_is_told_once_of_each_loss() -> None:
+    engine = Told(cleveland="a", hungary="b")
+    part = looking(engine)
+    part.look()
+    assert engine.told == []
+    engine.client_manager.clients = clients(cleveland="a", hungary="c")
+    part.look()
+    part.look()
+    assert engine.told == [(JOB, "hungary", REASON)]
+    engine.client_manager.clients = clients(cleveland="e", hungary="c")
+    part.look()
+    assert [name for _, name, _ in engine.told] == ["hungary", "cleveland"]
+
+
+def test_what_is_told_is_forgotten_with_the_job() -> None:
+    engine = Told(hungary="b")
+    part = looking(engine)
+    engine.client_manager.clients = clients(hungary="c")
+    part.look()
+    engine.run_processes = {}
+    part.look()
+    assert part._told == set()
