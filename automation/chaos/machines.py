@@ -50,6 +50,8 @@ table inet chaos {{
 }}
 """
 _SECOND: Final[Mapping[str, tuple[str, ...]]] = {"up and train": ("up",), "train and train": TRAINS}
+_WHEN: Final = (0.1, 0.5)
+"""Between which parts of the first training, which was longer, a later one is struck."""
 _LOOK_SECONDS = 0.2
 _APPEARS_SECONDS = 30.0
 
@@ -80,7 +82,7 @@ def _struck(federation: Running, fault: str, usual: float, chance: Random) -> Tr
     try:
         with STRIKES[fault](federation, fault, chance) as blow:
             training = federation.clone.start(*TRAINS)
-            _wait(training, chance.uniform(0.1, 0.8) * usual)
+            _wait(training, chance.uniform(*_WHEN) * usual)
             met = blow()
             ended = federation.clone.end(training)
     except FedError as failed:

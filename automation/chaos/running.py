@@ -44,8 +44,11 @@ class Running:
         self.is_well = True
 
     def begin(self) -> float:
-        """Deploy it and train once; return the seconds of a training. Raises FedError when that fails."""
-        for command in (("up",), TRAINS, TRAINS):  # the first training also makes the statistics
+        """Deploy it and train once; return the seconds of that training, which also makes the statistics.
+
+        Raises FedError when one fails.
+        """
+        for command in (("up",), TRAINS):
             ended = trained(self.clone.run(*command))
             if ended.code != 0:
                 raise FedError(f"fed {command[0]} fails although nothing disturbs it: {ended.errors}")
