@@ -9,11 +9,11 @@ import pulumi
 import pulumi_random as random
 from pulumi_azure_native.provider import Provider
 
-from federation.intent import Intent
 from federation.naming import SUFFIX_LENGTH, Names, unique_name
 from federation.parties import Federation, Party
 from federation.providers import Providers
 from federation.settings import Settings
+from federation.stated import Intent
 
 P = TypeVar("P", bound=Party)
 P_co = TypeVar("P_co", bound=Party, covariant=True)

@@ -16,8 +16,8 @@ from components.foundation import resource_group
 from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpointArgs
 from components.private_storage import PrivateStorage
 from federation.azure_facts import BLOB_ZONE
-from federation.intent import Door
 from federation.parties import Party
+from federation.stated import Door
 
 _PART: Final = "door"
 

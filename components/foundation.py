@@ -21,8 +21,8 @@ from components.private_dns import PrivateDns, PrivateDnsArgs
 from components.private_endpoint import Placement
 from components.private_storage import Entrance, PrivateStorage, PrivateStorageArgs
 from components.virtual_machine import Boot, VirtualMachine, VirtualMachineArgs
-from federation.intent import Service, Window
 from federation.parties import Party
+from federation.stated import Service, Window
 
 
 def resource_group(

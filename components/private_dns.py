@@ -17,8 +17,8 @@ from pulumi_azure_native import privatedns
 
 from components.context import Context
 from federation.azure_facts import BLOB_ZONE, INTERNAL_ZONE, REGISTRY_ZONE
-from federation.intent import Resolution, Service
 from federation.parties import Party
+from federation.stated import Resolution, Service
 
 FL_RECORD: Final = "fl"
 FL_HOST: Final = f"{FL_RECORD}.{INTERNAL_ZONE}"

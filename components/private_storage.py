@@ -17,9 +17,9 @@ from components.metric_alert import alert_below
 from components.monitoring import Monitoring
 from components.private_endpoint import Placement, PrivateEndpoint, PrivateEndpointArgs
 from components.storage_account import blob_service, closed_account, diagnose_blobs
-from federation.intent import Window
 from federation.naming import RECORD_CONTAINER
 from federation.parties import Party
+from federation.stated import Window
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from pulumi_azure_native import authorization
 from azure_types.roles import definition_id
 from components.context import Context
 from federation.curated import CURATED_ONLY
-from federation.intent import Grant
 from federation.naming import role_assignment_name
 from federation.parties import Party
+from federation.stated import Grant
 
 ROLES: Final = (
     "AcrPull",

@@ -9,8 +9,8 @@ from pulumi_azure_native import storage
 from components.context import Context
 from components.diagnostics import diagnose
 from components.encryption import CustomerKey
-from federation.intent import Window
 from federation.parties import Party
+from federation.stated import Window
 from federation.tags import WINDOW_TAG
 
 _ENCRYPTED: Final = storage.EncryptionServiceArgs(enabled=True, key_type=storage.KeyType.ACCOUNT)

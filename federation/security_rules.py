@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from federation.intent import Flow, Intent
+from federation.stated import Flow, Intent
 
 #: Azure's limits: priorities 100 to 4096, the lowest is looked at first; descriptions up to 140 characters.
 FIRST_PRIORITY: Final = 100

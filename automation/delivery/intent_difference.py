@@ -6,9 +6,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from federation.curated import CURATED
-from federation.intent import Grant, intent
+from federation.intent import intent
 from federation.parties import federation
 from federation.settings import Settings
+from federation.stated import Grant
 
 
 class Allowed(BaseModel):

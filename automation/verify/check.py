@@ -9,8 +9,9 @@ from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment
 from automation.verify.names import dns, services
 from automation.verify.reach import doors, matrix, network
-from federation.intent import Intent, intent
+from federation.intent import intent
 from federation.parties import Federation
+from federation.stated import Intent
 
 _ORDER = [Kind.OPEN, Kind.UNKNOWN, Kind.WEAKENED, Kind.MISSING]
 

@@ -25,7 +25,7 @@ from automation.verify.access.roles import (
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment, Resource, key_of
 from federation.curated import CURATED_ONLY
-from federation.intent import Intent
+from federation.stated import Intent
 
 PROOF = "identity"
 REGISTRY = "registry"

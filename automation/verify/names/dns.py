@@ -19,7 +19,7 @@ from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment, Resource, key_of, reference
 from automation.verify.reach.network import Topology
 from federation.azure_facts import BLOB_ZONE, REGISTRY_ZONE
-from federation.intent import Intent, Keeper, Resolution, Service
+from federation.stated import Intent, Keeper, Resolution, Service
 from policies.addresses import is_internal
 
 PROOF = "names"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment, Resource, key_of
 from automation.verify.reach.network import Topology
-from federation.intent import Window
+from federation.stated import Window
 
 PROOF = "graph"
 

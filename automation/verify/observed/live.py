@@ -16,8 +16,9 @@ from automation.verify.facts.resources import AZURE, Deployment, Resource, Verif
 from automation.verify.observed import own_networks
 from azure_types.azure_type import AzureType
 from azure_types.types import find
-from federation.intent import Intent, intent
+from federation.intent import intent
 from federation.parties import Federation
+from federation.stated import Intent
 from infra.rights import Right
 
 PROOF = "live"

@@ -9,7 +9,7 @@ a stranger.
 from collections.abc import Iterator, Mapping
 
 from automation.verify.facts.resources import AZURE, Resource, key_of, reference
-from federation.intent import Door, Intent
+from federation.stated import Door, Intent
 
 
 def without(resources: Mapping[str, Resource], meant: Intent) -> dict[str, Resource]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from automation.verify.facts.finding import Finding, Kind
 from automation.verify.facts.resources import Deployment, Resource, key_of
 from automation.verify.reach.network import Interface, Topology
-from federation.intent import Door, Intent
+from federation.stated import Door, Intent
 
 PROOF = "graph"
 

@@ -7,8 +7,8 @@ into "rule deny-outbound-everything-else is gone".
 from collections.abc import Iterator
 
 from automation.verify.reach.network import Group, Rule, Topology
-from federation.intent import Intent
 from federation.security_rules import SecurityRule, security_rules
+from federation.stated import Intent
 
 
 def fixes(topology: Topology, intent: Intent) -> dict[str, str]:

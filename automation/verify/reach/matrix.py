@@ -16,7 +16,7 @@ from automation.verify.reach.network import INBOUND, OUTBOUND, PROTOCOLS, Topolo
 from automation.verify.reach.paths import Path, Paths
 from automation.verify.reach.ports import EVERY, NONE, Ports, difference, intersection, text, union
 from automation.verify.reach.spots import Spot, spots
-from federation.intent import INTERNET, Intent
+from federation.stated import INTERNET, Intent
 
 PROOF = "graph"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from automation.verify.reach.network import Interface, Interval, Rule, Side, Subnet, Topology
-from federation.intent import INTERNET, Intent, Place
+from federation.stated import INTERNET, Intent, Place
 from policies.addresses import is_internal
 
 OUTSIDE = "internet"

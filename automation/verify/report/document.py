@@ -10,7 +10,7 @@ from automation.verify.reach.matrix import Cell
 from automation.verify.reach.ports import text
 from automation.verify.report.controls import CONTROLS
 from automation.verify.run import Outcome
-from federation.intent import Door
+from federation.stated import Door
 
 
 def document(outcome: Outcome) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.intent import Flow, Intent, intent
+from federation.intent import intent
 from federation.parties import Federation, federation
 from federation.security_rules import SecurityRule, security_rules
 from federation.settings import load
+from federation.stated import Flow, Intent
 from tests.unit.support.program_graph import stack_config
 
 INTERNET_HOST = "93.184.216.34"

@@ -16,10 +16,11 @@ from pulumi.runtime import mocks, rpc
 
 from automation.verify.facts.resources import Deployment, read_export
 from azure_types.types import find
-from federation.intent import Intent, intent
+from federation.intent import intent
 from federation.parties import Federation, federation
 from federation.settings import load
 from federation.stack_file import load_stack
+from federation.stated import Intent
 from tests.unit.support import program_graph
 from tests.unit.support.program_graph import ROOT, provider_name
 
