@@ -17,6 +17,7 @@ from federation.naming import (
     QUESTIONS_CONTAINER,
     RECORD_CONTAINER,
     RESULTS_CONTAINER,
+    SCORES_CONTAINER,
     SERVER_CONTAINER,
     client_container,
 )
@@ -205,6 +206,12 @@ def _hospital_grants(hospital: HospitalParty, centre: CentreParty) -> Iterator[G
         RECORD_CONTAINER,
         "the hospital's VM keeps the record of which jobs asked to run, and of the answers",
     )
+    yield _contributor(
+        hospital.name,
+        hospital.name,
+        SCORES_CONTAINER,
+        "the hospital's VM writes what a model says of the patients that its people asked about",
+    )
     yield _contributor(hospital.name, hospital.name, BACKUP_CONTAINER, BACKUP_WHY)
     yield _puller(hospital.name, centre.name)
     yield from _dashboard_grants(hospital, centre, container)
@@ -217,6 +224,13 @@ def _people_grants(hospital: HospitalParty) -> Iterator[Grant]:
         return
     everything: tuple[tuple[Holder, str | None, str, Role, str], ...] = (
         ("people", hospital.door.people, DATA_CONTAINER, "Storage Blob Data Contributor", "upload its data"),
+        (
+            "people",
+            hospital.door.people,
+            SCORES_CONTAINER,
+            "Storage Blob Data Reader",
+            "read what a model says of the patients that they asked about",
+        ),
         (
             "officers",
             hospital.door.officers,

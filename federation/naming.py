@@ -120,7 +120,17 @@ RECORD_CONTAINER: Final = "record"
 """A hospital's own container: which jobs asked to run there and what was answered; its VM writes it."""
 BACKUP_CONTAINER: Final = "backup"
 """Every party's own container: archives of its VM's state, encrypted to a key that is not in Azure."""
-HOSPITAL_CONTAINERS: Final = (DATA_CONTAINER, POLICY_CONTAINER, RECORD_CONTAINER, BACKUP_CONTAINER)
+SCORE_FOLDER: Final = "score/"
+"""Below it in `data` a hospital's people put tables that a model is asked about (hospital/scoring.py)."""
+SCORES_CONTAINER: Final = "scores"
+"""A hospital's own container: what a model says of patients that its people asked about; its VM writes it."""
+HOSPITAL_CONTAINERS: Final = (
+    DATA_CONTAINER,
+    POLICY_CONTAINER,
+    RECORD_CONTAINER,
+    SCORES_CONTAINER,
+    BACKUP_CONTAINER,
+)
 CENTRE_CONTAINERS: Final = (SERVER_CONTAINER, INBOX_CONTAINER, RESULTS_CONTAINER, BACKUP_CONTAINER)
 OPERATORS_CONTAINERS: Final = (QUESTIONS_CONTAINER, ANSWERS_CONTAINER)
 """The centre's, where its door has operators."""

@@ -12,6 +12,7 @@ from federation.naming import (
     QUESTIONS_CONTAINER,
     RECORD_CONTAINER,
     RESULTS_CONTAINER,
+    SCORES_CONTAINER,
 )
 from policies.planned import Planned, at
 from policies.rule import Fault, demand, rule, stack_rule
@@ -30,7 +31,7 @@ BLOB_CONTRIBUTOR = BUILT_IN["Storage Blob Data Contributor"]
 
 FOR_PEOPLE = {
     BLOB_CONTRIBUTOR: {DATA_CONTAINER, POLICY_CONTAINER, INBOX_CONTAINER, QUESTIONS_CONTAINER},
-    BLOB_READER: {RECORD_CONTAINER, RESULTS_CONTAINER, ANSWERS_CONTAINER},
+    BLOB_READER: {RECORD_CONTAINER, RESULTS_CONTAINER, SCORES_CONTAINER, ANSWERS_CONTAINER},
 }
 """What groups get without a condition, on which containers: a party's people on their own (its door)."""
 

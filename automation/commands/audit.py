@@ -79,6 +79,12 @@ def _checked(entry: dict[str, Any]) -> str:
     return f"data       {entry['name']} is taken{rows}" + "".join(f"; {one}" for one in entry["notes"])
 
 
+def _scored(entry: dict[str, Any]) -> str:
+    without = f", {entry['without_score']} without a score" if entry["without_score"] else ""
+    model = f"{entry['model']} version {entry['version']}, code {entry['code'][:12]}"
+    return f"scored     {entry['table']} by the model {model}: {entry['rows']} rows{without}; nothing left"
+
+
 def _asked(entry: dict[str, Any]) -> str:
     return f"asked      {entry['job_id'][:8]} {entry['name']}, code {entry['code'][:12]}: {entry['answer']}"
 
@@ -94,4 +100,6 @@ _SAID: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "answers": lambda entry: f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused",
     "airlock": lambda entry: f"airlock    {json.dumps(entry['policy'], sort_keys=True)}",
     "data": _checked,
+    "dataset": lambda entry: f"data set   {entry['name']} {entry['version']} approved ({entry['sha256'][:12]})",
+    "scored": _scored,
 }

@@ -8,21 +8,24 @@ import typer
 from automation.commands import dataset
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, InStack, Json, On, OwnAccount, Where
-from federation.naming import DATA_CONTAINER
+from federation.naming import DATA_CONTAINER, SCORES_CONTAINER
 
 with lazily():
     from azure import identity
 
-    from automation.operate import data, desk, emulated, people
+    from automation.operate import centre_blobs, data, desk, emulated, people
     from automation.stacks import deploy
     from automation.stacks import target as targets
     from automation.ui import console
 
 if TYPE_CHECKING:
+    from automation.operate.centre_blobs import Readable
     from automation.operate.data import Container
+    from emulator.datacentre.control import Datacentre
+    from federation.outputs import Outputs
 
 PANEL = "Work"
-app = typer.Typer(help="Upload a hospital's data, or list them.", no_args_is_help=True)
+app = typer.Typer(help="Upload a hospital's data, list them, or have patients scored.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Named like its data set: heart.csv.")]
 Party = Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The hospital.")]
@@ -66,23 +69,74 @@ def list_data(
             typer.echo(f"{md5}  {name}")
 
 
+@app.command()
+def score(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="MODEL.csv, or MODEL.ANYTHING.csv, with the model's inputs."),
+    ],
+    party: Party,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: OwnAccount = None,
+) -> None:
+    """Have a promoted model predict for a hospital's own patients, at the hospital; nothing leaves it."""
+    changed = data.ask_scores(_open(stack, on, party, account, ["score", str(file.resolve())]), file)
+    typer.echo(f"{'asked' if changed else 'asked before, unchanged,'} at {party}")
+    typer.echo(f"the answer is in its container {SCORES_CONTAINER} within a minute: ./fed data scores")
+
+
+@app.command()
+def scores(
+    folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new folder for them.")],
+    party: Party,
+    stack: InStack = DEFAULT_STACK,
+    on: Where = On.EMULATOR,
+    account: OwnAccount = None,
+) -> None:
+    """Fetch what models said of a hospital's patients, and why there is no answer where there is none."""
+    words = ["scores", "--to", str(folder.resolve())]
+    if on is On.AZURE:
+        found: Readable = _of_people(stack, on, party, account, SCORES_CONTAINER)
+    else:
+        target = targets.open_target(stack, on)
+        datacentre, outputs = _behind_the_door(target, party, words)
+        found = data.OwnScores(datacentre=datacentre, outputs=outputs, hospital=party)
+    for name in centre_blobs.write_folder(found, "", folder):
+        typer.echo(folder / name)
+
+
 def _open(stack: str, on: On, party: str, account: str | None, words: list[str]) -> "Container":
     """Return a hospital's container; on the emulator, where it has a door, run ``data <words>`` behind it."""
     if on is On.AZURE:
-        return people.PeoplesContainer(
-            account=account or _account(stack, on, party),
-            name=DATA_CONTAINER,
-            credential=identity.DefaultAzureCredential(),
-        )
+        return _of_people(stack, on, party, account, DATA_CONTAINER)
     target = targets.open_target(stack, on)
+    datacentre, outputs = _behind_the_door(target, party, words)
+    return data.OwnersContainer(datacentre=datacentre, id=data.container_of(outputs, party))
+
+
+def _of_people(
+    stack: str, on: On, party: str, account: str | None, container: str
+) -> "people.PeoplesContainer":
+    return people.PeoplesContainer(
+        account=account or _account(stack, on, party),
+        name=container,
+        credential=identity.DefaultAzureCredential(),
+    )
+
+
+def _behind_the_door(
+    target: "targets.Target", party: str, words: list[str]
+) -> "tuple[Datacentre, Outputs[str]]":
+    """Become ``data <words>`` behind a hospital's door; where it has none, return the emulator's own way."""
     datacentre, outputs = emulated.running_datacentre(target), deploy.outputs(target)
-    container = data.container_of(outputs, party)
+    data.container_of(outputs, party)
     door = target.settings.hospitals[party].door if target.settings else None
     if door is not None:
         own = outputs.hospitals[party].storage_account.rpartition("/")[2]
         behind = ["--party", party, "--on", On.AZURE.value, "--account", own]
         desk.sit_down(datacentre, door, ["data", *words, *behind])
-    return data.OwnersContainer(datacentre=datacentre, id=container)
+    return datacentre, outputs
 
 
 def _account(stack: str, on: On, party: str) -> str:

@@ -83,9 +83,12 @@ def promote(
 ) -> None:
     """Make a version the one to use: models:/NAME@champion. Who said so is recorded."""
     reached = centres.reach(stack, on, account)
-    before = reached.centre.ask(questions.Promote(name=name, version=version, by=reached.by()))["before"]
+    answer = reached.centre.ask(questions.Promote(name=name, version=version, by=reached.by()))
+    before = answer["before"]
     instead = f" instead of version {before}" if before not in (None, version) else ""
     console.say(f"{name} version {version} is the champion{instead}")
+    if why := answer.get("no_scores"):
+        console.warn(f"hospitals cannot score their patients with it: {why}")
 
 
 @app.command()

@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from emulator.datacentre.control import Datacentre
 
 
-class Blobs(Protocol):
+class Readable(Protocol):
+    """A container, as somebody who may read it sees it."""
+
+    def read(self, prefix: str) -> Mapping[str, bytes]:
+        """Return the blobs whose names begin so, each with its content."""
+
+
+class Blobs(Readable, Protocol):
     """A container, as somebody who may write to it sees it."""
 
     def upload(self, blob: str, content: bytes) -> bool:
         """Write a blob; say whether it was written or had this content already."""
-
-    def read(self, prefix: str) -> Mapping[str, bytes]:
-        """Return the blobs whose names begin so, each with its content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +60,7 @@ class EmulatedBlobs:
         )
 
 
-def write_folder(blobs: Blobs, prefix: str, folder: Path) -> list[str]:
+def write_folder(blobs: Readable, prefix: str, folder: Path) -> list[str]:
     """Write the blobs below a prefix into a new folder; return their names below it.
 
     Raises QuestionError where the folder is there already, FedError for a name that leads out of it.

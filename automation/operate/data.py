@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from automation.operate import data_sets
+from automation.operate import data_sets, own_blobs
 from automation.stacks import demonstration
 from automation.ui.outcome import QuestionError, RefusedError
+from federation.naming import SCORE_FOLDER as SCORE
+from federation.naming import SCORES_CONTAINER
 from federation.outputs import Outputs
 from workloads.data.fed_data.check import Checked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from emulator.datacentre.control import Datacentre
 
 
@@ -94,6 +98,36 @@ def put(container: Container, file: Path) -> tuple[Checked, bool]:
             + f"\nFix: correct the file, then ./fed dataset check {file}"
         )
     return checked, container.upload(file.name, _content(file))
+
+
+def ask_scores(container: Container, file: Path) -> bool:
+    """Upload a table that a model is to be asked about; say whether the container changed.
+
+    Its form is the model's, so the hospital's VM judges it: row by row, in its answer.
+    """
+    if file.suffix != ".csv":
+        raise QuestionError(f"{file.name} is no .csv file\nFix: name it MODEL.csv, after the model")
+    return container.upload(f"{SCORE}{file.name}", _content(file))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnScores:
+    """A hospital's container `scores` on the emulator, as its VM sees it, which writes it."""
+
+    datacentre: Datacentre
+    outputs: Outputs[str]
+    hospital: str
+
+    def read(self, prefix: str) -> Mapping[str, bytes]:
+        """Return the blobs whose names begin so, each with its content; raise FedError where none can be."""
+        return own_blobs.read(
+            self.datacentre,
+            self.outputs,
+            self.hospital,
+            account=own_blobs.OWN,
+            container=SCORES_CONTAINER,
+            wanted={prefix: 0},
+        )
 
 
 def listing(container: Container) -> dict[str, str]:

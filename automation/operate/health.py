@@ -43,8 +43,8 @@ WARN_DAYS = 29.0
 SILENT_SECONDS = 300.0
 """A hospital reports once a minute: after as long without one its VM is asked."""
 _MUTE = "no report, and a VM with egress: none cannot be asked: its serial log in Azure says how far it is"
-_BOX = "fl-box"
-"""With this name or one that begins so: runs while a job runs, and no longer."""
+_BOX = ("fl-box", "fl-score")
+"""Names that begin so: they run while a job runs or a model predicts, and no longer."""
 _SOUND = ("running", "running, healthy", "running, starting")
 
 

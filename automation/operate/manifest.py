@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from workloads.fl_client.fed_site.manifest import BASE, Manifest
 
 CROSS_SITE = "cross-site"
+SCORING = "scoring"
+"""Workflow of a model that predicts for its hospital (container_server/model_package.py)."""
 
 
 def describe(manifest: Manifest) -> Iterator[str]:
@@ -20,6 +22,9 @@ def describe(manifest: Manifest) -> Iterator[str]:
         yield f"  libraries  {manifest.box}"
     for what, names in _leaves(manifest):
         yield f"  sends      {what}: {', '.join(names)}"
+    if manifest.workflow == SCORING:
+        yield "  runs       here, when this hospital's people ask; nothing leaves"
+        return
     counted = [f"{manifest.rounds} rounds"] * bool(manifest.rounds) + [f"{manifest.answers} answers"]
     how = ", ".join([manifest.workflow, *counted])
     yield f"  runs       {how}, at {manifest.minimum_sites} hospitals or more"

@@ -24,6 +24,9 @@ _SAID = {
     "started": "started",
     "answers": "our officers' answers",
     "airlock": "our airlock's policy",
+    "data": "our data, checked",
+    "dataset": "a data set of ours, approved",
+    "scored": "our patients, scored for us: nothing left",
 }
 
 

@@ -141,6 +141,7 @@ class TestIntent:
             ("cleveland's officers", "be Storage Blob Data Contributor of cleveland/policy"),
             ("cleveland's officers", "be Storage Blob Data Reader of cleveland/record"),
             ("hungary's people", "be Storage Blob Data Contributor of hungary/data"),
+            *((f"{name}'s people", f"be Storage Blob Data Reader of {name}/scores") for name in BOTH),
         }
 
     def test_a_hospital_that_leaves_has_none(self) -> None:
@@ -171,9 +172,11 @@ class TestProgram:
             "zone-fed-dev-cleveland-door",
             "link-fed-dev-cleveland-door",
             "role-fed-dev-cleveland-data-cleveland-people-storage-blob-data-contributor",
+            "role-fed-dev-cleveland-scores-cleveland-people-storage-blob-data-reader",
             "role-fed-dev-cleveland-policy-cleveland-officers-storage-blob-data-contributor",
             "role-fed-dev-cleveland-record-cleveland-officers-storage-blob-data-reader",
             "role-fed-dev-hungary-data-hungary-people-storage-blob-data-contributor",
+            "role-fed-dev-hungary-scores-hungary-people-storage-blob-data-reader",
             "alert-fed-dev-hungary-window",
         }
 
@@ -412,7 +415,8 @@ class TestVerification:
         assert [str(finding) for finding in seen.findings] == []
         cells = {(c.principal, c.target.resource): set(c.computed) for c in seen.access.cells}
         assert cells["cleveland's people", "data"] == {"list", "read", "write", "delete"}
-        assert [where for who, where in cells if who == "cleveland's people"] == ["data"]
+        assert cells["cleveland's people", "scores"] == {"list", "read"}
+        assert {where for who, where in cells if who == "cleveland's people"} == {"data", "scores"}
 
     def test_a_zone_of_the_hospitals_own_is_enough(self) -> None:
         assert found(cleveland=door.door(zoneId=door.ZONE)) == []

@@ -377,6 +377,7 @@ class TestAccessIsByContainer:
             *((name, name, "data", READER) for name in hospitals),
             *((name, name, "policy", READER) for name in hospitals),
             *((name, name, "record", CONTRIBUTOR) for name in hospitals),
+            *((name, name, "scores", CONTRIBUTOR) for name in hospitals),
             *((name, name, "backup", CONTRIBUTOR) for name in ("centre", *hospitals)),
             *(
                 (f"{name}'s readers", "centre", "server" if name == "centre" else f"client-{name}", READER)

@@ -16,9 +16,11 @@ from container_server.clock import Clock, SystemClock
 from container_server.config import Config, ConfigError
 from container_server.engine import DockerEngine
 from container_server.hospital.agent import EngineLostError, HospitalAgent
-from container_server.hospital.box import BoxKeeper
+from container_server.hospital.box import BoxKeeper, Width, house_limits
 from container_server.hospital.box_input import BoxInput
+from container_server.hospital.consent import ANSWERS
 from container_server.hospital.ledgers import KeptLedgers
+from container_server.hospital.scoring import Scoring
 from container_server.log import say
 from container_server.metadata import backup_recipient, fetch_user_data
 from container_server.nvflare_cli import Nvflare
@@ -124,6 +126,19 @@ def main() -> None:
         )
         work(boxes.turn, clock)
         work(ledgers.turn, clock)
+        scoring = Scoring(
+            data=account("data"),
+            scores=account("scores"),
+            engine=DockerEngine(),
+            clock=clock,
+            folder=config.score,
+            memory=config.agent / "scores.json",
+            models=lambda: hospital.models.held,
+            catalogue=hospital.known_data_sets,
+            note=hospital.note,
+            limits=lambda: house_limits(config.answers / ANSWERS, Width.own()),
+        )
+        work(scoring.turn, clock)
         try:
             run(hospital.tick, clock)
         except EngineLostError as error:

@@ -166,6 +166,8 @@ class Promoted(TypedDict):
     version: str
     champion: bool
     before: NotRequired[str | None]
+    no_scores: NotRequired[str]
+    """Why hospitals cannot have their patients scored with it."""
 
 
 Document = dict[str, Any]

@@ -41,6 +41,8 @@ class Config:
     """What of the data the box of a job sees."""
     jobs: Path
     """The jobs of the image."""
+    score: Path
+    """Where the container in which a model predicts finds the model, and this service."""
     answers: Path
     """What the hospital said about jobs; the client reads it and cannot write it."""
     curation: Path
@@ -105,6 +107,7 @@ class Config:
             data=root / "data",
             input=root / "input",
             jobs=Path(environment.get("FED_JOBS", "/app/jobs")),
+            score=root / "score",
             answers=root / "answers",
             boxes=environment.get("FED_BOXES", "").split(),
             curation=root / "curation",

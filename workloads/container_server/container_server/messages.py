@@ -17,6 +17,7 @@ from container_server.errors import RefusedInputError
 DESIRED = "desired.json"
 REPORT = "report.json"
 ASKED = "asked.json"
+MODELS = "models.json"
 REQUEST = "enrol/request.zip"
 DECISION = "enrol/decision.json"
 SIGNED = "enrol/signed.zip"
@@ -27,6 +28,11 @@ ROOTS = "enrol/roots.json"
 def asked_archive(code: str) -> str:
     """The blob with the code of a job that waits for a hospital's answer."""
     return f"asked/{code}.zip"
+
+
+def model_archive(code: str) -> str:
+    """The blob with a promoted model."""
+    return f"models/{code}.zip"
 
 
 _SCHEMAS = Path(__file__).with_name("schemas")

@@ -19,8 +19,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-CODE, SOCKET = "code", "socket"
-"""In the folder that client and box share: the job's files, and where the client listens."""
+CODE, MODEL, SOCKET = "code", "model", "socket"
+"""In the folder that a box shares with who started it: the job's files, a model that is to predict, and where
+the other side listens.
+"""
 HISTOGRAMS_KEY = "score_histograms"
 """Key of `FLModel.meta`, and of an answer: there a job may send `{name: [counts]}` next to its weights."""
 PATIENT_CHANGE = "patient_change"

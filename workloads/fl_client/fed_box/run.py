@@ -9,41 +9,17 @@ import runpy
 import socket
 import sys
 import tempfile
-import time
 import traceback
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from fed_box.api import BoxApi
 from fed_box.channel import CODE, SOCKET, ChannelError, Frame, receive, send
 from fed_box.confine import confine
+from fed_box.meeting import BOX, NOBODY, WAIT_SECONDS, connect, where
 
-BOX = Path(os.environ.get("FED_BOX", "/box"))
 DATA = "/data"
 """Where the columns of the job's manifest are; scripts find it as FED_DATA."""
-WAIT_SECONDS = 120.0
-"""How long the client may take to listen: it starts at the same time."""
-NOBODY = 69
-"""Exit code EX_UNAVAILABLE of sysexits.h."""
-_PAUSE = 0.02
-
-
-def connect(path: Path, seconds: float = WAIT_SECONDS) -> socket.socket:
-    """The connection to the client. Raises OSError when nobody listens in time."""
-    until = time.monotonic() + seconds
-    while True:
-        connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.connect(str(path))
-        except OSError:
-            connection.close()
-            if time.monotonic() > until:
-                raise
-            time.sleep(_PAUSE)
-        else:
-            return connection
 
 
 def run(code: Path, connection: socket.socket) -> int:
@@ -63,17 +39,6 @@ def run(code: Path, connection: socket.socket) -> int:
     except BaseException as error:  # whatever a script raises, its author is to know where
         return _ended(connection, code, error)
     return 0
-
-
-def where(code: Path, error: BaseException) -> Mapping[str, Any]:
-    """Class of an error, and the last line of the job's own code in its trace."""
-    own = [
-        (str(Path(frame.filename).relative_to(code)), frame.lineno)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(code)
-    ]
-    file, line = own[-1] if own else (None, None)
-    return {"error": type(error).__name__, "file": file, "line": line}
 
 
 def _ended(connection: socket.socket, code: Path, error: BaseException) -> int:

@@ -201,6 +201,24 @@ def test_a_job_is_shown_with_what_it_says_of_itself(stand: Stand) -> None:
     assert "no other version of cohort was approved here" in shown
 
 
+def test_scores_and_data_sets_are_in_the_audit_as_what_did_not_leave() -> None:
+    scored = {
+        "event": "scored",
+        "table": "score/heart.csv",
+        "model": "heart",
+        "version": "3",
+        "code": "ab" * 32,
+        "rows": 3,
+        "without_score": 1,
+    }
+    assert audit._words(scored) == (
+        "scored     score/heart.csv by the model heart version 3, code abababababab: 3 rows, 1 without a score;"
+        " nothing left"
+    )
+    adopted = {"event": "dataset", "name": "stay", "version": "1.0", "sha256": "cd" * 32}
+    assert audit._words(adopted) == "data set   stay 1.0 approved (cdcdcdcdcdcd)"
+
+
 def test_what_the_check_of_the_data_found_is_in_the_audit() -> None:
     taken = {
         "event": "data",

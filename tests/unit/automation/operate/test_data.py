@@ -80,6 +80,16 @@ class TestUploading:
         assert list(data.listing(container)) == ["heart.csv"]
         assert not data.put(container, file)[1]
 
+    def test_a_table_for_a_model_goes_beside_the_data_and_is_none_of_them(self, tmp_path: Path) -> None:
+        file = tmp_path / "heart.ward-3.csv"
+        file.write_text("age\n54\n")
+        container = of(storage(), "mercy")
+        assert data.ask_scores(container, file)
+        assert not data.ask_scores(container, file)
+        assert list(data.listing(container)) == ["score/heart.ward-3.csv"]
+        with pytest.raises(QuestionError, match=r"heart\.xlsx is no \.csv file"):
+            data.ask_scores(container, tmp_path / "heart.xlsx")
+
     def test_a_hospital_or_file_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(QuestionError, match=r"'zurich'.*cleveland, hungary, mercy"):
             data.container_of(OUTPUTS, "zurich")

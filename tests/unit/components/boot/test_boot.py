@@ -35,7 +35,8 @@ from tests.unit.support.boot_text import (
 
 ROOT = paths.REPOSITORY
 MIB = 1 << 20
-SHARED = ("/var/lib/fed/input", "/var/lib/fed/box")
+BOX = ("/var/lib/fed/input", "/var/lib/fed/box")
+SHARED = (*BOX, "/var/lib/fed/score")
 """Folders of the client's group, which the box's user is in."""
 
 
@@ -122,7 +123,7 @@ class TestAnyVm:
         services = compose_of(plan)["services"]
         run = {name: service["image"] for name, service in services.items()}
         if plan.is_hospital:  # the client's image has what runs in the box, too
-            assert run.pop("fl-box") == run["fl-client"]
+            assert {run.pop("fl-box"), run.pop("fl-score")} == {run["fl-client"]}
         assert run == images(*plan.images)
 
     def test_text_holds_no_digest(self, plan: BootPlan) -> None:
@@ -453,13 +454,19 @@ class TestHospital:
         assert box["network_mode"] == "none"
         assert "networks" not in box
         assert {volume["source"]: volume["read_only"] for volume in box["volumes"]} == dict.fromkeys(
-            SHARED, True
+            BOX, True
         )
         assert (box["read_only"], box["cap_drop"]) == (True, ["ALL"])
         assert "init" not in box  # it would be a process without the program's filter of system calls
         assert box["security_opt"] == ["no-new-privileges:true"]
         assert "environment" not in box
         assert "group_add" not in box
+
+    def test_what_predicts_is_the_same_box_that_sees_a_model_and_no_data(self) -> None:
+        services = compose_of(HOSPITAL)["services"]
+        differs = {"container_name": "fl-score", "entrypoint": ["python3", "-m", "fed_box.score"]}
+        volume = {"type": "bind", "source": "/var/lib/fed/score", "target": "/box", "read_only": True}
+        assert services["fl-score"] == {**services["fl-box"], **differs, "volumes": [volume]}
 
     def test_box_with_libraries_is_the_same_box_of_another_image(self) -> None:
         plan = dataclasses.replace(HOSPITAL, boxes=("tabular",))

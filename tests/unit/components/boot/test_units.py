@@ -231,5 +231,5 @@ class TestOrder:
             for name, service in compose_of(plan)["services"].items()
             if "profiles" in service
         }
-        managed = ["fl-client", "fl-box"] if plan.is_hospital else ["fl-server"]
+        managed = ["fl-client", "fl-box", "fl-score"] if plan.is_hospital else ["fl-server"]
         assert policies == dict.fromkeys(managed, "no")

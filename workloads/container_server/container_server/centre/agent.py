@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from container_server.backups import Backups
 from container_server.cadence import Cadence
 from container_server.centre.authority import Authority
+from container_server.centre.champions import Champions
 from container_server.centre.commands import Commands
 from container_server.centre.curation import MLFLOW, Curation
 from container_server.centre.distribution import Distribution
@@ -97,6 +98,10 @@ class CentreAgent:
         self._requests = Requests(
             self._jobs, self._enrolments, clock, config.agent / "asked.json", self._admitted
         )
+        self._champions = Champions(
+            self._jobs, self._enrolments, clock, config.agent / "champions", self._admitted
+        )
+        self._models_out = Chore("models", Cadence(clock, 1.0), self._champions.step)
         self._answers = Chore("jobs that wait", Cadence(clock, 1.0), self._requests.step)
         self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
         self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
@@ -136,7 +141,7 @@ class CentreAgent:
             rotation=self._rotation,
             notices=self._notices.rows,
             chores=self._chores,
-            models=Models(Mlflow(), clock),
+            models=Models(Mlflow(), clock, self._champions),
             back_up=backups.soon,
             images=self._images,
             upgrade=self._upgrade,
@@ -182,6 +187,7 @@ class CentreAgent:
         self._jobs_in.run()
         self._answers.run()
         self._results.run()
+        self._models_out.run()
         self._tables.run()
         self._backing_up.run()
         return QUIET_SECONDS
@@ -196,8 +202,10 @@ class CentreAgent:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead, self._changing_images]
         own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
+        own += [self._models_out]
         own += [self._asked] if self._operators_ask else []
-        parts = (self._inbox, self._requests, self._distribution, self._curation, self._operators)
+        parts = (self._inbox, self._requests, self._distribution, self._champions, self._curation)
+        parts = (*parts, self._operators)
         return [*own, *(chore for part in parts for chore in part.chores)]
 
     def _ensure_root(self) -> None:
@@ -262,6 +270,7 @@ class CentreAgent:
             self._enrolments.reopen(name)
             self._curation.forget(name)
             self._requests.forget(name)
+            self._champions.forget(name)
             # Last, and in one step: whoever is killed before it does all this again.
             back = self._members.take_in(
                 name, manual=self._config.approval == "manual", now=self._clock.now()

@@ -15,7 +15,7 @@ import requests
 from container_server import answers, questions
 from container_server.clock import Clock
 from container_server.control import Handler, WrongQuestionError
-from container_server.errors import RefusedInputError, TransientError
+from container_server.errors import ContainerServerError, RefusedInputError, TransientError
 from container_server.log import say
 
 CHAMPION = "champion"
@@ -30,6 +30,16 @@ class Registry(Protocol):
 
     def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         """One request below /api/2.0/mlflow/. Raises RefusedInputError or TransientError."""
+
+
+class Hospitals(Protocol):
+    """Who is given what was promoted (champions.py)."""
+
+    def promoted(self, name: str, version: str, job_id: str, by: str) -> None:
+        """Hospitals are to have this version. Raises ContainerServerError where they cannot use it."""
+
+    def withdrawn(self, name: str) -> None:
+        """Hospitals are to have no version of a model."""
 
 
 class Mlflow:
@@ -58,8 +68,9 @@ class Mlflow:
 class Models:
     """What `fedctl models`, `promote` and `retire` do."""
 
-    def __init__(self, registry: Registry, clock: Clock):
+    def __init__(self, registry: Registry, clock: Clock, hospitals: Hospitals):
         self._registry = registry
+        self._hospitals = hospitals
         self._clock = clock
 
     def handlers(self) -> dict[str, Handler]:
@@ -79,15 +90,22 @@ class Models:
         return {"models": [self._row(one, champions, with_metrics=bool(name)) for one in found]}
 
     def promote(self, arguments: Mapping[str, Any]) -> answers.Promoted:
-        """Make a version the one to use. One that was retired has to stay so."""
+        """Make a version the one to use, for hospitals too. One that was retired has to stay so.
+
+        `no_scores` says why hospitals cannot have it, where they cannot.
+        """
         asked = questions.Promote.read(arguments)
         name, version = self._version(asked.name, asked.version)
-        if "retired_at" in self._tags(name, version):
+        tags = self._tags(name, version)
+        if "retired_at" in tags:
             raise RefusedInputError(f"{name} version {version} was retired. Fix: train again")
         before = self._champion(name)
         self._registry.ask("POST", "registered-models/alias", name=name, alias=CHAMPION, version=version)
         self._note(name, version, "promoted", by=asked.by)
-        return {"name": name, "version": version, "champion": True, "before": before}
+        answer: answers.Promoted = {"name": name, "version": version, "champion": True, "before": before}
+        if why := self._give(name, version, tags, _plain(asked.by)):
+            answer["no_scores"] = why
+        return answer
 
     def retire(self, arguments: Mapping[str, Any]) -> answers.Promoted:
         """Take a version out of use: it keeps its place, and can never be the one to use again."""
@@ -95,8 +113,18 @@ class Models:
         name, version = self._version(asked.name, asked.version)
         if self._champion(name) == version:
             self._registry.ask("DELETE", "registered-models/alias", name=name, alias=CHAMPION)
+            self._hospitals.withdrawn(name)
         self._note(name, version, "retired", by=asked.by, why=asked.why)
         return {"name": name, "version": version, "champion": False}
+
+    def _give(self, name: str, version: str, tags: Mapping[str, str], by: str) -> str:
+        """Give a version to the hospitals; why they cannot have it, empty where they can."""
+        try:
+            self._hospitals.promoted(name, version, tags.get("job_id", ""), by)
+        except ContainerServerError as error:
+            self._hospitals.withdrawn(name)
+            return str(error)[:300]
+        return ""
 
     def trained_by(self, name: str, version: str) -> str:
         """The id of the job that left a version. Raises RefusedInputError, WrongQuestionError."""

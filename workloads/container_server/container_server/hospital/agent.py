@@ -1,7 +1,7 @@
 """The hospital's loop: look, decide, do one thing, report."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from container_server.hospital.consent import Consent
 from container_server.hospital.data_sets import DataSets
 from container_server.hospital.enrolment import POLL_SECONDS, Enrolment
 from container_server.hospital.ledgers import KeptLedgers
+from container_server.hospital.models import Models
 from container_server.hospital.own_images import OwnImages
 from container_server.hospital.staging import Staging
 from container_server.hospital.state import GRACE_SECONDS, Action, Decision, Facts, State, decide
@@ -47,6 +48,8 @@ BUSY_SECONDS = 0.25
 """Pause of the loop while something is expected to happen."""
 QUIET_SECONDS = 2.0
 """Pause of the loop while all is well."""
+MODELS_SECONDS = 120.0
+"""Between two looks for promoted models; `fed hospital review` looks at once."""
 RENEW_BEFORE = timedelta(days=30)
 """A certificate is renewed this long before it ends (leaves are valid for 90 days)."""
 RESTART_WITHIN = timedelta(days=7)
@@ -99,7 +102,7 @@ class HospitalAgent:
             data=config.data,
             seen=config.input,
             memory=config.agent / "staging.json",
-            catalogue=self._known_data_sets,
+            catalogue=self.known_data_sets,
             record=self._consent.note,
         )
         self._staging_work = Background(self._staging.refresh, SMALL_FILES_SECONDS)
@@ -116,7 +119,14 @@ class HospitalAgent:
             tell=self._consent.note,
         )
         self._asked = Asked(channel, self._consent)
-        self._asked_look = Chore("questions", Cadence(clock, 20.0), self._asked.step)
+        self.models = Models(channel, self._consent, config.agent / "models")
+        self._asked_look, self._models_look = (
+            Chore(what, Cadence(clock, seconds), look)
+            for what, seconds, look in (
+                ("questions", 20.0, self._asked.step),
+                ("models", MODELS_SECONDS, self.models.step),
+            )
+        )
         self._consent_look = Chore("jobs", Cadence(clock, 20.0), self._consent.step)
         self._orders = Chore("desired state", Cadence(clock, 10.0), self._look_at_desired)
         self._kit_look = Chore("kit", Cadence(clock, 30.0), self._check_kit)
@@ -134,8 +144,7 @@ class HospitalAgent:
         self._renewal_due, self._details_due = Cadence(clock, 86_400.0), Cadence(clock, 5.0)
         self._memory = config.agent / "hospital.json"
         remembered = read_json(self._memory) or {}
-        self._generation = int(remembered.get("generation", 0))
-        self._renewed = int(remembered.get("renewed", 0))
+        self._generation, self._renewed = (int(remembered.get(key, 0)) for key in ("generation", "renewed"))
         self._restart_due = float(remembered.get("restart_due", 0.0))
         """Since when (Unix time) the client may still run with the kit before this one; 0: it does not."""
         self._desired: dict[str, Any] = remembered.get("desired") or {"client": "running", "reason": ""}
@@ -159,6 +168,8 @@ class HospitalAgent:
         self._consent_look.run()
         self._airlock_look.run()
         self._asked_look.run()
+        self._models_look.run()
+        self.models.judge()
         self._kit_look.run()
         if self._manifest:
             self._data_sets_look.run()
@@ -185,6 +196,7 @@ class HospitalAgent:
     def review(self) -> dict[str, Any]:
         """The jobs that asked to run here and what was said; looks again soon at the officers' files."""
         self._asked_look.cadence.at_once()
+        self._models_look.cadence.at_once()
         self._consent_look.cadence.at_once()
         self._airlock_look.cadence.at_once()
         self._data_sets_look.cadence.at_once()
@@ -263,7 +275,12 @@ class HospitalAgent:
         if self._data_sets.step():
             self._data_look.cadence.at_once()
 
-    def _known_data_sets(self) -> Catalogue:
+    def note(self, event: str, content: Mapping[str, Any]) -> None:
+        """Add an entry to the hospital's record."""
+        self._consent.note(event, content)
+
+    def known_data_sets(self) -> Catalogue:
+        """The release's data sets and the officers'. Raises TransientError before these were looked at."""
         if self._data_sets.known is None:
             raise TransientError("the container policy has not been looked at yet: it may have data sets")
         return self._data_sets.known
@@ -424,6 +441,7 @@ class HospitalAgent:
             self._consent_look,
             self._airlock_look,
             self._asked_look,
+            self._models_look,
             self._kit_look,
             self._data_sets_look,
             self._data_look,
@@ -443,6 +461,7 @@ class HospitalAgent:
             self._asked.fault,
             self._ledgers.trouble,
             self._images.fault,
+            self.models.fault,
             *(chore.trouble for chore in chores),
         ]
         return [trouble for trouble in told if trouble]

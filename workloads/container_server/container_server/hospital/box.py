@@ -135,7 +135,7 @@ class BoxKeeper:
         if container is None:
             return f"the orders of this machine have no box {order.box[:100]}"
         try:
-            self._engine.limit(container, self._limits())
+            self._engine.limit(container, house_limits(self._answers, self._machine)[0])
             self._input.fill(order.data)
             self._engine.start(container)
         except (EngineUnreachableError, NoInputError) as error:
@@ -144,17 +144,6 @@ class BoxKeeper:
             say("the box does not start", job=order.job, trace=traceback.format_exception(error)[-3:])
             return f"the box does not start ({type(error).__name__}): see container-server's log"
         return ""
-
-    def _limits(self) -> Limits:
-        """The officers', as far as the machine goes."""
-        said: Any = read_json(self._answers) or {}
-        rules = HouseRules.read(said.get("rules", {})).limits
-        return Limits(
-            memory_mb=min(rules.memory_mb, self._machine.memory_mb),
-            cpus=None if rules.cpus is None else min(rules.cpus, self._machine.cpus),
-            processes=rules.processes,
-            scratch_mb=min(rules.scratch_mb, rules.memory_mb, self._machine.memory_mb),
-        )
 
     def _end(self) -> None:
         for container in self._containers.values():
@@ -171,6 +160,19 @@ class BoxKeeper:
             self._end()
             self._running = False
             say("box ended: its client does not run")
+
+
+def house_limits(answers: Path, machine: Width) -> tuple[Limits, float]:
+    """What the officers let a box use, as far as the machine goes; seconds for one answer."""
+    said: Any = read_json(answers) or {}
+    rules = HouseRules.read(said.get("rules", {})).limits
+    limits = Limits(
+        memory_mb=min(rules.memory_mb, machine.memory_mb),
+        cpus=None if rules.cpus is None else min(rules.cpus, machine.cpus),
+        processes=rules.processes,
+        scratch_mb=min(rules.scratch_mb, rules.memory_mb, machine.memory_mb),
+    )
+    return limits, float(rules.seconds)
 
 
 def _columns(given: Any) -> Agreed:

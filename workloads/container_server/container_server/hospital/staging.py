@@ -22,6 +22,7 @@ from fed_data.schema import DataSet
 from container_server.files import read_json, write_json
 from container_server.hospital.box_input import UNFINISHED
 from container_server.log import say
+from container_server.model_package import SCORE
 from container_server.storage import BlobEntry, BlobStore, BlobTooLargeError, Unread
 
 MOST_FILES = 20
@@ -106,7 +107,9 @@ class Staging:
         """
         self._data.mkdir(parents=True, exist_ok=True)
         self._clear_unfinished()  # of a run that was killed: its file may have been removed since
-        entries, catalogue = self._store.list(), self._catalogue()
+        # Tables that a model is asked about are no data set (scoring.py).
+        entries = [entry for entry in self._store.list() if not entry.name.startswith(SCORE)]
+        catalogue = self._catalogue()
         remembered: dict[str, Note] = read_json(self._memory) or {}
         faults = _listing_faults(entries)
         seen: dict[str, Note] = {}

@@ -49,7 +49,8 @@ def test_folders_of_containers_have_the_owners_and_rights_of_a_real_vm(plan: Boo
     assert set(made) == {source for source in sources if source.startswith("/var/lib/fed/")}
     assert {folder.owner for folder in made.values()} == {(10001, 10001)}
     shared = {path for path, folder in made.items() if folder.mode == 0o750}
-    assert shared == ({"/var/lib/fed/input", "/var/lib/fed/box"} if plan.is_hospital else set())
+    boxes = {f"/var/lib/fed/{name}" for name in ("input", "box", "score")}
+    assert shared == (boxes if plan.is_hospital else set())
 
 
 def test_one_with_a_gpu_boots_here_without_it() -> None:

@@ -3,7 +3,7 @@
 import importlib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,6 +89,47 @@ class CentreByRunCommand:
         return dict(json.loads(fedctl.fit(answer, fedctl.OUTPUT_LIMIT)))
 
 
+@dataclass
+class Given:
+    """Hospitals, who are given what was promoted."""
+
+    models: dict[str, str] = field(default_factory=dict)
+    why_not: str = ""
+
+    def promoted(self, name: str, version: str, job_id: str, by: str) -> None:
+        if self.why_not:
+            raise RefusedInputError(self.why_not)
+        self.models[name] = version
+
+    def withdrawn(self, name: str) -> None:
+        self.models.pop(name, None)
+
+
+def test_hospitals_are_given_the_champion_and_nothing_once_it_is_retired(mlflow: FakeMlflow) -> None:
+    hospitals = Given()
+    models = Models(mlflow, FakeClock(), hospitals)
+    assert "no_scores" not in models.promote({"name": "heart", "version": "1", "by": "a"})
+    assert hospitals.models == {"heart": "1"}
+    models.retire({"name": "heart", "version": "1", "by": "a", "why": "drift"})
+    assert hospitals.models == {}
+
+
+def test_a_champion_that_hospitals_cannot_use_says_why_and_none_of_before_stays_there(
+    mlflow: FakeMlflow,
+) -> None:
+    hospitals = Given({"heart": "1"}, why_not="heart has no predictor")
+    answer = Models(mlflow, FakeClock(), hospitals).promote({"name": "heart", "version": "2", "by": "a"})
+    assert (answer["champion"], answer["no_scores"]) == (True, "heart has no predictor")
+    assert hospitals.models == {}
+
+
+def test_it_is_known_which_job_left_a_version(models: Models, mlflow: FakeMlflow) -> None:
+    assert models.trained_by("heart", "1") == "a" * 8
+    mlflow.tags["1"] = {}
+    with pytest.raises(RefusedInputError, match="of no job"):
+        models.trained_by("heart", "1")
+
+
 @pytest.fixture
 def mlflow() -> FakeMlflow:
     return FakeMlflow()
@@ -96,7 +137,7 @@ def mlflow() -> FakeMlflow:
 
 @pytest.fixture
 def models(mlflow: FakeMlflow) -> Models:
-    return Models(mlflow, FakeClock())
+    return Models(mlflow, FakeClock(), Given())
 
 
 def test_lists_all_versions_the_newest_first_without_control_characters(models: Models) -> None:

@@ -63,6 +63,15 @@ class TestStaging:
         assert staging.files["heart.csv"].rows == 294
         assert (staging.faults, staging.notes) == ((), ())
 
+    def test_tables_that_a_model_is_asked_about_are_no_data(
+        self, tmp_path: Path, store: FolderStore, staging: Staging
+    ) -> None:
+        store.write("heart.csv", GOOD)
+        store.write("score/heart.csv", b"age\n54\n")
+        staging.refresh()
+        assert (list(staging.files), staging.faults) == (["heart.csv"], ())
+        assert [path.name for path in (tmp_path / "data").iterdir()] == ["heart.csv"]
+
     def test_notes_on_a_file_stay_with_it(self, tmp_path: Path, store: FolderStore, staging: Staging) -> None:
         store.write("heart.csv", GOOD.replace(b",", b";"))
         staging.refresh()

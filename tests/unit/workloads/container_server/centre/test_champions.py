@@ -1,0 +1,114 @@
+"""A version that a person promoted comes to every hospital, whose officers say whether it may be used."""
+
+import json
+from pathlib import Path
+
+import pytest
+from container_server.centre.agent import CentreAgent
+from container_server.errors import RefusedInputError
+from container_server.messages import MODELS, encode, model_archive
+from container_server.model_package import ModelPackage
+
+from tests.unit.support.workloads_world import World, code_of, job_files
+
+PREDICTS = {
+    "predictor": {
+        "path": "pulse/predictor.py",
+        "inputs": ["age"],
+        "output": "risk",
+        "example": {"age": 54},
+    }
+}
+
+
+def trained(world: World, **changes: object) -> str:
+    """The id of a job `heart` that has finished and left its numbers."""
+    folder = world.centre_config.jobs / "heart"
+    for path, text in {**job_files(**changes), "pulse/predictor.py": "def _load_pyfunc(folder): ..."}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    job_id = str(world.centre.commands.submit({"job": "heart"})["id"])
+    left = world.centre_config.work / "jobs" / job_id
+    (left / "status.json").write_text(json.dumps({"nvflare": "FINISHED:COMPLETED", "reason": ""}))
+    (left / "progress.json").write_text(json.dumps({"job": "heart", "state": "finished", "history": []}))
+    (left / "results" / "global").mkdir(parents=True)
+    (left / "results" / "global" / "model.json").write_text('{"weights": [0.5, 1, 2]}')
+    (left / "results" / "global" / "metrics.json").write_text("{}")
+    return job_id
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def centre(world: World) -> CentreAgent:
+    world.answer(approved=[code_of()])
+    world.turn(10)
+    return world.centre
+
+
+def test_it_is_put_before_the_officers_and_usable_once_they_approve(
+    world: World, centre: CentreAgent
+) -> None:
+    centre._champions.promoted("heart", "3", trained(world, **PREDICTS), "Dr Meier")
+    world.turn(300)
+    held = world.hospital.models.held["heart"]
+    assert held.objection == "it waits for your officers' answer"
+    assert (held.package.version, set(held.package.model)) == ("3", {"model.json"})
+    (asked,) = [job for job in world.hospital.review()["jobs"] if job["code"] == held.code]
+    assert (asked["name"], asked["submitter"], asked["answer"]) == (
+        "model-heart",
+        "Dr Meier",
+        "waiting",
+    )
+    assert ModelPackage.read((world.record.folder / f"requests/{held.code}.zip").read_bytes()).name == "heart"
+    world.answer(approved=[code_of(), held.code])
+    world.turn(60)
+    assert world.hospital.models.held["heart"].objection == ""
+    world.answer(approved=[code_of(), held.code], refused={held.code: "not for children"})
+    world.turn(60)
+    assert "not for children" in world.hospital.models.held["heart"].objection
+
+
+def test_one_that_is_retired_goes_from_the_hospital(world: World, centre: CentreAgent) -> None:
+    centre._champions.promoted("heart", "3", trained(world, **PREDICTS), "Dr Meier")
+    world.turn(300)
+    (code,) = {held.code for held in world.hospital.models.held.values()}
+    centre._champions.withdrawn("heart")
+    world.turn(300)
+    assert world.hospital.models.held == {}
+    assert not (world.channel.folder / model_archive(code)).exists()
+
+
+def test_one_that_cannot_predict_is_not_given(world: World, centre: CentreAgent) -> None:
+    with pytest.raises(RefusedInputError, match="no predictor"):
+        centre._champions.promoted("heart", "3", trained(world), "Dr Meier")
+    world.turn(30)
+    assert not (world.channel.folder / MODELS).exists()
+
+
+def test_a_hospital_takes_none_that_is_something_else_than_what_the_centre_calls_it(
+    world: World, centre: CentreAgent
+) -> None:
+    centre._champions.promoted("heart", "3", trained(world, **PREDICTS), "Dr Meier")
+    world.turn(30)
+    (sent,) = (world.channel.folder / "models").iterdir()
+    other = "ab" * 32
+    world.channel.write(model_archive(other), sent.read_bytes())
+    world.channel.write(MODELS, encode("models", {"models": [{"name": "heart", "code": other}]}))
+    world.hospital.review()
+    world.turn(30)
+    assert "something else" in world.hospital.models.fault
+    assert world.hospital.models.held == {}
+
+
+def test_both_remember_what_they_have(world: World, centre: CentreAgent, tmp_path: Path) -> None:
+    centre._champions.promoted("heart", "3", trained(world, **PREDICTS), "Dr Meier")
+    world.turn(300)
+    world.channel.calls.clear()
+    world.centre, world.hospital = world.new_centre(), world.new_hospital()
+    world.turn(300)
+    assert set(world.hospital.models.held) == {"heart"}
+    assert not [call for call in world.channel.calls if "models/" in call]
