@@ -15,7 +15,7 @@ from fed_data.schema import Column, DataSet
 from fed_data.text import Text, UnreadableError
 from fed_data.values import MISSING, Values, WrongValueError
 
-from container_server.errors import RefusedInputError
+from container_server.errors import RefusedInputError, TransientError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,14 @@ _NONE = "the model gives no number for it"
 
 class ScoreTableError(RefusedInputError):
     """A table that no model can be asked about; the text names columns and no value."""
+
+
+class NoScoresError(TransientError):
+    """There are no scores yet; the text says why, for the hospital's people."""
+
+
+class ModelFailedError(RefusedInputError):
+    """The model's code fails, or answers with something else than numbers: so it would again."""
 
 
 @final

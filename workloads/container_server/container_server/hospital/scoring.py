@@ -6,49 +6,35 @@ service gives it the columns that it reads and takes numbers back.
 """
 
 import re
-import socket
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
-from fed_box.channel import CODE, MODEL, SOCKET, ChannelError, Frame, receive, send
 from fed_data.catalogue import Catalogue
 
 from container_server.cadence import Cadence
 from container_server.chore import Chore
 from container_server.clock import Clock
-from container_server.engine import Engine, Limits, Running
-from container_server.errors import RefusedInputError, TransientError
-from container_server.files import empty, read_json, write_bytes, write_json
+from container_server.engine import Engine, Limits
+from container_server.errors import TransientError
+from container_server.files import read_json, write_json
 from container_server.hospital.models import HeldModel
-from container_server.hospital.score_table import ScoreTable, ScoreTableError
+from container_server.hospital.score_table import (
+    ModelFailedError,
+    NoScoresError,
+    ScoreTable,
+    ScoreTableError,
+)
 from container_server.log import say
-from container_server.model_package import SCORE
+from container_server.model_package import SCORE, ModelPackage
 from container_server.storage import BlobEntry, BlobStore, BlobTooLargeError, Unread
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-CONTAINER = "fl-score"
 LOOK_SECONDS = 30.0
-START_SECONDS = 60.0
-SEND_SECONDS = 60.0
 MOST_BYTES = 64 * 1024 * 1024
 """Of a table."""
 WHY = ".txt"
 """Ends, in the place of `.csv`, the name of what says why there is no answer yet."""
 _NAME = re.compile(rf"{SCORE}([a-z](?:[a-z0-9-]{{0,38}}[a-z0-9])?)((?:\.[A-Za-z0-9_-]{{1,60}})?)\.csv")
-_FOLDER, _FILE, _SOCKET = 0o750, 0o640, 0o660
-"""The container's user is in this service's group: it reads, and connects."""
-
-
-class NoScoresError(TransientError):
-    """There are no scores yet; the text says why, for the hospital's people."""
-
-
-class ModelFailedError(RefusedInputError):
-    """The model's code fails, or answers with something else than numbers: so it would again."""
 
 
 @final
@@ -134,8 +120,7 @@ class Scoring:
     def _answer(self, name: str, model: HeldModel) -> None:
         table = self._read(name, model)
         package = model.package
-        scores = self._ask(model, table) if table.good else []
-        content, answered = table.answered(package.output, [float(score) for score in scores])
+        content, answered = table.answered(package.output, self._ask(package, table))
         target = name.removeprefix(SCORE)
         self._scores.write(target, content)
         self._scores.delete(_why(target))
@@ -150,6 +135,16 @@ class Scoring:
         self._note("scored", said)
         say("a model predicted for its hospital", **said)
 
+    def _ask(self, package: ModelPackage, table: ScoreTable) -> list[float]:
+        if not table.good:
+            return []
+        from container_server.hospital.score_box import ScoreBox  # noqa: PLC0415 - it loads numpy
+
+        limits, seconds = self._limits()
+        return [
+            float(one) for one in ScoreBox(self._engine, self._folder, limits, seconds).ask(package, table)
+        ]
+
     def _read(self, name: str, model: HeldModel) -> ScoreTable:
         incoming = self._memory.with_name("score-incoming.csv")
         try:
@@ -160,41 +155,6 @@ class Scoring:
             return ScoreTable.read(incoming, package.inputs, package.output, known[0] if known else None)
         finally:
             incoming.unlink(missing_ok=True)
-
-    def _ask(self, model: HeldModel, table: ScoreTable) -> "NDArray[Any]":
-        """What the model says of the good rows.
-
-        Raises ModelFailedError, NoScoresError, EngineUnreachableError.
-        """
-        limits, seconds = self._limits()
-        try:
-            self._end()
-            self._put(model)
-            with _listening(self._folder / SOCKET) as listener:
-                self._engine.limit(CONTAINER, limits)
-                self._engine.start(CONTAINER)
-                with closing(_met(listener)) as connection:
-                    asked = {"predictor": model.package.predictor}
-                    send(connection, Frame(kind="score", values=asked, arrays=table.arrays()), SEND_SECONDS)
-                    return _scores(receive(connection, seconds), len(table.good))
-        except ChannelError as error:
-            raise NoScoresError(f"{model.package.name} gave no scores: {error}") from error
-        finally:
-            self._end()
-
-    def _put(self, model: HeldModel) -> None:
-        """The model's code and numbers, where its container reads them."""
-        for folder, files in ((CODE, model.package.code), (MODEL, model.package.model)):
-            for name, content in files.items():
-                write_bytes(self._folder / folder / name, content, _FILE)
-        for path in self._folder.rglob("*"):
-            if path.is_dir():
-                path.chmod(_FOLDER)
-
-    def _end(self) -> None:
-        if self._engine.state(CONTAINER).running in (Running.RUNNING, Running.RESTARTING):
-            self._engine.stop(CONTAINER, seconds=0)
-        empty(self._folder)
 
     def _say_why(self, name: str, entry: BlobEntry, why: str, code: str = "") -> None:
         """Tell the hospital's people, where that is new; `code` is the model that has said its last word."""
@@ -211,31 +171,3 @@ class Scoring:
 
 def _why(target: str) -> str:
     return target.removesuffix(".csv") + WHY
-
-
-def _listening(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    path.chmod(_SOCKET)
-    listener.listen(1)
-    listener.settimeout(START_SECONDS)
-    return listener
-
-
-def _met(listener: socket.socket) -> socket.socket:
-    try:
-        return listener.accept()[0]
-    except TimeoutError as error:
-        raise NoScoresError(f"{CONTAINER} did not start within {START_SECONDS:.0f} s: see its log") from error
-
-
-def _scores(answer: Frame, rows: int) -> "NDArray[Any]":
-    """The numbers of an answer, which is hostile until looked at. Raises ModelFailedError."""
-    if answer.kind == "error":
-        said = ", ".join(f"{key} {str(answer.values.get(key))[:80]!r}" for key in ("error", "file", "line"))
-        raise ModelFailedError(f"the model's code failed: {said}; the log of {CONTAINER} has more")
-    scores = answer.arrays.get("scores")
-    if answer.kind != "scores" or scores is None or scores.shape != (rows,) or scores.dtype.kind != "f":
-        raise ModelFailedError(f"the model gave something else than {rows} numbers")
-    return scores

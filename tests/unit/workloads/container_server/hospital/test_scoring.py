@@ -19,7 +19,8 @@ from container_server.centre.composed import Asked, compose
 from container_server.centre.job_folder import JobFolder
 from container_server.engine import ContainerState, Limits, Running
 from container_server.hospital.models import HeldModel
-from container_server.hospital.scoring import CONTAINER, LOOK_SECONDS, Scoring
+from container_server.hospital.score_box import CONTAINER
+from container_server.hospital.scoring import LOOK_SECONDS, Scoring
 from container_server.model_package import ModelPackage, ModelPackageError, pack
 from fed_box import score
 from fed_box.meeting import connect
@@ -281,7 +282,7 @@ class TestScores:
     def test_come_when_the_container_that_did_not_start_does(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("container_server.hospital.scoring.START_SECONDS", 0.05)
+        monkeypatch.setattr("container_server.hospital.score_box.START_SECONDS", 0.05)
         house.engine.on_start = lambda name: None
         house.put([PATIENT])
         house.put([PATIENT], "other.csv")
