@@ -100,6 +100,6 @@ _SAID: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "answers": lambda entry: f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused",
     "airlock": lambda entry: f"airlock    {json.dumps(entry['policy'], sort_keys=True)}",
     "data": _checked,
-    "dataset": lambda entry: f"data set   {entry['name']} {entry['version']} approved ({entry['sha256'][:12]})",
+    "dataset": lambda entry: f"data set   {entry['name']} {entry['version']} adopted, {entry['sha256'][:12]}",
     "scored": _scored,
 }

@@ -41,17 +41,24 @@ def list_(
 
 
 @app.command()
-def show(  # noqa: PLR0917 typer reads the order
+def show(
     name: Name,
     version: Version = None,
+    *,
+    whole: Annotated[
+        bool, typer.Option("--card", help="Its model card instead: purpose, data, worth, consent.")
+    ] = False,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     account: CentreAccount = None,
     as_json: Json = False,
 ) -> None:
-    """Show a version with its metrics, and who promoted or retired it."""
+    """Show a version with its metrics, and who promoted or retired it; or its model card."""
     row = models.chosen(centres.reach(stack, on, account).centre, name, version)
-    if as_json:
+    if whole:
+        target = targets.open_deployed(stack, on)
+        typer.echo(models.model_card(target, deploy.outputs(target), row))
+    elif as_json:
         console.show_json(row)
     else:
         console.show(models.card(row))

@@ -62,6 +62,24 @@ def download(target: Target, outputs: Outputs[str], row: ModelVersion, folder: P
     return names
 
 
+def model_card(target: Target, outputs: Outputs[str], row: ModelVersion) -> str:
+    """Return a version's model card as Markdown; raise RefusedError, QuestionError where there is none."""
+    if target.emulator is None:
+        raise RefusedError(
+            "on Azure the centre's account has no public front: this machine cannot read it\n"
+            "Fix: ./fed open mlflow, the version's artifact model/card.html"
+        )
+    blobs = EmulatedBlobs(datacentre=running_datacentre(target), outputs=outputs, container=SERVER_CONTAINER)
+    found = blobs.read(f"mlflow/{row['artifacts']}/card.md")
+    if not found:
+        raise QuestionError(
+            f"{row['name']} version {row['version']} has no card: it is made some seconds after its job has"
+            " ended\nFix: wait a moment"
+        )
+    (content,) = found.values()
+    return content.decode()
+
+
 def table(rows: list[ModelVersion]) -> Table:
     """Return the versions as a table for people."""
     found = Table("model", "version", "", "made", "job", "said by")

@@ -87,6 +87,27 @@ def test_mlflow_has_the_code_and_each_hospitals_parameters_and_data(
     assert any(name.endswith("/artifacts/code/heart_job/train.py") for name in names)
 
 
+def test_the_model_card_is_with_the_version_and_at_every_hospital(
+    federation: Federation, version: str, tmp_path: Path
+) -> None:
+    fed, name = federation.clone.fed, f"card-heart-{version}.md"
+    federation.wait(
+        lambda: any(
+            blob.endswith("/model/card.md") for blob in federation.read("centre", "server", "mlflow/")
+        ),
+        "the card is in MLflow",
+    )
+    card = fed("model", "show", "heart", "--card").stdout
+    assert card.startswith(f"# Model card: heart, version {version}")
+    assert "VA Long Beach" in card and "data set heart" in card
+    fed("model", "get", "heart", "--to", str(tmp_path / "model"))
+    assert (tmp_path / "model" / "card.html").read_text().startswith("<!doctype html>")
+    federation.wait(lambda: federation.read("hungary", "client-hungary", f"curated/{name}"), "hungary's card")
+    (own,) = federation.read("hungary", "client-hungary", f"curated/{name}").values()
+    assert b"Hungary" in own
+    assert b"| Cleveland |" not in own.split(b"## Measured")[0]
+
+
 def test_a_hospital_has_its_patients_scored_once_its_officers_approve_the_model(
     federation: Federation, version: str, tmp_path: Path
 ) -> None:

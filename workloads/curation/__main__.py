@@ -1,4 +1,4 @@
-"""`python -m curation FOLDER`: FOLDER/request.json -> FOLDER/tables/<party>/<table>.parquet.
+"""`python -m curation FOLDER`: FOLDER/request.json -> FOLDER/tables/<party>/<table>.parquet, and model cards.
 
 Prints `{"rows": {party: rows}, "left_out": jobs, "refused": {job id: why it could not be read}}`, or
 `{"error": ...}` and ends with 1.
@@ -10,6 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from .cards import cards
 from .parquet import write
 from .request import Request
 from .schema import TABLES
@@ -31,6 +32,8 @@ def main(folder: Path) -> None:
     for party, contents in tables.items():
         for name, rows in contents.items():
             write(TABLES[name], rows, out / party / f"{name}.parquet")
+    for party, name, text in cards(request, tables):
+        (out / party / name).write_text(text)
     counts = {party: sum(map(len, contents.values())) for party, contents in tables.items()}
     newest = list(request.refused.items())[:MOST_REASONS]
     told = {job_id: _plain(reason[:REASON_LENGTH]) for job_id, reason in newest}

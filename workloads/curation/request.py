@@ -41,6 +41,10 @@ class Run:
     version: int | None
     gates: str
     code: str
+    verdicts: Sequence[str]
+    """Each gate's answer as a sentence, for the centre: one may speak of one hospital."""
+    card: Mapping[str, Any] | None
+    """What its model card says of it besides numbers (cards.py); None for a run without a version."""
     parameters: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
     scores: Mapping[str, Scores]
@@ -66,6 +70,8 @@ class Run:
             version=int(version) if version else None,
             gates="-" if not gates else "passed" if progress["gates"]["passed"] else "failed",
             code=content["code"],
+            verdicts=[str(text) for text in gates or ()],
+            card=_card(content.get("card")),
             parameters=progress.get("parameters") or {},
             history=history,
             scores=_scores(progress.get("scores") or {"sites": {}}, history),
@@ -105,6 +111,14 @@ class Request:
             runs=sorted(runs, key=lambda run: run.submitted),
             refused=refused,
         )
+
+
+def _card(content: Any) -> Mapping[str, Any] | None:
+    """What the container server says of a run. Raises KeyError where a part is missing."""
+    if not content:
+        return None
+    parts = ("title", "purpose", "author", "code", "hospitals", "columns", "data", "data_sets")
+    return {part: content[part] for part in parts}
 
 
 def _checked(key: str, entry: Mapping[str, Any], features: Sequence[Feature]) -> Mapping[str, Any]:

@@ -216,7 +216,7 @@ def test_scores_and_data_sets_are_in_the_audit_as_what_did_not_leave() -> None:
         " nothing left"
     )
     adopted = {"event": "dataset", "name": "stay", "version": "1.0", "sha256": "cd" * 32}
-    assert audit._words(adopted) == "data set   stay 1.0 approved (cdcdcdcdcdcd)"
+    assert audit._words(adopted) == "data set   stay 1.0 adopted, cdcdcdcdcdcd"
 
 
 def test_what_the_check_of_the_data_found_is_in_the_audit() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from container_server.backups import Backups
 from container_server.cadence import Cadence
 from container_server.centre.authority import Authority
+from container_server.centre.cards import Cards
 from container_server.centre.champions import Champions
 from container_server.centre.commands import Commands
 from container_server.centre.curation import MLFLOW, Curation
@@ -105,6 +106,9 @@ class CentreAgent:
         self._answers = Chore("jobs that wait", Cadence(clock, 1.0), self._requests.step)
         self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
         self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
+        mlflow = Mlflow()
+        self._cards = Cards(self._jobs, mlflow, config.curation, config.agent / "cards.json")
+        self._cards_out = Chore("model cards", Cadence(clock, 5.0), self._cards.step)
         self._backups = backups
         self._backing_up = Chore("backup", Cadence(clock, 5.0), backups.step)
         self._notices = Notices(clock)
@@ -141,7 +145,7 @@ class CentreAgent:
             rotation=self._rotation,
             notices=self._notices.rows,
             chores=self._chores,
-            models=Models(Mlflow(), clock, self._champions),
+            models=Models(mlflow, clock, self._champions),
             back_up=backups.soon,
             images=self._images,
             upgrade=self._upgrade,
@@ -189,6 +193,7 @@ class CentreAgent:
         self._results.run()
         self._models_out.run()
         self._tables.run()
+        self._cards_out.run()
         self._backing_up.run()
         return QUIET_SECONDS
 
@@ -202,7 +207,7 @@ class CentreAgent:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead, self._changing_images]
         own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
-        own += [self._models_out]
+        own += [self._models_out, self._cards_out]
         own += [self._asked] if self._operators_ask else []
         parts = (self._inbox, self._requests, self._distribution, self._champions, self._curation)
         parts = (*parts, self._operators)

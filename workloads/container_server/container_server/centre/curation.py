@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from container_server.cadence import Cadence
+from container_server.centre.composed import PLAN
 from container_server.centre.enrolments import Enrolments
 from container_server.centre.jobs import Job, Jobs
 from container_server.centre.members import CENTRE, Members
@@ -131,6 +132,24 @@ class Curation:
             "code": str(provenance.get("git_revision")) if isinstance(provenance, dict) else "unknown",
             "progress": job.progress,
             "statistics": self._statistics(job),
+            "card": self._card(job),
+        }
+
+    def _card(self, job: Job) -> dict[str, Any] | None:
+        """What a model card says besides numbers; None for a run that became no version."""
+        manifest = job.submission.get("manifest")
+        if job.state != "finished" or not job.progress.get("model_version") or not manifest:
+            return None
+        plan = self._jobs.left_behind(job, PLAN)
+        return {
+            "title": manifest["title"] or job.name,
+            "purpose": manifest["purpose"],
+            "author": str(job.submission.get("author", "unknown")),
+            "code": job.submission.get("code"),
+            "hospitals": sorted(job.submission.get("hospitals", ())),
+            "columns": manifest["data"],
+            "data": plan.get("data", {}),
+            "data_sets": plan.get("data_sets", {}),
         }
 
     def _statistics(self, job: Job) -> dict[str, Any] | None:

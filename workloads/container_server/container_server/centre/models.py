@@ -23,6 +23,7 @@ _A_PAGE = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TAGS: tuple[answers.ModelTag, ...] = get_args(answers.ModelTag)
 _LONGEST = 120
+_ARTIFACTS = "mlflow-artifacts:/"
 
 
 class Registry(Protocol):
@@ -30,6 +31,15 @@ class Registry(Protocol):
 
     def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         """One request below /api/2.0/mlflow/. Raises RefusedInputError or TransientError."""
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write an artifact. Raises TransientError."""
+
+
+def artifacts_of(registry: Registry, name: str, version: str) -> str:
+    """The folder of a version's files, as MLflow's artifact proxy calls it."""
+    found = registry.ask("GET", "model-versions/get", name=name, version=version)["model_version"]
+    return _plain(found["source"]).removeprefix(_ARTIFACTS)
 
 
 class Hospitals(Protocol):
@@ -46,7 +56,15 @@ class Mlflow:
     """Registry over HTTP, on this VM's loopback."""
 
     _BASE = "http://127.0.0.1:5000/api/2.0/mlflow"
+    _FILES = "http://127.0.0.1:5000/api/2.0/mlflow-artifacts/artifacts"
     _SECONDS = 20
+
+    def put(self, path: str, content: bytes) -> None:
+        """See Registry."""
+        try:
+            requests.put(f"{self._FILES}/{path}", data=content, timeout=self._SECONDS).raise_for_status()
+        except requests.RequestException as error:
+            raise TransientError(f"MLflow takes no file: {type(error).__name__}") from error
 
     def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         """See Registry."""
@@ -179,7 +197,7 @@ class Models:
             "version": number,
             "champion": champions[name] == number,
             "made": int(version["creation_timestamp"]) / 1000,
-            "artifacts": _plain(version["source"]).removeprefix("mlflow-artifacts:/"),
+            "artifacts": _plain(version["source"]).removeprefix(_ARTIFACTS),
         }
         for key in _TAGS:
             if key in tags:

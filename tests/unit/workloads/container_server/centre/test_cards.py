@@ -1,0 +1,54 @@
+"""The centre's model cards are put next to the version's files in MLflow, once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from container_server.centre.cards import Cards
+from container_server.centre.jobs import Jobs
+from container_server.errors import TransientError
+
+
+@dataclass
+class Register:
+    files: dict[str, bytes] = field(default_factory=dict)
+    silent: bool = False
+
+    def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        return {"model_version": {"source": f"mlflow-artifacts:/2/run-{content['version']}/artifacts/model"}}
+
+    def put(self, path: str, content: bytes) -> None:
+        if self.silent:
+            raise TransientError("MLflow takes no file")
+        self.files[path] = content
+
+
+def jobs(*states: tuple[str, str]) -> Jobs:
+    found = [
+        SimpleNamespace(job_id=f"job-{n}", name="heart", state=state, progress={"model_version": version})
+        for n, (state, version) in enumerate(states)
+    ]
+    return cast("Jobs", SimpleNamespace(all=lambda: found))
+
+
+def test_they_are_put_once_the_tables_were_made_and_never_again(tmp_path: Path) -> None:
+    register, memory = Register(), tmp_path / "cards.json"
+    known = jobs(("finished", "1"), ("failed", "2"), ("finished", ""))
+    Cards(known, register, tmp_path, memory).step()
+    assert register.files == {}
+    folder = tmp_path / "tables" / "centre"
+    folder.mkdir(parents=True)
+    for ending in ("md", "html"):
+        (folder / f"card-heart-1.{ending}").write_text(ending)
+    register.silent = True
+    with pytest.raises(TransientError):
+        Cards(known, register, tmp_path, memory).step()
+    register.silent = False
+    Cards(known, register, tmp_path, memory).step()
+    where = "2/run-1/artifacts/model/card"
+    assert register.files == {f"{where}.md": b"md", f"{where}.html": b"html"}
+    register.files.clear()
+    Cards(known, register, tmp_path, memory).step()
+    assert register.files == {}
