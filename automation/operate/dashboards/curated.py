@@ -79,7 +79,8 @@ def of_url(container: str, party: str) -> Files:
 
 
 def _tables(files: Mapping[str, bytes], party: str) -> Files:
-    tables = {Path(name).stem: content for name, content in files.items()}
+    # Next to the tables are the model cards (workloads/curation/cards.py).
+    tables = {Path(name).stem: content for name, content in files.items() if name.endswith(".parquet")}
     if not tables:
         raise RefusedError(NO_TABLES.format(party=party))
     return tables
