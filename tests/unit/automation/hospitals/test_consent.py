@@ -212,8 +212,8 @@ def test_scores_and_data_sets_are_in_the_audit_as_what_did_not_leave() -> None:
         "without_score": 1,
     }
     assert audit._words(scored) == (
-        "scored     score/heart.csv by the model heart version 3, code abababababab: 3 rows, 1 without a score;"
-        " nothing left"
+        "scored     score/heart.csv by the model heart version 3, code abababababab: 3 rows, 1 without a"
+        " score; nothing left"
     )
     adopted = {"event": "dataset", "name": "stay", "version": "1.0", "sha256": "cd" * 32}
     assert audit._words(adopted) == "data set   stay 1.0 adopted, cdcdcdcdcdcd"
