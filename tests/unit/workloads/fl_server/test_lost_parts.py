@@ -1,11 +1,13 @@
 """A client that was killed and registered again is no longer waited for by the job that runs."""
 
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
 from fed_server.lost_parts import REASON, LostParts, lost
 from nvflare.apis.client import Client
 from nvflare.apis.fl_constant import RunProcessKey
+from nvflare.private.fed.server.server_engine import ServerEngine
 
 JOB = "c8fc0582-3640-48f1-b851-66b91d7eb87e"
 
@@ -67,3 +69,15 @@ def test_what_is_told_is_forgotten_with_the_job() -> None:
     engine.run_processes = {}
     part.look()
     assert part._told == set()
+
+
+def test_nvflare_has_what_this_rests_on() -> None:
+    assert list(inspect.signature(ServerEngine.notify_dead_job).parameters) == [
+        "self",
+        "job_id",
+        "client_name",
+        "reason",
+    ]
+    made = inspect.getsource(ServerEngine.__init__)
+    assert "self.run_processes = {}" in made
+    assert "self.client_manager = client_manager" in made
