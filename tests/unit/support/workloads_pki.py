@@ -34,8 +34,10 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+def named(name: str, role: str = "") -> x509.Name:
+    """A subject; a certificate's has a role, as NVFlare writes it."""
+    stated = [x509.NameAttribute(x509.NameOID.UNSTRUCTURED_NAME, role)] if role else []
+    return x509.Name([*stated, x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
 
 
 @dataclass
@@ -64,10 +66,12 @@ class Root:
         key: ec.EllipticCurvePrivateKey,
         days: int = 90,
         start: datetime.datetime = START,
+        *,
+        role: str = "client",
+        ca: bool = False,
     ) -> bytes:
-        return _certificate(name, key, "fed-dev", self.key, days, start).public_bytes(
-            serialization.Encoding.PEM
-        )
+        made = _certificate(name, key, "fed-dev", self.key, days, start, role=role, ca=ca)
+        return made.public_bytes(serialization.Encoding.PEM)
 
 
 def _certificate(
@@ -78,11 +82,12 @@ def _certificate(
     days: int,
     start: datetime.datetime = START,
     *,
+    role: str = "",
     ca: bool = False,
 ) -> x509.Certificate:
     return (
         x509.CertificateBuilder()
-        .subject_name(named(name))
+        .subject_name(named(name, role))
         .issuer_name(named(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -219,9 +224,8 @@ class FakeNvflare:
         assert isinstance(root_key, ec.EllipticCurvePrivateKey)
         root = Root(root_key, x509.load_pem_x509_certificate((ca / "rootCA.pem").read_bytes()))
         start = datetime.datetime.fromtimestamp(self._clock.now() - 60, datetime.UTC)
-        issued = root.issue(
-            request["name"], self._keys[request["request_id"]], int(options["--valid-days"]), start
-        )
+        key, days = self._keys[request["request_id"]], int(options["--valid-days"])
+        issued = self.signs(root, request, key, days, start)
         certificate = Certificate.read(issued)
         signed = {
             "request_id": request["request_id"],
@@ -233,6 +237,17 @@ class FakeNvflare:
         name = f"{request['name']}.crt"
         out.write_bytes(zipped({"signed.json": json.dumps(signed), name: issued, "rootCA.pem": root.pem}))
         return {}
+
+    def signs(
+        self,
+        root: Root,
+        request: Mapping[str, Any],
+        key: ec.EllipticCurvePrivateKey,
+        days: int,
+        start: datetime.datetime,
+    ) -> bytes:
+        """The certificate that it makes of a request."""
+        return root.issue(request["name"], key, days, start, role=request["cert_type"])
 
     def _package(self, signed: Path, options: dict[str, str]) -> dict[str, Any]:
         name = signed.name.removesuffix(".signed.zip")

@@ -16,6 +16,7 @@ from typing import Any
 
 from container_server.centre.approval import CertificateRequest
 from container_server.centre.roots import Roots
+from container_server.centre.signatures import Asked, Role, Signatures
 from container_server.certificates import Certificate
 from container_server.clock import Clock
 from container_server.config import Config
@@ -55,6 +56,7 @@ class Authority:
         self._admit_administrator = admit_administrator
         """Has the server take the administrator's certificate with this serial alone."""
         self.roots = Roots(config.agent)
+        self._signatures = Signatures(config.agent / "signatures.jsonl", clock)
         self._profile = config.agent / "profile.yaml"
         self._restart_due = config.agent / "server_restart_due"
         self._using_lead = threading.Lock()
@@ -149,8 +151,9 @@ class Authority:
         """Sign a request that `examine` let through. Raises NvflareError."""
         folder = self._config.agent / "signing"
         asked, answer = folder / f"{request.hospital}.request.zip", folder / f"{request.hospital}.signed.zip"
+        wanted = Asked(name=request.hospital, role="client", days=HOSPITAL_DAYS)
         write_bytes(asked, request.archive)
-        self._approve(asked, answer, HOSPITAL_DAYS, self.roots.signing)
+        self._approve(asked, answer, self.roots.signing, wanted)
         archive = answer.read_bytes()
         shutil.rmtree(folder)
         certificate = _signed(archive)["certificate"]
@@ -164,7 +167,7 @@ class Authority:
     def _make_server_kit(self) -> None:
         ports = {"fed_learn_port": self._config.fl_port, "admin_port": self._config.fl_port}
         participant = {"name": self._config.fl_host, "type": "server", "org": "centre", **ports}
-        made = self._own_kit(participant, self.roots.newest)
+        made = self._own_kit(participant, "server", self.roots.newest)
         self._accompany(made / SERVER_KIT.certificate, self.roots.newest)
         (made / ROOT_CERTIFICATE).write_bytes(self.roots.trusted)
         self._restart_due.touch()
@@ -232,7 +235,7 @@ class Authority:
 
     def _make_lead_kit(self) -> None:
         participant = {"name": LEAD, "type": "admin", "org": "centre", "role": "lead"}
-        made = self._own_kit(participant, self.roots.signing)
+        made = self._own_kit(participant, "lead", self.roots.signing)
         self._accompany(made / "startup/client.crt", self.roots.signing)
         self._admit_administrator(Certificate.read((made / "startup/client.crt").read_bytes()).serial)
         shutil.rmtree(self._lead_kit, ignore_errors=True)
@@ -244,7 +247,7 @@ class Authority:
         if self.roots.handing_over and root == self.roots.newest:
             certificate.write_bytes(certificate.read_bytes() + self.roots.proof)
 
-    def _own_kit(self, participant: dict[str, Any], root: Path) -> Path:
+    def _own_kit(self, participant: dict[str, Any], role: Role, root: Path) -> Path:
         """Request, approve and package for the centre itself, signed by `root`; the folder NVFlare made."""
         name = str(participant["name"])
         folder = self._config.agent / "own" / name
@@ -253,7 +256,9 @@ class Authority:
         write_json(written, {"name": self._config.project, "participants": [participant]})
         request, signed = folder / "request", folder / f"{name}.signed.zip"
         self._nvflare.run("cert", "request", "-p", str(written), "--out", str(request))
-        self._approve(request / f"{name}.request.zip", signed, SERVER_DAYS, root)
+        self._approve(
+            request / f"{name}.request.zip", signed, root, Asked(name=name, role=role, days=SERVER_DAYS)
+        )
         fingerprint = Certificate.read((root / "rootCA.pem").read_bytes()).fingerprint
         made = self._nvflare.run(
             *("package", str(signed), "-w", str(folder / "workspace"), "--request-dir", str(request)),
@@ -261,11 +266,14 @@ class Authority:
         )
         return Path(made["output_dir"])
 
-    def _approve(self, request: Path, signed: Path, days: int, root: Path) -> None:
+    def _approve(self, request: Path, signed: Path, folder: Path, asked: Asked) -> None:
+        """Have the root in `folder` sign. Raises NvflareError, or UnexpectedCertificateError."""
         self._nvflare.run(
-            *("cert", "approve", str(request), "-c", str(root), "--profile", str(self._profile)),
-            *("--out", str(signed), "--valid-days", str(days), "--force"),
+            *("cert", "approve", str(request), "-c", str(folder), "--profile", str(self._profile)),
+            *("--out", str(signed), "--valid-days", str(asked.days), "--force"),
         )
+        root = Certificate.read((folder / "rootCA.pem").read_bytes())
+        self._signatures.take(signed, asked, root)
 
     def _ends_soon(self, certificate: Path, before: timedelta = RENEW_BEFORE) -> bool:
         """Also true where there is none."""
