@@ -20,6 +20,8 @@ def describe(manifest: Manifest) -> Iterator[str]:
         yield f"  reads      {file}" + (f": {', '.join(columns)}" if columns else "")
     if manifest.box != BASE:
         yield f"  libraries  {manifest.box}"
+    if manifest.memory_mb:
+        yield f"  needs      {manifest.memory_mb} MB of memory"
     for what, names in _leaves(manifest):
         yield f"  sends      {what}: {', '.join(names)}"
     if manifest.workflow == SCORING:
@@ -32,12 +34,16 @@ def describe(manifest: Manifest) -> Iterator[str]:
         yield "  shows      this hospital's model to the other hospitals, which measure it"
 
 
+def _histogram(name: str, cells: int | None) -> str:
+    return name if cells is None else f"{name} ({cells} cells)"
+
+
 def _leaves(manifest: Manifest) -> Iterator[tuple[str, list[str]]]:
     """Yield what leaves with each answer: a kind and its names."""
     parts = {
         "a model's difference": [f"{name} ({shape} numbers)" for name, shape in manifest.model.items()],
         "metrics": list(manifest.metrics),
-        "histograms of scores": list(manifest.histograms),
+        "histograms of scores": [_histogram(*one) for one in manifest.histograms.items()],
         "statistics of columns": list(manifest.statistics),
     }
     yield from ((what, names) for what, names in parts.items() if names)

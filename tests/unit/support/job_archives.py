@@ -68,7 +68,7 @@ def packed(files: dict[str, bytes]) -> bytes:
 
 def manifest_content(*, metrics: list[str] | None = None, **changes: Any) -> dict[str, Any]:
     """A manifest's content; `metrics` are those that leave."""
-    leaves = {"model": {"w": "3"}, "metrics": metrics or [], "histograms": [], "statistics": []}
+    leaves = {"model": {"w": "3"}, "metrics": metrics or [], "histograms": {}, "statistics": []}
     return {
         "schema": "fed/manifest/1",
         "name": "cohort",

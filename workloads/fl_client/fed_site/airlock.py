@@ -57,7 +57,8 @@ class Refusal(Enum):
     )
     STATED_PATIENTS = "the number of patients (NUM_STEPS_CURRENT_ROUND) has to be a whole number above 0"
     HISTOGRAMS = (
-        "score_histograms has to be a few lists of whole numbers that count no more than all patients"
+        "score_histograms has to be a few lists of whole numbers that count no more than all patients, with"
+        " as many cells as the job's manifest says"
     )
     STATISTICS = "the statistics are not in the form in which NVFlare's statistics executor sends them"
     POLICY = (
@@ -105,10 +106,10 @@ class Limits:
     floor: float = 1e-6
     """Smaller numbers of a difference become 0."""
     metric_digits: int = 4
-    metric_floor: float = 1e-9
-    """Smaller metrics become 0."""
-    metric_most: float = 1e9
-    """Larger metrics are left out."""
+    metric_decimals: int = 6
+    """No metric is finer, whatever its size."""
+    metric_most: float = 1e6
+    """Larger metrics are left out; the server takes none (fed_server/answers.py)."""
     metrics: int = 64
     histograms: int = 4
     histogram_cells: int = 50
@@ -249,17 +250,34 @@ def _metric(value: float, limits: Limits) -> float:
     if value == int(value):  # perhaps a number of patients: never more than there are
         unit = 10 ** max(0, len(str(abs(int(value)))) - limits.metric_digits)
         return float(int(value / unit) * unit)
-    return float(rounded(np.array(value), limits.metric_digits)) if abs(value) >= limits.metric_floor else 0.0
+    if abs(value) < 10.0**-limits.metric_decimals / 2:
+        return 0.0
+    return round(float(rounded(np.array(value), limits.metric_digits)), limits.metric_decimals)
 
 
-def histograms(given: Any, patients: int, limits: Limits) -> dict[str, list[float]]:
-    """Histograms whose small cells are spread over their neighbours. Raises RefusedError."""
+def histograms(
+    given: Any, patients: int, limits: Limits, announced: Mapping[str, int | None] | None = None
+) -> dict[str, list[float]]:
+    """Histograms whose small cells are spread over their neighbours; `announced` are the manifest's cells.
+
+    Raises RefusedError.
+    """
     if not isinstance(given, Mapping) or len(given) > limits.histograms:
+        raise RefusedError(Refusal.HISTOGRAMS)
+    if any(cells not in (None, len(given[name])) for name, cells in _said(given, announced)):
         raise RefusedError(Refusal.HISTOGRAMS)
     counts = {name: _counts(name, cells, limits) for name, cells in given.items()}
     if sum(sum(cells) for cells in counts.values()) > patients:
         raise RefusedError(Refusal.HISTOGRAMS)
     return {name: spread(cells, limits.min_cell) for name, cells in counts.items()}
+
+
+def _said(
+    given: Mapping[Any, Any], announced: Mapping[str, int | None] | None
+) -> list[tuple[Any, int | None]]:
+    """The lists that are announced, each with its number of cells."""
+    said = {} if announced is None else announced
+    return [(name, said.get(name)) for name, cells in given.items() if isinstance(cells, list | tuple)]
 
 
 def _counts(name: Any, cells: Any, limits: Limits) -> list[float]:

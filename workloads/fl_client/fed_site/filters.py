@@ -173,7 +173,9 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         measured, counted = (answer.get_meta_prop(key) for key in (MetaKey.INITIAL_METRICS, HISTOGRAMS_KEY))
         meta[MetaKey.INITIAL_METRICS] = metrics(measured, self._limits, frozenset(announced.metrics))
         if counted is not None:
-            meta[HISTOGRAMS_KEY] = histograms(among(counted, announced.histograms), own, self._limits)
+            meta[HISTOGRAMS_KEY] = histograms(
+                among(counted, announced.histograms), own, self._limits, announced.histograms
+            )
         meta[UNANNOUNCED] = others(measured, announced.metrics) + others(counted, announced.histograms)
         # Last: drawing it is paid for.
         noise = self._noise(answer.get_meta_prop(PATIENT_CHANGE), announced.study)

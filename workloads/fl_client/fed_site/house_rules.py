@@ -68,8 +68,15 @@ class HouseRules:
         is_open = begin <= clock < end if begin <= end else clock >= begin or clock < end
         return None if is_open else f"lets jobs run from {begin} to {end} UTC alone"
 
-    def forbids(self, data: Mapping[str, Sequence[str]], box: str = BASE) -> str | None:
-        """Whether a job whose manifest names these columns and this box asks for more than is allowed."""
+    def forbids(self, data: Mapping[str, Sequence[str]], box: str = BASE, memory_mb: int = 0) -> str | None:
+        """Whether a job whose manifest names these columns, this box and this memory asks for more than is
+        allowed.
+        """
+        if memory_mb > self.limits.memory_mb:
+            return (
+                f"gives a box {self.limits.memory_mb} MB, and this job needs {memory_mb} (memory_mb under"
+                " limits in its officers' jobs.json)"
+            )
         if self.boxes is not None and not {box, box.partition("@")[0]} & set(self.boxes):
             return f"lets no job run in the box {box[:40]}"
         if self.columns is None:
@@ -100,7 +107,7 @@ class HouseRules:
         """Why a job that is approved may not start now; None when it may."""
         return (
             self.closed(now)
-            or self.forbids(manifest.data, manifest.box)
+            or self.forbids(manifest.data, manifest.box, manifest.memory_mb)
             or self.announced(manifest.answers)
             or self.spent(runs, now)
         )

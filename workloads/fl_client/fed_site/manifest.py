@@ -19,6 +19,7 @@ LONGEST_TEXT = 500
 BASE = "base"
 """The box of the client's own image, which is there without being named."""
 _BOX = re.compile(rf"{BASE}|[a-z][a-z0-9-]{{0,19}}@sha256:[0-9a-f]{{64}}")
+_CELLS = re.compile(r"[1-9][0-9]{0,3}")
 _STUDY = re.compile(r"[a-z][a-z0-9-]{0,39}|")
 _SHAPE = re.compile(r"scalar|[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}){0,7}")
 
@@ -42,7 +43,8 @@ class Manifest:
     model: Mapping[str, str]
     """Array -> shape (`31`, `3x4`, `scalar`)."""
     metrics: tuple[str, ...]
-    histograms: tuple[str, ...]
+    histograms: Mapping[str, int | None]
+    """Histogram of scores -> how many cells it has; None where an older centre did not say."""
     statistics: tuple[str, ...]
     rounds: int
     answers: int
@@ -50,6 +52,8 @@ class Manifest:
     minimum_sites: int
     workflow: str
     """How the server leads the rounds."""
+    memory_mb: int = 0
+    """What its box needs, at least; 0 for whatever it gets."""
     study: str = ""
     """Whose share of a hospital's privacy budget it uses; empty for none."""
     box: str = BASE
@@ -68,11 +72,13 @@ class Manifest:
             raise UnreadableManifestError("does not say what leaves")
         simple: dict[str, Any] = {
             **{key: _text(key, found.get(key)) for key in ("name", "title", "purpose", "author", "workflow")},
-            **{key: _names(key, leaves.get(key)) for key in ("metrics", "histograms", "statistics")},
+            **{key: _names(key, leaves.get(key)) for key in ("metrics", "statistics")},
             **{key: _count(key, found.get(key)) for key in ("rounds", "answers", "minimum_sites")},
         }
         return cls(
             **simple,
+            histograms=_histograms(leaves),
+            memory_mb=_count("memory_mb", found.get("memory_mb", 0)),
             study=_study(found.get("study", "")),
             box=_box(found.get("box", BASE)),
             data={file: _names("data", columns) for file, columns in _table("data", found).items()},
@@ -116,6 +122,19 @@ def _box(value: Any) -> str:
     if not isinstance(value, str) or not _BOX.fullmatch(value):
         raise UnreadableManifestError("has a box that is none")
     return value
+
+
+def _histograms(leaves: Mapping[str, Any]) -> dict[str, int | None]:
+    """A table of cells, as texts: they count in the checksum, as shapes do. Before 0.4: a list of names."""
+    if isinstance(leaves.get("histograms"), list):
+        return dict.fromkeys(_names("histograms", leaves["histograms"]))
+    return {name: _cells(said) for name, said in _table("histograms", leaves).items()}
+
+
+def _cells(said: Any) -> int:
+    if not isinstance(said, str) or not _CELLS.fullmatch(said):
+        raise UnreadableManifestError("has a histogram without a number of cells")
+    return int(said)
 
 
 def _study(value: Any) -> str:

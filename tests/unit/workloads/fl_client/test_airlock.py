@@ -67,7 +67,7 @@ MANIFEST = Manifest(
     data={},
     model={"w": "3"},
     metrics=("auc",),
-    histograms=("a", "ill", TEXT, *(f"h{number}" for number in range(5))),
+    histograms=dict.fromkeys(("a", "ill", TEXT, *(f"h{number}" for number in range(5)))),
     statistics=(),
     rounds=1,
     answers=100,
@@ -733,11 +733,12 @@ class TestMetrics:
     def test_anything_else_is_no_metrics(self, given: Any) -> None:
         assert metrics(given, Limits()) == {}
 
-    @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9))
-    def test_a_metric_has_four_digits(self, number: float) -> None:
+    @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e6, max_value=1e6))
+    def test_a_metric_has_four_digits_and_is_no_finer_than_a_millionth(self, number: float) -> None:
         (kept,) = metrics({"a": number}, Limits()).values()
-        assert kept == pytest.approx(number, rel=1e-3, abs=1e-9)
+        assert kept == pytest.approx(number, rel=1e-3, abs=1e-6)
         assert float(f"{kept:.4g}") == pytest.approx(kept, rel=1e-12)
+        assert round(kept, 6) == kept
 
 
 class TestScoreHistograms:
@@ -761,6 +762,12 @@ class TestScoreHistograms:
     def test_other_numbers_than_counts_of_patients_are_refused(self, airlock: Airlock, given: Any) -> None:
         left = answered(airlock, update(meta={HISTOGRAMS_KEY: given}))
         assert refusal_of(left) == Refusal.HISTOGRAMS.value
+
+    def test_as_many_cells_as_the_manifest_says(self, airlock: Airlock) -> None:
+        airlock._manifest = replace(MANIFEST, histograms={"ill": 3})
+        for cells, leaves in (([5, 5, 10], True), ([10, 10], False), ([5, 5, 5, 5], False)):
+            left = answered(airlock, update(meta={HISTOGRAMS_KEY: {"ill": cells}}))
+            assert (left.get_return_code() == ReturnCode.OK) is leaves
 
 
 class TestStatistics:

@@ -494,7 +494,8 @@ class TestHeart:
         monkeypatch.setenv("FED_DATA", str(data))
         described = yaml.safe_load((HEART / "job.yaml").read_text())
         leaves = {"model": {"numpy_key": str(1 + len(model.FEATURES))}, "statistics": []}
-        leaves |= {name: list(described[name]) for name in ("metrics", "histograms")}
+        leaves |= {"metrics": described["metrics"]}
+        leaves |= {"histograms": {name: str(cells) for name, cells in described["histograms"].items()}}
         manifest = Manifest.read(json.dumps(manifest_content(leaves=leaves)).encode())
         airlock = Airlock(
             OwnFiles(data),

@@ -45,6 +45,17 @@ class TestHours:
 TABULAR = "tabular@sha256:" + "1" * 64
 
 
+class TestMemory:
+    def test_a_job_that_needs_more_than_a_box_gets_says_so_before_it_runs(self) -> None:
+        rules = HouseRules.read({"limits": {"memory_mb": 4096}})
+        assert rules.forbids({}, memory_mb=4096) is None
+        assert str(rules.forbids({}, memory_mb=6000)).startswith(
+            "gives a box 4096 MB, and this job needs 6000"
+        )
+        said = Manifest.read(json.dumps(manifest_content(memory_mb=2049)).encode())
+        assert "needs 2049" in str(HouseRules().objection(said, (), at("12:00")))
+
+
 class TestColumns:
     RULES = HouseRules(columns={"heart.csv": ["age", "sex"]})
 

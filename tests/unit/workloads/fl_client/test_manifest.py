@@ -32,11 +32,28 @@ class TestChecksum:
             {"data": {"heart.csv": ["age", "sex"]}},
             {"box": TABULAR},
             {"metrics": ["auc"]},
-            {"leaves": {"model": {"w": "4"}, "metrics": [], "histograms": [], "statistics": []}},
+            {"leaves": {"model": {"w": "4"}, "metrics": [], "histograms": {}, "statistics": []}},
         ],
     )
     def test_purpose_columns_and_what_leaves_count(self, changes: dict[str, Any]) -> None:
         assert checksum(job(**changes)) != checksum(job())
+
+
+class TestWhatLeaves:
+    def test_a_histogram_has_as_many_cells_as_it_says_and_another_number_is_other_code(self) -> None:
+        leaves = {"model": {}, "metrics": [], "histograms": {"ill": "20"}, "statistics": []}
+        assert read(leaves=leaves).histograms == {"ill": 20}
+        more = {**leaves, "histograms": {"ill": "40"}}
+        assert checksum(job(leaves=leaves)) != checksum(job(leaves=more))
+
+    def test_an_older_centre_names_them_alone(self) -> None:
+        leaves = {"model": {}, "metrics": [], "histograms": ["ill"], "statistics": []}
+        assert read(leaves=leaves).histograms == {"ill": None}
+
+    def test_a_study_is_part_of_the_code_and_memory_is_not(self) -> None:
+        assert read(study="heart-2026", memory_mb=4096).memory_mb == 4096
+        assert checksum(job(study="heart-2026")) != checksum(job())
+        assert checksum(job(memory_mb=4096)) == checksum(job(memory_mb=8192))
 
 
 class TestBox:
@@ -68,9 +85,14 @@ class TestHostile:
             {"data": {"heart.csv": [1]}},
             {"data": {f"f{number}": [] for number in range(501)}},
             {"leaves": []},
-            {"leaves": {"model": {}, "metrics": [], "histograms": []}},
-            {"leaves": {"model": {"w": [3]}, "metrics": [], "histograms": [], "statistics": []}},
-            {"leaves": {"model": {"w": "-3"}, "metrics": [], "histograms": [], "statistics": []}},
+            {"leaves": {"model": {}, "metrics": [], "histograms": {}}},
+            {"leaves": {"model": {}, "metrics": [], "histograms": {"ill": 20}, "statistics": []}},
+            {"leaves": {"model": {}, "metrics": [], "histograms": {"ill": "0"}, "statistics": []}},
+            {"study": "Heart 2026"},
+            {"study": None},
+            {"memory_mb": -1},
+            {"leaves": {"model": {"w": [3]}, "metrics": [], "histograms": {}, "statistics": []}},
+            {"leaves": {"model": {"w": "-3"}, "metrics": [], "histograms": {}, "statistics": []}},
             {"metrics": ["x" * 101]},
             {"box": "tabular"},
             {"box": "base@sha256:1"},

@@ -206,12 +206,13 @@ def _manifest(
         "leaves": {
             "model": {name: shape_in_words(shape) for name, shape in shapes.items()},
             "metrics": sorted(content["metrics"]),
-            "histograms": sorted(content["histograms"]),
+            "histograms": {name: str(cells) for name, cells in sorted(content["histograms"].items())},
             "statistics": list(STATISTICS) if job.workflow == "statistics" else [],
         },
         "rounds": asked.rounds,
         "answers": _answers(job, asked, hospitals),
         **({"study": content["study"]} if content["study"] else {}),
+        **({"memory_mb": content["memory_mb"]} if content["memory_mb"] else {}),
         **_box(job, asked),
     }
 

@@ -204,6 +204,7 @@ def _data_sets() -> Catalogue:
 _DEFAULTS: Mapping[str, Any] = {
     "title": "",
     "study": "",
+    "memory_mb": 0,
     "minimum_sites": 2,
     "rounds": 0,
     "parameters": {},

@@ -40,6 +40,7 @@ MOST_WAITING = 100
 """Codes without an answer that are remembered; the record has all that ever asked."""
 RULES = ("hours", "columns", "boxes", "runs", "answers", "limits")
 """Of the officers' file: what they allow any job (fed_site/house_rules.py)."""
+_WANTS = ("data", "box", "memory_mb")
 _REQUEST = re.compile(r"requests/([0-9a-f]{64})\.json")
 _RELEASES = re.compile(r"releases/[0-9a-f-]{36}\.jsonl")
 _PLATFORM = Path(__file__).parent.parent / "policy" / "platform_jobs.json"
@@ -113,7 +114,11 @@ class Consent:
         forbidden = {
             code: words
             for code, entry in self._known.items()
-            if (words := rules.forbids(entry.get("data", {}), entry.get("box", BASE)))
+            if (
+                words := rules.forbids(
+                    entry.get("data", {}), entry.get("box", BASE), entry.get("memory_mb", 0)
+                )
+            )
         }
         closed = rules.closed(self._clock.now()) or ""
         approved = [code for code in self._said.get("approved", []) if code not in forbidden]
@@ -185,7 +190,7 @@ class Consent:
         self.note(f"asked-{code[:12]}", {"code": code, **asked, "answer": self._answer_to(code)})
         known = self._known.get(code, {})
         wants = known if archive is None else _wants(archive)
-        kept: dict[str, Any] = {key: wants[key] for key in ("data", "box") if key in wants}
+        kept: dict[str, Any] = {key: wants[key] for key in _WANTS if key in wants}
         self._known[code] = {**asked, "first": known.get("first", asked["asked"]), **kept}
         self._remember()
         say("a job asks to run", code=code, name=asked["name"], answer=self._answer_to(code))
@@ -223,12 +228,13 @@ def _is_of(code: str, archive: bytes) -> bool:
 
 
 def _wants(archive: bytes) -> dict[str, Any]:
-    """The columns and the box that a job's manifest asks for; nothing where the client would refuse it."""
+    """What a job's manifest asks for: columns, box, memory; nothing where the client would refuse it."""
     try:
         said = job_code.manifest(archive)
     except UnreadableJobError:
         return {}
-    return {"data": {file: list(columns) for file, columns in said.data.items()}, "box": said.box}
+    data = {file: list(columns) for file, columns in said.data.items()}
+    return {"data": data, "box": said.box, "memory_mb": said.memory_mb}
 
 
 def platform_jobs() -> dict[str, str]:

@@ -146,7 +146,7 @@ class TestManifest:
         heart = Manifest.read(content)
         assert heart.model == {"numpy_key": "29"}
         assert {"auc", "own_auc", "n_test"} <= set(heart.metrics)
-        assert heart.histograms == ("healthy", "ill")
+        assert heart.histograms == {"healthy": 20, "ill": 20}
         assert {"age", "disease", "split"} <= set(heart.data["heart.csv"])
         assert (heart.rounds, heart.minimum_sites, heart.statistics) == (10, 2, ())
         assert "coronary" in heart.purpose
