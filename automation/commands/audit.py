@@ -10,8 +10,7 @@ from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, Json, On, OwnAccount, Where
 
 with lazily():
-    from automation.hospitals import consent
-    from automation.operate import counted
+    from automation.operate import consent, counted
     from automation.ui import console
     from federation import parties
 

@@ -11,8 +11,7 @@ from automation.ui.options import DEFAULT_STACK, InStack, Json, On, Where
 from automation.ui.outcome import Code
 
 with lazily():
-    from automation.hospitals import consent
-    from automation.operate import data_sets
+    from automation.operate import consent, data_sets
     from automation.stacks import target as targets
     from automation.ui import console
     from workloads.data.fed_data import catalogue

@@ -10,9 +10,9 @@ from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, CentreAccount, InStack, Json, On, Where, Yes
 
 with lazily():
-    from automation.hospitals import consent
     from automation.hospitals import membership as hospital
     from automation.operate import centre as centres
+    from automation.operate import consent
     from automation.stacks import target as targets
     from automation.ui import console
 

@@ -3,7 +3,7 @@
 import webbrowser
 from pathlib import Path
 
-from automation.hospitals import consent, record
+from automation.operate import consent, record
 from automation.operate.dashboards import curated
 from automation.operate.enter import PORTS
 from automation.stacks import deploy

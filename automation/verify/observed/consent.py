@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from automation.hospitals import consent as houses
-from automation.hospitals.consent import House
 from automation.operate import centre as centres
+from automation.operate import consent as houses
 from automation.operate import counted
+from automation.operate.consent import House
 from automation.stacks import deploy
 from automation.stacks.target import Target
 from automation.ui.options import On

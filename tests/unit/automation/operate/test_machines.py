@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from automation.hospitals.consent import House
 from automation.operate import logs, machines, training
+from automation.operate.consent import House
 from automation.stacks.arm import Answer, Arm
 from automation.ui.options import On
 from automation.ui.outcome import FedError, RefusedError

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from automation.hospitals import consent
+from automation.operate import consent
 from automation.operate.dashboards import curated
 from automation.operate.dashboards import local as local_dashboards
 from automation.ui.options import On

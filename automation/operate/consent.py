@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from azure import identity
 
-from automation.hospitals import record
-from automation.hospitals.code_difference import difference
-from automation.operate import machines, own_blobs
+from automation.operate import machines, own_blobs, record
+from automation.operate.code_difference import difference
 from automation.operate.manifest import describe
 from automation.operate.people import PeoplesContainer
 from automation.stacks import deploy

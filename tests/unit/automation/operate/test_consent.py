@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from automation.commands import audit
-from automation.hospitals import record
-from automation.hospitals.code_difference import MOST_LINES, difference
-from automation.hospitals.consent import EMPTY, House, read_policy
+from automation.operate import record
+from automation.operate.code_difference import MOST_LINES, difference
+from automation.operate.consent import EMPTY, House, read_policy
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from tests.unit.support.job_archives import job, packed
 from workloads.fl_client.fed_site import job_code
@@ -116,7 +116,7 @@ def test_a_policy_for_the_airlock_goes_to_the_officers_container_and_is_followed
 
 
 def test_a_policy_that_the_vm_does_not_take_is_said(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("automation.hospitals.consent._HEARD_SECONDS", 0)
+    monkeypatch.setattr("automation.operate.consent._HEARD_SECONDS", 0)
     monkeypatch.setattr(House, "airlock", lambda _: None)
     with pytest.raises(FedError, match="nothing leaves it\nFix:"):
         stand.house.decide({"longest": -1})
