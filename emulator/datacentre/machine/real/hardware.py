@@ -142,7 +142,7 @@ def seed(identifier: str, name: str, custom_data: str, authority: str, card: Car
         "match": {"macaddress": card.mac},
         "set-name": "eth0",
         "addresses": [str(card.address)],
-        "routes": [{"to": "default", "via": card.gateway}],
+        "routes": [{"to": "0.0.0.0/0", "via": card.gateway}],  # "default" is netplan's alone
         "nameservers": {"addresses": ["168.63.129.16"]},
     }
     return {

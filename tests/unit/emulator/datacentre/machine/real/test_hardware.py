@@ -69,7 +69,8 @@ class TestSeed:
         assert json.loads(made["meta-data"]) == {"instance-id": "id-1", "local-hostname": "vm-a"}
         network = json.loads(made["network-config"])["ethernets"]["eth0"]
         assert network["addresses"] == ["10.10.1.4/27"]
-        assert network["routes"] == [{"to": "default", "via": "10.10.1.1"}]
+        # cloud-init gives netplan's word "default" to netplan alone: it refuses it for systemd-networkd.
+        assert network["routes"] == [{"to": "0.0.0.0/0", "via": "10.10.1.1"}]
         assert network["nameservers"] == {"addresses": ["168.63.129.16"]}
         assert yaml.safe_load(made["vendor-data"]) == {"ca_certs": {"trusted": ["PEM\n"]}}
 
