@@ -4,7 +4,7 @@ Two exact answers, before and after one patient joined, are that patient's recor
 runs of the platform's own statistics). So a question is answered once for a version of what it is about: the
 values of one column, read in one way (own_statistics.py), of which a patient has one. Values of which fewer
 than `changed` differ from a version of which something left get that version's answers, and new questions
-none. Each by itself: a column that changes for many patients is no reason to answer anew for the others, in
+none. Each by itself: a column that changes for many patients is no reason to answer again for the others, in
 which only the one who joined would show.
 
 What is remembered are answers, and of the values keyed checksums with how often each is there: no row, though
