@@ -205,7 +205,7 @@ class Jobs:
         if job.checksum != ended.submission.get("checksum"):
             raise JobRefusedError(
                 f"the code of {job.name} is not the one that job {job_id} ran with: going on would be another"
-                " job. Fix: submit it anew"
+                " job. Fix: submit it again"
             )
         author = str(ended.submission.get("author", "unknown"))
         return self._ask(job, self._again(job, ended, int(ended.progress["rounds_done"]), author))
