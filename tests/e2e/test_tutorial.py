@@ -22,14 +22,13 @@ SECONDS = 900.0
 """For the slowest step: a box's libraries are downloaded."""
 
 
-def steps() -> Iterator[tuple[int, str]]:
-    """Step of the tutorial, and a block of commands in it."""
-    number = 0
-    for found in BLOCK.finditer(TUTORIAL.read_text()):
-        if found[1]:
-            number = int(found[1])
-        else:
-            yield number, found[2]
+def steps() -> dict[int, str]:
+    """Step of the tutorial -> its commands; one shell runs those of a step."""
+    found: dict[int, str] = {}
+    for heading, commands in BLOCK.findall(TUTORIAL.read_text()):
+        number = int(heading) if heading else max(found)
+        found[number] = found.get(number, "") + commands
+    return found
 
 
 @pytest.fixture
@@ -46,11 +45,11 @@ def clone(tmp_path: Path) -> Iterator[Clone]:
 
 def test_every_command_of_the_tutorial_does_what_it_says(clone: Clone) -> None:
     said: dict[int, str] = {}
-    for number, commands in steps():
+    for number, commands in steps().items():
         if number == TRAINS:
             wait_for_tables(clone)
         done = clone.shell(f"set -e\n{commands}", seconds=SECONDS)
-        said[number] = said.get(number, "") + done.stdout
+        said[number] = done.stdout
     assert "age,sex,emergency,albumin,long_stay,split" in said[1]
     assert said[2].count("600 rows") == 3
     assert "The job would have run." in said[4]
