@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from container_server.messages import decode
 
 from automation.commands import audit
 from automation.operate import record
@@ -34,7 +35,15 @@ class Stand:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.jobs = [{"code": code, "name": "cohort", "answer": "waiting"} for code in (CODE, OTHER)]
         self.held: dict[str, bytes] = {f"record/requests/{CODE}.zip": JOB}
-        monkeypatch.setattr(House, "review", lambda _: {"jobs": self.jobs, "rules": {}, "fault": ""})
+        self.images = [
+            {"image": image, "digest": f"sha256:{mark * 64}", "answer": "waiting"}
+            for image, mark in (("fl-client", "1"), ("container-server", "2"))
+        ]
+        monkeypatch.setattr(
+            House,
+            "review",
+            lambda _: {"jobs": self.jobs, "images": self.images, "rules": {}, "fault": ""},
+        )
         monkeypatch.setattr(House, "_read", lambda _, container, blob: self.held.get(f"{container}/{blob}"))
         monkeypatch.setattr(House, "_datacentre", lambda _: self)
         monkeypatch.setattr(House, "_blobs", lambda *_: self.listing)
@@ -51,6 +60,8 @@ class Stand:
         assert container == "/st/blobServices/default/containers/policy"
         self.held[f"policy/{blob}"] = content
         policy = json.loads(content)
+        if blob == "images.json":
+            return
         if blob == "airlock.json":
             self.followed = json.dumps({key: value for key, value in policy.items() if key != "schema"})
             return
@@ -67,6 +78,33 @@ class Stand:
 @pytest.fixture
 def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
     return Stand(monkeypatch)
+
+
+class TestImages:
+    def said(self, stand: Stand) -> dict[str, Any]:
+        policy = json.loads(stand.held["policy/images.json"])
+        return {answer: [entry["digest"] for entry in policy[answer]] for answer in ("approved", "refused")}
+
+    def test_one_is_approved_by_the_beginning_of_its_digest(self, stand: Stand) -> None:
+        assert stand.house.approve_image("1111", "Dr Meier")["image"] == "fl-client"
+        assert self.said(stand) == {"approved": [f"sha256:{'1' * 64}"], "refused": []}
+
+    def test_a_later_word_takes_the_place_of_the_first_and_leaves_others(self, stand: Stand) -> None:
+        for digest in ("sha256:1111", "sha256:2222"):
+            stand.house.approve_image(digest, "Dr Meier")
+        stand.house.refuse_image("1111", "not before the audit")
+        assert self.said(stand) == {"approved": [f"sha256:{'2' * 64}"], "refused": [f"sha256:{'1' * 64}"]}
+
+    def test_what_the_vm_takes_is_what_was_written(self, stand: Stand) -> None:
+        stand.house.approve_image("1111", "Dr Meier")
+        stand.house.refuse_image("2222", "no")
+        decode("images", stand.held["policy/images.json"])
+
+    @pytest.mark.parametrize("digest", ["3333", ""])
+    def test_one_that_does_not_wait_there_is_not_answered(self, stand: Stand, digest: str) -> None:
+        with pytest.raises(QuestionError, match=r"(no image .* has|2 images have) a digest beginning with"):
+            stand.house.approve_image(digest, "Dr Meier")
+        assert "policy/images.json" not in stand.held
 
 
 def test_an_approval_is_added_to_what_the_officers_said_before(stand: Stand) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from container_server import nvflare_versions
+from container_server.centre.members import Member
 from container_server.centre.upgrade import UpgradeRefusedError
 from container_server.engine import ContainerState, Running
 from container_server.hospital.state import State
@@ -286,6 +287,10 @@ class TestCentre:
     def test_of_a_hospital_that_is_none_it_says_so(self, world: World) -> None:
         with pytest.raises(Exception, match="no hospital of this federation"):
             world.centre.commands.upgrade({"party": "nowhere", "mark": "0" * 12})
+
+    def test_it_reads_the_members_of_a_newer_release_to_which_it_was_upgraded_in_vain(self) -> None:
+        """Else the container server before could not run when the new one goes back."""
+        assert Member.read({"status": "approved", "serial": "a1", "not_known_yet": 1}).serial == "a1"
 
 
 class TestVersionsOfNvflare:
