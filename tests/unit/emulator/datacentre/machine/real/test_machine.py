@@ -48,7 +48,7 @@ def test_one_without_a_check_has_no_health() -> None:
     ],
 )
 def test_a_boot_that_went_wrong_is_told(errors: list[str], units: str, expected: str) -> None:
-    said = json.dumps({"status": "running", "errors": errors, "init": {"errors": []}}, indent=2)
+    said = json.dumps({"v1": {"datasource": "DataSourceNoCloud", "errors": errors}}, indent=1)
     assert trouble(f"{said}\n{units}") == expected
 
 
