@@ -83,7 +83,8 @@ class TestOffers:
                 pass
 
             def get(self, path: str, version: str, **query: str) -> Answer:
-                found = arm("GET", path, **{"api-version": version, **query})
+                asked: dict[str, Any] = {"api-version": version, **query}
+                found = arm("GET", path, **asked)
                 return Answer(status=found.status, body=found.body or {})
 
         whole = federation(load(stack, stack_config(stack)))

@@ -77,7 +77,7 @@ class TestAccounts:
             body = {"name": name, "type": "Microsoft.Storage/storageAccounts"}
             answer = arm("POST", path, body)
             assert answer.body is not None
-            return answer.body
+            return dict(answer.body)
 
         arm.put(ACCOUNT, account())
         assert ask("stfree") == {"nameAvailable": True}

@@ -126,7 +126,11 @@ class TestImports:
         arm.put(REGISTRY, registry(publicNetworkAccess="Disabled"))
         images = Snapshots(tmp_path / "images")
         image = {"reference": f"crdev.azurecr.io/mlflow@{DIGEST}"}
-        images.keep(image, lambda folder: (folder / "Dockerfile").write_text("FROM scratch"))
+
+        def write(folder: Path) -> None:
+            (folder / "Dockerfile").write_text("FROM scratch")
+
+        images.keep(image, write)
         return images
 
     def order(self, image: str = f"mlflow@{DIGEST}", **more: Any) -> dict[str, Any]:
