@@ -552,8 +552,8 @@ class TestJobs:
         submission.write_text(json.dumps({**known, "submitted": known["submitted"] - SETTLED_SECONDS - 1}))
         assert [job.job_id for job in jobs.all()] == [new, old]
         read: list[str] = []
-        anew = jobs._read_anew
-        monkeypatch.setattr(jobs, "_read_anew", lambda job_id: (read.append(job_id), anew(job_id))[1])
+        read_again = jobs._read_anew
+        monkeypatch.setattr(jobs, "_read_anew", lambda job_id: (read.append(job_id), read_again(job_id))[1])
         assert [job.state for job in jobs.all()] == ["finished", "finished"]
         assert read == [new]
         jobs.withhold(jobs.get(old), "a link")
