@@ -49,8 +49,11 @@ def render(
     *,
     mlflow: str | None = None,
     record: Sequence[left.Entry] | None = None,
+    cards: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page of `centre` or a hospital, and of its own `record` where that is given.
+
+    `cards` are the model cards that lie next to it: title and address of each.
 
     Raises TablesError for files that are no curated tables.
     """
@@ -87,6 +90,7 @@ def render(
         cube=cube,
         run=_last_run(cube),
         mlflow=mlflow,
+        cards=cards or {},
         reasons=[
             (because(reason, cube.k), because(text, cube.k)) for reason, text in REASONS.items() if reason
         ],

@@ -32,11 +32,14 @@ Files = dict[str, bytes]
 """Table -> its Parquet file."""
 
 
-def of_target(target: Target, outputs: Outputs[str], party: str) -> Files:
-    """Return the tables of a party of a deployed stack. Raises RefusedError where there are none yet."""
+def of_target(target: Target, outputs: Outputs[str], party: str) -> tuple[Files, Files]:
+    """Return the tables of a party of a deployed stack and, on the emulator, its model cards as pages.
+
+    Raises RefusedError where there are no tables yet.
+    """
     if target.emulator is None:
         container = SERVER_CONTAINER if party == CENTRE else client_container(party)
-        return of_url(f"{outputs.centre.storage_url}/{container}", party)
+        return of_url(f"{outputs.centre.storage_url}/{container}", party), {}
     ran = running_datacentre(target).exec(vm_name(outputs, party), READ, container="container-server")
     if ran.code:
         raise FedError(f"{party}'s VM could not read its tables: {ran.stderr.strip()[-500:]}")
@@ -44,7 +47,7 @@ def of_target(target: Target, outputs: Outputs[str], party: str) -> Files:
         found = {name: base64.b64decode(content) for name, content in json.loads(ran.stdout).items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise FedError(f"{party}'s VM answered with something else than tables ({error})") from error
-    return _tables(found, party)
+    return _tables(found, party), {name: page for name, page in found.items() if name.endswith(".html")}
 
 
 def of_folder(folder: Path, party: str) -> Files:

@@ -38,12 +38,14 @@ def make(
         where.mkdir(parents=True, exist_ok=True)
     except OSError as refused:
         raise QuestionError(f"the pages cannot be written to {where}: {refused.strerror}") from refused
-    files = _given(source, parties) if source else _deployed(stack, on, parties)
+    files, cards = (_given(source, parties), {}) if source else _deployed(stack, on, parties)
     pages = []
     for party, tables in files.items():
         link = f"http://127.0.0.1:{PORTS['mlflow']}" if party == CENTRE and on is On.EMULATOR else None
         try:
-            page = render(tables, party, mlflow=link, record=_record(stack, on, party, source, account))
+            linked = _write_cards(where, party, cards.get(party, {}))
+            told = _record(stack, on, party, source, account)
+            page = render(tables, party, mlflow=link, record=told, cards=linked)
         except TablesError as wrong:
             raise FedError(f"{party}'s tables are not of this version: {wrong}. Run a job again") from wrong
         path = where / f"{party}.html"
@@ -55,6 +57,23 @@ def make(
         for path in pages:
             print(path)
     return pages
+
+
+_NO_SCRIPTS = (
+    b'<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src \'none\';'
+    b" style-src 'unsafe-inline'; form-action 'none'\">"
+)
+"""Comes before a card: somebody else wrote it, and it is opened from this machine's disk."""
+
+
+def _write_cards(folder: Path, party: str, cards: curated.Files) -> dict[str, str]:
+    """Write a party's model cards next to its page; return their titles, each with its address there."""
+    found = {}
+    for name, content in sorted(cards.items()):
+        path = folder / f"{party}-{Path(name).name}"
+        path.write_bytes(_NO_SCRIPTS + content)
+        found[f"Card of {path.stem.partition('-card-')[2]}"] = path.name
+    return found
 
 
 def _record(
@@ -72,7 +91,10 @@ def open_in_browser(pages: list[Path]) -> None:
             say(f"no browser was found; open {path} in one")
 
 
-def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated.Files]:
+def _deployed(
+    stack: str, on: On, parties: tuple[str, ...]
+) -> tuple[dict[str, curated.Files], dict[str, curated.Files]]:
+    """Return each party's tables, and its model cards."""
     target = open_deployed(stack, on)
     outputs = deploy.outputs(target)
     known = tuple(outputs.parties)
@@ -80,14 +102,15 @@ def _deployed(stack: str, on: On, parties: tuple[str, ...]) -> dict[str, curated
         raise QuestionError(f"{', '.join(unknown)} is no party of {stack}: it has {', '.join(known)}")
     wanted = parties or known
     found: dict[str, curated.Files] = {}
+    cards: dict[str, curated.Files] = {}
     for party in wanted:
         try:
-            found[party] = curated.of_target(target, outputs, party)
+            found[party], cards[party] = curated.of_target(target, outputs, party)
         except RefusedError as none_yet:
             if parties or party == CENTRE:
                 raise
             say(str(none_yet))
-    return found
+    return found, cards
 
 
 def _given(source: str, parties: tuple[str, ...]) -> dict[str, curated.Files]:

@@ -115,7 +115,7 @@ def _manifest(said: Mapping[str, Any], submission: Mapping[str, Any]) -> dict[st
         "author": str(submission.get("by", "unknown")),
         "data": {f"{SCORE}{said['name']}.csv": said["inputs"]},
         "workflow": WORKFLOW,
-        "leaves": {"model": {}, "metrics": [], "histograms": [], "statistics": []},
+        "leaves": {"model": {}, "metrics": [], "histograms": {}, "statistics": []},
         "rounds": 0,
         "answers": 0,
         "minimum_sites": 1,

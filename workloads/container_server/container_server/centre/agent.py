@@ -209,8 +209,14 @@ class CentreAgent:
         own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
         own += [self._models_out, self._cards_out]
         own += [self._asked] if self._operators_ask else []
-        parts = (self._inbox, self._requests, self._distribution, self._champions, self._curation)
-        parts = (*parts, self._operators)
+        parts = (
+            self._inbox,
+            self._requests,
+            self._distribution,
+            self._champions,
+            self._curation,
+            self._operators,
+        )
         return [*own, *(chore for part in parts for chore in part.chores)]
 
     def _ensure_root(self) -> None:

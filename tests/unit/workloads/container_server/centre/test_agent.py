@@ -332,7 +332,7 @@ def leave(world: World, job_id: str, nvflare: str, **progress: Any) -> None:
 
 
 def jobs_of(world: World) -> Jobs:
-    """The centre's jobs, beside the agent."""
+    """The centre's jobs, next to the agent."""
     return Jobs(
         config=world.centre_config,
         clock=world.clock,

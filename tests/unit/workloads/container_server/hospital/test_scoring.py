@@ -88,7 +88,7 @@ class TestPackage:
 
     def test_says_to_the_officers_that_nothing_leaves(self) -> None:
         said = job_code.manifest(archive())
-        assert (said.metrics, said.histograms, said.statistics, dict(said.model)) == ((), (), (), {})
+        assert (said.metrics, dict(said.histograms), said.statistics, dict(said.model)) == ((), {}, (), {})
         assert said.workflow == "scoring"
         assert said.data == {"score/heart.csv": INPUTS}
 
