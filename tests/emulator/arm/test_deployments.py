@@ -160,3 +160,12 @@ def test_without_its_group_or_right_nothing_is_deployed(arm: Arm) -> None:
     nowhere = DEPLOYMENT.replace("/rg/", "/none/")
     assert said(arm("PUT", nowhere, deployed(VNET))).startswith("ResourceGroupNotFound: ")
     assert said(arm("POST", DEPLOYMENT, {})).startswith("MethodNotAllowed: ")
+
+
+def test_what_if_is_refused_by_name_and_nothing_is_made(arm: Arm) -> None:
+    answer = arm("POST", f"{DEPLOYMENT}/whatIf", deployed(VNET))
+    assert answer.status == 404
+    assert said(answer).startswith(
+        "InvalidResourceType: The resource type 'deployments/whatIf' could not be found"
+    )
+    assert arm.get(f"{NETWORK}/virtualNetworks")["value"] == []
