@@ -157,7 +157,7 @@ class TestOneMoreOneLess:
 
 
 class TestOtherColumns:
-    """A column that changed for many patients is no reason to answer anew for the others."""
+    """A column that changed for many patients is no reason to answer again for the others."""
 
     def changed(self, hospital: Hospital, column: str, value: str, patients: int = 50) -> list[str]:
         place = hospital.header.split(",").index(column)

@@ -104,7 +104,7 @@ def with_return_code() -> Shareable:
     return answer
 
 
-def beside_a_dxo() -> Shareable:
+def next_to_a_dxo() -> Shareable:
     answer = update()
     answer["extra"] = ROWS
     answer.set_header("hx", RAW)
@@ -153,7 +153,7 @@ WAYS: Mapping[str, Way] = {
     ),
     "no DXO at all": text(without_dxo),
     "a return code": text(with_return_code),
-    "a key and a header beside a DXO": text(beside_a_dxo),
+    "a key and a header next to a DXO": text(next_to_a_dxo),
     "303 ages in the weights": numbers(AGES / 200, lambda out: len(out) == len(AGES)),
     "48 bits a number": numbers(
         FEW / 2.0**48 + 1, lambda out: bool((np.rint((out - 1) * 2**48) == FEW).any())
