@@ -53,7 +53,8 @@ class Releases:
     def __init__(self, path: Path, changed: int):
         self._path = path
         self._changed = changed
-        self._content = _read(path) if path.exists() else {"salt": secrets.token_hex(16), "values": {}}
+        new: dict[str, Any] = {"salt": secrets.token_hex(16), "values": {}}
+        self._content = _read(path) if path.exists() else new
         self._values: dict[str, list[dict[str, Any]]] = self._content.setdefault("values", {})
         self._of_rows: list[dict[str, Any]] = self._content.get("versions", [])
         """Of releases up to 0.3, which compared whole rows."""
@@ -103,11 +104,11 @@ class Releases:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text())
+    content: Any = json.loads(path.read_text())
     values = content.get("values", {}) if isinstance(content, dict) else None
     if not isinstance(values, dict) or not isinstance(content.get("salt"), str):
         raise ValueError(f"{path.name} is no ledger of releases")
-    return content
+    return dict(content)
 
 
 def _distance(one: Counter[str], other: Counter[str]) -> int:
