@@ -36,7 +36,8 @@ def listing(centre: Centre, most: int) -> list[CountedJob]:
 def words(row: CountedJob) -> str:
     """Return a job in a line."""
     asked = time.strftime("%Y%m%dT%H%M%S", time.gmtime(row["asked"]))
-    silent = sorted(set(row["ran"]) - set(row["answered"]))
+    # Of statistics nobody's answers are told one by one.
+    silent = sorted(set(row["ran"]) - set(row["answered"])) if row["answered"] else []
     lines = [
         f"{asked}  {row['author']} asked for {row['job']} ({row['id'][:8]}, code {row['code'][:12]})",
         f"at {', '.join(row['ran'])}",

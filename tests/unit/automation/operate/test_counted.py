@@ -50,3 +50,7 @@ def test_people_read_who_asked_for_what_and_who_did_not_answer(monkeypatch: pyte
         "20261201T121506  ada@example.org asked for heart (11111111, code abababababab); at cleveland,"
         " hungary; no answer of hungary counted"
     )
+
+
+def test_statistics_whose_answers_are_not_told_one_by_one_blame_nobody() -> None:
+    assert counted.words({**ROW, "answered": []}).endswith("at cleveland, hungary")  # type: ignore[typeddict-item]
