@@ -22,7 +22,7 @@ from federation.parties import CENTRE
 NONE: Final = "none"
 """Instead of a party: all machines are emulated again."""
 _PRICE: Final = {
-    accelerator.KVM: "with this processor's help (KVM): about 2 minutes to a registered hospital",
+    accelerator.KVM: "with this processor's help (KVM): some minutes to a registered hospital",
     accelerator.TCG: (
         "by translation (no usable KVM here), about ten times slower: 10 minutes and more to a registered "
         "hospital on two free processors, and too slow for training"
