@@ -16,6 +16,7 @@ from automation.stacks.recovery.half_made import clear, roll_back
 from automation.stacks.target import Target
 from automation.stacks.urns import is_counted, name_of, party_of, type_of
 from automation.stacks.view import sentence
+from automation.timeline import run as timeline
 from automation.ui.console import confirm, say, stderr, typed, warn
 from automation.ui.outcome import QuestionError
 from emulator.control import Emulator, stacks
@@ -73,6 +74,7 @@ def down(target: Target, *, yes: bool, confirmed: str | None, delete_data: Colle
             target.workspace.remove_stack(target.name, preserve_config=True)
     if target.emulator:
         _remove_pages(target.emulator, target.name)
+        timeline.forget(target.name, str(target.on))
         _remove_emulator(target.emulator)
     but = f" but for the data of {', '.join(sorted(kept))}" if kept else ""
     say(f"{target.name} is down{but}" if stack else f"{target.name} was not up")

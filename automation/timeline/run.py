@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def last(stack: str, on: str) -> Run:
             f"{file} cannot be read: {error.errors()[0]['msg']}. It tells how long the last deployment took, "
             f"nothing else.\nFix: rm {file}; the next deployment writes it again."
         ) from error
+
+
+def forget(stack: str, on: str) -> None:
+    """Remove a stack's last run and its picture, where there are any."""
+    for file in (_file(stack, on), page(stack, on)):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another stack's is there, or nothing was
+        _file(stack, on).parent.rmdir()
 
 
 def page(stack: str, on: str) -> Path:

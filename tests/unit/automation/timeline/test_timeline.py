@@ -87,6 +87,17 @@ class TestKept:
     def _home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("clone.paths.home", lambda: tmp_path)
 
+    def test_is_gone_with_the_stack(self, tmp_path: Path) -> None:
+        RUN.keep()
+        run.page("dev", "emulator").write_text("a picture")
+        other = RUN.model_copy(update={"on": "azure"})
+        other.keep()
+        run.forget("dev", "emulator")
+        assert [file.name for file in (tmp_path / "timelines").iterdir()] == ["dev-azure.json"]
+        run.forget("dev", "azure")
+        run.forget("dev", "azure")
+        assert list(tmp_path.iterdir()) == []
+
     def test_the_next_command_reads_what_was_kept(self) -> None:
         RUN.keep()
         assert run.last("dev", "emulator") == RUN
