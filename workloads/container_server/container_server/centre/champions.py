@@ -4,6 +4,7 @@ container, so that a hospital can have its own patients scored (docs/adr/0036).
 Which version that is, is this service's own memory of what a person said (`fedctl promote`, `retire`).
 """
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import final
@@ -19,7 +20,7 @@ from container_server.clock import Clock
 from container_server.files import read_json, write_bytes, write_json
 from container_server.log import say
 from container_server.messages import MODELS, encode, model_archive
-from container_server.model_package import ModelPackageError, pack
+from container_server.model_package import ModelPackage, ModelPackageError, pack
 
 _NUMBERS = "results/global/"
 
@@ -44,6 +45,8 @@ class Champions:
         self._promoted: dict[str, str] = read_json(folder / "models.json") or {}
         self._given: dict[str, dict[str, str]] = read_json(folder / "given.json") or {}
         self._giving: dict[str, Chore] = {}
+        self._changing = threading.Lock()
+        """Two people may promote at once, each on a thread."""
 
     @property
     def chores(self) -> list[Chore]:
@@ -64,12 +67,21 @@ class Champions:
         )
         code = job_code.checksum(archive)
         write_bytes(self._folder / f"{code}.zip", archive)
-        self._remember({**self._promoted, name: code})
+        with self._changing:
+            self._remember({**self._promoted, name: code})
         say("model for hospitals", name=name, version=version, code=code)
 
-    def withdrawn(self, name: str) -> None:
-        """Hospitals are to have no version of a model."""
-        self._remember({other: code for other, code in self._promoted.items() if other != name})
+    def withdrawn(self, name: str, version: str | None = None) -> None:
+        """Hospitals are to have no version of a model, or not this one."""
+        with self._changing:
+            if version in (None, self._version(name)):
+                self._remember({other: code for other, code in self._promoted.items() if other != name})
+
+    def _version(self, name: str) -> str | None:
+        """Which one hospitals are to have."""
+        if (code := self._promoted.get(name)) is None:
+            return None
+        return ModelPackage.read((self._folder / f"{code}.zip").read_bytes()).version
 
     def step(self) -> None:
         """Give each hospital what it lacks. One that cannot be reached holds up no other."""

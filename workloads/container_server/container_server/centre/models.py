@@ -48,8 +48,8 @@ class Hospitals(Protocol):
     def promoted(self, name: str, version: str, job_id: str, by: str) -> None:
         """Hospitals are to have this version. Raises ContainerServerError where they cannot use it."""
 
-    def withdrawn(self, name: str) -> None:
-        """Hospitals are to have no version of a model."""
+    def withdrawn(self, name: str, version: str | None = None) -> None:
+        """Hospitals are to have no version of a model, or not this one."""
 
 
 class Mlflow:
@@ -126,12 +126,15 @@ class Models:
         return answer
 
     def retire(self, arguments: Mapping[str, Any]) -> answers.Promoted:
-        """Take a version out of use: it keeps its place, and can never be the one to use again."""
+        """Take a version out of use: it keeps its place, and can never be the one to use again.
+
+        From the hospitals first, champion or not: whoever is killed on the way is asked again.
+        """
         asked = questions.Retire.read(arguments)
         name, version = self._version(asked.name, asked.version)
+        self._hospitals.withdrawn(name, version)
         if self._champion(name) == version:
             self._registry.ask("DELETE", "registered-models/alias", name=name, alias=CHAMPION)
-            self._hospitals.withdrawn(name)
         self._note(name, version, "retired", by=asked.by, why=asked.why)
         return {"name": name, "version": version, "champion": False}
 

@@ -101,8 +101,9 @@ class Given:
             raise RefusedInputError(self.why_not)
         self.models[name] = version
 
-    def withdrawn(self, name: str) -> None:
-        self.models.pop(name, None)
+    def withdrawn(self, name: str, version: str | None = None) -> None:
+        if version in (None, self.models.get(name)):
+            self.models.pop(name, None)
 
 
 def test_hospitals_are_given_the_champion_and_nothing_once_it_is_retired(mlflow: FakeMlflow) -> None:
@@ -111,6 +112,38 @@ def test_hospitals_are_given_the_champion_and_nothing_once_it_is_retired(mlflow:
     assert "no_scores" not in models.promote({"name": "heart", "version": "1", "by": "a"})
     assert hospitals.models == {"heart": "1"}
     models.retire({"name": "heart", "version": "1", "by": "a", "why": "drift"})
+    assert hospitals.models == {}
+
+
+def test_a_version_that_is_retired_goes_from_hospitals_though_the_centre_was_killed_on_the_way(
+    mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was no champion any more, so the second try did not take it from them, and they kept it for good."""
+
+    def killed(*arguments: object, **words: object) -> None:
+        raise KeyboardInterrupt
+
+    hospitals = Given()
+    models = Models(mlflow, FakeClock(), hospitals)
+    models.promote({"name": "heart", "version": "1", "by": "a"})
+    asked = {"name": "heart", "version": "1", "by": "a", "why": "drift"}
+    with monkeypatch.context() as at_once:
+        at_once.setattr(hospitals, "withdrawn", killed)
+        with pytest.raises(KeyboardInterrupt):
+            models.retire(asked)
+    models.retire(asked)
+    assert hospitals.models == {}
+
+
+def test_a_version_that_hospitals_still_have_goes_from_them_though_another_is_the_champion(
+    mlflow: FakeMlflow,
+) -> None:
+    """A promotion that was killed half way leaves it so."""
+    hospitals = Given({"heart": "1"})
+    mlflow.aliases[CHAMPION] = "2"
+    Models(mlflow, FakeClock(), hospitals).retire(
+        {"name": "heart", "version": "1", "by": "a", "why": "drift"}
+    )
     assert hospitals.models == {}
 
 
