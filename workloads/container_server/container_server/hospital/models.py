@@ -14,6 +14,7 @@ from fed_site.job_code import UnreadableJobError
 from container_server.errors import RefusedInputError
 from container_server.files import write_bytes
 from container_server.hospital.consent import Consent
+from container_server.hospital.intake import FULL
 from container_server.log import say
 from container_server.messages import MODELS, decode, model_archive
 from container_server.model_package import LIMIT, ModelPackage
@@ -69,11 +70,20 @@ class Models:
 
     def _take(self, wanted: Mapping[str, str]) -> None:
         self._here = {name: known for name, known in self._here.items() if wanted.get(name) == known[0]}
+        self._forget(wanted)
         for name, code in wanted.items():
             if name not in self._here:
                 self._here[name] = code, self._bring(name, code)
 
+    def _forget(self, wanted: Mapping[str, str]) -> None:
+        """Remove the archives of other models: whatever the centre sends in a year, the disk has today's."""
+        for kept in self._folder.glob("*.zip"):
+            if kept.stem not in wanted.values():
+                kept.unlink()
+
     def _bring(self, name: str, code: str) -> ModelPackage:
+        if self._consent.full and not self._consent.knows(code):
+            raise UnreadableJobError(FULL)
         kept = self._folder / f"{code}.zip"
         archive = kept.read_bytes() if kept.is_file() else self._fetch(code)
         if job_code.checksum(archive) != code:

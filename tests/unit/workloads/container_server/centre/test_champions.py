@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from container_server.centre.agent import CentreAgent
 from container_server.errors import RefusedInputError
+from container_server.hospital import intake
 from container_server.messages import MODELS, encode, model_archive
 from container_server.model_package import ModelPackage
 
@@ -80,6 +81,46 @@ def test_one_that_is_retired_goes_from_the_hospital(world: World, centre: Centre
     world.turn(300)
     assert world.hospital.models.held == {}
     assert not (world.channel.folder / model_archive(code)).exists()
+
+
+def test_another_version_that_is_retired_leaves_the_one_that_hospitals_have(
+    world: World, centre: CentreAgent
+) -> None:
+    centre._champions.promoted("heart", "3", trained(world, **PREDICTS), "Dr Meier")
+    centre._champions.withdrawn("heart", "2")
+    centre._champions.withdrawn("pulse", "3")
+    world.turn(300)
+    assert set(world.hospital.models.held) == {"heart"}
+    centre._champions.withdrawn("heart", "3")
+    world.turn(300)
+    assert world.hospital.models.held == {}
+
+
+def test_the_archive_of_one_that_is_gone_goes_from_the_hospitals_disk(
+    world: World, centre: CentreAgent
+) -> None:
+    """A centre that sends others each time would fill it."""
+    job = trained(world, **PREDICTS)
+    for version in ("3", "4"):
+        centre._champions.promoted("heart", version, job, "Dr Meier")
+        world.turn(300)
+    (held,) = world.hospital.models.held.values()
+    kept = world.hospital_config.agent / "models"
+    assert [path.name for path in kept.iterdir()] == [f"{held.code}.zip"]
+
+
+def test_none_is_fetched_beyond_what_may_be_asked_in_a_day(
+    world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MOST_QUESTIONS", 0)
+    centre._champions.promoted("heart", "3", trained(world, **PREDICTS), "Dr Meier")
+    world.turn(300)
+    assert intake.FULL in world.hospital.models.fault
+    assert world.hospital.models.held == {}
+    assert not [call for call in world.channel.calls if call.startswith("read models/")]
+    monkeypatch.setattr(intake, "MOST_QUESTIONS", 200)
+    world.turn(300)
+    assert set(world.hospital.models.held) == {"heart"}
 
 
 def test_one_that_cannot_predict_is_not_given(world: World, centre: CentreAgent) -> None:
