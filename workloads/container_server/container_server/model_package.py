@@ -56,7 +56,7 @@ class ModelPackage:
     def read(cls, archive: bytes) -> "ModelPackage":
         """Raises ModelPackageError."""
         try:
-            files = job_code.files(archive)
+            files = job_code.own_files(archive)  # what no checksum covers is not there
             job_code.manifest(archive)
         except UnreadableJobError as error:
             raise ModelPackageError(f"a model's archive cannot be used: {error}") from error

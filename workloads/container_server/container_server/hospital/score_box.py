@@ -16,6 +16,7 @@ from container_server.model_package import ModelPackage
 CONTAINER = "fl-score"
 START_SECONDS = 60.0
 SEND_SECONDS = 60.0
+SPARE_BYTES = 1 << 20
 _FOLDER, _FILE, _SOCKET = 0o750, 0o640, 0o660
 """The container's user is in this service's group: it reads, and connects."""
 
@@ -44,7 +45,8 @@ class ScoreBox:
                 with closing(_met(listener)) as connection:
                     asked = {"predictor": package.predictor}
                     send(connection, Frame(kind="score", values=asked, arrays=table.arrays()), SEND_SECONDS)
-                    return _scores(receive(connection, self._seconds), len(table.good))
+                    answer = receive(connection, self._seconds, largest=_most_bytes(len(table.good)))
+                    return _scores(answer, len(table.good))
         except ChannelError as error:
             raise NoScoresError(f"{package.name} gave no scores: {error}") from error
         finally:
@@ -80,6 +82,11 @@ def _met(listener: socket.socket) -> socket.socket:
         return listener.accept()[0]
     except TimeoutError as error:
         raise NoScoresError(f"{CONTAINER} did not start within {START_SECONDS:.0f} s: see its log") from error
+
+
+def _most_bytes(rows: int) -> int:
+    """What an answer may have: as many numbers, and some more, so that a wrong number of them is named."""
+    return 8 * rows + SPARE_BYTES
 
 
 def _scores(answer: Frame, rows: int) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from container_server.hospital.score_box import CONTAINER
 from container_server.hospital.scoring import LOOK_SECONDS, Scoring
 from container_server.model_package import ModelPackage, ModelPackageError, pack
 from fed_box import score
+from fed_box.channel import ClosedError
 from fed_box.meeting import connect
 from fed_data.catalogue import Catalogue
 from fed_site import job_code
@@ -97,6 +98,12 @@ class TestPackage:
         assert set(package.model) == {"model.json"}
         assert set(package.code) == {f"heart_job/{name}.py" for name in ("__init__", "model", "predictor")}
 
+    def test_has_no_file_that_its_checksum_leaves_out(self) -> None:
+        """The centre could change such a file after the officers' yes, and the model's code read it."""
+        more = archive(**{"code/heart_job/.__nvfl_sig.json": b"0.9"})
+        assert job_code.checksum(more) == job_code.checksum(archive())
+        assert ModelPackage.read(more) == ModelPackage.read(archive())
+
     def test_of_a_job_without_a_predictor_is_refused(self) -> None:
         with pytest.raises(ModelPackageError, match=r"no predictor in its job\.yaml"):
             pack(job={"job": "heart", "files": []}, submission={}, version="1", files={})
@@ -162,7 +169,7 @@ class House:
         threading.Thread(target=self._predict, daemon=True).start()
 
     def _predict(self) -> None:
-        with closing(connect(self.folder / "score" / "socket", 5.0)) as connection:
+        with closing(connect(self.folder / "score" / "socket", 5.0)) as connection, suppress(ClosedError):
             score.answer(self.folder / "score", connection)
 
 
@@ -278,6 +285,18 @@ class TestScores:
         assert "something else than 2 numbers" in house.why()
         house.look()
         assert house.engine.actions.count(f"start {CONTAINER}") == 1  # it would say the same again
+
+    def test_of_a_model_that_answers_with_much_more_take_none_of_this_services_memory(
+        self, house: House
+    ) -> None:
+        many = (
+            b"import numpy\n\nclass Model:\n    def predict(self, table):\n"
+            b"        return numpy.zeros(2_000_000)\n\ndef _load_pyfunc(folder):\n    return Model()\n"
+        )
+        house.hold(archive(**{"code/heart_job/predictor.py": many}))
+        house.put([PATIENT])
+        house.look()
+        assert "the arrays are too large" in house.why()
 
     def test_come_when_the_container_that_did_not_start_does(
         self, house: House, monkeypatch: pytest.MonkeyPatch
