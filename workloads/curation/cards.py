@@ -140,7 +140,8 @@ def _line(cells: Sequence[str]) -> str:
 def _plain(text: str) -> str:
     """One line, of which Markdown makes no link, picture or tag."""
     kept = "".join(letter if letter.isprintable() else " " for letter in str(text))
-    return kept.replace("<", "&lt;").replace("[", "\\[")
+    # The backslash first: one of the text's own would take the force of ours away.
+    return kept.replace("\\", "\\\\").replace("<", "&lt;").replace("[", "\\[")
 
 
 _STYLE = (

@@ -75,6 +75,11 @@ def test_a_hospitals_has_nothing_of_another_one(
         assert f"{last[name]['auc']:.3f}" not in own
 
 
+def test_a_backslash_of_a_jobs_own_frees_no_link() -> None:
+    section = cards.Section("Purpose", ("see \\[here](http://x)",))
+    assert "see \\\\\\[here]" in cards.as_markdown("x", [section])
+
+
 def test_words_of_a_job_stay_words(found: dict[tuple[str, str], str]) -> None:
     page, text = (found["centre", f"card-heart-1.{ending}"] for ending in ("html", "md"))
     assert "<b>" not in page and "&lt;b&gt;" in page
