@@ -102,12 +102,21 @@ class Agent:
         if self._streams is None:
             try:
                 async with asyncio.timeout(_SYNC_SECONDS):
-                    streams = await asyncio.open_unix_connection(str(self._socket), limit=_LARGEST_ANSWER)
-                    await _synchronise(*streams)
-            except (TimeoutError, OSError, ValueError) as silent:
+                    self._streams = await _opened(self._socket)
+            except (TimeoutError, OSError, EOFError, ValueError) as silent:
                 raise DatacentreError(f"the machine's agent does not answer yet: {silent!r}") from silent
-            self._streams = streams
         return self._streams
+
+
+async def _opened(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect; hang up again where nobody answers, for QEMU serves one connection at a time."""
+    reader, writer = await asyncio.open_unix_connection(str(socket), limit=_LARGEST_ANSWER)
+    try:
+        await _synchronise(reader, writer)
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
 
 
 async def _synchronise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

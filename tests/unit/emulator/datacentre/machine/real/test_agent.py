@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from emulator.datacentre.errors import DatacentreError
+from emulator.datacentre.machine.real import agent as agents
 from emulator.datacentre.machine.real.agent import Agent
 
 Answer = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -86,3 +87,32 @@ async def test_a_refusal_is_told_in_the_agents_words(tmp_path: Path) -> None:
 async def test_without_a_machine_there_is_no_answer(tmp_path: Path) -> None:
     with pytest.raises(DatacentreError, match="does not answer yet"):
         await Agent(tmp_path / "s").run("true")
+
+
+async def test_a_machine_that_ends_before_it_answers_is_said(tmp_path: Path) -> None:
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.close()
+
+    async with await asyncio.start_unix_server(end, str(tmp_path / "s")):
+        with pytest.raises(DatacentreError, match="does not answer yet"):
+            await Agent(tmp_path / "s").run("true")
+
+
+async def test_a_silent_agent_is_left_before_it_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "_SYNC_SECONDS", 0.1)
+    left = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_unix_server(listen, str(tmp_path / "s")):
+        with pytest.raises(DatacentreError, match="does not answer yet") as silent:
+            await Agent(tmp_path / "s").run("true")
+        # While the error is held, nothing of the connection is thrown away by itself.
+        await asyncio.wait_for(left.wait(), 5)
+    assert silent.value
