@@ -15,6 +15,11 @@ from emulator.guest.store import GuestError, GuestStore, locked, run
 
 SYSTEM_TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
 """What this machine trusts: a company's network may sign the package index itself."""
+_TOGETHER = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--"),
+)
+"""Runs a command whose processes and mounts end with it, and all of them with whoever started it."""
 _FROM = re.compile(r"^FROM (\S+)(?: AS (\S+))?", re.MULTILINE | re.IGNORECASE)
 
 
@@ -57,7 +62,7 @@ class Containers:
         storage = self.store.folder / "buildah"
         storage.mkdir(exist_ok=True)
         run(
-            ["unshare", "--mount", "--", str(FILES / "build-container")],
+            [*_TOGETHER, str(FILES / "build-container")],
             f"build {environment['DOCKERFILE']}",
             {
                 **environment,

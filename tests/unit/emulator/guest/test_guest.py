@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import select
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,6 +69,40 @@ class TestContainers:
     def test_the_digest_is_that_of_the_manifest(self, tmp_path: Path) -> None:
         (tmp_path / "manifest.json").write_bytes(b"{}")
         assert containers.digest(tmp_path) == hashlib.sha256(b"{}").hexdigest()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="builds need root, as real machines do")
+    def test_nothing_of_a_build_outlives_whoever_wanted_it(self, tmp_path: Path) -> None:
+        build = tmp_path / "build-container"
+        build.write_text(f"#!/bin/bash\nexec 9>{tmp_path}/alive\nsleep 1000 &\necho begun >&9\nwait\n")
+        build.chmod(0o755)
+        (tmp_path / "authority.pem").touch()
+        os.mkfifo(tmp_path / "alive")
+        alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+        wanting = subprocess.Popen([sys.executable, "-c", _BUILD, str(tmp_path)])
+        try:
+            assert select.select([alive], [], [], 30)[0]
+            assert os.read(alive, 100) == b"begun\n"
+            wanting.kill()
+            assert select.select([alive], [], [], 10)[0]
+            assert os.read(alive, 100) == b""  # nobody has the other end any more
+        finally:
+            wanting.kill()
+            wanting.wait()
+            os.close(alive)
+
+
+_BUILD = """
+import sys
+from pathlib import Path
+from emulator.guest import containers
+from emulator.guest.store import GuestStore
+
+folder = containers.FILES = Path(sys.argv[1])
+store = GuestStore(folder / "store", print)
+store.folder.mkdir()
+made = containers.Containers(store=store, authority=folder / "authority.pem")
+made._make(folder / "made", "python:3", {"DOCKERFILE": "Dockerfile"})
+"""
 
 
 class TestStore:
