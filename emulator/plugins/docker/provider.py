@@ -130,7 +130,6 @@ class Docker(Package):
             raise ProviderError(f"{error}.") from error
         if not inputs.get("skipPush"):
             self._registries.refuse_closed(repository.partition("/")[0])
-        identity = {key: build.get(key) for key in ("args", "platform", "target")}
         file = os.path.relpath(context.dockerfile, self.directory.resolve())  # the same in every clone
         identity = {key: build.get(key) for key in ("args", "platform", "target")}
         mark = json.dumps([context.digest, file, identity], sort_keys=True)
