@@ -6,6 +6,7 @@ https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api
 
 import base64
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +15,15 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import httpx
-from azure.core.credentials import TokenCredential
+from azure.core.credentials import AccessToken, TokenCredential
 
 from automation.operate import person
 from automation.ui.outcome import FedError, RefusedError
 
 SCOPE: Final = "https://storage.azure.com/.default"
 _VERSION: Final = "2021-08-06"
+_RENEWED_SECONDS: Final = 300.0
+"""So long before its end a token is asked for again."""
 _SECONDS: Final = httpx.Timeout(300.0, connect=15.0)
 """A network that drops what leaves for the account's public front is known for one within `connect`."""
 
@@ -102,11 +105,11 @@ class PeoplesContainer:
 
     def who(self) -> str:
         """Return the name of whoever is signed in, as the token of this account says it."""
-        return person.of_token(self._token)
+        return person.of_token(self._bearer())
 
     @cached_property
-    def _token(self) -> str:
-        return self.credential.get_token(SCOPE).token
+    def _bearer(self) -> "_Bearer":
+        return _Bearer(self.credential)
 
     def _ask(
         self, method: str, what: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
@@ -122,7 +125,7 @@ class PeoplesContainer:
         self, method: str, what: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
         url = f"https://{self.account}.blob.core.windows.net/{self.name}"
-        given = {"Authorization": f"Bearer {self._token}", "x-ms-version": _VERSION, **(headers or {})}
+        given = {"Authorization": f"Bearer {self._bearer()}", "x-ms-version": _VERSION, **(headers or {})}
         try:
             return httpx.request(method, url + what, headers=given, content=content, timeout=_SECONDS)
         except httpx.TransportError as error:
@@ -136,3 +139,16 @@ class PeoplesContainer:
         code = answer.headers.get("x-ms-error-code", str(answer.status_code))
         why, fix = _WHY.get(code, ("the account refused", "see the code"))
         return RefusedError(f"{self.account}/{self.name}: {code}\n   Why it matters: {why}\n   Fix: {fix}")
+
+
+class _Bearer:
+    """A credential's token for storage, asked for again before it ends: who follows a job waits for hours."""
+
+    def __init__(self, credential: TokenCredential) -> None:
+        self._credential = credential
+        self._held: AccessToken | None = None
+
+    def __call__(self) -> str:
+        if self._held is None or time.time() > self._held.expires_on - _RENEWED_SECONDS:
+            self._held = self._credential.get_token(SCOPE)
+        return self._held.token
