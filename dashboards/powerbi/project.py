@@ -12,7 +12,7 @@ from dashboards.powerbi.description import AUDIENCES, FOLDER, Audience
 __all__ = ["AUDIENCES", "display_name", "files", "folder", "write"]
 
 _SCHEMAS: Final = "https://developer.microsoft.com/json-schemas/fabric"
-#: Makes the logical ids of items, which say to Datacentre that a moved or renamed item is still the same.
+#: Makes the logical ids of items, which say to Fabric that a moved or renamed item is still the same.
 _ITEMS: Final = UUID("5d0c1f5e-3d0c-5b0f-9c55-7f3b2f5a9a10")
 
 

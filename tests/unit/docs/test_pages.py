@@ -66,3 +66,23 @@ def decision(file: Path) -> tuple[str, str, str, str]:
     state = re.search(r"^Status: (.+)$", text, re.MULTILINE)
     assert title and state, f"{file.name} needs '# NNNN: title' and 'Status: ...'"
     return title[1], file.name, title[2], state[1]
+
+
+def test_a_decision_that_another_one_changes_says_so() -> None:
+    states = {number: state for number, _, _, state in map(decision, DECISIONS.glob("[0-9]*.md"))}
+    changes = [
+        (number, other)
+        for number, state in states.items()
+        for part in re.findall(r"(?:supersedes|replaces|completes|changes|adds to) [^;]*", state)
+        for other in re.findall(r"\d{4}", part.partition("completed by")[0])
+    ]
+    silent = [f"{other} says nothing of {number}" for number, other in changes if number not in states[other]]
+    assert silent == []
+    assert changes
+
+
+def test_microsofts_fabric_keeps_its_name() -> None:
+    """People look for these words on Microsoft's pages; the emulator's own word was changed everywhere."""
+    page = re.sub(r"\s+", " ", (ROOT / "docs" / "dashboards.md").read_text())
+    assert "*Service principals can call Fabric public APIs*" in page
+    assert "Datacentre" not in page
