@@ -6,7 +6,6 @@ import httpx
 import pytest
 from azure.core.credentials import AccessToken
 
-from automation.operate import people
 from automation.operate.people import PeoplesContainer
 
 
@@ -29,8 +28,8 @@ def test_a_token_is_renewed_before_it_ends_and_not_for_each_question(monkeypatch
         used.append(headers["Authorization"].rpartition("-")[2])
         return httpx.Response(200, content=b"{}")
 
-    monkeypatch.setattr(people.time, "time", lambda: now[0])
-    monkeypatch.setattr(people.httpx, "request", request)
+    monkeypatch.setattr("automation.operate.people.time.time", lambda: now[0])
+    monkeypatch.setattr("automation.operate.people.httpx.request", request)
     container = PeoplesContainer(account="acc", name="answers", credential=Hourly(now))
     for seconds in (0, 3000, 400, 3000):
         now[0] += seconds

@@ -9,6 +9,7 @@ from typing import final
 from container_server.centre.jobs import Job, Jobs
 from container_server.centre.members import CENTRE
 from container_server.centre.models import Registry, artifacts_of
+from container_server.errors import ContainerServerError
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFolder
 from container_server.log import say
@@ -28,10 +29,19 @@ class Cards:
         self._done: list[str] = read_json(memory) or []
 
     def step(self) -> None:
-        """Put those that are new. May raise TransientError, RefusedInputError."""
+        """Put those that are new. One that MLflow does not take holds up no other: its error comes last.
+
+        May raise TransientError, RefusedInputError.
+        """
+        errors: list[ContainerServerError] = []
         for job in self._jobs.all():
             if job.state == "finished" and job.progress.get("model_version") and job.job_id not in self._done:
-                self._put(job, str(job.progress["model_version"]))
+                try:
+                    self._put(job, str(job.progress["model_version"]))
+                except ContainerServerError as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _put(self, job: Job, version: str) -> None:
         found = {

@@ -8,15 +8,18 @@ from typing import Any, cast
 import pytest
 from container_server.centre.cards import Cards
 from container_server.centre.jobs import Jobs
-from container_server.errors import TransientError
+from container_server.errors import RefusedInputError, TransientError
 
 
 @dataclass
 class Register:
     files: dict[str, bytes] = field(default_factory=dict)
     silent: bool = False
+    deleted: str = ""
 
     def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        if content["version"] == self.deleted:
+            raise RefusedInputError("MLflow: no such version")
         return {"model_version": {"source": f"mlflow-artifacts:/2/run-{content['version']}/artifacts/model"}}
 
     def put(self, path: str, content: bytes) -> None:
@@ -33,15 +36,19 @@ def jobs(*states: tuple[str, str]) -> Jobs:
     return cast("Jobs", SimpleNamespace(all=lambda: found))
 
 
+def made(folder: Path, version: str) -> None:
+    tables = folder / "tables" / "centre"
+    tables.mkdir(parents=True, exist_ok=True)
+    for ending in ("md", "html"):
+        (tables / f"card-heart-{version}.{ending}").write_text(ending)
+
+
 def test_they_are_put_once_the_tables_were_made_and_never_again(tmp_path: Path) -> None:
     register, memory = Register(), tmp_path / "cards.json"
     known = jobs(("finished", "1"), ("failed", "2"), ("finished", ""))
     Cards(known, register, tmp_path, memory).step()
     assert register.files == {}
-    folder = tmp_path / "tables" / "centre"
-    folder.mkdir(parents=True)
-    for ending in ("md", "html"):
-        (folder / f"card-heart-1.{ending}").write_text(ending)
+    made(tmp_path, "1")
     register.silent = True
     with pytest.raises(TransientError):
         Cards(known, register, tmp_path, memory).step()
@@ -52,3 +59,13 @@ def test_they_are_put_once_the_tables_were_made_and_never_again(tmp_path: Path) 
     register.files.clear()
     Cards(known, register, tmp_path, memory).step()
     assert register.files == {}
+
+
+def test_a_version_that_somebody_deleted_holds_up_no_other(tmp_path: Path) -> None:
+    register = Register(deleted="2")
+    for version in ("1", "2"):
+        made(tmp_path, version)
+    known = jobs(("finished", "2"), ("finished", "1"))
+    with pytest.raises(RefusedInputError, match="no such version"):
+        Cards(known, register, tmp_path, tmp_path / "cards.json").step()
+    assert list(register.files) == [f"2/run-1/artifacts/model/card.{ending}" for ending in ("md", "html")]
