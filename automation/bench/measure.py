@@ -54,11 +54,12 @@ def measured(start: Callable[[], "subprocess.Popen[str]"], root: Path) -> Cost:
     with watch:
         try:
             output, errors = process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as late:
             process.kill()
-            output, errors = process.communicate()
+            process.wait()  # and not for its output, which what it started may hold for ever
+            said = (late.stderr or b"").decode(errors="replace")
             raise FedError(
-                f"{_words(process)} did not end within {PATIENCE:.0f} s:\n{errors[-2000:]}"
+                f"{_words(process)} did not end within {PATIENCE:.0f} s:\n{said[-2000:]}"
             ) from None
     wall = time.monotonic() - began
     if process.returncode:

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from automation.bench import plot, report, sizes
+from automation.bench import measure, plot, report, sizes
 from automation.bench.measure import Cost, measured
 from automation.bench.results import Machine, Results, exponent, targets
 from automation.bench.sizes import Row
@@ -122,6 +123,17 @@ class TestMeasured:
     def test_a_command_that_fails_ends_the_benchmark_with_its_last_words(self, tmp_path: Path) -> None:
         with pytest.raises(FedError, match=r"ended with 1:\nno more disk"):
             measured(self.start(tmp_path, "raise SystemExit('no more disk')"), tmp_path)
+
+    def test_one_that_does_not_end_is_not_awaited_for_the_sake_of_its_children(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(measure, "PATIENCE", 2.0)
+        script = "import subprocess, sys; sys.stderr.write('stuck'); sys.stderr.flush(); "
+        script += "subprocess.run(['sleep', '20'], check=True)"
+        began = time.monotonic()
+        with pytest.raises(FedError, match=r"did not end within 2 s:\nstuck"):
+            measured(self.start(tmp_path, script), tmp_path)
+        assert time.monotonic() - began < 15
 
 
 class TestSizes:
