@@ -24,7 +24,8 @@ def command(  # noqa: PLR0917 typer reads the order
     ] = None,
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="Begin nothing new after these.")] = 60,
     moments: Annotated[
-        int, typer.Option("--moments", min=1, help="Moments of each command at which a process is killed.")
+        int,
+        typer.Option("--moments", min=1, help="How often each fault of processes, people and VMs strikes."),
     ] = 2,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Also write the tables (Markdown).")
@@ -34,8 +35,9 @@ def command(  # noqa: PLR0917 typer reads the order
     """Strike a federation on an emulator of its own, in a copy of this clone, and show what became of it.
 
     Resource Manager refuses, forgets to answer or fails later, at every operation of a stack's life; what
-    deploys is killed, and people get in each other's way, at moments that chance chooses. Exits 1
-    when anything did not converge within two more runs, is lost, or is left running.
+    deploys is killed, people get in each other's way, and processes, networks and disks of a federation
+    that trains fail, at moments that chance chooses. Exits 1 when anything did not converge within two
+    more runs, is lost, or is left running.
     """
     if report is not None:
         reports.check(report, run.PARTS)

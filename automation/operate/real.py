@@ -24,8 +24,8 @@ NONE: Final = "none"
 _PRICE: Final = {
     accelerator.KVM: "with this processor's help (KVM): some minutes to a registered hospital",
     accelerator.TCG: (
-        "by translation (no usable KVM here), about ten times slower: 10 minutes and more to a registered "
-        "hospital on two free processors, and too slow for training"
+        "by translation (no usable KVM here), about ten times slower: many minutes to a registered hospital, "
+        "and too slow for training"
     ),
 }
 
