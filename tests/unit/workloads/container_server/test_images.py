@@ -130,6 +130,20 @@ class TestTurn:
         world.turn(15)
         assert unit.order == written(AFTER)
 
+    def test_nothing_is_waited_for_where_the_client_died_with_its_job(
+        self, world: World, unit: Unit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else the images that would let it start again never came."""
+        offer(world)
+        health = world.hospital_config.work / "health.json"
+        health.write_text(json.dumps({"heard": world.clock.now(), "jobs": 1}))
+        world.silent = True
+        monkeypatch.setattr(world.client, "start", lambda name: None)
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED)
+        give(world)
+        world.turn(15)
+        assert unit.order == written(AFTER)
+
     def test_only_images_that_the_vm_has_can_be_other_ones(self, world: World, unit: Unit) -> None:
         """A box that its compose file does not have needs a new VM."""
         world.named["hospital"] = {**BEFORE, "box-torch": NEW}

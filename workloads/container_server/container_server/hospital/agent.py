@@ -332,7 +332,7 @@ class HospitalAgent:
         self.decision = decision
 
     def _do(self) -> None:
-        alive = self._client is not None and self._client.running in (Running.RUNNING, Running.RESTARTING)
+        alive = self._client is not None and _is_alive(self._client)
         if self.decision.action is Action.STOP:
             self._keeper.stop()
             say("client stopped", reason=self.decision.reason)
@@ -470,8 +470,9 @@ class HospitalAgent:
 
     @contextmanager
     def _idle(self) -> Iterator[bool]:
-        """Whether no job runs here."""
-        yield self._health().get("jobs", 0) == 0
+        """Whether no job runs here: without a client none does, whatever it wrote last."""
+        ended = self._client is not None and not _is_alive(self._client)
+        yield ended or self._health().get("jobs", 0) == 0
 
     def _ill(self) -> str:
         """Why this hospital takes no part now; empty when it does."""
@@ -542,3 +543,8 @@ def _next_to_the_loop(action: Callable[[], None]) -> Callable[[], float | None]:
     """A chore's action that the loop waits for only shortly."""
     work = Background(action, SMALL_FILES_SECONDS)
     return lambda: None if work.step() else BUSY_SECONDS
+
+
+def _is_alive(client: ContainerState) -> bool:
+    """Whether it runs, or is about to run again by itself."""
+    return client.running in (Running.RUNNING, Running.RESTARTING)
