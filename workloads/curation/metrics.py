@@ -145,7 +145,7 @@ def interval(name: str, value: float, n: int, prevalence: float | None) -> tuple
         healthy = max(1.0, n - ill)
         q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
         spread = value * (1 - value) + (ill - 1) * (q1 - value**2) + (healthy - 1) * (q2 - value**2)
-        centre, half = value, _Z * math.sqrt(spread / (ill * healthy))
+        centre, half = value, _Z * math.sqrt(max(0.0, spread) / (ill * healthy))
     else:
         return None, None
     return _ends(centre, half)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .curves import Scores
 from .features import Feature
-from .metrics import SHARES, Sent
+from .metrics import COUNTS, SHARES, Sent
 from .policy import Policy
 from .schema import SITE_METRICS
 
@@ -161,9 +161,12 @@ def _scores(sent: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> di
 
 
 def _measured(hospital: str, sent: Sent) -> None:
+    if "n_test" not in sent and not SITE_METRICS.keys().isdisjoint(sent):
+        raise ValueError(f"{hospital} does not say on how many test patients (n_test) it measured")
     for name in SITE_METRICS:
         value = sent.get(name, 0.0)
-        if not abs(value) <= LARGEST or (name in SHARES and not 0 <= value <= 1):
+        least = 0 if name in (*COUNTS, *SHARES) else -LARGEST
+        if not least <= value <= (1 if name in SHARES else LARGEST):
             raise ValueError(f"{name} of {hospital} is {value}")
 
 

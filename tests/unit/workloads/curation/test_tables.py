@@ -207,8 +207,10 @@ class TestForeignJobs:
             (sent_by_hungary(age={"count": 100, "sum": 5000, "stddev": float("nan")}), "of no patients"),
             (sent_by_hungary(age={"count": 1e300, "sum": 1, "stddev": 1}), "of no patients"),
             (sent_by_hungary(age={"count": 100, "sum": 1, "stddev": -1}), "of no patients"),
-            (measured_by_hungary(auc=2.0), "auc of hungary"),
-            (measured_by_hungary(loss=float("inf")), "loss of hungary"),
+            (measured_by_hungary(auc=2.0, n_test=90.0), "auc of hungary"),
+            (measured_by_hungary(loss=float("inf"), n_test=90.0), "loss of hungary"),
+            (measured_by_hungary(n_test=-5.0), "n_test of hungary"),
+            (measured_by_hungary(auc=0.7), "on how many test patients"),
             ({"progress": {"history": [{"round": 1, "sites": {}}] * 2}}, "told twice"),
             ({"statistics": {"features": [described()[0]] * 2, "hospitals": {}}}, "described twice"),
             ({"statistics": {"features": [{**described()[0], "kind": "x"}], "hospitals": {}}}, "kind 'x'"),
@@ -228,6 +230,16 @@ class TestForeignJobs:
         assert named in answer["refused"][bad["id"]]
         assert answer["left_out"] == 1
         assert [row["run_key"] for row in rows(tmp_path / "tables", "centre", "dim_run")] == [good["id"]]
+
+    def test_an_auc_that_is_next_to_one_holds_up_nobodys_tables(self, tmp_path: Path) -> None:
+        """Rounding made its spread less than nothing, which has no root."""
+        run = world.training_run(1, rounds=1)
+        for entry in run["progress"]["history"]:
+            entry["sites"]["hungary"] |= {"auc": 1 - 3e-16, "prevalence": 0.84}
+        (tmp_path / "request.json").write_text(json.dumps(world.request(run)))
+        main(tmp_path)
+        found = rows(tmp_path / "tables", "hungary", "fact_metric", site_key="hungary", metric="auc")
+        assert {(row["low"], row["high"]) for row in found} == {(1.0, 1.0)}
 
     def test_answer_stays_short_however_many_jobs_are_left_out(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
