@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from rich.markup import escape
+
 from automation.operate import machines
 from automation.operate.machines import Centre
 from automation.stacks.arm import Arm
@@ -104,7 +106,7 @@ def _one(centre: Centre, turn: Wanted, whole: Collection[str], until: float) -> 
                     f"{turn.party} does not run the images of the stack yet ({reason or state})\n"
                     "Fix: ./fed status; the next ./fed upgrade goes on"
                 )
-            status.update(f"{turn.party}: {reason or state}")
+            status.update(escape(f"{turn.party}: {reason or state}"))  # in the party's own words
     raise AssertionError("a party has no end of standings")
 
 

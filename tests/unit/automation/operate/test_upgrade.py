@@ -80,6 +80,11 @@ def test_one_that_takes_too_long_ends_it() -> None:
         upgrade.upgrade(Asked(basel=["job"]), TURNS, patience=0.01)
 
 
+def test_a_partys_words_are_shown_as_they_are() -> None:
+    centre = Asked(basel=[FedError("no disk [/dev/sdc]"), "current"])
+    assert upgrade.upgrade(centre, TURNS, patience=60) == []
+
+
 def test_what_is_refused_beforehand_changes_nothing() -> None:
     class Refusing(Asked):
         def ask(self, question: Any) -> Any:
