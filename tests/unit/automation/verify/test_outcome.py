@@ -163,8 +163,8 @@ def test_machines_that_may_what_they_should_give_no_finding() -> None:
     found = inside()
 
     assert found.findings == ()
-    assert len(found.access) == 4 * 19 * 4
-    assert sum(t.measured for t in found.access) == (4 + 3) * 4 + 3 * 4 + 3 * (2 + 2 + 4 + 4)
+    assert len(found.access) == 4 * 22 * 4
+    assert sum(t.measured for t in found.access) == (4 + 3) * 4 + 3 * 4 + 3 * (2 + 2 + 4 + 4 + 4)
 
 
 def test_a_machine_that_reads_anothers_container_is_found() -> None:

@@ -29,7 +29,7 @@ echo "$@" >> "$UV_LOG"
 case "$1" in
   venv) mkdir -p "${@: -1}/bin"; ln -s "$REAL_PYTHON" "${@: -1}/bin/python" ;;
   pip) [[ -z ${UV_FAILS-} ]] || { echo "no such index" >&2; exit 2; }
-       [[ -z ${UV_WAITS-} ]] || { echo $$ > "$UV_WAITS"; sleep 60; } ;;
+       [[ -z ${UV_WAITS-} ]] || { echo $$ > "$UV_WAITS"; exec sleep 60; } ;;
 esac
 """
 

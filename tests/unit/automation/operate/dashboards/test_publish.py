@@ -291,10 +291,10 @@ def test_a_hospital_that_has_left_gets_nothing() -> None:
 
 
 def test_dev_publishes_nothing_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    dashboards.publish("dev", On.AZURE)
+    dashboards.publish("dev", on=On.AZURE)
     assert capsys.readouterr().out.startswith("dev publishes no dashboard")
 
 
 def test_the_emulator_has_no_power_bi() -> None:
     with pytest.raises(QuestionError, match="fed dashboards --open"):
-        dashboards.publish("prod", On.EMULATOR)
+        dashboards.publish("prod", on=On.EMULATOR)
