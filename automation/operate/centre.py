@@ -78,8 +78,13 @@ class CentreByBlobs(Centre):
         undone = self._questions.take_back(_blob(mark))
         raise FedError(
             f"the centre did not answer question {mark[:8]} within {ANSWER_SECONDS:.0f} s: "
-            + ("it was not looked at, and is taken back" if undone else "it was taken, and may still be done")
-            + "\nFix: look whether the centre's VM runs (./fed status --no-health)"
+            + (
+                "it is taken back: nothing of it is done, unless the centre is at it now"
+                if undone
+                else "it was taken, and may still be done"
+            )
+            + "\nFix: look whether the centre's VM runs (./fed status --no-health), and before you ask again"
+            " whether it was done"
         )
 
 
