@@ -27,6 +27,8 @@ PROOF: Final = "consent"
 RULE: Final = "consent"
 MOST_JOBS: Final = 20
 """The newest jobs of the centre's that are compared."""
+SHORTEST_CODE: Final = 12
+"""Hex digits of a checksum that tell codes apart."""
 GRACE_SECONDS: Final = 5.0
 """An answer is written a moment after its note, and a note a moment after its answer is in force."""
 
@@ -118,6 +120,8 @@ def _other_word(hospital: str, starts: Mapping[str, Entry], jobs: Sequence[Job])
         told = f"the centre counts answers of {hospital} in job {job.job_id[:8]} ({job.name})"
         if job.job_id not in starts:
             yield _finding(hospital, f"{told}, which the hospital's record does not know")
+        elif len(job.code) < SHORTEST_CODE:
+            yield _finding(hospital, f"{told} and does not say of which code")
         elif not starts[job.job_id]["started"].startswith(job.code):
             code = starts[job.job_id]["started"][:12]
             yield _finding(hospital, f"{told} of the code {job.code[:12]}; what started there is {code}")

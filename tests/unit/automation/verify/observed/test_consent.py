@@ -79,6 +79,14 @@ def test_what_started_is_the_code_that_the_centre_counts() -> None:
     assert any("what started there is aaaaaaaaaaaa" in what for what in found(RECORD, [other]))
 
 
+@pytest.mark.parametrize("code", ["", "a", "a" * 11])
+def test_a_centre_that_does_not_say_which_code_is_found(code: str) -> None:
+    """Every code begins with nothing."""
+    assert any(
+        "does not say of which code" in what for what in found(RECORD, [Job.read({**ROW, "code": code})])
+    )
+
+
 def test_the_centre_counts_no_answer_of_a_hospital_that_it_did_not_send_to() -> None:
     other = Job.read({**ROW, "ran": ["hungary"]})
     (finding,) = consent.of_the_centre([other])
