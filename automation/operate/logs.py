@@ -18,6 +18,8 @@ from workloads.container_server.container_server import questions
 
 LINES = 40
 """On Azure, where a run command carries 4 KB."""
+_BOTH_STREAMS = 'docker logs --tail "$0" "$1" 2>&1'
+"""In the order in which the container wrote them."""
 
 
 def show(
@@ -65,8 +67,11 @@ def _on_azure(target: Target, outputs: Outputs[str], party: str, container: str,
     machines.refuse_mute(
         target.name, party, "its logs stay on its VM. What it reports to the centre: ./fed status"
     )
-    words = ["docker", "logs", "--tail", str(tail or LINES), container]
-    write(machines.run(target.arm(), machines.of(outputs, party), words).stdout)
+    words = ["sh", "-c", _BOTH_STREAMS, str(tail or LINES), container]
+    said = machines.run(target.arm(), machines.of(outputs, party), words)
+    if said.code:
+        raise QuestionError(f"{party}'s VM has no log of {container}: {said.stdout.strip()[-300:]}")
+    write(said.stdout)
 
 
 def _told(centre: Centre, container: str, tail: int | None) -> None:

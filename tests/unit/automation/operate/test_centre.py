@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -206,3 +207,32 @@ class TestLogs:
     def test_a_hospitals_do_not(self) -> None:
         with pytest.raises(QuestionError, match="its own VM"):
             logs.show("dev", On.AZURE, "hungary", "fl-client", follow=False, account="acc")
+
+    @pytest.fixture
+    def of_fl_client(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        """Show the log of a hospital's container from a VM whose `docker` is this script."""
+
+        def show(script: str) -> None:
+            docker = tmp_path / "docker"
+            docker.write_text(f"#!/bin/sh\n{script}\n")
+            docker.chmod(0o755)
+            logs._on_azure(target, stack_outputs("hungary"), "hungary", "fl-client", None)
+
+        def run(arm: Any, machine: str, command: list[str]) -> Any:
+            path = f"{tmp_path}:/usr/bin:/bin"
+            ended = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=False)
+            return logs.machines.Ran(ended.returncode, ended.stdout, ended.stderr)
+
+        target: Any = SimpleNamespace(name="dev", arm=lambda: None)
+        monkeypatch.setattr(logs.machines, "run", run)
+        return show
+
+    def test_a_hospitals_have_what_went_to_either_stream(
+        self, of_fl_client: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        of_fl_client("echo $@; echo second >&2; echo third")
+        assert capsys.readouterr().out == "logs --tail 40 fl-client\nsecond\nthird\n"
+
+    def test_a_container_that_is_not_there_is_said(self, of_fl_client: Callable[[str], None]) -> None:
+        with pytest.raises(QuestionError, match="hungary's VM has no log of fl-client: No such container"):
+            of_fl_client("echo No such container: fl-client >&2; exit 1")
