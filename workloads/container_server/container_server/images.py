@@ -170,9 +170,9 @@ class Images:
         target = change["before"] if "why" in change else change["after"]
         if self.in_force != target:
             outcome = self._folder / OUTCOME
-            if change["ordered"] and outcome.is_file():
+            if change["ordered"] and outcome.is_file() and "why" not in change:
                 self._went_back(change, outcome.read_text().strip()[:300])
-            else:  # killed before the order was written
+            else:  # killed before the order was written, or the way back failed (nothing can be pulled)
                 self._order(target)
         elif "why" in change:
             self._went_back(change, change["why"])

@@ -193,6 +193,24 @@ class TestGoingBack:
         assert state == "back"
         assert reason.startswith("not well 300 s after the change: ")
 
+    def test_a_way_back_that_fails_is_tried_again_and_called_neither_back_nor_current(
+        self, world: World, unit: Unit
+    ) -> None:
+        """It was `current`, and an upgrade went on to the next hospital with what had failed here."""
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
+        unit.goes_back("an image cannot be pulled")
+        world.turn(15)
+        assert (said(world)[0], unit.order) == ("changing", written(BEFORE))
+        world.silent = False
+        unit.takes_it()
+        world.turn(15)
+        assert (said(world)[0], unit.in_force) == ("back", written(BEFORE))
+
     def test_one_that_was_ill_before_is_not_asked_to_be_well(self, world: World, unit: Unit) -> None:
         world.silent = True
         world.turn(60)
