@@ -6,8 +6,13 @@ alone (FederatedServer._sync_client_jobs), and of a client that was killed and i
 a round that needs that hospital would wait for ever. So the job's process is told here, as NVFlare tells it
 of a client that has the job no longer. The round then goes on without that hospital, or ends the job where
 too few are left.
+
+It is told again and again, as NVFlare does it: a process that only begins hears nothing yet, and each
+workflow of a job has a list of its own of those that are gone, where a second report of the same client
+changes nothing (WFCommServer.process_dead_client_report).
 """
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +24,8 @@ from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.apis.fl_context import FLContext
 
 CHECK_SECONDS = 1.0
+AGAIN_SECONDS = 10.0
+"""Between two reports of the same loss."""
 REASON = "it registered again, so its part of the job has ended"
 
 Lost = tuple[str, str, str]
@@ -43,7 +50,9 @@ class LostParts(FLComponent):  # type: ignore[misc]  # nvflare has no types
     def __init__(self) -> None:
         super().__init__()
         self._engine: Any = None
-        self._told: set[Lost] = set()
+        self._now = time.monotonic
+        self._told: dict[Lost, float] = {}
+        """When each was told last."""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Watch from the server's start."""
@@ -60,9 +69,11 @@ class LostParts(FLComponent):  # type: ignore[misc]  # nvflare has no types
             time.sleep(CHECK_SECONDS)
 
     def look(self) -> None:
-        """Tell each job that runs of the parts that it has lost since the last look."""
+        """Tell each job that runs of the parts that it has lost, where that is due."""
         found = set(lost(dict(self._engine.run_processes), dict(self._engine.client_manager.clients)))
-        for job, name, token in sorted(found - self._told):
-            self._engine.notify_dead_job(job, name, REASON)
-            self._told.add((job, name, token))
-        self._told &= found
+        self._told = {part: told for part, told in self._told.items() if part in found}
+        for part in sorted(found):
+            job, name, _ = part
+            if self._now() - self._told.get(part, -math.inf) >= AGAIN_SECONDS:
+                self._engine.notify_dead_job(job, name, REASON)
+                self._told[part] = self._now()

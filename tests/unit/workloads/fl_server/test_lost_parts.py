@@ -1,10 +1,11 @@
 """A client that was killed and registered again is no longer waited for by the job that runs."""
 
 import inspect
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from fed_server.lost_parts import REASON, LostParts, lost
+from fed_server.lost_parts import AGAIN_SECONDS, REASON, LostParts, lost
 from nvflare.apis.client import Client
 from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.private.fed.server.server_engine import ServerEngine
@@ -33,9 +34,9 @@ class Told:
         self.told.append((job, name, reason))
 
 
-def looking(engine: Told) -> LostParts:
+def looking(engine: Told, now: Callable[[], float] = lambda: 0.0) -> LostParts:
     part = LostParts()
-    part._engine = engine
+    part._engine, part._now = engine, now
     return part
 
 
@@ -47,7 +48,7 @@ def test_only_another_token_of_the_same_client_is_a_loss() -> None:
     assert list(lost({JOB: {}}, clients(hungary="c"))) == []  # it is being started
 
 
-def test_a_job_is_told_once_of_each_loss() -> None:
+def test_a_job_is_told_of_each_loss() -> None:
     engine = Told(cleveland="a", hungary="b")
     part = looking(engine)
     part.look()
@@ -61,6 +62,18 @@ def test_a_job_is_told_once_of_each_loss() -> None:
     assert [name for _, name, _ in engine.told] == ["hungary", "cleveland"]
 
 
+def test_a_job_that_did_not_hear_it_yet_or_begins_another_workflow_is_told_again() -> None:
+    engine, now = Told(hungary="b"), [100.0]
+    part = looking(engine, lambda: now[0])
+    engine.client_manager.clients = clients(hungary="c")
+    told = []
+    for seconds in (0, AGAIN_SECONDS - 1, 1, 1):
+        now[0] += seconds
+        part.look()
+        told.append(len(engine.told))
+    assert told == [1, 1, 2, 2]
+
+
 def test_what_is_told_is_forgotten_with_the_job() -> None:
     engine = Told(hungary="b")
     part = looking(engine)
@@ -68,7 +81,7 @@ def test_what_is_told_is_forgotten_with_the_job() -> None:
     part.look()
     engine.run_processes = {}
     part.look()
-    assert part._told == set()
+    assert part._told == {}
 
 
 def test_nvflare_has_what_this_rests_on() -> None:
