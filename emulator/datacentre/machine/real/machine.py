@@ -120,13 +120,17 @@ class RealMachine:
             began = clock()
             try:
                 self._tell(await self._inspected(), await self._trouble())
-            except (DatacentreError, TimeoutError) as silent:
+            except (DatacentreError, TimeoutError, ValueError) as silent:
                 log.info("%s: %s", self.name, silent)
             await asyncio.sleep(max(_LOOK_SECONDS, (_LOOKS_SHARE - 1) * (clock() - began)))
 
     async def _inspected(self) -> list[Json]:
         said = await self._agent.run(_INSPECT, seconds=_LOOK_LIMIT)
-        return [container(json.loads(line)) for line in said.stdout.splitlines()] if not said.code else []
+        if said.code:  # it may be starting, or one of them has just gone: that is not "there are none"
+            raise DatacentreError(
+                f"{self.name}'s Docker does not answer: {said.stderr.decode(errors='replace')}"
+            )
+        return [container(json.loads(line)) for line in said.stdout.splitlines()]
 
     async def _trouble(self) -> str:
         return trouble((await self._agent.run(_FAILED, seconds=_LOOK_LIMIT)).stdout.decode())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulator.datacentre.errors import UnknownContainerError
+from emulator.datacentre.errors import DatacentreError, UnknownContainerError
 from emulator.datacentre.machine.real.hardware import Card, Hardware
 from emulator.datacentre.machine.real.machine import RealMachine, container, trouble
 from emulator.datacentre.machine.runtime import Result
@@ -62,11 +62,12 @@ class Guest:
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.says = [b"one\n", b"", b"two\n"]
+        self.docker = 0
 
     async def run(self, script: str, *, seconds: float | None = None) -> Result:
         self.ran.append(script)
         if "docker inspect" in script:
-            return Result(0, json.dumps(INSPECTED).encode(), b"")
+            return Result(self.docker, json.dumps(INSPECTED).encode(), b"No such object: 12")
         return Result(0, self.says.pop(0) if script.startswith("journalctl") else b"", b"")
 
 
@@ -109,6 +110,12 @@ async def test_a_container_that_is_not_there_is_refused_with_those_that_are(mach
         await anext(machine.log("x", follow=False))
     with pytest.raises(UnknownContainerError):
         await machine.command(("bash",), "x")
+
+
+async def test_a_docker_that_does_not_answer_is_no_machine_without_containers(machine: RealMachine) -> None:
+    machine._agent.docker = 1  # type: ignore[attr-defined]
+    with pytest.raises(DatacentreError, match="vm's Docker does not answer: No such object: 12"):
+        await anext(machine.log("fl-client", follow=False))
 
 
 async def test_a_shell_in_a_container_goes_through_the_machines_docker(machine: RealMachine) -> None:
