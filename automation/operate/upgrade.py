@@ -19,7 +19,7 @@ from automation.operate import machines
 from automation.operate.machines import Centre
 from automation.stacks.arm import Arm
 from automation.ui.console import say, stderr
-from automation.ui.outcome import FedError, QuestionError, RefusedError
+from automation.ui.outcome import FedError, QuestionError
 from federation.outputs import Outputs
 from federation.parties import CENTRE
 from workloads.container_server.container_server import questions
@@ -71,7 +71,7 @@ def upgrade(centre: Centre, parties: Sequence[Wanted], *, patience: float) -> li
 
     `patience` is how many seconds each may take, the end of a running job included. Raises FedError for one
     that went back or is not well in time: the parties after it keep what they run. Raises QuestionError
-    where versions of NVFlare would meet that are not known to work together.
+    where versions of NVFlare would meet that are not known to work together, or a party has left meanwhile.
     """
     waiting, whole = [], _registered(centre)
     for turn in parties:
@@ -122,7 +122,9 @@ def _standings(centre: Centre, turn: Wanted, whole: Collection[str]) -> Iterator
             if state == "current":
                 ill = _ill(centre.status(), turn.party, whole)
                 state, reason = ("well", "") if not ill else ("current", ill)
-        except (FedError, RefusedError) as changing:  # the centre's own container server is made again
+        except QuestionError:  # that party is not there any more, say: to wait would not help
+            raise
+        except FedError as changing:  # the centre's own container server is made again
             state, reason = "changing", str(changing)
         yield state, reason
         time.sleep(PAUSE_SECONDS)

@@ -85,6 +85,12 @@ def test_a_partys_words_are_shown_as_they_are() -> None:
     assert upgrade.upgrade(centre, TURNS, patience=60) == []
 
 
+def test_one_that_has_left_meanwhile_is_not_waited_for() -> None:
+    centre = Asked(basel=["changing", QuestionError("basel is no hospital of this federation")])
+    with pytest.raises(QuestionError, match="basel is no hospital"):
+        upgrade.upgrade(centre, TURNS, patience=1)
+
+
 def test_what_is_refused_beforehand_changes_nothing() -> None:
     class Refusing(Asked):
         def ask(self, question: Any) -> Any:
