@@ -5,6 +5,7 @@ Which version that is, is this service's own memory of what a person said (`fedc
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import final
@@ -47,6 +48,8 @@ class Champions:
         self._giving: dict[str, Chore] = {}
         self._changing = threading.Lock()
         """Two people may promote at once, each on a thread."""
+        self._noting = threading.Lock()
+        self._times_forgotten: Counter[str] = Counter()
 
     @property
     def chores(self) -> list[Chore]:
@@ -92,7 +95,9 @@ class Champions:
 
     def forget(self, hospital: str) -> None:
         """Give them again to a hospital whose container is a new one."""
-        self._note_given(hospital, {})
+        with self._noting:
+            self._times_forgotten[hospital] += 1
+            self._write_given(hospital, {})
 
     def _files(self, job_id: str) -> dict[str, bytes]:
         """The numbers that a job left, by their names, and the code that predicts, below `code/`."""
@@ -111,6 +116,7 @@ class Champions:
         )
 
     def _give(self, hospital: str) -> None:
+        forgotten = self._times_forgotten[hospital]
         store, wanted = self._enrolments.channel(hospital).store, dict(self._promoted)
         before = self._given.get(hospital, {})
         for code in set(wanted.values()) - set(before.values()):
@@ -119,9 +125,11 @@ class Champions:
         store.write(MODELS, encode("models", {"models": models}))
         for code in set(before.values()) - set(wanted.values()):
             store.delete(model_archive(code))
-        self._note_given(hospital, wanted)
+        with self._noting:
+            if self._times_forgotten[hospital] == forgotten:  # else its container is another one by now
+                self._write_given(hospital, wanted)
 
-    def _note_given(self, hospital: str, given: Mapping[str, str]) -> None:
+    def _write_given(self, hospital: str, given: Mapping[str, str]) -> None:
         self._given[hospital] = dict(given)
         write_json(self._folder / "given.json", self._given)
 

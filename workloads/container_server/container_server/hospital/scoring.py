@@ -159,9 +159,12 @@ class Scoring:
     def _say_why(self, name: str, entry: BlobEntry, why: str, code: str = "") -> None:
         """Tell the hospital's people, where that is new; `code` is the model that has said its last word."""
         said = {"etag": entry.etag, "code": code, "why": why}
-        if self._done.get(name) == said:
+        if (before := self._done.get(name, {})) == said:
             return
-        self._scores.write(_why(name.removeprefix(SCORE)), f"{name}: no scores: {why}\n".encode())
+        target = name.removeprefix(SCORE)
+        if before.get("etag") != entry.etag:
+            self._scores.delete(target)  # scores of the table before would be read as those of this one
+        self._scores.write(_why(target), f"{name}: no scores: {why}\n".encode())
         self._remember(name, said)
 
     def _remember(self, name: str, said: dict[str, str]) -> None:

@@ -153,3 +153,25 @@ def test_both_remember_what_they_have(world: World, centre: CentreAgent, tmp_pat
     world.turn(300)
     assert set(world.hospital.models.held) == {"heart"}
     assert not [call for call in world.channel.calls if "models/" in call]
+
+
+def test_a_hospital_that_comes_back_while_it_is_given_a_model_gets_it_again(
+    world: World, centre: CentreAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its container is a new one when the writing ends: what was written went with the old one."""
+    champions = centre._champions
+    champions.promoted("heart", "3", trained(world, **PREDICTS), "Dr Meier")
+    (hospital,) = champions._hospitals()
+    write = type(champions._enrolments.channel(hospital).store).write
+
+    def comes_back(store: object, name: str, content: bytes) -> None:
+        write(store, name, content)  # type: ignore[arg-type]
+        if name == MODELS:
+            champions.forget(hospital)
+
+    monkeypatch.setattr(type(champions._enrolments.channel(hospital).store), "write", comes_back)
+    champions._give(hospital)
+    assert champions._given[hospital] == {}
+    monkeypatch.undo()
+    champions._give(hospital)
+    assert set(champions._given[hospital]) == {"heart"}

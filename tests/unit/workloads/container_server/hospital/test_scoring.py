@@ -232,6 +232,21 @@ class TestScores:
         house.look()
         assert [said["rows"] for _, said in house.notes] == [1, 1, 2]
 
+    def test_of_the_table_before_are_not_left_for_a_table_that_is_refused(self, house: House) -> None:
+        house.put([PATIENT])
+        house.look()
+        assert house.answer()
+        house.put([{"name": "Smith"}])
+        house.look()
+        assert "no scores" in house.why() and not (house.scores.folder / "heart.csv").exists()
+
+    def test_stay_where_only_the_model_changed_and_waits(self, house: House) -> None:
+        house.put([PATIENT])
+        house.look()
+        house.hold(archive("4"), "it waits for your officers' answer")
+        house.look()
+        assert house.answer() and "waits" in house.why()
+
     def test_wait_for_the_officers_and_say_so(self, house: House) -> None:
         house.hold(archive(), "it waits for your officers' answer")
         house.put([PATIENT])
