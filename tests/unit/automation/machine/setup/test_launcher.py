@@ -89,6 +89,8 @@ class Clone:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # As at a terminal: where the tests were started in the background, Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 no threads here
         )
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
