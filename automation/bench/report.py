@@ -39,7 +39,7 @@ def markdown(results: Results, picture: str = "") -> str:
     sizes = results.sizes()
     largest = max(sizes, default=0)
     of_largest = [
-        row for row in results.rows if (row.program, row.hospitals) == ("fed", largest) and row.resources
+        row for row in results.rows if (row.program, row.hospitals) == ("fed", largest) and row.step in STEPS
     ]
     environment = Environment(  # noqa: S701 Markdown, of our own figures
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -56,7 +56,7 @@ def markdown(results: Results, picture: str = "") -> str:
         largest=largest,
         lines=_lines(results, sizes),
         resources={row.hospitals: row.resources for row in results.rows if row.step == "second up"},
-        machines=[row for row in results.rows if not row.resources],
+        machines=[row for row in results.rows if row.step not in STEPS],
         of_largest=of_largest,
         roles=sorted({role for row in of_largest for role in row.cost.shares}),
         names=NAMES,

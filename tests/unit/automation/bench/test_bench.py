@@ -91,6 +91,10 @@ class TestPage:
         assert "| NVFlare's simulator: train, 10 rounds | 12.0 |" in page
         assert "](performance.svg)" in page
 
+    def test_a_preview_which_makes_nothing_is_among_the_steps_and_not_with_the_machines(self) -> None:
+        shown = report.markdown(results(row("fed", 3, "preview", 1, resources=0)))
+        assert "With machines" not in shown and "| preview | 0.2 |" in shown
+
     def test_every_table_has_as_many_cells_in_each_row(self) -> None:
         tables = [[]]  # type: list[list[str]]
         for line in report.markdown(self.whole).splitlines():
