@@ -15,6 +15,7 @@ from automation.bench.measure import Cost, measured
 from automation.chaos.own_clone import OwnClone
 from automation.stacks import emulated_state
 from automation.stacks.target import NO_CHECKPOINTS
+from automation.stacks.urns import is_counted
 from automation.ui.outcome import FedError
 
 STACK: Final = "dev"
@@ -133,7 +134,7 @@ def _resources(clone: OwnClone) -> int:
     """Return how many resources the state of a clone's stack has, providers and components left out."""
     emulator = clone.emulator()
     found = emulated_state.deployment(emulator, STACK).get("resources") or [] if emulator else []
-    return sum(bool(each.get("custom")) and "pulumi:providers:" not in each["type"] for each in found)
+    return sum(is_counted(each["urn"], custom=bool(each.get("custom"))) for each in found)
 
 
 def _environment(clone: OwnClone) -> dict[str, str]:
