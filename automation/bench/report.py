@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from automation.bench.measure import Cost
 from automation.bench.results import Results, growth, targets
 from automation.bench.sizes import STEPS
+from automation.ui import templates
 
 NAMES: Final = {"fed": "fed", "floor": "floor", "plain": "plain program", "simulator": "NVFlare's simulator"}
 
@@ -41,26 +39,23 @@ def markdown(results: Results, picture: str = "") -> str:
     of_largest = [
         row for row in results.rows if (row.program, row.hospitals) == ("fed", largest) and row.step in STEPS
     ]
-    environment = Environment(  # noqa: S701 Markdown, of our own figures
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("performance.md.j2").render(
-        results=results,
-        machine=results.machine,
-        targets=targets(results),
-        sizes=sizes,
-        largest=largest,
-        lines=_lines(results, sizes),
-        resources={row.hospitals: row.resources for row in results.rows if row.step == "second up"},
-        machines=[row for row in results.rows if row.step not in STEPS],
-        of_largest=of_largest,
-        roles=sorted({role for row in of_largest for role in row.cost.shares}),
-        names=NAMES,
-        picture=picture,
+    return (
+        templates.next_to(__file__, markup=False)
+        .get_template("performance.md.j2")
+        .render(
+            results=results,
+            machine=results.machine,
+            targets=targets(results),
+            sizes=sizes,
+            largest=largest,
+            lines=_lines(results, sizes),
+            resources={row.hospitals: row.resources for row in results.rows if row.step == "second up"},
+            machines=[row for row in results.rows if row.step not in STEPS],
+            of_largest=of_largest,
+            roles=sorted({role for row in of_largest for role in row.cost.shares}),
+            names=NAMES,
+            picture=picture,
+        )
     )
 
 

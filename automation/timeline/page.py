@@ -5,12 +5,10 @@ One HTML file without scripts, that needs no other file and no network.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from automation.timeline.critical_path import critical_path, length
 from automation.timeline.run import Run, Step
+from automation.ui import templates
 
 _MOST_ROWS = 1000
 """A run of more resources shows those of the critical path, and the others as one bar a party."""
@@ -48,19 +46,16 @@ def render(run: Run) -> str:
     chain = critical_path(run.steps)
     on_path = {step.urn for step in chain}
     rows = run.steps if len(run.steps) <= _MOST_ROWS else chain
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("timeline.html.j2").render(
-        run=run,
-        rows=sorted(rows, key=lambda step: (step.began, step.ended)),
-        on_path=on_path,
-        lanes=lanes(run.steps),
-        path_seconds=length(chain),
-        first=min(step.began for step in run.steps),
-        left_out=len(run.steps) - len(rows),
+    return (
+        templates.next_to(__file__)
+        .get_template("timeline.html.j2")
+        .render(
+            run=run,
+            rows=sorted(rows, key=lambda step: (step.began, step.ended)),
+            on_path=on_path,
+            lanes=lanes(run.steps),
+            path_seconds=length(chain),
+            first=min(step.began for step in run.steps),
+            left_out=len(run.steps) - len(rows),
+        )
     )
