@@ -133,6 +133,18 @@ class Namespace:
         with self.entered(), open("/proc/sys/" + name.replace(".", "/"), "w") as file:  # noqa: PTH123
             file.write(value)
 
+    def nft(self, rules: str) -> str:
+        """Load an nftables file inside; return what nft says against it, empty when it took it."""
+        with self.entered():
+            done = subprocess.run(
+                ["nft", "-f", "-"],  # noqa: S607 nft is in /usr/sbin
+                input=rules,
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+        return done.stderr if done.returncode else ""
+
     def close(self) -> None:
         """Let go of it; the kernel removes it when no process is left inside."""
         if self.descriptor >= 0:

@@ -45,17 +45,9 @@ class Bridge:
 
     def guard(self, rules: str) -> None:
         """Load an nftables file in the machine; raise DatacentreError with what nft says of it."""
-        with self._namespace.entered():
-            done = subprocess.run(
-                ["nft", "-f", "-"],  # noqa: S607 nft is in /usr/sbin
-                input=rules,
-                text=True,
-                capture_output=True,
-                check=False,
-            )
-        if done.returncode:
+        if refused := self._namespace.nft(rules):
             raise DatacentreError(
-                f"{self._machine}: nft refuses the rules of {self._network.bridge}: {done.stderr}"
+                f"{self._machine}: nft refuses the rules of {self._network.bridge}: {refused}"
             )
 
     def join(self, name: str) -> Namespace:

@@ -8,7 +8,6 @@ guest's.
 
 from __future__ import annotations
 
-import subprocess
 from ipaddress import IPv4Address
 
 from emulator.datacentre.errors import DatacentreError
@@ -74,13 +73,5 @@ def _plug(namespace: Namespace) -> None:
 
 
 def _nft(namespace: Namespace, rules: str) -> None:
-    with namespace.entered():
-        done = subprocess.run(
-            ["nft", "-f", "-"],  # noqa: S607 nft is in /usr/sbin
-            input=rules,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-    if done.returncode:
-        raise DatacentreError(f"network namespace {namespace.name}: nft refused: {done.stderr.strip()}")
+    if refused := namespace.nft(rules):
+        raise DatacentreError(f"network namespace {namespace.name}: nft refused: {refused.strip()}")
