@@ -1,6 +1,7 @@
 """An output made by lean_outputs says what the SDK's own would say."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,9 +19,17 @@ Make = Callable[..., dict[str, rpc.Resolver]]
 
 
 @pytest.fixture(autouse=True)
-def _own_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what fails here from the end of another test's program, which waits for all outputs there are."""
-    monkeypatch.setattr(SETTINGS, "outputs", set())
+def _own_outputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep what fails here out of other tests.
+
+    Another test's program waits for all outputs there are, and a failed future that is collected late, in the
+    middle of an import, breaks that import (python/cpython#106905).
+    """
+    outputs: set[Any] = set()
+    monkeypatch.setattr(SETTINGS, "outputs", outputs)
+    yield
+    outputs.clear()
+    gc.collect()
 
 
 class Thing(Resource):
