@@ -337,6 +337,7 @@ TYPES = (
         actions={
             "start": turn("running", boots=True),
             "restart": turn("running", boots=True),
+            "redeploy": turn("running", boots=True),
             "powerOff": turn("stopped", boots=False),
             "deallocate": turn("deallocated", boots=False),
             "runCommand": run_command,

@@ -58,13 +58,17 @@ def _accepted(
 
 
 def turn(power: str, *, boots: bool) -> Callable[[Context, Row, Request], Response]:
-    """Return the action that brings a machine into a power state."""
+    """Return the action that brings a machine into a power state.
+
+    A redeployment shuts the machine down and powers it on at another host:
+    https://learn.microsoft.com/rest/api/compute/virtual-machines/redeploy
+    """
 
     def act(context: Context, row: Row, request: Request) -> Response:
-        was, restart = row.hidden.get("power"), request.path.lower().endswith("/restart")
-        if restart and was != "running":
+        was, action = row.hidden.get("power"), request.path.lower().rpartition("/")[2]
+        if action == "restart" and was != "running":
             raise not_allowed(f"Cannot restart VM {row.name}: it is {was}. Start it.")
-        if boots and (was != "running" or restart):
+        if boots and (was != "running" or action in {"restart", "redeploy"}):
             row.hidden["boot"] = int(row.hidden.get("boot", 0)) + 1
         row.hidden["power"] = power
         context.tx.put(row)

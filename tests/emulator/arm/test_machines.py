@@ -155,7 +155,7 @@ class TestPower:
             assert arm("POST", f"{VM}/{action}").status == 202
             assert self.power(arm) == f"PowerState/{power}"
 
-    def test_datacentre_sees_one_more_boot_for_each_start_and_restart(self, arm: Arm) -> None:
+    def test_datacentre_sees_one_more_boot_for_each_start_restart_and_redeployment(self, arm: Arm) -> None:
         arm.put(VM, vm())
 
         def boots() -> int:
@@ -169,6 +169,9 @@ class TestPower:
         arm("POST", f"{VM}/powerOff")
         arm("POST", f"{VM}/start")
         assert boots() == 3
+        assert arm("POST", f"{VM}/redeploy").status == 202
+        assert boots() == 4
+        assert self.power(arm) == "PowerState/running"
 
     def test_command_needs_a_machine_that_somebody_runs(self, arm: Arm) -> None:
         arm.put(VM, vm())
