@@ -82,8 +82,11 @@ def _prepared(target: Target, parties: Sequence[str], machines: Sequence[str]) -
         image = store.disk()
         store.builder()
         store.python()
+        gone = store.prune()
     except GuestError as failed:
         raise FedError(str(failed)) from failed
+    if gone:
+        say(f"removed what real machines have not used for long: {', '.join(map(str, gone))}")
     fast = accelerator.choose(image)
     if parties:
         say(f"{', '.join(parties)}: a real machine, {guest().name}, {_PRICE[fast]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.guest.recipe import FILES
-from emulator.guest.store import GuestError, GuestStore, locked, run
+from emulator.guest.store import BUILDS, CONTAINERS, GuestError, GuestStore, locked, run
 
 SYSTEM_TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
 """What this machine trusts: a company's network may sign the package index itself."""
@@ -37,10 +38,10 @@ class Containers:
         """
         script = (FILES / "build-container").read_text()
         built = _hash(mark, dict(arguments), SYSTEM_TRUST.read_text(), script)
-        made = self.store.folder / "containers" / _hash(built, self.authority.read_text())
+        made = self.store.folder / CONTAINERS / _hash(built, self.authority.read_text())
         if not made.exists():
             builder, packaged = self.store.builder(), self.store.python()
-            with locked(self.store.folder / "containers.lock"):
+            with locked(self.store.folder / f"{CONTAINERS}.lock"):
                 if not made.exists():
                     environment = {
                         "BUILDER": str(builder),
@@ -51,6 +52,7 @@ class Containers:
                         "BUILT": f"localhost/fed-built:{built[:32]}",
                     }
                     self._make(made, beginning(dockerfile), environment)
+        os.utime(made)
         return made
 
     def _make(self, made: Path, begins: str, environment: Mapping[str, str]) -> None:
@@ -59,8 +61,10 @@ class Containers:
         (unfinished / "image").mkdir(parents=True)
         authorities = unfinished / "authorities.pem"
         authorities.write_text(SYSTEM_TRUST.read_text() + self.authority.read_text())
-        storage = self.store.folder / "buildah"
+        storage = self.store.folder / BUILDS
         storage.mkdir(exist_ok=True)
+        if not (begun := storage / "begun").exists():
+            begun.touch()
         run(
             [*_TOGETHER, str(FILES / "build-container")],
             f"build {environment['DOCKERFILE']}",

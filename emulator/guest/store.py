@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from emulator.guest import recipe
 from emulator.guest.recipe import FILES, Recipe
 
 Say = Callable[[str], None]
+CONTAINERS = "containers"
+"""The folder of container images; whoever pushes one copies it (emulator/plugins/docker)."""
+BUILDS = "buildah"
+"""The folder of what container images are built from: layers, and the image that they begin with."""
 _SAID_LINES = 15
+_DAY = 24 * 3600.0
+_KEPT: Final = {CONTAINERS: 2 * _DAY, BUILDS: 30 * _DAY, "recipes": 30 * _DAY}
+"""Seconds that each thing is kept: a container image (0.5 GB, one a clone) and what a recipe made since their
+last use, builds since they began, so that their packages are never older.
+"""
+_USERS = "users"
 
 
 class GuestError(Exception):
@@ -65,6 +78,32 @@ class GuestStore:
             / "root.tar"
         )
 
+    def prune(self, now: float | None = None) -> list[Path]:
+        """Remove what nobody has used for long, and return it; `now` is in seconds since 1970.
+
+        A guest's image stays for as long as a VM's disk is a copy-on-write of it, and what today's recipes
+        make stays in any case.
+        """
+        now = time.time() if now is None else now
+        today = {f"{kind}-{made_by.mark}" for kind, made_by in _recipes().items()}
+        gone = [
+            *self._prune(CONTAINERS, (self.folder / CONTAINERS).glob("[0-9a-f]*"), now - _KEPT[CONTAINERS]),
+            *self._prune(CONTAINERS, (self.folder / BUILDS).glob("begun"), now - _KEPT[BUILDS]),
+        ]
+        for kind in _recipes():
+            made = (folder for folder in self.folder.glob(f"{kind}-*") if folder.name not in today)
+            unused = (folder for folder in made if not _has_users(folder))
+            gone += self._prune(kind, unused, now - _KEPT["recipes"])
+        return gone
+
+    def _prune(self, lock: str, found: Iterable[Path], before: float) -> list[Path]:
+        with locked(self.folder / f"{lock}.lock"):
+            old = [path for path in found if path.stat().st_mtime < before]
+            folders = [path if path.is_dir() else path.parent for path in old]
+            for folder in folders:
+                shutil.rmtree(folder)
+        return folders
+
     def _once(self, kind: str, made_by: Recipe, make: Callable[[Path], object], what: str) -> Path:
         folder = self.folder / f"{kind}-{made_by.mark}"
         with locked(self.folder / f"{kind}.lock"):
@@ -75,7 +114,26 @@ class GuestStore:
                 unfinished.mkdir(parents=True)
                 make(unfinished)
                 unfinished.rename(folder)
+            os.utime(folder)
         return folder
+
+
+def use(image: Path, own: Path) -> None:
+    """Note that the disk of a VM (`own` is its folder, with a link ``image``) needs a guest's image."""
+    users = image / _USERS
+    users.mkdir(exist_ok=True)
+    (users / hashlib.sha256(str(own).encode()).hexdigest()[:16]).write_text(str(own))
+
+
+def _has_users(image: Path) -> bool:
+    return any(
+        (Path(user.read_text()) / "image").resolve() == image.resolve() for user in (image / _USERS).glob("*")
+    )
+
+
+def _recipes() -> dict[str, Recipe]:
+    """Return today's recipes by the kind of what each makes."""
+    return {"guest": recipe.guest(), "builder": recipe.BUILDER, "python": recipe.PYTHON}
 
 
 def run(command: Sequence[str], what: str, environment: Mapping[str, str] | None = None) -> str:

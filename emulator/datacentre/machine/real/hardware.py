@@ -13,6 +13,7 @@ import yaml
 
 from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.machine.real.agent import PORT
+from emulator.guest.store import use
 
 TAP = "tap0"
 DATA_DISK_SERIAL = "fedlun0"
@@ -75,6 +76,7 @@ class Hardware:
             # A later recipe has another kernel, and this disk keeps the modules of its own.
             self._image.unlink(missing_ok=True)
             self._image.symlink_to(self.image)
+            use(self.image, self.own)
             backing = ["-b", str(self.image / "disk.img"), "-F", "raw"]
             _run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self._system)])
         folder = self.own / "seed"

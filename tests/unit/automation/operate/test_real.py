@@ -27,7 +27,9 @@ class Running:
 def datacentre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
     """A running datacentre in a home of its own, on a machine that has what is needed, without KVM."""
     running = Running()
-    made = SimpleNamespace(disk=lambda: tmp_path / "image", builder=lambda: None, python=lambda: None)
+    made = SimpleNamespace(
+        disk=lambda: tmp_path / "image", builder=lambda: None, python=lambda: None, prune=list
+    )
     monkeypatch.setenv("FED_HOME", str(tmp_path))
     monkeypatch.setattr(real.Datacentre, "running", lambda _: running)
     monkeypatch.setattr(real.system, "require_packages", lambda _: None)

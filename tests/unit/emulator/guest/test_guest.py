@@ -15,7 +15,7 @@ from emulator.guest import accelerator, containers, recipe
 from emulator.guest.containers import beginning
 from emulator.guest.orders import Orders
 from emulator.guest.recipe import BUILDER, GUESTS, PYTHON, Recipe
-from emulator.guest.store import GuestError, GuestStore, run
+from emulator.guest.store import GuestError, GuestStore, run, use
 
 
 class TestRecipe:
@@ -125,6 +125,58 @@ class TestStore:
     def test_what_a_command_complained_of_is_told(self) -> None:
         with pytest.raises(GuestError, match=r"(?s)could not do.*ended with 3.*why"):
             run(["sh", "-c", "echo why >&2; exit 3"], "do")
+
+
+class TestPrune:
+    """A store at a moment 40 days after everything in it was used last."""
+
+    NOW = 1_000_000_000.0
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> GuestStore:
+        store = GuestStore(tmp_path / "store", print)
+        names = ("guest-old", "builder-old", "python-old", "containers/0a", "containers/0b", "buildah/images")
+        for name in (*names, f"guest-{recipe.guest().mark}", f"builder-{BUILDER.mark}"):
+            (store.folder / name).mkdir(parents=True)
+        (store.folder / "buildah" / "begun").touch()
+        for path in (*store.folder.iterdir(), *store.folder.glob("*/*")):
+            self.age(path, 40)
+        return store
+
+    def age(self, path: Path, days: int) -> None:
+        os.utime(path, (self.NOW - days * 86400,) * 2)
+
+    def left(self, store: GuestStore) -> set[str]:
+        found = (*store.folder.glob("*-*"), *store.folder.glob("containers/*"), *store.folder.glob("buildah"))
+        return {str(path.relative_to(store.folder)) for path in found}
+
+    def test_what_nobody_used_goes_and_todays_recipes_stay(self, store: GuestStore) -> None:
+        gone = {str(path.relative_to(store.folder)) for path in store.prune(self.NOW)}
+        old = {"guest-old", "builder-old", "python-old", "containers/0a", "containers/0b", "buildah"}
+        assert gone == old
+        assert self.left(store) == {f"guest-{recipe.guest().mark}", f"builder-{BUILDER.mark}"}
+
+    def test_what_was_used_lately_stays(self, store: GuestStore) -> None:
+        for name in ("guest-old", "buildah/begun"):
+            self.age(store.folder / name, 29)
+        self.age(store.folder / "containers" / "0a", 1)
+        store.prune(self.NOW)
+        assert {"guest-old", "buildah", "containers/0a"} <= self.left(store)
+        assert "containers/0b" not in self.left(store)
+
+    def test_a_guests_image_stays_while_a_vms_disk_needs_it(self, store: GuestStore, tmp_path: Path) -> None:
+        image, own = store.folder / "guest-old", tmp_path / "vm"
+        own.mkdir()
+        (own / "image").symlink_to(image)
+        use(image, own)
+        self.age(image, 40)
+        assert image not in store.prune(self.NOW)
+        (own / "image").unlink()
+        assert image in store.prune(self.NOW)
+
+    def test_what_is_used_again_is_as_new(self, store: GuestStore) -> None:
+        made = store._once("guest", recipe.guest(), Path.mkdir, "it")
+        assert made.stat().st_mtime > self.NOW
 
 
 def test_orders_are_read_as_they_were_written(tmp_path: Path) -> None:
