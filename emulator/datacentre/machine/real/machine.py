@@ -97,7 +97,7 @@ class RealMachine:
                 os.kill(self._process.pid, signal.SIGKILL)
             await self._process.wait()
         if self._plugged:
-            tap.detach(self._network)
+            tap.detach(self._network, self._hardware.card.address.ip)
         shutil.rmtree(self._hardware.volatile, ignore_errors=True)
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:

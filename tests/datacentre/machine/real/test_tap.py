@@ -4,6 +4,7 @@ The guest is a network namespace behind a pair of interfaces, in the place of QE
 """
 
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from emulator.datacentre.errors import DatacentreError
 from emulator.datacentre.kernel import Namespace
 from emulator.datacentre.machine.real import tap
 from emulator.datacentre.router import GATEWAY, PLATFORM_ADDRESSES
@@ -119,7 +121,51 @@ def test_nothing_that_listens_in_the_interface_stands_in_for_the_guest(places: P
 
 
 def test_without_the_guest_the_interface_is_as_before(places: Places) -> None:
-    tap.detach(places.interface)
+    tap.detach(places.interface, IPv4Address(ADDRESS))
     assert talk(places.router, places.interface, ADDRESS)[1] == "yes"
     assert talk(places.interface, places.router, OTHER) == (ADDRESS, "yes")
     tap.attach(places.interface, IPv4Address(ADDRESS))
+
+
+@pytest.mark.parametrize("fails", ["ip", "sysctl", "nft"])
+def test_a_card_that_cannot_be_plugged_in_leaves_nothing_behind(
+    fails: str, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tap.detach(places.interface, IPv4Address(ADDRESS))
+    before = state(places.interface)
+    monkeypatch.setattr(
+        tap,
+        "_steps",
+        lambda address, steps=tap._steps: [
+            *steps(address),
+            {"ip": tap._Step(tap._ip("link set none up")),
+             "sysctl": tap._Step(tap._sysctl("net.ipv4.conf.none.forwarding", "1")),
+             "nft": tap._Step(tap._nft("delete table ip none"))}[fails],
+        ],
+    )  # fmt: skip
+    with pytest.raises((DatacentreError, OSError)):
+        tap.attach(places.interface, IPv4Address(ADDRESS))
+    assert state(places.interface) == before
+    monkeypatch.undo()
+
+
+def test_a_tap_that_is_gone_keeps_nothing_else_from_being_taken_back(places: Places) -> None:
+    places.interface.ip(["link del tap0"])
+    with pytest.raises(DatacentreError, match="tap0"):
+        tap.detach(places.interface, IPv4Address(ADDRESS))
+    assert talk(places.router, places.interface, ADDRESS)[1] == "yes"
+    tap._plug(places.interface)
+
+
+def state(namespace: Namespace) -> list[str]:
+    """Return the rules, links and tables of a namespace."""
+    with namespace.entered():
+        return [
+            subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            for words in (
+                ["ip", "-brief", "link"],
+                ["ip", "rule"],
+                ["nft", "list", "ruleset"],
+                ["cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/eth0/proxy_arp"],
+            )
+        ]
