@@ -414,6 +414,8 @@ class TestIsolation:
             assert federation.datacentre.exec("vm-one", [*way_out, "true"], container="worker").code != 0
 
     def test_a_machine_sees_itself_only(self, federation: Federation) -> None:
+        federation.run("one", "docker start client")  # its folder is made with it
+        federation.container(machine("one"), "client", "running")
         shown = federation.run("one", "hostname; ls /proc | grep -c '^[0-9]'; ls /var/lib/fed; ls /opt/fed")
         hostname, processes, *files = shown.split()
         assert hostname == "vm-one"
