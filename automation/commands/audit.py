@@ -71,11 +71,17 @@ def _kept_back(entry: dict[str, Any]) -> str:
     return f"kept back  {entry['job_id'][:8]} {entry['task']}{_round(entry)}: {entry['refused']}"
 
 
-def _checked(entry: dict[str, Any]) -> str:
-    if wrong := [*entry["complaints"], *entry["found"]]:
-        return f"data       {entry['name']} is refused: {'; '.join(wrong)}"
+def refusals(entry: dict[str, Any]) -> list[str]:
+    """Return why the VM does not take a file, by an entry of the event `data`; nothing for one it takes."""
+    return [*entry["complaints"], *entry["found"]]
+
+
+def checked(entry: dict[str, Any]) -> str:
+    """Return what the VM made of a file, by an entry of the event `data`."""
+    if wrong := refusals(entry):
+        return f"{entry['name']} is refused: {'; '.join(wrong)}"
     rows = "" if entry["rows"] is None else f" with {entry['rows']} rows"
-    return f"data       {entry['name']} is taken{rows}" + "".join(f"; {one}" for one in entry["notes"])
+    return f"{entry['name']} is taken{rows}" + "".join(f"; {one}" for one in entry["notes"])
 
 
 def _scored(entry: dict[str, Any]) -> str:
@@ -98,7 +104,7 @@ _SAID: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "refused": _kept_back,
     "answers": lambda entry: f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused",
     "airlock": lambda entry: f"airlock    {json.dumps(entry['policy'], sort_keys=True)}",
-    "data": _checked,
+    "data": lambda entry: f"data       {checked(entry)}",
     "dataset": lambda entry: f"data set   {entry['name']} {entry['version']} adopted, {entry['sha256'][:12]}",
     "scored": _scored,
 }

@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automation.commands import dataset
+from automation.commands import audit, dataset
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, InStack, Json, On, OwnAccount, Where
+from automation.ui.outcome import Code
 from federation.naming import DATA_CONTAINER, SCORES_CONTAINER
 
 with lazily():
     from azure import identity
 
-    from automation.operate import centre_blobs, data, desk, emulated, people
+    from automation.operate import arrival, centre_blobs, consent, data, desk, emulated, people
     from automation.stacks import deploy
     from automation.stacks import target as targets
     from automation.ui import console
@@ -35,18 +36,32 @@ Party = Annotated[str, typer.Option("--party", "-p", metavar="NAME", help="The h
 def put(
     file: File,
     party: Party,
+    *,
     stack: InStack = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     account: OwnAccount = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until the hospital's VM has looked. Exit code 1: refused.")
+    ] = False,
 ) -> None:
     """Check a file and upload it into a hospital's container `data`, as the hospital's own people do.
 
-    On Azure: behind the hospital's door (docs/hospital.md), as whoever is signed in (az login).
+    On Azure: behind the hospital's door (docs/hospital.md), as whoever is signed in (az login). --wait reads
+    the hospital's record: on Azure as one of its officers, with --account.
     """
-    words = ["put", str(file.resolve())]
-    checked, changed = data.put(_open(stack, on, party, account, words), file)
+    words = ["put", str(file.resolve()), *(["--wait"] if wait else [])]
+    container = _open(stack, on, party, account, words)
+    before = arrival.last(consent.record_of(stack, on, party, account), file.name) if wait else None
+    checked, changed = data.put(container, file)
     typer.echo(dataset.verdict(file, checked))
     typer.echo(f"{'uploaded for' if changed else 'already there, unchanged, at'} {party}")
+    if not wait:
+        return
+    entry = before
+    if changed or entry is None:
+        entry = arrival.wait(lambda: consent.record_of(stack, on, party, account), file.name, before)
+    typer.echo(f"{party}'s VM: {audit.checked(entry)}")
+    raise typer.Exit(Code.NO if audit.refusals(entry) else Code.DONE)
 
 
 @app.command("list")
