@@ -79,7 +79,8 @@ def sentences(event: Event, *, printed: bool) -> Iterator[str]:
 def _answer(event: Event) -> str:
     where = f"round {event['round']}" if "round" in event else "afterwards"
     if "federation" in event:
-        return f"{where}, the federation: {_numbers(event['federation']) or 'no metrics'}"
+        counts = "".join(f"; {name} {_cells(cells)}" for name, cells in event["histograms"].items())
+        return f"{where}, the federation: {_numbers(event['federation']) or 'no metrics'}{counts}"
     if "dropped" in event:
         said = (
             f"\n    its box's last words (they stay at a real hospital): {event['said']}"
@@ -98,6 +99,10 @@ def _answer(event: Event) -> str:
         f"{_numbers(left['metrics']) or 'no metrics'}"
         + (f"; stays, as job.yaml does not name it: {', '.join(withheld)}" if withheld else "")
     )
+
+
+def _cells(counts: Sequence[float]) -> str:
+    return " ".join(f"{count:.3g}" for count in counts)
 
 
 def _numbers(metrics: Mapping[str, float]) -> str:

@@ -29,7 +29,7 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fed_server import gates, mlflow_model
 from fed_server.answers import AIRLOCK, ANSWER, REFUSAL, UNSAFE_JOB, AnswerRefusedError, error_text
-from fed_server.contribution import Contribution
+from fed_server.contribution import Contribution, summed
 from fed_server.cross_site import FEDERATION, owner_of
 from fed_server.files import write_json
 from fed_server.mlflow_runs import GLOBAL, JobRuns, Status, TrackingError
@@ -42,6 +42,7 @@ from fed_server.rounds import read_metrics
 from fed_server.sharing import for_hospitals
 
 CROSS_SITE = "cross_site.json"
+HISTOGRAMS = "histograms.json"
 ABORTED = "aborted"
 
 
@@ -256,6 +257,14 @@ class RunTracker(FLComponent):  # type: ignore[misc]  # nvflare has no types
             write_json(results / "centre" / CROSS_SITE, self._measured)
             for silent in sorted(self.asked - set(self._measured.get(FEDERATION, {}))):
                 self.drop(silent, self._plan.rounds, "did not measure the federation's model in time")
+        if self._plan.histograms and self._contributions:
+            counted = summed(self._contributions, self._plan.histograms)
+            content = {
+                "round": last["round"],
+                "hospitals": sorted(self._contributions),
+                "histograms": counted,
+            }
+            write_json(results / "centre" / HISTOGRAMS, content)
         summary = {
             "job": self._plan.job,
             "job_id": self._progress["job_id"],

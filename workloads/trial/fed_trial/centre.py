@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from fed_server import combining
 from fed_server.answers import AIRLOCK, Answer, AnswerRefusedError, error_text
+from fed_server.contribution import summed
 from fed_server.cross_site import FEDERATION
 from fed_server.gates import judge
 from fed_server.model import Arrays, load
@@ -114,7 +115,7 @@ class Centre:
     def _summary(self, answers: Mapping[str, Answer], number: int) -> Iterator[Event]:
         sent = {site: answer.sent for site, answer in answers.items()}
         found = report_of(self._plan).summarise(sent)
-        yield {"round": number, "federation": found}
+        yield {"round": number, "federation": found, "histograms": summed(sent, self._plan.histograms)}
         last = self._plan.rounds - 1 + int(self._plan.measuring_round)
         if number == last and self._plan.gates:
             hospitals = {site: dict(one.metrics) for site, one in sent.items()}

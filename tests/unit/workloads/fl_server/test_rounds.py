@@ -436,6 +436,23 @@ class TestTracker:
         assert run.progress()["state"] == "finished"
         assert asked == registered
 
+    def test_the_centre_has_what_the_histograms_of_the_last_round_add_up_to(
+        self, run: Run, aggregator: JudgingAggregator
+    ) -> None:
+        """Counts by time, of which a survival curve is made, were read and then kept nowhere."""
+        run.tracker._plan = replace(run.tracker._plan, histograms={"observed": 2})
+        counted = {"cleveland": [6.0, 10.0], "hungary": [0.0, 7.5]}
+        answers = {
+            site: answer(site, score_histograms={"observed": cells}) for site, cells in counted.items()
+        }
+        run.round(aggregator, answers)
+        run.tracker._report.complete = lambda *known: True
+        run.fire(EventType.END_RUN)
+        found = json.loads((run.folder / "results/centre/histograms.json").read_text())
+        assert found["histograms"] == {"observed": [6.0, 17.5]}
+        assert found["hospitals"] == ["cleveland", "hungary"]
+        assert not (run.folder / "results/global/histograms.json").exists()
+
     def test_without_a_model_or_a_metric_nothing_is_registered(
         self, run: Run, aggregator: JudgingAggregator
     ) -> None:
