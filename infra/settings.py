@@ -12,11 +12,14 @@ from federation.problem import Problem
 from federation.rules import STACKS
 from federation.settings import Environment, Section
 from federation.stack_file import load_stack, read_config
-from federation.values import Guid, Region, wrong
+from federation.values import Guid, PublicAddress, Region, wrong
 from federation.violations import SettingsError
 
 NAMESPACE = "fed-delivery"
 STACK_FILE = "infra/Pulumi.delivery.yaml"
+MOST_ADDRESSES = 400
+"""A storage account takes no more rules of addresses:
+https://learn.microsoft.com/azure/storage/common/scalability-targets-standard-account"""
 
 
 def _account(value: str) -> str:
@@ -83,6 +86,9 @@ class DeliverySettings(Section):
     )
     administrators: tuple[Guid, ...] = Field(
         default=(), description="the groups whose members deploy from a laptop"
+    )
+    addresses: Annotated[tuple[PublicAddress, ...], Field(max_length=MOST_ADDRESSES)] = Field(
+        default=(), description="the public addresses that alone may reach Pulumi's state; empty: all"
     )
 
     @property

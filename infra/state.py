@@ -1,8 +1,8 @@
 """Where Pulumi's state and the released images are kept.
 
-It does not close the account to the internet: GitHub's runners have no fixed address. What protects state is
-that no key opens it, only Entra identities with a role on one container; that every version is kept; and that
-it holds no secret.
+It closes the account to the internet only where `fed-delivery:addresses` names who deploys: GitHub's ordinary
+runners have no fixed address (docs/adr/0104). What protects state is that no key opens it, only Entra identities
+with a role on one container; that every version is kept; and that it holds no secret.
 """
 
 from dataclasses import dataclass
@@ -61,6 +61,17 @@ class Store(pulumi.ComponentResource):
             enable_https_traffic_only=True,
             minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
             public_network_access=storage.PublicNetworkAccess.ENABLED,
+            network_rule_set=storage.NetworkRuleSetArgs(
+                default_action=(
+                    storage.DefaultAction.DENY if settings.addresses else storage.DefaultAction.ALLOW
+                ),
+                bypass=storage.Bypass.NONE,
+                ip_rules=[
+                    storage.IPRuleArgs(i_p_address_or_range=str(address), action=storage.Action.ALLOW)
+                    for address in settings.addresses
+                ],
+                virtual_network_rules=[],
+            ),
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +52,12 @@ class Recorder(pulumi.runtime.Mocks):
         return [one for one in self.made if one.typ.endswith(f":{kind}")]
 
 
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    root = tmp_path_factory.mktemp("clone")
+def planned(root: Path, more: str = "") -> Recorder:
+    """Run the program in a folder, with more lines in its stack file, and return what it asks for."""
     for file in ROOT.glob("Pulumi.*.yaml"):
         (root / file.name).write_text(file.read_text())
     (root / "infra").mkdir()
-    text = (ROOT / STACK_FILE).read_text().replace("administrators: []", f"administrators: [{GROUP}]")
+    text = (ROOT / STACK_FILE).read_text().replace("administrators: []", f"administrators: [{GROUP}]{more}")
     (root / STACK_FILE).write_text(text)
     recorder = Recorder()
     asyncio.set_event_loop(asyncio.new_event_loop())
@@ -70,7 +68,12 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
         deploy(root)
 
     run()
-    yield recorder
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    return planned(tmp_path_factory.mktemp("clone"))
 
 
 def assignments(graph: Recorder, principal: str) -> set[tuple[str, str]]:
@@ -194,6 +197,26 @@ def test_state_is_opened_by_no_key_and_kept_in_versions(graph: Recorder) -> None
     assert lock.inputs["level"] == "CanNotDelete"
 
 
+def test_state_is_reached_from_everywhere_unless_addresses_are_named(graph: Recorder) -> None:
+    """GitHub's ordinary runners have no fixed address."""
+    (account,) = graph.of("StorageAccount")
+    assert account.inputs["networkRuleSet"]["defaultAction"] == "Allow"
+
+
+def test_state_is_reached_from_the_named_addresses_alone(tmp_path: Path) -> None:
+    """learn.microsoft.com/azure/storage/common/storage-network-security: rules of addresses allow, all else
+    is denied; and no service of Azure's goes around them (`bypass`).
+    """
+    graph = planned(tmp_path, "\n  fed-delivery:addresses: [203.0.113.7, 198.51.100.9]")
+    (account,) = graph.of("StorageAccount")
+    rules = account.inputs["networkRuleSet"]
+    assert (rules["defaultAction"], rules["bypass"], rules["virtualNetworkRules"]) == ("Deny", "None", [])
+    assert [(rule["iPAddressOrRange"], rule["action"]) for rule in rules["ipRules"]] == [
+        ("203.0.113.7", "Allow"),
+        ("198.51.100.9", "Allow"),
+    ]
+
+
 def test_state_has_a_second_copy_in_every_region() -> None:
     assert {state_redundancy(region) for region in REGIONS} == {"Standard_ZRS", "Standard_GRS"}
     assert all(offers_redundancy(region, state_redundancy(region)) for region in REGIONS)
@@ -225,6 +248,8 @@ def test_no_input_is_a_secret(graph: Recorder) -> None:
         ("environments", ["qa"], "fed-delivery:environments"),
         ("environments", ["dev", "dev"], "name each stack once"),
         ("administrators", ["me"], "GUID"),
+        ("addresses", ["10.0.0.4"], "nobody on the internet has this address"),
+        ("addresses", ["203.0.113.0/28"], "fed-delivery:addresses"),
         ("subscription", "x", "did you mean subscriptionId"),
     ],
 )
