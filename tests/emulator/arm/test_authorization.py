@@ -81,6 +81,20 @@ class TestRoleAssignments:
 
 
 class TestLocks:
+    def test_access_below_a_locked_scope_cannot_be_revoked_until_the_lock_goes(
+        self, arm: Arm, principal: str
+    ) -> None:
+        """A lock on a group holds the role assignments below it, too, with 409 ScopeLocked:
+        https://github.com/hashicorp/terraform-provider-azurerm/issues/11770.
+        """
+        lock, given = f"{GROUP}/providers/Microsoft.Authorization/locks/keep", assignment()
+        arm.put(given, grant(principal))
+        arm.put(lock, {"properties": {"level": "CanNotDelete"}})
+        refused = arm("DELETE", given)
+        assert (refused.status, said(refused).partition(":")[0]) == (409, "ScopeLocked")
+        arm.delete(lock)
+        arm.delete(given)
+
     def test_locked_scope_keeps_what_is_below_until_the_lock_goes(self, arm: Arm, principal: str) -> None:
         del principal
         lock = f"{GROUP}/providers/Microsoft.Authorization/locks/keep"

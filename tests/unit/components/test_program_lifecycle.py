@@ -276,6 +276,31 @@ class TestHardening:
         assert {key.ignore_changes for key in mvp.of("azure-native:keyvault:Key")} == {("properties", "tags")}
 
 
+def test_a_gateway_that_azure_writes_into_an_address_is_no_drift(graph: Graph) -> None:
+    """Once a NAT gateway has a public address, Azure's GET of that address names the gateway:
+    https://github.com/hashicorp/terraform-provider-azurerm/issues/13082. `natGateway` is an input of the type,
+    so a look for drift would find it every night (pulumi-azure-native#4722).
+    """
+    addresses = graph.of("azure-native:network:PublicIPAddress")
+    assert addresses
+    assert {address.ignore_changes for address in addresses} == {("natGateway",)}
+
+
+def test_one_failed_request_of_a_quiet_account_mails_nobody(graph: Graph) -> None:
+    """Azure's Availability is the share of an account's requests without an unexpected error
+    (https://learn.microsoft.com/azure/storage/blobs/monitor-blob-storage-reference): with ten in the window one
+    failure is 90. Five minutes and 100, Microsoft's baseline, would mail for each.
+    """
+    found = [
+        (alert.inputs["windowSize"], criterion["operator"], criterion["threshold"])
+        for alert in graph.of("azure-native:monitor:MetricAlert")
+        for criterion in alert.inputs["criteria"]["allOf"]
+        if criterion["metricName"] == "Availability"
+    ]
+    assert len(found) >= len(parties_of(graph))
+    assert set(found) == {("PT15M", "LessThan", 90.0)}
+
+
 def test_azure_patches_its_own_images_and_no_gallerys() -> None:
     config = stack_config("dev")
     config["fed:machine"]["image"] = {"galleryImageId": GALLERY}
