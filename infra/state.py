@@ -1,8 +1,8 @@
 """Where Pulumi's state and the released images are kept.
 
 It closes the account to the internet only where `fed-delivery:addresses` names who deploys: GitHub's ordinary
-runners have no fixed address (docs/adr/0104). What protects state is that no key opens it, only Entra identities
-with a role on one container; that every version is kept; and that it holds no secret.
+runners have no fixed address (docs/adr/0104). What protects state is that no key opens it, only Entra
+identities with a role on one container; that every version is kept; and that it holds no secret.
 """
 
 from dataclasses import dataclass

@@ -278,8 +278,8 @@ class TestHardening:
 
 def test_a_gateway_that_azure_writes_into_an_address_is_no_drift(graph: Graph) -> None:
     """Once a NAT gateway has a public address, Azure's GET of that address names the gateway:
-    https://github.com/hashicorp/terraform-provider-azurerm/issues/13082. `natGateway` is an input of the type,
-    so a look for drift would find it every night (pulumi-azure-native#4722).
+    https://github.com/hashicorp/terraform-provider-azurerm/issues/13082. `natGateway` is an input of the
+    type, so a look for drift would find it every night (pulumi-azure-native#4722).
     """
     addresses = graph.of("azure-native:network:PublicIPAddress")
     assert addresses
@@ -288,8 +288,8 @@ def test_a_gateway_that_azure_writes_into_an_address_is_no_drift(graph: Graph) -
 
 def test_one_failed_request_of_a_quiet_account_mails_nobody(graph: Graph) -> None:
     """Azure's Availability is the share of an account's requests without an unexpected error
-    (https://learn.microsoft.com/azure/storage/blobs/monitor-blob-storage-reference): with ten in the window one
-    failure is 90. Five minutes and 100, Microsoft's baseline, would mail for each.
+    (https://learn.microsoft.com/azure/storage/blobs/monitor-blob-storage-reference): with ten in the window
+    one failure is 90. Five minutes and 100, Microsoft's baseline, would mail for each.
     """
     found = [
         (alert.inputs["windowSize"], criterion["operator"], criterion["threshold"])
