@@ -89,7 +89,7 @@ def check(
             {"rows": checked.rows, "complaints": list(checked.complaints), "notes": list(checked.notes)}
         )
     else:
-        typer.echo(verdict(file, checked))
+        typer.echo(verdict(file, checked, named))
     raise typer.Exit(Code.NO if checked.complaints else Code.DONE)
 
 
@@ -106,10 +106,11 @@ def approve(
     typer.echo(f"{party} knows the data set {found.name} {found.version}, checksum {found.sha256}")
 
 
-def verdict(file: Path, checked: "Checked") -> str:
-    """Return what was found of a file, for people."""
+def verdict(file: Path, checked: "Checked", named: str | None = None) -> str:
+    """Return what was found of a file, for people; `named` is its data set where the file's name is not."""
+    named = named or file.name.partition(".")[0]
     said = "refused" if checked.complaints else "no table" if checked.rows is None else f"{checked.rows} rows"
-    fix = ["Fix: correct the file; ./fed dataset show NAME has the columns"] if checked.complaints else []
+    fix = [f"Fix: correct the file; ./fed dataset show {named} has the columns"] if checked.complaints else []
     return "\n  ".join((f"{file.name}: {said}", *checked.complaints, *checked.notes, *fix))
 
 

@@ -3,21 +3,18 @@
 import re
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from clone import paths
-from emulator.datacentre.control import Datacentre
 from tests.e2e.own_clone import Clone
-from tests.e2e.running_federation import Federation
 
 pytestmark = pytest.mark.long
 
 TUTORIAL = paths.REPOSITORY / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^## (\d+)\. [^\n]*$|^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BRINGS_TABLES, TRAINS = 6, 7
+BRINGS_TABLES = 6
 SECONDS = 900.0
 """For the slowest step: a box's libraries are downloaded."""
 
@@ -46,27 +43,11 @@ def clone(tmp_path: Path) -> Iterator[Clone]:
 def test_every_command_of_the_tutorial_does_what_it_says(clone: Clone) -> None:
     said: dict[int, str] = {}
     for number, commands in steps().items():
-        if number == TRAINS:
-            wait_for_tables(clone)
         done = clone.shell(f"set -e\n{commands}", seconds=SECONDS)
         said[number] = done.stdout
     assert "age,sex,emergency,albumin,long_stay,split" in said[1]
     assert said[2].count("600 rows") == 3
     assert "The job would have run." in said[4]
-    assert "stay.csv" in said[BRINGS_TABLES]
+    assert said[BRINGS_TABLES].count("stay.csv is taken with 600 rows") == 3
     assert "long-stay" in said[9]
     assert re.search(r"\[0\.\d+ ", said[9]), "the model predicts no risks"
-
-
-def wait_for_tables(clone: Clone) -> None:
-    """The half minute of the tutorial: until each hospital's VM has its checked copy."""
-    datacentre = Datacentre.running(clone.emulator())
-    assert datacentre is not None
-    federation = Federation(clone, datacentre)
-    for hospital in ("cleveland", "hungary", "va-long-beach"):
-        federation.wait(partial(_has_its_table, federation, hospital), f"{hospital} has its table")
-
-
-def _has_its_table(federation: Federation, hospital: str) -> bool:
-    there = "from pathlib import Path; print(Path('/var/lib/fed/data/stay.csv').exists())"
-    return federation.python(hospital, there).strip() == "True"

@@ -157,8 +157,10 @@ def _header_complaints(header: Sequence[str], data_set: DataSet) -> list[str]:
     missing = [f"column {name} is missing" for name in names if name not in header]
     twice = [f"column {name} is there {header.count(name)} times" for name in names if header.count(name) > 1]
     # Not named: a wrong header may hold anything, also a patient's values when the header line is missing.
-    unknown = len(set(header) - set(names))
-    return missing + twice + ([f"{unknown} column(s) that the schema does not have"] if unknown else [])
+    unknown = [number for number, name in enumerate(header, start=1) if name not in names]
+    where = ", ".join(map(str, unknown[:MOST_COMPLAINTS])) + (" ..." if unknown[MOST_COMPLAINTS:] else "")
+    said = f"{len(unknown)} column(s) that the schema does not have, counted from the left: {where}"
+    return missing + twice + ([said] if unknown else [])
 
 
 def _writer(

@@ -68,7 +68,10 @@ class TestShape:
             (text(*[""] * (MOST_EMPTY_LINES + 1)), f"more than {MOST_EMPTY_LINES} empty lines"),
             (text(*ROWS, header=HEADER.replace("chol,", "")), "column chol is missing"),
             (text(*ROWS, header=HEADER.replace("age", "Alter")), "column age is missing"),
-            (text(*ROWS, header=HEADER + ",name"), "1 column(s) that the schema does not have"),
+            (
+                text(*ROWS, header=HEADER + ",name"),
+                f"1 column(s) that the schema does not have, counted from the left: {HEADER.count(',') + 2}",
+            ),
             (text(ROWS[0] + ",7", *ROWS[1:]), "line 2: 16 fields, expected 15"),
             (text(*ROWS[:3], "", *ROWS[3:]), "line 5: 0 fields, expected 15"),
             (text("x" + ROWS[0], *ROWS[1:]), "line 2, column age: not a number"),
