@@ -27,6 +27,10 @@ def command(
     keyword: Annotated[
         str | None, typer.Option("--keyword", "-k", help="Only tests whose name matches (pytest -k).")
     ] = None,
+    order: Annotated[
+        int | None,
+        typer.Option("--order", metavar="SEED", help="Shuffle the tests; the same number, the same order."),
+    ] = None,
 ) -> None:
     """Run the checks: lint and types, then the tests, with their durations; all but `long` and `real`.
 
@@ -34,4 +38,4 @@ def command(
     part or a test file, those found there.
     """
     at_once = workers if workers is not None else min((os.cpu_count() or 1) + 1, suite.MOST_WORKERS)
-    raise typer.Exit(Code.DONE if suite.run(parts or [], at_once, keyword) else Code.NO)
+    raise typer.Exit(Code.DONE if suite.run(parts or [], at_once, keyword, order) else Code.NO)

@@ -54,10 +54,11 @@ _UNTRACKED = {
 }
 
 
-def run(parts: Sequence[str], workers: int, keyword: str | None) -> bool:
+def run(parts: Sequence[str], workers: int, keyword: str | None, order: int | None) -> bool:
     """Run the parts (all of `EVERYDAY` without any) and return whether everything passed.
 
     A part is one of `PARTS` or a path of tests; with one of `MARKED` only such tests among the parts' run.
+    `order` is the seed of a random order: of the files, and of the tests in each.
     Raises QuestionError for anything else, FedError when a tool could not run or no test was found.
     """
     for part in parts:
@@ -72,7 +73,7 @@ def run(parts: Sequence[str], workers: int, keyword: str | None) -> bool:
     # Tests of whole federations wait for much: the checks take the processors that they leave idle.
     with ThreadPoolExecutor() as meanwhile:
         clean = meanwhile.submit(_lint, alone=not tests) if "lint" in chosen else None
-        passed = _pytest(tests, workers, keyword, marks) if tests else True
+        passed = _pytest(tests, workers, keyword, marks, order) if tests else True
         return (clean is None or clean.result()) and passed
 
 
@@ -157,13 +158,17 @@ def files() -> list[str]:
     return sorted(str(file) for file in found if not _UNTRACKED & set(file.parts))
 
 
-def _pytest(tests: Sequence[str], workers: int, keyword: str | None, marks: Sequence[str]) -> bool:
+def _pytest(
+    tests: Sequence[str], workers: int, keyword: str | None, marks: Sequence[str], order: int | None
+) -> bool:
     """Run pytest; its own summary is the last thing printed."""
     options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"] if workers > 1 else []
     if marks:
         options += ["-m", " or ".join(marks)]
     if keyword:
         options += ["-k", keyword]
+    if order is not None:
+        options.append(f"--random-order-seed={order}")
     present = [test for test in tests if Path(ROOT, test.partition("::")[0]).exists()]
     command = [sys.executable, "-m", "pytest", *options, *present]
     code = subprocess.run(command, cwd=ROOT, env=_environment(), check=False).returncode  # noqa: S603

@@ -156,7 +156,7 @@ class TestPackagesOfTheSystem:
 class TestTheSuite:
     def test_refuses_a_part_that_does_not_exist(self) -> None:
         with pytest.raises(QuestionError, match="lint, e2e"):
-            suite.run(["units"], 1, None)
+            suite.run(["units"], 1, None, None)
 
     @pytest.mark.parametrize(("body", "passed"), [("assert True", True), ("assert False", False)])
     def test_ends_with_pytests_own_summary(
@@ -164,7 +164,7 @@ class TestTheSuite:
     ) -> None:
         file = tmp_path / "test_it.py"
         file.write_text(f"def test_it() -> None:\n    {body}\n")
-        assert suite.run([str(file)], 1, None) is passed
+        assert suite.run([str(file)], 1, None, None) is passed
         last = capfd.readouterr().out.strip().splitlines()[-1]
         assert re.search(r"\b1 (passed|failed) in ", last)
 
@@ -179,14 +179,32 @@ class TestTheSuite:
             f"def test_short(): assert {ran == 'short'}\n"
             f"@pytest.mark.long\ndef test_long(): assert {ran == 'long'}\n"
         )
-        assert suite.run([*parts, str(file)], 1, None)
+        assert suite.run([*parts, str(file)], 1, None, None)
         assert "1 passed, 1 deselected" in capfd.readouterr().out
+
+    def test_runs_in_the_same_order_for_the_same_number(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "test_it.py"
+        file.write_text("".join(f"def test_{n}(): print('ran', {n})\n" for n in range(20)))
+        (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --capture=no\n")
+
+        def ran(order: int | None) -> list[str]:
+            assert suite.run([str(file)], 1, None, order)
+            return re.findall(r"ran (\d+)", capfd.readouterr().out)
+
+        as_written = [str(n) for n in range(20)]
+        assert ran(None) == as_written
+        first, again, other = ran(1), ran(1), ran(2)
+        assert first == again
+        assert as_written != first != other != as_written
+        assert sorted(first) == sorted(other) == sorted(as_written)
 
     def test_that_ran_no_test_is_no_success(self, tmp_path: Path) -> None:
         file = tmp_path / "test_nothing.py"
         file.touch()
         with pytest.raises(FedError, match="exit code 5"):
-            suite.run([str(file)], 1, None)
+            suite.run([str(file)], 1, None, None)
 
 
 class TestGoingDown:

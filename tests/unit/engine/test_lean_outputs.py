@@ -29,7 +29,7 @@ def _own_outputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(SETTINGS, "outputs", outputs)
     yield
     outputs.clear()
-    gc.collect()
+    gc.collect(1)  # all generations would take a second in a process that has run many tests
 
 
 class Thing(Resource):

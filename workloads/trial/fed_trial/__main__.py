@@ -50,7 +50,6 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, action="append", default=[], metavar="FOLDER")
     parser.add_argument("--data", type=Path, help="a folder of tables to deal out instead")
     given = parser.parse_args()
-    logging.disable()  # what the hospitals' processes would log is among the events
     with tempfile.TemporaryDirectory(prefix="fed-try-") as scratch:
         try:
             code = _run(given, Path(scratch))
@@ -190,4 +189,5 @@ def _say(event: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable()  # what the hospitals' processes would log is among the events
     main()
