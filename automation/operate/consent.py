@@ -200,23 +200,27 @@ class House:
         """Let an image run on the hospital's VM; return it. Raises as `image`, and as `approve`."""
         image = self.image(digest)
         entry = {"digest": image["digest"], "image": image["image"], "by": by[:80]}
-        self._say_of_image(image["digest"], "approved", entry)
+        self._say_of_image("approved", entry)
         return image
 
     def refuse_image(self, digest: str, why: str) -> dict[str, str]:
         """Let an image not run on the hospital's VM; return it. Raises as `image`, and as `approve`."""
         image = self.image(digest)
         entry = {"digest": image["digest"], "image": image["image"], "why": why[:300]}
-        self._say_of_image(image["digest"], "refused", entry)
+        self._say_of_image("refused", entry)
         return image
 
-    def _say_of_image(self, digest: str, answer: str, entry: Mapping[str, str]) -> None:
+    def _say_of_image(self, answer: str, entry: Mapping[str, str]) -> None:
         held = self._read(POLICY_CONTAINER, IMAGES)
         policy: dict[str, Any] = (
             json.loads(held) if held else {"schema": "fed/images/1", "approved": [], "refused": []}
         )
         for list_of in ("approved", "refused"):
-            policy[list_of] = [each for each in policy[list_of] if each["digest"] != digest]
+            policy[list_of] = [
+                each
+                for each in policy[list_of]
+                if (each.get("image", entry["image"]), each["digest"]) != (entry["image"], entry["digest"])
+            ]
         policy[answer].append(dict(entry))
         self._upload(IMAGES, policy)
         self.review()  # it looks at the officers' files at once

@@ -82,10 +82,18 @@ def offer(world: World) -> None:
     world.turn(70)  # until it has read its userData, reported, and the centre has read that
 
 
-def officers(world: World, *, approved: tuple[str, ...] = (), refused: tuple[str, ...] = ()) -> None:
+def officers(
+    world: World,
+    *,
+    approved: tuple[str, ...] = (),
+    refused: tuple[str, ...] = (),
+    images: tuple[str, ...] = tuple(AFTER),
+) -> None:
     said = {
         "schema": "fed/images/1",
-        "approved": [{"digest": one, "image": "x", "by": "Dr Meier"} for one in approved],
+        "approved": [
+            {"digest": one, "image": image, "by": "Dr Meier"} for one in approved for image in images
+        ],
         "refused": [{"digest": one, "why": "not yet"} for one in refused],
     }
     world.store("policy").write("images.json", json.dumps(said).encode())
@@ -275,6 +283,15 @@ class TestOfficers:
         officers(world, approved=(NEW,))
         world.turn(30)
         assert unit.order == written(AFTER)
+
+    def test_a_digest_is_approved_for_the_image_that_they_named_alone(self, world: World, unit: Unit) -> None:
+        """Else a box's image, which they let run without a network, could run as the container server."""
+        officers(world, approved=(NEW,), images=("fl-client", "box-torch"))
+        world.turn(30)
+        assert said(world) == ("approval", "its officers are asked for container-server")
+        assert unit.order is None
+        answers = {row["image"]: row["answer"] for row in world.hospital.review()["images"]}
+        assert answers == {"container-server": "waiting", "fl-client": "approved"}
 
     def test_one_that_they_refuse_does_not_run(self, world: World, unit: Unit) -> None:
         officers(world, refused=(NEW,))

@@ -32,7 +32,7 @@ class ImagePolicy:
         self._without_file = all_are_approved
         self._said: dict[str, Any] | None = None
         self._looked = False
-        self._asked: set[str] = set()
+        self._asked: set[tuple[str, str]] = set()
         self.fault = ""
         """What is wrong with the officers' file."""
 
@@ -49,18 +49,22 @@ class ImagePolicy:
         except PolicyError as error:
             self._said, self.fault = {"approved": [], "refused": []}, f"no other image runs until {error}"
 
-    def answer_to(self, digest: str) -> str:
-        """approved, refused or waiting."""
+    def answer_to(self, image: str, digest: str) -> str:
+        """approved, refused or waiting; a digest is approved for the image that the officers named with it.
+
+        A refused digest runs as no image.
+        """
         if self._said is None:
             return "approved" if self._without_file and self._looked else "waiting"
         if any(entry["digest"] == digest for entry in self._said["refused"]):
             return "refused"
-        approved = any(entry["digest"] == digest for entry in self._said["approved"])
+        known = {(entry["image"], entry["digest"]) for entry in self._said["approved"]}
+        approved = (image, digest) in known
         return "approved" if approved else "waiting"
 
     def refusal(self, changes: Digests) -> str:
         """Why these images may not run here; empty when all may."""
-        answers = {image: self.answer_to(digest) for image, digest in sorted(changes.items())}
+        answers = {image: self.answer_to(image, digest) for image, digest in sorted(changes.items())}
         held = {image: answer for image, answer in answers.items() if answer != "approved"}
         if not held or self.fault:
             return self.fault
@@ -72,6 +76,6 @@ class ImagePolicy:
 
     def _ask(self, changes: Digests) -> None:
         """Put it into the record once: who approves sees there what is asked."""
-        if new := {image: digest for image, digest in changes.items() if digest not in self._asked}:
+        if new := dict(changes.items() - self._asked):
             self._note("images-asked", {"images": new})
-            self._asked |= set(new.values())
+            self._asked |= new.items()

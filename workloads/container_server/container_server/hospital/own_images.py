@@ -78,7 +78,7 @@ class OwnImages:
     def review(self) -> list[dict[str, str]]:
         """The images that the stack names and that do not run yet, each with the officers' answer."""
         return [
-            {"image": image, "digest": digest, "answer": self._policy.answer_to(digest)}
+            {"image": image, "digest": digest, "answer": self._policy.answer_to(image, digest)}
             for image, digest in sorted(self._images.waiting.items())
         ]
 
