@@ -35,7 +35,7 @@ def train(
     if watch is not None:
         job_id = watch
     elif resume is not None:
-        job_id = str(centre.ask(questions.Resume(id=resume))["id"])
+        job_id = str(centre.ask(questions.Resume(id=resume, by=reached.by()))["id"])
     else:
         by = reached.by()
         for needed in training.run_first(centre, job, rounds, parameters):
@@ -110,7 +110,8 @@ def show_job(stack: str, on: On, job_id: str, account: str | None = None, *, as_
 
 def abort(stack: str, on: On, job_id: str, account: str | None = None) -> None:
     """Stop a job."""
-    answer = _centre(stack, on, account).ask(questions.Abort(id=job_id))
+    reached = centres.reach(stack, on, account)
+    answer = reached.centre.ask(questions.Abort(id=job_id, by=reached.by()))
     say(f"{answer['job']} {answer['id'][:8]} is being stopped")
 
 

@@ -99,6 +99,7 @@ def main() -> None:
         control.serve({**centre.commands.handlers(), **shared})
         work(centre.work, clock)
         work(centre.answer, clock)
+        work(centre.answer_rest, clock)
         run(centre.tick, clock)
     else:
         ledgers = KeptLedgers(record=account("record"), work=config.work, answers=config.answers, clock=clock)

@@ -105,20 +105,22 @@ class Show(Question[Asked]):
 
 @dataclass(frozen=True, kw_only=True)
 class Abort(Question[Job]):
-    """Stop a job."""
+    """Stop a job, in the name of `by`."""
 
     command = "abort"
     about = "stop a job"
     id: str = word()
+    by: str = option("who says so", default="unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resume(Question[Job]):
-    """Go on with a job as a new one, which is the answer."""
+    """Go on with a job as a new one, which is the answer, in the name of `by`."""
 
     command = "resume"
     about = "go on with a failed job from its last full round, as a new job"
     id: str = word()
+    by: str = option("who asks, for the hospitals", default="unknown")
 
 
 @dataclass(frozen=True, kw_only=True)

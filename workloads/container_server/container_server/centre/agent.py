@@ -43,8 +43,8 @@ _WAITS: Mapping[str, Code] = {
 
 
 class CentreAgent:
-    """Owns the centre's VM. `tick()`, `work()` and `answer()` are one turn each of its three loops, and
-    return how long to wait.
+    """Owns the centre's VM. `tick()`, `work()`, `answer()` and `answer_rest()` are one turn each of its four
+    loops, and return how long to wait.
     """
 
     def __init__(
@@ -198,9 +198,15 @@ class CentreAgent:
         return QUIET_SECONDS
 
     def answer(self) -> float:
-        """One turn of what operators ask, which waits for nothing else: some of it is urgent (`revoke`)."""
+        """One turn of looking what operators ask, and doing what stops something: that waits for nothing."""
         if self._operators_ask:
             self._asked.run()
+        return QUIET_SECONDS
+
+    def answer_rest(self) -> float:
+        """One turn of answering what else operators ask: some of it takes long."""
+        if self._operators_ask:
+            self._operators.rest()
         return QUIET_SECONDS
 
     def _chores(self) -> list[Chore]:

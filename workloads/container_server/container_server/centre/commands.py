@@ -205,13 +205,14 @@ class Commands:
 
     def abort(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Stop a job."""
-        job_id = questions.Abort.read(arguments).id
-        self._jobs.abort(job_id)
-        return self._row(self._jobs.get(job_id))
+        asked = questions.Abort.read(arguments)
+        self._jobs.abort(asked.id, by=asked.by)
+        return self._row(self._jobs.get(asked.id))
 
     def resume(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Go on with a job."""
-        return self._row(self._jobs.get(self._jobs.resume(questions.Resume.read(arguments).id)))
+        asked = questions.Resume.read(arguments)
+        return self._row(self._jobs.get(self._jobs.resume(asked.id, author=asked.by)))
 
     def evaluate(self, arguments: Mapping[str, Any]) -> answers.Job:
         """Have every hospital measure a version of a model."""

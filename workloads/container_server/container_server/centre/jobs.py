@@ -188,8 +188,11 @@ class Jobs:
         if errors:
             raise errors[0]
 
-    def resume(self, job_id: str) -> str:
-        """Go on with a failed or aborted job from its last full round, as a new job; its id."""
+    def resume(self, job_id: str, *, author: str) -> str:
+        """Go on with a failed or aborted job from its last full round, as a new job; its id.
+
+        Hospitals read the name of who asks now; who asked first is in the record of the job before.
+        """
         ended = self.get(job_id)
         if not ended.over:
             raise JobRefusedError(f"job {job_id} is {ended.state}: only a job that has ended can be resumed")
@@ -207,8 +210,8 @@ class Jobs:
                 f"the code of {job.name} is not the one that job {job_id} ran with: going on would be another"
                 " job. Fix: submit it again"
             )
-        author = str(ended.submission.get("author", "unknown"))
-        return self._ask(job, self._again(job, ended, int(ended.progress["rounds_done"]), author))
+        asked = self._again(job, ended, int(ended.progress["rounds_done"]), author[:LONGEST_AUTHOR])
+        return self._ask(job, asked)
 
     def evaluate(self, job_id: str, version: str, *, author: str) -> str:
         """Have every hospital measure the model that a job left, as `version` of its name; the new job's id.
@@ -253,27 +256,30 @@ class Jobs:
             boxes=self._config.boxes,
         )
 
-    def abort(self, job_id: str) -> None:
-        """Stop a job that waits, is queued or runs."""
-        if self.get(job_id).state == "waiting" and self._end_unsent(job_id):
+    def abort(self, job_id: str, *, by: str) -> None:
+        """Stop a job that waits, is queued or runs, in somebody's name."""
+        by = by[:LONGEST_AUTHOR]
+        if self.get(job_id).state == "waiting" and self._end_unsent(job_id, by):
             return
         job = self.get(job_id)
         if job.over:
             raise JobRefusedError(f"job {job_id} is {job.state} already")
-        self._note(job, aborted=self._clock.now())  # first, so that no result of it is handed on meanwhile
+        # First, so that no result of it is handed on meanwhile.
+        self._note(job, aborted=self._clock.now(), aborted_by=by)
         try:
             self._as_lead("abort", job.job_id)
         except Exception:
-            self._note(job, aborted=None)
+            self._note(job, aborted=None, aborted_by=None)
             raise
-        say("job aborted", job=job.name, job_id=job.job_id)
+        say("job aborted", job=job.name, job_id=job.job_id, by=by)
 
-    def _end_unsent(self, job_id: str) -> bool:
+    def _end_unsent(self, job_id: str, by: str) -> bool:
         """End a job that still waits; False where it was sent, or ended, while this waited for its turn."""
         with self._one_at_a_time:
             job = self.get(job_id)
             if job.state != "waiting":
                 return False
+            self._note(job, aborted_by=by)
             self._end(job, "aborted", "aborted")
             return True
 
@@ -347,6 +353,8 @@ class Jobs:
             state, reason = ended["state"], ended["reason"]
         if submission.get("aborted") and state == "finished":
             state, reason = "aborted", "aborted"
+        if state == "aborted" and (by := submission.get("aborted_by")):
+            reason = f"aborted by {by}"
         if withheld := submission.get("withheld"):
             state, reason = "failed", f"its results are withheld from everybody: {withheld}"
         submitted = float(submission.get("submitted", 0.0))

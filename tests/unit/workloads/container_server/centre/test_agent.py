@@ -512,8 +512,9 @@ class TestJobs:
         with pytest.raises(JobRefusedError, match="left no model to go on from"):
             centre.commands.resume({"id": job_id})
         (world.centre_config.work / "jobs" / job_id / "checkpoint.npz").touch()
-        again = centre.commands.resume({"id": job_id})
+        again = centre.commands.resume({"id": job_id, "by": "bob"})
         assert again["round"] == 4
+        assert jobs_of(world).get(again["id"]).submission["author"] == "bob", "who asks now"
         plan = json.loads((world.centre_config.work / "jobs" / again["id"] / "plan.json").read_text())
         assert (plan["first_round"], plan["resumed_from"]) == (4, job_id)
 
@@ -606,9 +607,10 @@ class TestJobs:
 
     def test_a_job_that_ended_cannot_be_aborted(self, world: World, centre: CentreAgent) -> None:
         job_id = centre.commands.submit({"job": "heart"})["id"]
-        centre.commands.abort({"id": job_id})
+        centre.commands.abort({"id": job_id, "by": "ada"})
         assert world.nvflare.jobs[-1].startswith("abort")
         leave(world, job_id, "FINISHED:ABORTED", state="failed", history=[])
+        assert centre.commands.job({"id": job_id})["reason"] == "aborted by ada"
         with pytest.raises(JobRefusedError, match="aborted already"):
             centre.commands.abort({"id": job_id})
 

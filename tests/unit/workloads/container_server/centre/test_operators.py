@@ -1,6 +1,7 @@
 """Operators ask the centre by blobs: what it answers, and what nobody gets done by writing there."""
 
 import json
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,13 @@ class Desk:
 
     def ask(self, *words: Any, **changes: Any) -> dict[str, Any]:
         mark = self.put(*words, **changes)
-        self.centre.step()
+        self.turn()
         return self.answer(mark)
+
+    def turn(self, centre: Operators | None = None) -> None:
+        """Let it look, and answer what does not go first."""
+        (centre or self.centre).step()
+        (centre or self.centre).rest()
 
 
 @pytest.fixture
@@ -80,13 +86,18 @@ class TestAnswers:
         assert (said["exit"], said["answer"]) == (0, {"command": "revoke"})
         assert desk.done == [("revoke", {"hospital": "hungary", "reason": "left"})]
         assert desk.questions.list() == []
-        desk.centre.step()
+        desk.turn()
         assert len(desk.done) == 1
 
-    @pytest.mark.parametrize("command", ["submit", "evaluate", "promote", "retire"])
+    @pytest.mark.parametrize("command", SIGNED)
     def test_it_is_done_in_the_name_of_whoever_asks(self, desk: Desk, command: str) -> None:
-        words = {"submit": ["--job", "heart"], "promote": ["heart", "1"], "evaluate": ["heart", "1"]}
-        more = words.get(command, ["heart", "1", "--why", "old"])
+        words = {
+            "submit": ["--job", "heart"],
+            "retire": ["heart", "1", "--why", "old"],
+            "abort": ["1a"],
+            "resume": ["1a"],
+        }
+        more = words.get(command, ["heart", "1"])
         desk.ask(command, *more, "--by", "somebody else")
         assert desk.done[0][1]["by"] == "ada"
 
@@ -103,7 +114,7 @@ class TestAnswers:
     def test_old_answers_go(self, desk: Desk) -> None:
         desk.ask("jobs")
         desk.clock.sleep(KEPT_SECONDS + 1)
-        desk.centre.step()
+        desk.turn()
         assert desk.answers.list() == []
         assert json.loads((desk.folder / "questions.json").read_text()) == {}
 
@@ -118,25 +129,91 @@ class TestAnswers:
         assert named == set(SIGNED)
 
 
+class TestWhatGoesFirst:
+    @pytest.mark.parametrize("words", [["revoke", "hungary"], ["abort", "1a"], ["retire", "heart", "1"]])
+    def test_what_stops_something_waits_for_no_other_question(self, desk: Desk, words: list[str]) -> None:
+        """In turn it waited for whatever was asked before, a job's submission or a slow log."""
+        for _ in range(5):
+            desk.put("jobs")
+        more = ["--why", "old", "--by", "ada"] if words[0] == "retire" else []
+        mark = desk.put(*words, *more)
+        desk.centre.step()
+        assert [command for command, _ in desk.done] == [words[0]]
+        assert desk.answer(mark)["exit"] == 0
+        desk.centre.rest()
+        assert [command for command, _ in desk.done] == [words[0], *["jobs"] * 5]
+
+    def test_it_waits_for_none_that_is_being_answered(self, desk: Desk) -> None:
+        began, end = threading.Event(), threading.Event()
+
+        def slow(_: Any) -> dict[str, Any]:
+            began.set()
+            assert end.wait(10)
+            return {}
+
+        desk.centre._handlers["logs"] = slow
+        mark = desk.put("logs", "mlflow")
+        desk.centre.step()
+        busy = threading.Thread(target=desk.centre.rest)
+        busy.start()
+        try:
+            assert began.wait(10)
+            stop = desk.put("revoke", "hungary")
+            desk.centre.step()
+            assert desk.answer(stop)["exit"] == 0
+        finally:
+            end.set()
+            busy.join(10)
+        assert desk.answer(mark)["exit"] == 0
+        desk.turn()
+        assert [command for command, _ in desk.done] == ["revoke"], "and each was done once"
+
+    @pytest.mark.parametrize(
+        ("before", "stop"),
+        [
+            (["approve", "hungary"], ["revoke", "hungary"]),
+            (["resume", "1a2b3c"], ["abort", "1a"]),
+            (
+                ["promote", "heart", "1", "--by", "ada"],
+                ["retire", "heart", "1", "--why", "old", "--by", "ada"],
+            ),
+        ],
+    )
+    def test_what_waited_with_it_about_the_same_does_not_undo_it(
+        self, desk: Desk, before: list[str], stop: list[str]
+    ) -> None:
+        first, other = desk.put(*before), desk.put("approve", "cleveland")
+        desk.put(*stop)
+        desk.turn()
+        assert [command for command, _ in desk.done] == [stop[0], "approve"]
+        assert desk.answer(first)["exit"] == 2
+        assert f"while {' '.join(stop)} was asked" in desk.answer(first)["error"]
+        assert desk.answer(other)["exit"] == 0
+
+    def test_what_is_asked_after_it_counts(self, desk: Desk) -> None:
+        desk.ask("revoke", "hungary")
+        assert desk.ask("approve", "hungary")["exit"] == 0
+
+
 class TestOnce:
     def test_a_question_that_cannot_be_taken_away_is_not_done_again(self, desk: Desk) -> None:
         mark = desk.put("revoke", "hungary")
         content = (desk.folder / "questions" / f"{mark}.json").read_bytes()
-        desk.centre.step()
+        desk.turn()
         for centre in (desk.centre, desk.new_centre()):  # the same service, and one that was restarted
             desk.questions.write(f"{mark}.json", content)
-            centre.step()
+            desk.turn(centre)
         assert len(desk.done) == 1
         assert desk.answer(mark)["exit"] == 0
 
     def test_an_answer_that_could_not_be_written_is_written_later(self, desk: Desk) -> None:
         mark = desk.put("revoke", "hungary")
         desk.answers.failure = StorageUnreachableError("no way")
-        desk.centre.step()
+        desk.turn()
         assert [chore.trouble for chore in desk.centre.chores] == ["no way"]
         desk.answers.failure = None
         desk.clock.sleep(10)
-        desk.centre.step()
+        desk.turn()
         assert (desk.answer(mark)["exit"], len(desk.done)) == (0, 1)
 
     def test_one_that_was_killed_says_that_it_does_not_know(self, desk: Desk) -> None:
@@ -146,8 +223,8 @@ class TestOnce:
         desk.centre._handlers["revoke"] = killed
         mark = desk.put("revoke", "hungary")
         with pytest.raises(SystemExit):
-            desk.centre.step()
-        desk.new_centre().step()
+            desk.turn()
+        desk.turn(desk.new_centre())
         assert (desk.answer(mark)["exit"], desk.done) == (3, [])
         assert "look whether it was done" in desk.answer(mark)["error"]
 
@@ -209,7 +286,7 @@ class TestHostile:
     @pytest.mark.parametrize("name", ["../x.json", "x", "a/b.json", "00.json"])
     def test_what_has_no_name_of_a_question_is_taken_away(self, desk: Desk, name: str) -> None:
         desk.questions.write(name.replace("../", "..-"), b"{}")
-        desk.centre.step()
+        desk.turn()
         assert (desk.questions.list(), desk.answers.list(), desk.done) == ([], [], [])
 
     @settings(max_examples=200, deadline=None)
@@ -220,7 +297,7 @@ class TestHostile:
         desk = Desk(tmp_path_factory.mktemp("desk"))
         mark = str(uuid.uuid4())
         desk.questions.write(f"{mark}.json", content)
-        desk.centre.step()
+        desk.turn()
         assert (desk.answer(mark)["exit"], desk.done) == (2, [])
 
 
@@ -231,6 +308,7 @@ class TestTheCentre:
         world.store("questions").write(f"{mark}.json", json.dumps({**question, "words": words}).encode())
         world.turn(5)
         world.centre.answer()
+        world.centre.answer_rest()
         found: dict[str, Any] = json.loads((world.folder / "blobs/answers" / f"{mark}.json").read_text())
         return found
 
@@ -248,6 +326,7 @@ class TestTheCentre:
         world = World(tmp_path)
         world.turn(10)
         world.centre.answer()
+        world.centre.answer_rest()
         assert not world.store("questions").calls
 
     def test_trouble_is_in_the_status(self, tmp_path: Path) -> None:
@@ -256,5 +335,6 @@ class TestTheCentre:
         world.turn(10)
         world.store("questions").failure = StorageUnreachableError("no role yet")
         world.centre.answer()
+        world.centre.answer_rest()
         told = world.centre.commands.status({})["troubles"]
         assert [(one["what"], one["reason"]) for one in told] == [("operators' questions", "no role yet")]

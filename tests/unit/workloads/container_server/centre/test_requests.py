@@ -155,8 +155,8 @@ class TestWaiting:
 
     def test_it_can_be_stopped(self, world: World) -> None:
         job_id = submit(world)
-        world.centre.commands.abort({"id": job_id})
-        assert row(world, job_id)["state"] == "aborted"
+        world.centre.commands.abort({"id": job_id, "by": "ada"})
+        assert (row(world, job_id)["state"], row(world, job_id)["reason"]) == ("aborted", "aborted by ada")
         world.answer(approved=[CODE])
         world.turn(SOON)
         assert world.nvflare.jobs == []
