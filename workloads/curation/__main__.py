@@ -1,7 +1,7 @@
 """`python -m curation FOLDER`: FOLDER/request.json -> FOLDER/tables/<party>/<table>.parquet, and model cards.
 
-Prints `{"rows": {party: rows}, "left_out": jobs, "refused": {job id: why it could not be read}}`, or
-`{"error": ...}` and ends with 1.
+Prints `{"rows": {party: rows}, "left_out": jobs, "refused": {job id: why it could not be read}, "hospitals":
+{job id: {hospital: why nothing of it is in the job's tables}}}`, or `{"error": ...}` and ends with 1.
 """
 
 import json
@@ -37,7 +37,12 @@ def main(folder: Path) -> None:
     counts = {party: sum(map(len, contents.values())) for party, contents in tables.items()}
     newest = list(request.refused.items())[:MOST_REASONS]
     told = {job_id: _plain(reason[:REASON_LENGTH]) for job_id, reason in newest}
-    print(json.dumps({"rows": counts, "left_out": len(request.refused), "refused": told}))
+    wrong = [run for run in reversed(request.runs) if run.left_out][:MOST_REASONS]
+    hospitals = {
+        run.run_id: {site: _plain(why[:REASON_LENGTH]) for site, why in run.left_out.items()} for run in wrong
+    }
+    answer = {"rows": counts, "left_out": len(request.refused), "refused": told, "hospitals": hospitals}
+    print(json.dumps(answer))
 
 
 def _plain(text: str) -> str:

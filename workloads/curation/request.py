@@ -50,15 +50,27 @@ class Run:
     scores: Mapping[str, Scores]
     features: Sequence[Feature]
     published: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    left_out: Mapping[str, str]
+    """Hospital whose numbers no patients can have -> why: nothing of it is in the tables of this run."""
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "Run":
-        """One of the request's `runs`. Raises KeyError, TypeError or ValueError for other content."""
+        """One of the request's `runs`; each hospital's numbers alone, because one must not hide a run.
+
+        Raises KeyError, TypeError, ValueError or AttributeError for other content.
+        """
         progress, statistics = content["progress"], content.get("statistics") or {}
         features = Feature.read(statistics.get("features") or [])
         gates = (progress.get("gates") or {}).get("verdicts")
         version = progress.get("model_version")
-        history = _rounds(progress.get("history") or [])
+        history, published = _rounds(progress.get("history") or []), statistics.get("hospitals") or {}
+        scores = progress.get("scores") or {"sites": {}}
+        left_out = {
+            site: why
+            for site in {site for entry in history for site in entry["sites"]}
+            | {*published, *scores["sites"]}
+            if (why := _wrong(site, history, published.get(site) or {}, features, scores))
+        }
         return cls(
             run_id=content["id"],
             job=content["job"],
@@ -73,13 +85,11 @@ class Run:
             verdicts=[str(text) for text in gates or ()],
             card=_card(content.get("card")),
             parameters=progress.get("parameters") or {},
-            history=history,
-            scores=_scores(progress.get("scores") or {"sites": {}}, history),
+            history=[{**entry, "sites": _others(entry["sites"], left_out)} for entry in history],
+            scores=_scores({**scores, "sites": _others(scores["sites"], left_out)}, history),
             features=features,
-            published={
-                hospital: {key: _checked(key, entry, features) for key, entry in published.items()}
-                for hospital, published in (statistics.get("hospitals") or {}).items()
-            },
+            published=_others(published, left_out),
+            left_out=left_out,
         )
 
 
@@ -121,11 +131,35 @@ def _card(content: Any) -> Mapping[str, Any] | None:
     return {part: content[part] for part in parts}
 
 
-def _checked(key: str, entry: Mapping[str, Any], features: Sequence[Feature]) -> Mapping[str, Any]:
-    """One feature's statistics. Raises TypeError or ValueError where no patients can have such numbers.
+def _others(sites: Mapping[str, Any], left_out: Mapping[str, str]) -> dict[str, Any]:
+    """What those hospitals sent that are not left out."""
+    return {site: sent for site, sent in sites.items() if site not in left_out}
 
-    Hospitals send them: what is wrong in one of them must not keep everybody's tables from being made.
-    """
+
+def _wrong(
+    site: str,
+    history: Sequence[Mapping[str, Any]],
+    published: Mapping[str, Any],
+    features: Sequence[Feature],
+    scores: Mapping[str, Any],
+) -> str:
+    """Why nothing of what a hospital sent in a run can be used; empty where all of it can."""
+    try:
+        for entry in history:
+            if site in entry["sites"]:
+                _measured(site, entry["sites"][site])
+        for key, entry in published.items():
+            _check(key, entry, features)
+        _scores(
+            {**scores, "sites": {name: one for name, one in scores["sites"].items() if name == site}}, history
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _check(key: str, entry: Mapping[str, Any], features: Sequence[Feature]) -> None:
+    """One feature's statistics. Raises TypeError or ValueError where no patients can have such numbers."""
     count, total, deviation = (entry.get(name, 0.0) for name in ("count", "sum", "stddev"))
     if not (0 <= count <= LARGEST and abs(total) <= LARGEST and 0 <= deviation <= LARGEST):
         raise ValueError(f"{key}: count {count}, sum {total} and stddev {deviation} are of no patients")
@@ -137,16 +171,12 @@ def _checked(key: str, entry: Mapping[str, Any], features: Sequence[Feature]) ->
         counts = [number for _, _, number in entry["histogram"]]
         if len(counts) != cells or not all(0 <= number <= LARGEST for number in counts):
             raise ValueError(f"the histogram of {key} has {len(counts)} cells, described are {cells}")
-    return entry
 
 
 def _rounds(history: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The rounds of a run. Raises KeyError, TypeError or ValueError where no patients measure like that."""
+    """The rounds of a run. Raises KeyError, TypeError or ValueError for what is none."""
     if len({int(entry["round"]) for entry in history}) < len(history):
         raise ValueError("a round is told twice")
-    for entry in history:
-        for hospital, sent in entry["sites"].items():
-            _measured(hospital, sent)
     return history
 
 
@@ -156,11 +186,12 @@ def _scores(sent: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> di
         return {}
     if not history or sent["round"] != history[-1]["round"]:
         raise ValueError("the scores are of another round than the last")
-    measured = history[-1]["sites"]
+    measured: Mapping[str, Sent] = history[-1]["sites"]
     return {site: Scores.read(given, measured[site]["n_test"]) for site, given in sent["sites"].items()}
 
 
 def _measured(hospital: str, sent: Sent) -> None:
+    """One hospital's metrics in a round. Raises TypeError or ValueError for those of no patients."""
     if "n_test" not in sent and not SITE_METRICS.keys().isdisjoint(sent):
         raise ValueError(f"{hospital} does not say on how many test patients (n_test) it measured")
     for name in SITE_METRICS:

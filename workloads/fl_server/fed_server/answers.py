@@ -66,6 +66,8 @@ class Expected:
     """Without these the answer is worth nothing to the job."""
     histograms: Mapping[str, int] = field(default_factory=dict)
     """Name -> number of cells."""
+    shares: tuple[str, ...] = ()
+    """Metrics that are between 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,8 @@ def _metrics(given: Any, expected: Expected) -> dict[str, float]:
             metrics[name] = _patients(name, value, expected.rows)
         elif not (isinstance(value, float) and math.isnan(value)):  # that is left blank
             metrics[name] = _number(name, value)
+        if name in expected.shares and not 0 <= metrics.get(name, 0) <= 1:
+            raise AnswerRefusedError(f"{name} is {metrics[name]:g}, expected 0 to 1")
     if missing := [name for name in expected.metrics if name not in metrics]:
         raise AnswerRefusedError(f"the metric {missing[0]} is missing")
     return metrics

@@ -19,6 +19,13 @@ Array = NDArray[np.float64]
 
 PATIENT_MEANS = ("accuracy", "brier", "loss", "calibration_in_the_large")
 """Metrics that are means over patients: weighted by test patients they are exact for the federation."""
+SHARES = (
+    *("auc", "own_auc", "accuracy", "own_accuracy", "brier", "own_brier"),
+    *("prevalence", "sensitivity", "specificity", "ece"),
+)
+"""Metrics that no patients make larger than 1 or smaller than 0: with others one hospital would decide the
+gates.
+"""
 
 
 class BinaryClassifier(Report):

@@ -37,6 +37,7 @@ from fed_server.answers import (
     read,
     read_sent,
 )
+from fed_server.binary_classifier import SHARES
 from fed_server.files import read_json
 from fed_server.model import Arrays
 from fed_server.paths import ALLOWED
@@ -230,6 +231,7 @@ def judged(shareable: Shareable, model: Arrays, plan: Plan, rows: float | None) 
         rows=rows,
         metrics=tuple(plan.needed_metrics),
         histograms=plan.histograms,
+        shares=SHARES if plan.report else (),
     )
     dxo = from_shareable(shareable)
     return read(dxo.data_kind, dxo.data, dxo.meta or {}, expected)

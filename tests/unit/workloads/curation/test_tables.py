@@ -179,38 +179,12 @@ class TestNewDescriptions:
         }
 
 
-def sent_by_hungary(**numbers: dict[str, Any]) -> dict[str, Any]:
-    """A statistics job in which one hospital sent these numbers."""
-    return {"statistics": {"features": described(), "hospitals": {"hungary": numbers}}}
-
-
-def measured_by_hungary(**metrics: float) -> dict[str, Any]:
-    """A training job in which one hospital measured this."""
-    return {"progress": {"history": [{"round": 0, "sites": {"hungary": metrics}}]}}
-
-
 class TestForeignJobs:
     @pytest.mark.parametrize(
         ("broken", "named"),
         [
             ({"statistics": {"features": [{"key": "age"}], "hospitals": {}}}, "missing"),
-            (
-                {"statistics": {"features": described(), "hospitals": {"hungary": {"age": 3}}}},
-                "AttributeError",
-            ),
-            (
-                {"statistics": {"features": described(), "hospitals": {"hungary": {"age": {"count": "x"}}}}},
-                "TypeError",
-            ),
             ({"progress": None}, "AttributeError"),
-            (sent_by_hungary(sex={"count": 100, "sum": 200, "stddev": 1}), "200 of 100 patients"),
-            (sent_by_hungary(age={"count": 100, "sum": 5000, "stddev": float("nan")}), "of no patients"),
-            (sent_by_hungary(age={"count": 1e300, "sum": 1, "stddev": 1}), "of no patients"),
-            (sent_by_hungary(age={"count": 100, "sum": 1, "stddev": -1}), "of no patients"),
-            (measured_by_hungary(auc=2.0, n_test=90.0), "auc of hungary"),
-            (measured_by_hungary(loss=float("inf"), n_test=90.0), "loss of hungary"),
-            (measured_by_hungary(n_test=-5.0), "n_test of hungary"),
-            (measured_by_hungary(auc=0.7), "on how many test patients"),
             ({"progress": {"history": [{"round": 1, "sites": {}}] * 2}}, "told twice"),
             ({"statistics": {"features": [described()[0]] * 2, "hospitals": {}}}, "described twice"),
             ({"statistics": {"features": [{**described()[0], "kind": "x"}], "hospitals": {}}}, "kind 'x'"),
@@ -230,6 +204,57 @@ class TestForeignJobs:
         assert named in answer["refused"][bad["id"]]
         assert answer["left_out"] == 1
         assert [row["run_key"] for row in rows(tmp_path / "tables", "centre", "dim_run")] == [good["id"]]
+
+    @pytest.mark.parametrize(
+        ("sent", "named"),
+        [
+            ({"age": 3}, "AttributeError"),
+            ({"age": {"count": "x"}}, "TypeError"),
+            ({"sex": {"count": 100, "sum": 200, "stddev": 1}}, "200 of 100 patients"),
+            ({"age": {"count": 100, "sum": 5000, "stddev": float("nan")}}, "of no patients"),
+            ({"age": {"count": 1e300, "sum": 1, "stddev": 1}}, "of no patients"),
+            ({"age": {"count": 100, "sum": 1, "stddev": -1}}, "of no patients"),
+        ],
+    )
+    def test_statistics_of_no_patients_hide_their_hospital_and_not_the_run(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], sent: dict[str, Any], named: str
+    ) -> None:
+        honest = {name: world.published(world.patients(name)) for name in world.HOSPITALS}
+        run = world.statistics_run(1, {**honest, "hungary": sent})
+        answer = self.told(tmp_path, capsys, run)
+        assert (answer["left_out"], list(answer["hospitals"][run["id"]])) == (0, ["hungary"])
+        assert named in answer["hospitals"][run["id"]]["hungary"]
+        found = rows(tmp_path / "tables", "centre", "fact_statistics", feature_key="age")
+        assert {row["site_key"] for row in found} == {"federation", "cleveland", "va-long-beach"}
+
+    @pytest.mark.parametrize(
+        ("sent", "named"),
+        [
+            ({"auc": 2.0, "n_test": 90.0}, "auc of hungary is 2.0"),
+            ({"loss": float("inf"), "n_test": 90.0}, "loss of hungary"),
+            ({"n_test": -5.0}, "n_test of hungary"),
+            ({"auc": 0.7}, "on how many test patients"),
+            ({"auc": "x", "n_test": 90.0}, "TypeError"),
+        ],
+    )
+    def test_metrics_of_no_patients_hide_their_hospital_and_not_the_run(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], sent: dict[str, Any], named: str
+    ) -> None:
+        """One hospital with an AUC of 2 kept the whole run out of everybody's tables."""
+        run = world.training_run(1, rounds=2)
+        run["progress"]["history"][0]["sites"]["hungary"] = sent
+        answer = self.told(tmp_path, capsys, run)
+        assert (answer["left_out"], list(answer["hospitals"][run["id"]])) == (0, ["hungary"])
+        assert named in answer["hospitals"][run["id"]]["hungary"]
+        for table in ("fact_metric", "fact_curve"):
+            found = rows(tmp_path / "tables", "centre", table)
+            assert {row["site_key"] for row in found} == {"federation", "cleveland", "va-long-beach"}
+
+    def told(self, folder: Path, capsys: pytest.CaptureFixture[str], *runs: dict[str, Any]) -> dict[str, Any]:
+        (folder / "request.json").write_text(json.dumps(world.request(*runs)))
+        main(folder)
+        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return answer
 
     def test_an_auc_that_is_next_to_one_holds_up_nobodys_tables(self, tmp_path: Path) -> None:
         """Rounding made its spread less than nothing, which has no root."""

@@ -1,144 +1,49 @@
 """One hospital cannot hurt the others: its answer is judged, and named where it does not count.
 
-The modes are those with which one hostile client of a running federation voided everybody's job in 8 of 17
-cases and had its own model registered in 3 (2026-11-30).
+The same on a running federation: tests/e2e/test_hostile_hospital.py.
 """
 
 import json
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
-from fed_server import gates
+from fed_server import answers, gates
 from fed_server.answers import (
     LARGEST,
-    LONGEST,
     LONGEST_TEXT,
     Answer,
     AnswerRefusedError,
     Expected,
     read,
 )
-from fed_server.binary_classifier import summarise_round
+from fed_server.binary_classifier import SHARES, summarise_round
 from fed_server.combining import METHODS, scaling, weighted_mean, weights
 from fed_server.contribution import Contribution
 from fed_server.metric_names import accepted
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.support.hostile_answers import BOUNDED, CELLS, KEY, LONGEST, PATIENTS, REFUSED, Change, Raw
 from tests.unit.support.job_archives import folder_of
 from workloads.data import heart_data
 from workloads.jobs.heart.heart_job import model
 
 HOSPITALS = ("cleveland", "hungary", "va-long-beach")
 HOSTILE = "hungary"
-KEY, CELLS = "numpy_key", {"healthy": model.SCORE_BINS, "ill": model.SCORE_BINS}
+HISTOGRAMS = {"healthy": model.SCORE_BINS, "ill": model.SCORE_BINS}
 ROUNDS = 10
-
-Raw = dict[str, Any]
-"""An answer as it arrives: kind, data, meta."""
-
-
-def _meta(**changes: Any) -> Callable[[Raw], None]:
-    return lambda raw: raw["meta"].update(changes)
-
-
-def _metric(name: str, value: Any) -> Callable[[Raw], None]:
-    def change(raw: Raw) -> None:
-        raw["meta"]["initial_metrics"][name] = value
-
-    return change
-
-
-def _without(name: str) -> Callable[[Raw], None]:
-    return lambda raw: raw["meta"]["initial_metrics"].pop(name)
-
-
-def _data(change: Callable[[np.ndarray[Any, Any]], Any]) -> Callable[[Raw], None]:
-    def changed(raw: Raw) -> None:
-        raw["data"] = {KEY: change(raw["data"][KEY])}
-
-    return changed
-
-
-def _put(value: float) -> Callable[[Raw], None]:
-    return _data(lambda array: np.concatenate([[value], array[1:]]))
-
-
-REFUSED: Mapping[str, tuple[Callable[[Raw], Any], str]] = {
-    "not a number": (_put(float("nan")), "no finite number"),
-    "infinite": (_put(float("inf")), "no finite number"),
-    "1e300": (_put(1e300), "holds 1e+300, at most 1e+06"),
-    "longer than any officers allow": (_put(2 * LONGEST), "long, at most 1000 is taken"),
-    "another shape": (_data(lambda array: array[:-1]), "has the shape"),
-    "another key": (lambda raw: raw.update(data={"other": raw["data"][KEY]}), "its arrays are ['other']"),
-    "one array more": (lambda raw: raw["data"].update(more=np.zeros(2)), "its arrays are"),
-    "complex numbers": (_data(lambda array: array * 1j), "expected an array of numbers"),
-    "objects": (_data(lambda array: array.astype(object)), "expected an array of numbers"),
-    "a list": (_data(list), "numpy_key is list"),
-    "no arrays": (lambda raw: raw.update(data=None), "its arrays are 'NoneType'"),
-    "whole weights": (lambda raw: raw.update(kind="WEIGHTS"), "expected a difference of weights"),
-    "n_test missing": (_without("n_test"), "the metric n_test is missing"),
-    "metrics missing": (lambda raw: raw["meta"].pop("initial_metrics"), "the metric n_test is missing"),
-    "metrics are a text": (_meta(initial_metrics="good"), "not a table"),
-    "a metric is a text": (_metric("auc", "1.0"), "auc is '1.0', expected a number"),
-    "a metric is infinite": (_metric("auc", float("inf")), "auc is inf"),
-    "a metric without end": (_metric("auc", 10**5000), "a int without end"),
-    "n_test is NaN": (_metric("n_test", float("nan")), "n_test is nan"),
-    "histogram of 3 cells": (
-        lambda raw: raw["meta"]["score_histograms"].update(ill=[1.0, 2.0, 3.0]),
-        "the histogram ill has 3 cells, expected 20",
-    ),
-    "histogram missing": (
-        lambda raw: raw["meta"]["score_histograms"].pop("ill"),
-        "the histogram ill is missing",
-    ),
-    "histogram below zero": (
-        lambda raw: raw["meta"]["score_histograms"].update(ill=[-1.0] * model.SCORE_BINS),
-        "a cell of ill is -1",
-    ),
-    "histogram of more than everybody": (
-        lambda raw: raw["meta"]["score_histograms"].update(ill=[100.0] * model.SCORE_BINS),
-        "the histogram ill counts 2000 of 294 patients",
-    ),
-    "NUM_STEPS is a text": (_meta(NUM_STEPS_CURRENT_ROUND="many"), "is 'many', expected a number"),
-    "NUM_STEPS is 1e18": (_meta(NUM_STEPS_CURRENT_ROUND=1e18), "is 1e+18"),
-    "NUM_STEPS is below zero": (_meta(NUM_STEPS_CURRENT_ROUND=-5), "is -5, expected 1 or more"),
-    "NUM_STEPS is more than was counted": (
-        _meta(NUM_STEPS_CURRENT_ROUND=295),
-        "is 295, its container server counted 294 patients",
-    ),
-    "n_test is 1e6": (_metric("n_test", 1e6), "n_test is 1e+06, its container server counted 294 patients"),
-    "n_test is 1e18": (_metric("n_test", 1e18), "n_test is 1e+18"),
-}
-"""Mode -> what it does to an honest answer, and how it is named."""
-
-
-def _perfect(raw: Raw) -> None:
-    """Its own model, the most weight it may claim, and perfect scores."""
-    length = np.linalg.norm(raw["data"][KEY]) or 1.0
-    raw["data"] = {KEY: np.full_like(raw["data"][KEY], -length)}
-    raw["meta"]["NUM_STEPS_CURRENT_ROUND"] = 294
-    raw["meta"]["initial_metrics"] |= {"auc": 1.0, "accuracy": 1.0, "brier": 0.0, "own_auc": 0.5}
-
-
-BOUNDED: Mapping[str, Callable[[Raw], Any]] = {
-    "perfect scores and the model turned round": _perfect,
-    "an update as long as is taken": _data(lambda array: np.full_like(array, -LONGEST / array.size**0.5)),
-    "the opposite update": _data(lambda array: -array),
-}
-"""Modes that no single answer gives away."""
 
 
 @dataclass
 class Federation:
     """The server's side of a job on the real data, without NVFlare."""
 
-    hostile: Callable[[Raw], Any] = lambda raw: None
+    hostile: Change = lambda raw: None
     method: str = "weighted-mean"
     sites: tuple[str, ...] = HOSPITALS
     dropped: dict[str, set[str]] = field(default_factory=dict)
@@ -165,7 +70,8 @@ class Federation:
                     shapes={KEY: weights.shape},
                     rows=rows[site],
                     metrics=("n_test", "n_train"),
-                    histograms=CELLS,
+                    histograms=HISTOGRAMS,
+                    shares=SHARES,
                 )
                 try:
                     answers[site] = read(raw["kind"], raw["data"], raw["meta"], expected)
@@ -237,6 +143,11 @@ class TestOneHostileHospital:
         ended = Federation(BOUNDED[mode], method).run()
         honest = Federation(method=method).run()
         assert min(ended.honest.values()) > min(honest.honest.values()) - 0.05
+
+    def test_modes_are_of_the_bounds_that_the_server_has(self) -> None:
+        assert answers.LONGEST == LONGEST
+        assert len(model.read_patients(heart_data.seed(HOSTILE).decode())) == PATIENTS
+        assert model.SCORE_BINS == CELLS
 
     def test_honest_hospitals_pass(self) -> None:
         ended = Federation().run()

@@ -115,6 +115,9 @@ class Curation:
             raise CurationError(f"the tables could not be made: {reason}")
         for job_id, reason in refused.items():
             say("job left out of the tables", job_id=job_id, reason=reason)
+        for job_id, hospitals in answer.get("hospitals", {}).items():
+            for hospital, reason in hospitals.items():
+                say("hospital left out of the tables", job_id=job_id, hospital=hospital, reason=reason)
         say("tables made", jobs=len(ended), left_out=answer.get("left_out"), rows=answer["rows"])
 
     def _site(self, name: str) -> dict[str, Any]:
