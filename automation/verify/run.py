@@ -22,7 +22,8 @@ class Sources:
     """Where to look besides the state; None where nobody looks.
 
     ``client`` is Resource Manager, ``prober`` opens connections, ``inside`` acts from within the machines,
-    ``consent`` compares hospitals' records with the centre's jobs. ``deployers`` are who may deploy.
+    ``consent`` compares hospitals' records with the centre's jobs, ``running`` the images that run with
+    those that were ordered. ``deployers`` are who may deploy.
     """
 
     client: live.Client | None = None
@@ -30,6 +31,7 @@ class Sources:
     prober: packets.Prober | None = None
     inside: Callable[[Verification], Inside] | None = None
     consent: Callable[[], Look] | None = None
+    running: Callable[[], Look] | None = None
     unseen: tuple[str, ...] = ()
     """What nobody looks at this way, and how it is seen."""
 
@@ -105,6 +107,8 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
         findings |= dict.fromkeys(inside.findings)
     consent = timed("consent", sources.consent) if sources.consent is not None else Look(findings=())
     findings |= dict.fromkeys(consent.findings)
+    running = timed("images", sources.running) if sources.running is not None else Look(findings=())
+    findings |= dict.fromkeys(running.findings)
     return Outcome(
         date=dt.datetime.now(tz=dt.UTC),
         state=state,
@@ -113,7 +117,7 @@ def run(stack: str, export: Mapping[str, Any], federation: Federation, sources: 
         inside=inside,
         findings=tuple(findings),
         seconds=seconds,
-        unseen=(*sources.unseen, *consent.unseen),
+        unseen=(*sources.unseen, *consent.unseen, *running.unseen),
         counted=consent.counted,
     )
 

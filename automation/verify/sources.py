@@ -15,7 +15,7 @@ from infra import settings as delivery_settings
 from infra.rights import rights
 
 with lazily():
-    from automation.verify.observed import consent
+    from automation.verify.observed import consent, running
     from emulator.datacentre import control, errors
 
 
@@ -23,6 +23,8 @@ NO_CONSENT: Final = (
     "whether hospitals had approved what ran there: with --inside the centre is asked for its side, and each"
     " hospital has its own record"
 )
+
+NO_IMAGES: Final = "which images run: with --inside each VM is asked"
 
 
 def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sources:
@@ -39,7 +41,8 @@ def sources(target: Target, *, live: bool, packets: bool, inside: bool) -> Sourc
         prober=_prober(target) if packets else None,
         inside=(lambda seen: probes.look(seen, partial(machines.run, arm))) if inside and arm else None,
         consent=(lambda: consent.look(target)) if inside and runs else None,
-        unseen=(NO_CONSENT,) if runs and not inside else (),
+        running=(lambda: running.look(target)) if inside and runs else None,
+        unseen=(NO_CONSENT, NO_IMAGES) if runs and not inside else (),
     )
 
 

@@ -22,6 +22,8 @@ from automation.stacks.target import Target
 from automation.ui.options import On
 from automation.ui.outcome import QuestionError
 from automation.verify.facts.finding import Finding, Kind, Look
+from clone import paths
+from federation.stack_file import load_stack
 
 PROOF: Final = "consent"
 RULE: Final = "consent"
@@ -67,7 +69,8 @@ def look(target: Target) -> Look:
         unseen = tuple(_at_the_door(target.name, name) for name in outputs.hospitals)
         return Look(findings=tuple(of_the_centre(jobs)), unseen=unseen, counted=rows)
     records = {name: House.of(target, name).record() for name in outputs.hospitals}
-    return Look(findings=(*of_the_centre(jobs), *compare(records, jobs)), counted=rows)
+    images = _of_images(records, outputs.environment)
+    return Look(findings=(*of_the_centre(jobs), *compare(records, jobs), *images), counted=rows)
 
 
 def of_officer(stack: str, hospital: str, account: str, centres_word: Path | None) -> Look:
@@ -79,7 +82,8 @@ def of_officer(stack: str, hospital: str, account: str, centres_word: Path | Non
     record = houses.record_of(stack, On.AZURE, hospital, account)
     jobs = [] if centres_word is None else read_word(centres_word)
     unseen = () if centres_word else (_at_the_centre(stack, hospital),)
-    return Look(findings=tuple(compare({hospital: record}, jobs)), unseen=unseen)
+    images = _of_images({hospital: record}, load_stack(paths.REPOSITORY, stack).environment)
+    return Look(findings=(*compare({hospital: record}, jobs), *images), unseen=unseen)
 
 
 def read_word(file: Path) -> list[Job]:
@@ -125,6 +129,30 @@ def _other_word(hospital: str, starts: Mapping[str, Entry], jobs: Sequence[Job])
         elif not starts[job.job_id]["started"].startswith(job.code):
             code = starts[job.job_id]["started"][:12]
             yield _finding(hospital, f"{told} of the code {job.code[:12]}; what started there is {code}")
+
+
+def _of_images(records: Mapping[str, Sequence[Entry]], environment: str) -> Iterator[Finding]:
+    """Yield each change of images that the officers' word in force then did not allow.
+
+    In dev a hospital whose officers never said anything of images takes those that the stack names.
+    """
+    for hospital, record in records.items():
+        said: Entry | None = None
+        for entry in record:
+            if entry["event"] == "images-answers":
+                said = entry
+            elif entry["event"] == "images" and (said is not None or environment != "dev"):
+                yield from _changed_unapproved(hospital, entry, said or {"approved": []})
+
+
+def _changed_unapproved(hospital: str, change: Entry, said: Entry) -> Iterator[Finding]:
+    approved = {(one["image"], one["digest"]) for one in said["approved"]}
+    for image, digest in sorted(set(change["images"].items()) - approved):
+        yield _finding(
+            hospital,
+            f"{hospital} changed to {image} {digest[:19]} at {change['time']} without an approval of its"
+            " officers",
+        )
 
 
 def _unapproved(hospital: str, record: Sequence[Entry], starts: Mapping[str, Entry]) -> Iterator[Finding]:

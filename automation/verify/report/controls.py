@@ -175,7 +175,7 @@ CONTROLS: Final = (
         promise="Nothing left a hospital for a job whose code the hospital had not approved before, and the "
         "centre counts no answer that the hospital's record does not know.",
         protects_against="a curious centre, a malicious job",
-        rules=frozenset({"consent"}),
+        rules=frozenset({"consent", "images-ordered"}),
     ),
     Control(
         name="Nothing unknown",

@@ -74,6 +74,40 @@ def test_records_are_looked_for_where_an_image_was_promoted(stack: str, runs: bo
     assert promoted.exist
 
 
+CHANGE = {
+    "event": "images",
+    "time": at(20),
+    "images": {"fl-client": "sha256:1", "container-server": "sha256:2"},
+}
+
+
+def images_answers(second: int, **approved: str) -> dict[str, Any]:
+    entries = [{"image": name.replace("_", "-"), "digest": digest} for name, digest in approved.items()]
+    return {"event": "images-answers", "time": at(second), "approved": entries, "refused": []}
+
+
+BOTH = {"fl_client": "sha256:1", "container_server": "sha256:2"}
+
+
+@pytest.mark.parametrize(
+    ("record", "environment", "named"),
+    [
+        ([CHANGE], "dev", []),
+        ([CHANGE], "prod", ["container-server", "fl-client"]),
+        ([images_answers(1, **BOTH), CHANGE], "prod", []),
+        ([images_answers(1, fl_client="sha256:1"), CHANGE], "dev", ["container-server"]),
+        ([images_answers(1, **{**BOTH, "fl_client": "sha256:2"}), CHANGE], "prod", ["fl-client"]),
+        ([CHANGE, images_answers(30, **BOTH)], "prod", ["container-server", "fl-client"]),
+    ],
+    ids=["none in dev", "never", "before", "of one", "of another image", "afterwards"],
+)
+def test_a_change_of_images_without_the_officers_word_is_found(
+    record: list[dict[str, Any]], environment: str, named: list[str]
+) -> None:
+    whats = [finding.what for finding in consent._of_images({"cleveland": record}, environment)]
+    assert [what.split()[3] for what in whats] == named
+
+
 def test_what_started_is_the_code_that_the_centre_counts() -> None:
     other = Job.read({**ROW, "code": "b" * 16})
     assert any("what started there is aaaaaaaaaaaa" in what for what in found(RECORD, [other]))
@@ -114,7 +148,7 @@ class TestOnAzure:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rows = [{**ROW, "ran": ["hungary"]}]
-        outputs = SimpleNamespace(hospitals={"cleveland": None, "hungary": None})
+        outputs = SimpleNamespace(hospitals={"cleveland": None, "hungary": None}, environment="prod")
         monkeypatch.setattr(consent.deploy, "outputs", lambda target: outputs)
         reached = SimpleNamespace(centre=Answering(rows))
         monkeypatch.setattr(consent.centres, "of", lambda target, outputs: reached)
