@@ -156,6 +156,28 @@ def test_page_that_is_opened_by_its_address_begins_at_its_top(
     page.close()
 
 
+@pytest.mark.parametrize("party", PARTIES)
+def test_a_phone_shows_every_page_and_tables_move_within_their_card(
+    chromium: Browser, site: Path, party: str
+) -> None:
+    page = new_page(chromium, viewport={"width": 390, "height": 844})
+    page.goto(f"{site.as_uri()}/{party}.html")
+    for name in names_of(party):
+        turn_to(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+        page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
+        cut = page.eval_on_selector_all(
+            "table",
+            """all => all.filter(one => one.offsetParent && one.getBoundingClientRect().right > innerWidth)
+                .filter(one => { for (let up = one.parentElement; up; up = up.parentElement)
+                    if (up.scrollWidth > up.clientWidth && /auto|scroll/.test(getComputedStyle(up).overflowX))
+                        return false;
+                    return true; }).map(one => one.textContent.slice(0, 60))""",
+        )
+        assert cut == [], name
+    page.close()
+
+
 def test_choice_changes_chart_and_table(chromium: Browser, site: Path) -> None:
     page = new_page(chromium)
     page.goto(f"{site.as_uri()}/hungary.html#compare")
