@@ -56,8 +56,9 @@ def submit(blobs: Blobs, folder: Path) -> str:
     the centre does not answer.
     """
     archive, name = packed(folder), folder.resolve().name
+    earlier = blobs.read(f"{name}.json").get(f"{name}.json")
     blobs.upload(f"{name}.zip", archive)
-    answer = _answer(blobs, name, hashlib.sha256(archive).hexdigest())
+    answer = _answer(blobs, name, hashlib.sha256(archive).hexdigest(), earlier)
     if error := answer.get("error"):
         raise RefusedError(f"the centre does not take {name}: {error}")
     return str(answer["job_id"])
@@ -77,15 +78,22 @@ def download(blobs: Blobs, job_id: str, into: Path) -> list[str]:
     return found
 
 
-def _answer(blobs: Blobs, name: str, checksum: str) -> dict[str, Any]:
+def _answer(blobs: Blobs, name: str, checksum: str, earlier: bytes | None) -> dict[str, Any]:
+    """Return the answer to the archive of that checksum; `earlier` is what lay there before it."""
     until = time.monotonic() + ANSWER_SECONDS
     blob = f"{name}.json"
+    found = earlier
     while time.monotonic() < until:
         found = blobs.read(blob).get(blob)
         answer: dict[str, Any] = plain_document(json.loads(found)) if found else {}
         if answer.get("archive") == checksum:
             return answer
         time.sleep(_PAUSE_SECONDS)
+    if found != earlier:
+        raise FedError(
+            f"the centre took another archive as inbox/{name}.zip: somebody at its door uploaded one under"
+            f" that name, and yours was not taken\nFix: give your job another name"
+        )
     raise FedError(
         f"the centre did not answer inbox/{name}.zip within {ANSWER_SECONDS:.0f} s: it is there, and is "
         "taken once the centre's container server runs\nFix: ./fed status, then ./fed jobs"

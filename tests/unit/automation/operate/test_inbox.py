@@ -81,6 +81,16 @@ class TestSubmit:
         with pytest.raises(FedError, match="did not answer"):
             inbox.submit(Centre(None), folder)
 
+    def test_one_that_another_researcher_replaced_is_not_taken_for_ones_own(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inbox, "ANSWER_SECONDS", 0.05)
+        centre = Centre({"job_id": "theirs"})
+        monkeypatch.setattr(centre, "upload", lambda blob, content: True)
+        centre.archive = b"theirs"
+        with pytest.raises(FedError, match="somebody at its door uploaded one under that name"):
+            inbox.submit(centre, folder)
+
     def test_a_folder_without_job_yaml_is_not_uploaded(self, tmp_path: Path) -> None:
         centre = Centre(None)
         with pytest.raises(QuestionError, match=r"no job\.yaml"):
