@@ -86,6 +86,17 @@ LIVES: dict[str, tuple[str, float, list[Step]]] = {
         Step(10, "revoke", "stopped, 79 days"),
         Step(11, "approve", "running, 78 days"),
     ]),
+    "an operator has it ask for another": ("manual", 0, [
+        Step(0, "approve", "running, 89 days"),
+        Step(30, "renew", "running, 59 days, renewal waits since day 30"),
+        Step(31, "approve", "running, 89 days"),
+    ]),
+    "it is revoked, asked for another, and approved": ("manual", 0, [
+        Step(0, "approve", "running, 89 days"),
+        Step(10, "revoke", "stopped, 79 days"),
+        Step(11, "renew", "stopped, 78 days"),
+        Step(12, "approve", "running, 89 days"),
+    ]),
     "it is revoked until its certificate has ended": ("manual", 0, [
         Step(0, "approve", "running, 89 days"),
         Step(10, "revoke", "stopped, 79 days"),
@@ -162,6 +173,10 @@ def revoke(world: World) -> None:
     world.centre.commands.revoke({"hospital": "cleveland", "reason": "a stolen laptop"})
 
 
+def renew(world: World) -> None:
+    world.centre.commands.renew({"hospital": "cleveland"})
+
+
 def lose_disk(world: World) -> None:
     shutil.rmtree(world.hospital_config.agent.parent)
     world.client.stop("fl-client")
@@ -186,6 +201,7 @@ HAPPENS: dict[str, Callable[[World], Any]] = {
     "": lambda world: None,
     "approve": approve,
     "revoke": revoke,
+    "renew": renew,
     "lose disk": lose_disk,
     "restart": restart,
     "leave and come back": leave_and_come_back,

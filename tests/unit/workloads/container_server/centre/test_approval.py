@@ -18,6 +18,8 @@ REQUEST_ID = "8d69f178ba80476fb42b900c27790314"  # pragma: allowlist secret
 
 P256 = bytes.fromhex("06082a8648ce3d030107")
 """The curve's object identifier, as it is in a key (RFC 5480, 2.1.1.1)."""
+EC_KEY, ECDSA_SHA256 = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d040302")
+"""That of such a key, and of the signature (RFC 5480, 2.1.1; RFC 5758, 3.2)."""
 
 
 def look(archive: bytes, hospital: str = "cleveland") -> str:
@@ -91,10 +93,24 @@ class TestHostileArchives:
             look(archive)
         assert stated_request_id(archive) == "unreadable"
 
-    def test_a_key_on_a_curve_that_nobody_knows(self) -> None:
-        archive = request_archive("cleveland", alter=lambda der: der.replace(P256, P256[:-1] + b"\x7a"))
-        with pytest.raises(RequestRefusedError, match="UnsupportedAlgorithm"):
-            look(archive)
+    @pytest.mark.parametrize(
+        ("known", "other", "named"),
+        [
+            (P256, P256[:-1] + b"\x7a", "UnsupportedAlgorithm"),
+            (EC_KEY, EC_KEY[:-1] + b"\x7a", "UnsupportedAlgorithm"),
+            (ECDSA_SHA256, ECDSA_SHA256[:-1] + b"\x7a", "not signed by its own key"),
+            (ECDSA_SHA256, ECDSA_SHA256[:-1] + b"\x04", "not signed by its own key"),
+            (b"cleveland", b"clev\xff\xfe\x00nd", "cannot be read: ValueError"),
+        ],
+        ids=["curve", "kind of key", "signature", "another signature", "name that is no text"],
+    )
+    def test_what_nobody_knows_in_a_signing_request(self, known: bytes, other: bytes, named: str) -> None:
+        def altered(der: bytes) -> bytes:
+            assert known in der
+            return der.replace(known, other)
+
+        with pytest.raises(RequestRefusedError, match=named):
+            look(request_archive("cleveland", alter=altered))
 
     @pytest.mark.parametrize(
         "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
