@@ -1,11 +1,13 @@
 """`azure_types`: what Azure publishes is written once, and nothing of ours is needed to read it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from azure_types.overrides import TYPES
 from azure_types.roles import BUILT_IN
 from azure_types.security_rules import DEFAULT_RULES
 from clone import paths
@@ -34,6 +36,30 @@ def test_a_fact_of_azure_is_written_once(fact: str, texts: dict[Path, str]) -> N
 @pytest.fixture(scope="module")
 def texts() -> dict[Path, str]:
     return {file: file.read_text(encoding="utf-8") for file in sources()}
+
+
+MADE_AND_NOTHING_ELSE = (
+    "managedidentity:FederatedIdentityCredential",
+    "monitor:ActionGroup",
+    "monitor:DataCollectionRule",
+    "monitor:DataCollectionRuleAssociation",
+    "monitor:DiagnosticSetting",
+    "monitor:MetricAlert",
+    "monitor:ScheduledQueryRule",
+)
+"""Types that the program makes and of which no command and no proof says anything more."""
+USES = ("components", "infra", "policies")
+"""Who makes a type, or has a rule about it, because it wants to."""
+
+
+@pytest.mark.parametrize("kind", MADE_AND_NOTHING_ELSE)
+def test_a_type_has_to_be_in_two_places(kind: str, texts: dict[Path, str]) -> None:
+    """Its row, and its rules in the emulator; tests/emulator/plugins/test_engine.py deploys each of them."""
+    found = re.compile(rf"\b{kind.rpartition(':')[2]}s?\b", re.IGNORECASE)
+    assert f"azure-native:{kind}" in {type_.pulumi_type for type_ in TYPES}
+    named = {file.relative_to(ROOT) for file, text in texts.items() if found.search(text)}
+    rooms = {str(file.parent) for file in named if file.parts[0] not in USES}
+    assert rooms == {"azure_types", "emulator/arm"}
 
 
 def test_the_package_depends_on_nothing_of_ours() -> None:
