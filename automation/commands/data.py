@@ -91,14 +91,34 @@ def score(
         typer.Argument(metavar="FILE", help="MODEL.csv, or MODEL.ANYTHING.csv, with the model's inputs."),
     ],
     party: Party,
+    *,
     stack: InStack = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     account: OwnAccount = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until there is an answer. Exit code 1: it says why not.")
+    ] = False,
 ) -> None:
     """Have a promoted model predict for a hospital's own patients, at the hospital; nothing leaves it."""
-    changed = data.ask_scores(_open(stack, on, party, account, ["score", str(file.resolve())]), file)
+    words = ["score", str(file.resolve()), *(["--wait"] if wait else [])]
+    container = _open(stack, on, party, account, words)
+    scores = _scores(stack, on, party, account, words) if wait else None
+    prefix = f"{file.name.removesuffix('.csv')}."
+    before = arrival.scored(scores.read(prefix), file.name) if scores else None
+    changed = data.ask_scores(container, file)
     typer.echo(f"{'asked' if changed else 'asked before, unchanged,'} at {party}")
-    typer.echo(f"the answer is in its container {SCORES_CONTAINER} within a minute: ./fed data scores")
+    if scores is None:
+        typer.echo(f"the answer is in its container {SCORES_CONTAINER} within a minute: ./fed data scores")
+        return
+    found = before
+    if changed or found is None:
+        found = arrival.wait_for_scores(lambda: scores.read(prefix), file.name, before)
+    name, text = found
+    answered = name == file.name
+    typer.echo(
+        f"{name} is in its container {SCORES_CONTAINER}: ./fed data scores" if answered else text.strip()
+    )
+    raise typer.Exit(Code.DONE if answered else Code.NO)
 
 
 @app.command()
@@ -110,13 +130,7 @@ def scores(
     account: OwnAccount = None,
 ) -> None:
     """Fetch what models said of a hospital's patients, and why there is no answer where there is none."""
-    words = ["scores", "--to", str(folder.resolve())]
-    if on is On.AZURE:
-        found: Readable = _of_people(stack, on, party, account, SCORES_CONTAINER)
-    else:
-        target = targets.open_target(stack, on)
-        datacentre, outputs = _behind_the_door(target, party, words)
-        found = data.OwnScores(datacentre=datacentre, outputs=outputs, hospital=party)
+    found = _scores(stack, on, party, account, ["scores", "--to", str(folder.resolve())])
     for name in centre_blobs.write_folder(found, "", folder):
         typer.echo(folder / name)
 
@@ -128,6 +142,15 @@ def _open(stack: str, on: On, party: str, account: str | None, words: list[str])
     target = targets.open_target(stack, on)
     datacentre, outputs = _behind_the_door(target, party, words)
     return data.OwnersContainer(datacentre=datacentre, id=data.container_of(outputs, party))
+
+
+def _scores(stack: str, on: On, party: str, account: str | None, words: list[str]) -> "Readable":
+    """Return a hospital's container `scores`, as `_open` its container `data`."""
+    if on is On.AZURE:
+        return _of_people(stack, on, party, account, SCORES_CONTAINER)
+    target = targets.open_target(stack, on)
+    datacentre, outputs = _behind_the_door(target, party, words)
+    return data.OwnScores(datacentre=datacentre, outputs=outputs, hospital=party)
 
 
 def _of_people(

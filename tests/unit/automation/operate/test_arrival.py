@@ -45,3 +45,27 @@ def test_a_refusal_is_told_with_what_the_check_found() -> None:
     assert audit.checked(refused) == "stay.csv is refused: line 3, column age: too large"
     assert audit.checked(entry("2")) == "stay.csv is taken with 600 rows"
     assert audit.refusals(entry("2")) == []
+
+
+class TestScores:
+    WAITS = ("stay.txt", "it waits for your officers' answer")
+
+    def test_an_answer_is_the_tables_own_and_neither_another_ones_nor_an_older_one(self) -> None:
+        looks = iter(
+            [
+                {"stay.txt": self.WAITS[1].encode()},
+                {"stay.ward-3.csv": b"risk\n0.1\n", "stay.txt": self.WAITS[1].encode()},
+                {"stay.csv": b"risk\n0.2\n"},
+            ]
+        )
+        found = arrival.wait_for_scores(lambda: next(looks), "stay.csv", self.WAITS, every=0)
+        assert found == ("stay.csv", "risk\n0.2\n")
+
+    def test_what_says_why_there_are_none_is_an_answer(self) -> None:
+        scores = {self.WAITS[0]: self.WAITS[1].encode()}
+        assert arrival.wait_for_scores(lambda: scores, "stay.csv", None, every=0) == self.WAITS
+
+    def test_without_another_answer_the_old_one_is_said(self) -> None:
+        scores = {self.WAITS[0]: self.WAITS[1].encode()}
+        with pytest.raises(FedError, match=r"waits for your officers[\s\S]*Fix: "):
+            arrival.wait_for_scores(lambda: scores, "stay.csv", self.WAITS, seconds=0, every=0)
