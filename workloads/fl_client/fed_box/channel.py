@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -67,6 +68,20 @@ class Frame:
     kind: str
     values: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def listening(path: Path, seconds: float) -> socket.socket:
+    """A socket at which a box may connect, whose user is in the group of who listens.
+
+    `seconds` is how long its `accept` waits.
+    """
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(0o660)
+    listener.listen(1)
+    listener.settimeout(seconds)
+    return listener
 
 
 def send(connection: socket.socket, frame: Frame, seconds: float) -> None:

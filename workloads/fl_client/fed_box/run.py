@@ -9,17 +9,15 @@ import runpy
 import socket
 import sys
 import tempfile
-import traceback
-from contextlib import suppress
 from pathlib import Path
 
 from fed_box.api import BoxApi
-from fed_box.channel import CODE, SOCKET, ChannelError, Frame, receive, send
-from fed_box.confine import confine
-from fed_box.meeting import BOX, NOBODY, WAIT_SECONDS, connect, where
+from fed_box.channel import CODE, receive
+from fed_box.meeting import BOX, WAIT_SECONDS, begin, fail
 
 DATA = "/data"
 """Where the columns of the job's manifest are; scripts find it as FED_DATA."""
+SEND_SECONDS = 5.0
 
 
 def run(code: Path, connection: socket.socket) -> int:
@@ -35,27 +33,15 @@ def run(code: Path, connection: socket.socket) -> int:
     try:
         runpy.run_path(str(script), run_name="__main__")
     except SystemExit as end:
-        return _ended(connection, code, end) if end.code else 0
+        return fail(connection, code, end, SEND_SECONDS) if end.code else 0
     except BaseException as error:  # whatever a script raises, its author is to know where
-        return _ended(connection, code, error)
+        return fail(connection, code, error, SEND_SECONDS)
     return 0
-
-
-def _ended(connection: socket.socket, code: Path, error: BaseException) -> int:
-    traceback.print_exception(error)
-    with suppress(ChannelError):  # the client may have gone: nobody is left who could be told
-        send(connection, Frame(kind="error", values=where(code, error)), seconds=5.0)
-    return 1
 
 
 def main() -> None:
     """See the module."""
-    confine()  # before any of the job's code, and for good
-    try:
-        connection = connect(BOX / SOCKET)
-    except OSError as error:
-        print(f"fl-box: nobody listens at {BOX / SOCKET} ({error})", file=sys.stderr)
-        sys.exit(NOBODY)
+    connection = begin("fl-box")
     sys.exit(run(BOX / CODE, connection))
 
 

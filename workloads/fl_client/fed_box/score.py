@@ -7,17 +7,14 @@ the channel; what the model says of each row goes back the same way, and nowhere
 import importlib
 import socket
 import sys
-import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fed_box.channel import CODE, MODEL, SOCKET, ChannelError, Frame, receive, send
-from fed_box.confine import confine
-from fed_box.meeting import BOX, NOBODY, WAIT_SECONDS, connect, where
+from fed_box.channel import CODE, MODEL, Frame, receive, send
+from fed_box.meeting import BOX, WAIT_SECONDS, begin, fail
 
 SEND_SECONDS = 60.0
 
@@ -42,22 +39,14 @@ def answer(folder: Path, connection: socket.socket) -> int:
     try:
         scores = predict(folder, asked)
     except BaseException as error:  # whatever the model's code raises, its hospital is to know where
-        traceback.print_exception(error)
-        with suppress(ChannelError):  # who asked may have gone: nobody is left to be told
-            send(connection, Frame(kind="error", values=where(folder / CODE, error)), SEND_SECONDS)
-        return 1
+        return fail(connection, folder / CODE, error, SEND_SECONDS)
     send(connection, Frame(kind="scores", arrays={"scores": scores}), SEND_SECONDS)
     return 0
 
 
 def main() -> None:
     """See the module."""
-    confine()  # before any of the model's code, and for good
-    try:
-        connection = connect(BOX / SOCKET)
-    except OSError as error:
-        print(f"fl-score: nobody listens at {BOX / SOCKET} ({error})", file=sys.stderr)
-        sys.exit(NOBODY)
+    connection = begin("fl-score")
     sys.exit(answer(BOX, connection))
 
 

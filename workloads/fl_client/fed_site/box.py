@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
-from fed_box.channel import CODE, SOCKET, Frame, receive, send
+from fed_box.channel import CODE, LOOK_SECONDS, SOCKET, Frame, listening, receive, send
 
 from fed_site.job_code import SIGNATURES
 from fed_site.manifest import BASE
@@ -31,8 +31,8 @@ HERE: Final = (BASE, *os.environ.get("FED_BOXES", "").split())
 START_SECONDS: Final = 180.0
 """The container server writes the job's columns first: a second for 16 MB."""
 _PAUSE = 0.02
-_FOLDER, _FILE, _SOCKET = 0o750, 0o640, 0o660
-"""The box's user is in the client's group: it reads, and connects."""
+_FOLDER, _FILE = 0o750, 0o640
+"""The box's user is in the client's group: it reads."""
 
 
 class NoBoxError(RuntimeError):
@@ -100,7 +100,7 @@ class Box:
             time.sleep(_PAUSE)
         if problem:
             raise NoBoxError(problem)
-        with _listening(BOX / SOCKET) as listener:
+        with listening(BOX / SOCKET, LOOK_SECONDS) as listener:
             while True:
                 _check(until, stop)
                 try:
@@ -135,13 +135,3 @@ def _check(until: float, stop: Callable[[], bool]) -> None:
         raise NoBoxError("the job was stopped before its box had started")
     if time.monotonic() > until:
         raise NoBoxError("the box did not start in time: see container-server's log")
-
-
-def _listening(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    path.chmod(_SOCKET)
-    listener.listen(1)
-    listener.settimeout(0.2)
-    return listener

@@ -11,6 +11,7 @@ from typing import Any, final
 
 import numpy as np
 from container_server.hospital.box_input import BoxInput
+from fed_box.channel import LOOK_SECONDS, SOCKET, listening
 from fed_site import box
 from fed_site.box_executor import BoxExecutor
 from fed_site.filters import Airlock, SentModel
@@ -115,7 +116,7 @@ class Hospital:
 
     def _meet(self, stop: Any) -> box.Box:
         """Start the box and wait until it has connected; from then on it is the platform's."""
-        with box._listening(self._folder / "box" / "socket") as listener, self.log.open("ab") as log:
+        with listening(self._folder / "box" / SOCKET, LOOK_SECONDS) as listener, self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 the author's own code, on his own machine
                 self._program,
                 cwd=self._folder / "scratch",

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, final
 
-from fed_box.channel import CODE, MODEL, SOCKET, ChannelError, Frame, receive, send
+from fed_box.channel import CODE, MODEL, SOCKET, ChannelError, Frame, listening, receive, send
 from numpy.typing import NDArray
 
 from container_server.engine import Engine, Limits, Running
@@ -17,8 +17,8 @@ CONTAINER = "fl-score"
 START_SECONDS = 60.0
 SEND_SECONDS = 60.0
 SPARE_BYTES = 1 << 20
-_FOLDER, _FILE, _SOCKET = 0o750, 0o640, 0o660
-"""The container's user is in this service's group: it reads, and connects."""
+_FOLDER, _FILE = 0o750, 0o640
+"""The container's user is in this service's group: it reads."""
 
 
 @final
@@ -39,7 +39,7 @@ class ScoreBox:
         try:
             self._end()
             self._put(package)
-            with _listening(self._folder / SOCKET) as listener:
+            with listening(self._folder / SOCKET, START_SECONDS) as listener:
                 self._engine.limit(CONTAINER, self._limits)
                 self._engine.start(CONTAINER)
                 with closing(_met(listener)) as connection:
@@ -65,16 +65,6 @@ class ScoreBox:
         if self._engine.state(CONTAINER).running in (Running.RUNNING, Running.RESTARTING):
             self._engine.stop(CONTAINER, seconds=0)
         empty(self._folder)
-
-
-def _listening(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    path.chmod(_SOCKET)
-    listener.listen(1)
-    listener.settimeout(START_SECONDS)
-    return listener
 
 
 def _met(listener: socket.socket) -> socket.socket:
