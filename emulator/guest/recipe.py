@@ -68,6 +68,7 @@ _SYSTEM = (
         "initramfs-tools",
         "iproute2",
         "iputils-ping",
+        "login",
     ),
     *("netbase", "nftables", "openssh-client", "procps", "python3", "qemu-guest-agent", "systemd-resolved"),
     *("systemd-sysv", "udev", "zstd"),

@@ -29,6 +29,11 @@ class TestRecipe:
             guest.packages
         )
 
+    @pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)
+    def test_a_guest_can_sign_root_in_at_its_terminal(self, guest: Recipe) -> None:
+        """agetty executes /bin/login, which is in no package that Debian 13 has to have."""
+        assert "login" in guest.packages
+
     def test_another_recipe_is_another_image(self) -> None:
         assert len({made.mark for made in (*GUESTS.values(), BUILDER, PYTHON)}) == len(GUESTS) + 2
 
