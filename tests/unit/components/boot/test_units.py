@@ -208,6 +208,12 @@ class TestOrder:
         assert requires(units, "fed-containers.service") == {"fed-docker.service"}
 
     @PLANS
+    def test_a_slow_pull_is_not_cut_off(self, plan: BootPlan) -> None:
+        """Docker drops a layer that is half there. With 15 minutes a translated machine pulled for ever."""
+        (limit,) = units_of(plan)["fed-containers.service"]["Service.TimeoutStartSec"]
+        assert int(limit) >= 3600
+
+    @PLANS
     def test_docker_does_not_wait_for_the_unit_that_installs_it(self, plan: BootPlan) -> None:
         """The package starts Docker and waits for it, while the unit waits for the package."""
         assert "fed-docker.service" not in after(units_of(plan), "docker.service")
