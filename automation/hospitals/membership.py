@@ -160,10 +160,22 @@ def drain(target: Target, name: str, *, wait_seconds: float) -> None:
         raise
     except FedError as error:
         if target.on is On.AZURE or SILENT not in str(error):
-            raise FedError(f"{error}. So {name} cannot be revoked, and nothing was changed.") from error
+            raise FedError(
+                f"{error}. So {name} cannot be revoked, and nothing was changed.{_no_images(target)}"
+            ) from error
         say(f"No VM runs on this emulator, so there is no round to wait for and nobody to revoke {name} yet.")
         return
     say(f"{name} is revoked: its certificate opens nothing any more.")
+
+
+def _no_images(target: Target) -> str:
+    """Return why no centre answers in a stack without images, and what helps; nothing where it has some."""
+    if target.settings is None or target.settings.images.exist:
+        return ""
+    return (
+        f"\n{target.name} pins no images yet, so nothing runs on its VMs.\n"
+        f"Fix: promote some (./fed images promote {target.name}), deploy, and try again"
+    )
 
 
 def approve(centre: Centre, name: str) -> None:

@@ -16,6 +16,8 @@ from automation.stacks.plan import Change, Plan
 from automation.ui.options import On
 from automation.ui.outcome import FedError, QuestionError, RefusedError
 from clone import paths
+from federation.settings import Settings
+from federation.stack_file import load_stack
 from tests.unit.support.stack_outputs import stack_outputs
 from workloads.container_server.container_server.question import Question
 
@@ -25,8 +27,11 @@ ROOT = paths.REPOSITORY
 class FakeTarget:
     """A deployed stack whose centre answers from a list."""
 
-    def __init__(self, on: On) -> None:
+    name = "mvp"
+
+    def __init__(self, on: On, settings: Settings | None = None) -> None:
         self.on = on
+        self.settings = settings
 
     def arm(self) -> None:
         return None
@@ -95,6 +100,22 @@ def test_who_cannot_be_revoked_on_azure_does_not_leave(
         hospital.drain(FakeTarget(On.AZURE), "hungary", wait_seconds=0)  # type: ignore[arg-type]
     hospital.drain(FakeTarget(On.EMULATOR), "hungary", wait_seconds=0)  # type: ignore[arg-type]
     assert "No VM runs on this emulator" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stack", "told"), [("dev", False), ("mvp", True)])
+def test_a_stack_that_pins_no_images_yet_says_why_its_centre_is_silent(
+    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]], stack: str, told: bool
+) -> None:
+    """mvp and prod pin zeros until the first promotion; dev builds its own."""
+
+    def ask(*_: object) -> Mapping[str, Any]:
+        raise FedError("the centre's container server does not answer: container 12ab is not running")
+
+    monkeypatch.setattr(hospital.Centre, "ask", ask)
+    target = FakeTarget(On.EMULATOR, load_stack(ROOT, stack))
+    with pytest.raises(FedError, match="cannot be revoked, and nothing was changed") as refused:
+        hospital.drain(target, "hungary", wait_seconds=0)  # type: ignore[arg-type]
+    assert ("Fix: promote some (./fed images promote mvp)" in str(refused.value)) is told
 
 
 @pytest.mark.parametrize(
