@@ -90,15 +90,24 @@ class Life:
         with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as database:
             return Counter(database.execute("SELECT type, state FROM resources").fetchall())
 
-    def converged(self, fault: str, step: Step, first: Ended, moments: int, *, prove: bool) -> Trial:
+    def converged(
+        self,
+        fault: str,
+        step: Step,
+        first: Ended,
+        moments: int,
+        *,
+        prove: bool,
+        again: Callable[[], Ended] | None = None,
+    ) -> Trial:
         """Run a step again after its `first` run, at most twice, until all is as it intends.
 
-        With `prove` preview and verify are asked, too.
+        With `prove` preview and verify are asked, too. `again` is how to run it again, if not undisturbed.
         """
         began, runs, said, ended = time.monotonic(), 1, [first.errors], first
         while (wrong := self._wrong(ended, prove=prove)) and runs < MOST_RUNS:
             runs += 1
-            ended = self.clone.run(*step.command)
+            ended = again() if again else self.clone.run(*step.command)
             said.append(ended.errors)
         found = self.inventory()
         wanted = self.wanted.setdefault(step.name, found)

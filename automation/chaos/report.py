@@ -33,7 +33,7 @@ def write(file: Path, campaign: Campaign, parts: Mapping[str, Collection[str]]) 
         return
     text = file.read_text(encoding="utf-8")
     for part, faults in parts.items():
-        tried = [trial for trial in campaign.trials if trial.fault in faults]
+        tried = [trial for trial in campaign.trials if trial.fault.partition(": ")[0] in faults]
         if tried:
             text = _put(text, part, markdown(replace(campaign, trials=tried)))
     file.write_text(text, encoding="utf-8")

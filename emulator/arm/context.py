@@ -32,6 +32,8 @@ class Context:
     """How long writes take."""
     datacentre_listens: bool = False
     """Whether a datacentre follows the changes and can run what machines are asked to run."""
+    datacentre_is_gone: bool = False
+    """Whether none has done so for long enough to give up what one was asked to run."""
 
     def type_of(self, row: Row) -> ResourceType:
         """Return the catalogue's entry of a resource."""

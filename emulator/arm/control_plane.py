@@ -127,6 +127,7 @@ class ControlPlane:
                 latency=self._latency,
                 images=self._images,
                 datacentre_listens=self.store.is_followed(),
+                datacentre_is_gone=self.store.is_forsaken(),
             )
 
     def _settle(self) -> float | None:

@@ -45,12 +45,21 @@ class LostAnswerError(ConnectionError):
 class Orders:
     """What is to happen: `fault` is a name of `FAULTS`, `MIXED` or empty; `spared` operations meet none.
 
-    With `MIXED` each operation meets the fault that falls to it by its name and the `seed`.
+    With `MIXED` each operation meets the fault that falls to it by its name and the `seed`, and with the next
+    `turn` the next fault that fits it: after as many turns as there are faults it has met each of them.
     """
 
     fault: str = ""
     spared: Sequence[str] = ()
     seed: int = 0
+    turn: int = 0
+
+    def falling_to(self, operation: str) -> str:
+        """Return the name of the fault that an operation meets, empty for none."""
+        if self.fault != MIXED:
+            return self.fault
+        fitting = fitting_to(operation)
+        return fitting[(crc32(f"{self.seed} {operation}".encode()) + self.turn) % len(fitting)]
 
     @classmethod
     def load(cls, file: Path) -> Orders:
@@ -101,7 +110,7 @@ class Front:
         with self._lock:
             self._read()
             name = self._name(request)
-            fault = self._falling_to(request.method, name)
+            fault = FAULTS.get(self._orders.falling_to(name))
             if fault is None or (fault.writes_only and request.method not in _WRITES):
                 return None
             if name in self._orders.spared or (fault.once and self._met[name]):
@@ -111,12 +120,6 @@ class Front:
                     met.write(f"{name}\n")
             self._met[name] += 1
             return fault
-
-    def _falling_to(self, method: str, name: str) -> Fault | None:
-        if self._orders.fault != MIXED:
-            return FAULTS.get(self._orders.fault)
-        fitting = [fault for fault in FAULTS.values() if method in _WRITES or not fault.writes_only]
-        return fitting[crc32(f"{self._orders.seed} {name}".encode()) % len(fitting)]
 
     def _read(self) -> None:
         try:
@@ -245,3 +248,9 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "fails later": Fault(answer=_fails_later, once=True, writes_only=True),
     "slow": Fault(answer=_slow, once=True),
 }
+
+
+def fitting_to(operation: str) -> Sequence[str]:
+    """Return the names of the faults that an operation (its method, and what for) can meet."""
+    writes = operation.partition(" ")[0] in _WRITES
+    return [name for name, fault in FAULTS.items() if writes or not fault.writes_only]

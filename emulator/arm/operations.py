@@ -9,6 +9,7 @@ time: there is no timer, so that a killed daemon loses nothing.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from emulator.arm import ids
 from emulator.arm.answers import RESULT_URL, STATUS_URL
@@ -272,6 +273,8 @@ def answer_operation(context: Context, request: Request, kind: str, operation: s
     found = context.tx.operation(operation)
     if found is None:
         raise not_found("OperationNotFound", f"The operation '{operation}' was not found.")
+    if found.kind == RUN_COMMAND and found.status == "InProgress" and context.datacentre_is_gone:
+        found = _nobody_runs(context, operation, found)
     if kind == "operationresults":
         return _result(context, request, found)
     answer: Json = {"id": request.path, "name": operation, "status": found.status}
@@ -281,6 +284,24 @@ def answer_operation(context: Context, request: Request, kind: str, operation: s
         answer["properties"] = {"output": found.body["output"]}
     headers = {"retry-after-ms": "200"} if found.status == "InProgress" else {}
     return Response(status=200, headers=headers, body=answer)
+
+
+def silent_agent(machine: str) -> ArmError:
+    """Return the refusal of a run command on a machine that nobody runs."""
+    return conflict(
+        "VMAgentStatusCommunicationError",
+        f"VM '{machine}' has not reported status for VM agent or extensions. Verify that the OS is up "
+        "and healthy. (On the emulator: no datacentre runs this machine; ./fed doctor says why.)",
+    )
+
+
+def _nobody_runs(context: Context, operation: str, command: Operation) -> Operation:
+    """End a script whose datacentre was killed: whoever waits for it would wait for 90 minutes."""
+    context.tx.drop_command(operation)
+    refusal = silent_agent(command.key.rsplit("/", 1)[-1])
+    body = {"status": refusal.status, "error": refusal.error()}
+    context.tx.end_operation(operation, "Failed", body)
+    return replace(command, status="Failed", body=body)
 
 
 def _result(context: Context, request: Request, operation: Operation) -> Response:

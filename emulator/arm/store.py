@@ -531,6 +531,7 @@ class Store:
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self.closed = False
+        self._opened = time.monotonic()
         self._followed = float("-inf")
         run = self._connection.execute
         run("PRAGMA journal_mode=WAL")
@@ -576,6 +577,10 @@ class Store:
     def is_followed(self) -> bool:
         """Say whether somebody has waited for changes within the last minute, or does so now."""
         return time.monotonic() - self._followed < FOLLOWED
+
+    def is_forsaken(self) -> bool:
+        """Say whether nobody has waited for changes for a minute, though there was one to begin."""
+        return time.monotonic() - max(self._opened, self._followed) >= FOLLOWED
 
     def wait_beyond(self, revision: int, seconds: float) -> bool:
         """Wait until something newer than a revision is committed; False when the time is over."""

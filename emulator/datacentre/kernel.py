@@ -17,16 +17,10 @@ from contextlib import contextmanager
 
 from emulator.datacentre.errors import DatacentreError
 
-CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 
-MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
-MS_REMOUNT = 32
-MS_BIND = 4096
-MS_REC = 16384
-MS_PRIVATE = 1 << 18
 
 _SIOCGIFFLAGS = 0x8913
 _IFF_RUNNING = 0x40

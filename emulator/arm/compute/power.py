@@ -8,7 +8,7 @@ from emulator.arm.compute.common import not_allowed
 from emulator.arm.context import Context
 from emulator.arm.errors import bad_request, conflict
 from emulator.arm.messages import Json, Request, Response
-from emulator.arm.operations import LONGEST_COMMAND, RUN_COMMAND, begin, pending_headers
+from emulator.arm.operations import LONGEST_COMMAND, RUN_COMMAND, begin, pending_headers, silent_agent
 from emulator.arm.store import Row, Transaction
 
 TURNING = 20.0
@@ -92,11 +92,7 @@ def run_command(context: Context, row: Row, request: Request) -> Response:
     if row.hidden.get("power") != "running":
         raise not_allowed(f"The operation requires the VM to be running (or set to run): {row.id}.")
     if context.tx.health(row.key) is None or not context.datacentre_listens:
-        raise conflict(
-            "VMAgentStatusCommunicationError",
-            f"VM '{row.name}' has not reported status for VM agent or extensions. Verify that the OS is up "
-            "and healthy. (On the emulator: no datacentre runs this machine; ./fed doctor says why.)",
-        )
+        raise silent_agent(row.name)
     only_one = frozenset({f"{row.key}/runcommand"})
     if context.tx.occupied(only_one) is not None:
         raise conflict(

@@ -14,7 +14,7 @@ import pytest
 
 from automation.stacks.arm import Arm, Endpoint
 from emulator.arm.control_plane import ControlPlane
-from emulator.arm.faults import FAULTS, MIXED, VARIABLE, Front, Handle, Orders, front, met_by
+from emulator.arm.faults import FAULTS, MIXED, VARIABLE, Front, Handle, Orders, fitting_to, front, met_by
 from emulator.arm.latency import Latency
 from emulator.arm.messages import Request
 from emulator.daemon import Bearer
@@ -133,6 +133,13 @@ def test_nothing_happens_without_a_fault(life: list[Phase], tmp_path: Path) -> N
 
 def test_every_operation_survives_one_of_the_faults(life: list[Phase], tmp_path: Path) -> None:
     assert lives(life, MIXED, tmp_path) > 600
+
+
+@pytest.mark.parametrize("operation", ["GET /subscriptions/a #1", "PUT /subscriptions/a #1"])
+def test_mixed_an_operation_meets_each_fault_that_fits_it_in_as_many_turns(operation: str) -> None:
+    turns = [Orders(fault=MIXED, seed=4, turn=turn).falling_to(operation) for turn in range(len(FAULTS))]
+    assert set(turns) == set(fitting_to(operation))
+    assert all(not FAULTS[fault].writes_only for fault in turns) is operation.startswith("GET")
 
 
 @pytest.mark.long

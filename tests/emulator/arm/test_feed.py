@@ -1,6 +1,7 @@
 """What the datacentre learns of the control plane, and what it tells back."""
 
 import base64
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from emulator.arm.control_plane import ControlPlane
 from emulator.arm.latency import Latency
+from emulator.arm.store import FOLLOWED
 from tests.emulator.arm.test_machines import NIC, VM, network_and_disk, vm
 from tests.emulator.arm_client import GROUP, Arm, said
 
@@ -152,6 +154,15 @@ class TestCommands:
         path = f"/emulator/commands/{changes(arm)['commands'][0]['operation']}"
         assert arm("POST", path, {"exitCode": 0}).status == 204
         assert arm("POST", path, {"exitCode": 0}).status == 404
+
+    def test_end_when_the_datacentre_was_killed(self, arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever waits for one would wait for 90 minutes; one that listens again soon enough ends them."""
+        answer, now = run(arm, "true"), time.monotonic()
+        monkeypatch.setattr("emulator.arm.store.time.monotonic", lambda: now + FOLLOWED - 1)
+        assert arm.follow(answer).status == 202
+        monkeypatch.setattr("emulator.arm.store.time.monotonic", lambda: now + FOLLOWED + 1)
+        assert said(arm.follow(answer)).startswith("VMAgentStatusCommunicationError: VM 'vm'")
+        assert changes(arm)["commands"] == []
 
     def test_need_a_running_machine(self, arm: Arm) -> None:
         arm("POST", f"{VM}/deallocate")

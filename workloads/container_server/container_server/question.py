@@ -38,10 +38,11 @@ class Question(Generic[A]):
 
     def words(self) -> tuple[str, ...]:
         """The question as arguments of `fedctl`."""
-        return (
-            self.command,
-            *(text for one in fields(self) for text in _words(one, getattr(self, one.name))),
-        )
+        given = [(one, getattr(self, one.name)) for one in fields(self)]
+        placed = [str(value) for one, value in given if one.metadata.get("placed")]
+        named = [text for one, value in given if "placed" not in one.metadata for text in _words(one, value)]
+        end = ["--"] if any(text.startswith("-") for text in placed) else []
+        return (self.command, *named, *end, *placed)
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any]) -> Self:
@@ -61,13 +62,16 @@ class Question(Generic[A]):
 
 def _words(one: "Field[Any]", value: Any) -> list[str]:
     flag = f"--{one.name}"
-    if one.metadata.get("placed"):
-        return [str(value)]
     if isinstance(value, bool):
         return [flag] if value else []
     if isinstance(value, Mapping):
-        return [text for name, text_of in value.items() for text in (flag, f"{name}={text_of}")]
-    return [] if value is None else [flag, str(value)]
+        return [text for name, text_of in value.items() for text in _named(flag, f"{name}={text_of}")]
+    return [] if value is None else _named(flag, str(value))
+
+
+def _named(flag: str, value: str) -> list[str]:
+    """A value with its name. argparse takes one that begins with a dash for another name, unless joined."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def _add(parser: argparse.ArgumentParser, one: "Field[Any]", kind: Any) -> None:

@@ -6,7 +6,9 @@ blob, a file of another process, an answer of the engine, of NVFlare or of the m
 
 import base64
 import json
+import os
 import random
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,9 +29,15 @@ from tests.unit.support.workloads_world import World
 from workloads.data import heart_data
 
 JOB = "00000009-0000-4000-8000-000000000000"
+HEART = heart_data.seed("cleveland")
 LONGEST_PAUSE = 61.0
 """Seconds after which everything that failed is tried again."""
 TOKENS = (b"NaN", b"1e999", b"-1", b"null", b"{}", b"[[", b"\x1b[2J", b"\xff\xfe", b"9" * 400, b"..", b"\0")
+POLICIES = {
+    "jobs.json": encode("jobs", {"platform": True, "approved": [], "refused": []}),
+    "images.json": encode("images", {"approved": [], "refused": []}),
+    "airlock.json": encode("airlock", {"longest": 1.0, "errors": "place"}),
+}
 BABBLE: tuple[Exception, ...] = (
     KeyError("State"),
     TypeError("'NoneType' object is not subscriptable"),
@@ -39,6 +47,12 @@ BABBLE: tuple[Exception, ...] = (
     RecursionError("too deep"),
     StorageUnreachableError("500"),
 )
+
+
+@pytest.fixture(autouse=True)
+def no_power_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for the disk is a third of the time here."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -69,6 +83,7 @@ class Campaign:
         """Send so many inputs, then let all be well again and see that it is."""
         world = self.world
         world.members = ["cleveland", "hungary"]
+        world.operators = True
         submission = {"job": "heart", "rounds": 2, "submitted": world.clock.now()}
         write_json(world.centre_config.agent / "jobs" / f"{JOB}.json", submission)
         world.turn(30)
@@ -97,8 +112,13 @@ class Campaign:
             "enrol/root.json": (own, encode("root", {"project": "fed-dev", "fingerprint": "SHA256:" + _HEX})),
             "enrol/roots.json": (own, (own.folder / "enrol/roots.json").read_bytes()),
             "desired.json": (own, self._order()),
+            "asked.json": (own, encode("asked", {"jobs": [{"code": "ab" * 32, "job_id": JOB}]})),
+            f"asked/{'ab' * 32}.zip": (own, zipped({"job.py": "print()"})),
+            "models.json": (own, encode("models", {"models": [{"name": "heart", "code": "cd" * 32}]})),
+            f"models/{'cd' * 32}.zip": (own, zipped({"model.json": "{}"})),
+            **{name: (self.world.store("policy"), content) for name, content in POLICIES.items()},
             "pulse.zip": (inbox, zipped({"job.yaml": "name: pulse" * 9}, zipfile.ZIP_DEFLATED)),
-            "heart.csv": (self.world.data, heart_data.seed("cleveland")[:900]),
+            "heart.csv": (self.world.data, HEART[:900]),
         }
         files = {
             job / "status.json": b'{"nvflare": "FINISHED:COMPLETED", "reason": ""}',
@@ -110,6 +130,7 @@ class Campaign:
         return {
             **{name: _blob(store, name, content) for name, (store, content) in blobs.items()},
             **{str(path): _file(path, content) for path, content in files.items()},
+            "question": self._question,
             "metadata": self._metadata,
             "storage": self._storage,
         }
@@ -135,8 +156,16 @@ class Campaign:
         order = {"generation": int(self.world.clock.now()), "client": "running", "reason": "x"}
         return encode("desired", {**order, "renew": self.chance.randrange(4)})
 
+    def _question(self, chance: random.Random) -> None:
+        """An operator asks; what may be asked is harmless here, whatever becomes of its words."""
+        mark = str(uuid.UUID(int=chance.getrandbits(128)))
+        words = chance.choice([["status"], ["jobs"], ["job", JOB], ["logs"], ["models"], ["upgrade"]])
+        question = {"id": mark, "asked": self.world.clock.now(), "by": "ada", "words": words}
+        blob = f"{mark}.json"
+        _blob(self.world.store("questions"), blob, encode("question", question))(chance)
+
     def _metadata(self, chance: random.Random) -> None:
-        listed = json.dumps({"hospitals": ["cleveland", "hungary"]}).encode()
+        listed = json.dumps({"hospitals": ["cleveland", "hungary"], "operators": True}).encode()
         text = mutated(base64.b64encode(listed), chance).decode("latin-1")
         answers = iter([text])
         sound = base64.b64encode(listed).decode()
@@ -155,6 +184,7 @@ class Campaign:
         for _ in range(6):
             world.centre.tick()
             world.centre.work()
+            world.centre.answer()
             world.hospital.tick()
             world.hear()
             world.clock.sleep(1.0)
@@ -180,8 +210,10 @@ class Campaign:
     def _make_well(self) -> None:
         world = self.world
         world.channel.failure = None
-        world.data.write("heart.csv", heart_data.seed("cleveland"))
+        world.data.write("heart.csv", HEART)
         world.store("inbox").delete("pulse.zip")
+        for name, content in POLICIES.items():
+            world.store("policy").write(name, content)
         for party in ("centre", "cleveland"):
             table = world.centre_config.curation / "tables" / party / "dim_run.parquet"
             table.parent.mkdir(parents=True, exist_ok=True)

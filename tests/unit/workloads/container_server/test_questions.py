@@ -10,10 +10,9 @@ from container_server.questions import QUESTIONS, Check, Submit
 from hypothesis import given
 from hypothesis import strategies as st
 
-# A word that begins with a dash is an option to every reader of a command line.
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(
-    lambda text: text[0] != "-"
-)
+# One that begins with a dash looks like an option; "--" alone is what says that none follows.
+_ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+TEXTS = (_ANY | _ANY.map(lambda text: f"-{text}")).filter(lambda text: text != "--")
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXTS,
     str | None: st.none() | TEXTS,
