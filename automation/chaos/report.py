@@ -1,4 +1,4 @@
-"""A campaign's tables in a page: each part's section stands between its marks and is made again whole."""
+"""A campaign's tables in a page: each part's section stands between its marks; new rows replace old ones."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ def check(file: Path, parts: Collection[str]) -> None:
 def write(file: Path, campaign: Campaign, parts: Mapping[str, Collection[str]]) -> None:
     """Write a campaign into a file that `check` let pass; `parts` has the names of each part's faults.
 
-    A page with marks keeps everything else, and the sections of parts that the campaign did not try. A new
+    A page with marks keeps everything else, and what it says of faults that the campaign did not try. A new
     file gets one table.
     """
     if not file.exists():
@@ -35,13 +35,15 @@ def write(file: Path, campaign: Campaign, parts: Mapping[str, Collection[str]]) 
     for part, faults in parts.items():
         tried = [trial for trial in campaign.trials if trial.fault.partition(": ")[0] in faults]
         if tried:
-            text = _put(text, part, markdown(replace(campaign, trials=tried)))
+            text = _put(text, part, replace(campaign, trials=tried))
     file.write_text(text, encoding="utf-8")
 
 
-def _put(text: str, part: str, section: str) -> str:
-    whole = f"{_BEGIN.format(part=part)}\n{section}{_END.format(part=part)}"
-    return _section(part).sub(lambda _: whole, text)
+def _put(text: str, part: str, campaign: Campaign) -> str:
+    def made_again(before: re.Match[str]) -> str:
+        return f"{_BEGIN.format(part=part)}\n{markdown(campaign, before[0])}{_END.format(part=part)}"
+
+    return _section(part).sub(made_again, text)
 
 
 def _section(part: str) -> re.Pattern[str]:

@@ -5,7 +5,7 @@ import datetime as dt
 import os
 import platform
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any
 
 MOST_RUNS = 3
 """The run that met the fault, and at most two more."""
-HEADINGS = ("fault", "during", "moments", "runs", "lost", "left running", "seconds to recover")
+HEADINGS = ("fault", "during", "moments", "runs", "lost", "left running", "seconds to recover", "tried")
+_NO_ROWS = (HEADINGS, ("---",) * len(HEADINGS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +82,14 @@ class Campaign:
         return all(trial.held for trial in self.trials)
 
 
-def rows(trials: Iterable[Trial]) -> Iterator[tuple[str, ...]]:
+def rows(campaign: Campaign) -> Iterator[tuple[str, ...]]:
     """Yield the rows of the table, each over all trials of a fault during the same command."""
+    tried = f"seed {campaign.seed}, {campaign.began:%Y-%m-%d %H:%M} UTC, {machine()}"
 
     def alike(trial: Trial) -> tuple[str, str]:
         return trial.fault, trial.during
 
-    for kind, found in groupby(sorted(trials, key=alike), alike):
+    for kind, found in groupby(sorted(campaign.trials, key=alike), alike):
         same = list(found)
         never = sum(trial.runs is None for trial in same)
         most = max((trial.runs or 0 for trial in same), default=0)
@@ -98,24 +100,44 @@ def rows(trials: Iterable[Trial]) -> Iterator[tuple[str, ...]]:
             "; ".join(sorted({what for trial in same for what in trial.lost})) or "nothing",
             "; ".join(sorted({what for trial in same for what in trial.left})) or "nothing",
             f"{max(trial.seconds for trial in same):.0f}",
+            tried,
         )
 
 
-def markdown(campaign: Campaign) -> str:
-    """Return the campaign as a section of a page."""
+def markdown(campaign: Campaign, before: str = "") -> str:
+    """Return the campaign as a section of a page; what that section said `before` of others stays in it."""
+    again = {(trial.fault, trial.during) for trial in campaign.trials}
+    kept = [row for row in _rows_of(before) if row[:2] not in again]
     lines = [
-        f"Seed {campaign.seed}, {campaign.began:%Y-%m-%d %H:%M} UTC, {campaign.seconds / 60:.0f} minutes, "
-        f"{machine()}.",
-        "",
         f"| {' | '.join(HEADINGS)} |",
         f"| {' | '.join('---' for _ in HEADINGS)} |",
-        *(f"| {' | '.join(row)} |" for row in rows(campaign.trials)),
+        *(f"| {' | '.join(row)} |" for row in sorted([*kept, *rows(campaign)])),
     ]
-    failed = [trial for trial in campaign.trials if not trial.held]
+    failed = [
+        *(line for line in before.splitlines() if line.startswith("- ") and _about(line) not in again),
+        *(
+            f"- {trial.fault} during {trial.during}: {_one_line(trial.said)}"
+            for trial in campaign.trials
+            if not trial.held
+        ),
+    ]
     if failed:
-        lines += ["", "What did not hold:", ""]
-        lines += [f"- {trial.fault} during {trial.during}: {_one_line(trial.said)}" for trial in failed]
+        lines += ["", "What did not hold:", "", *failed]
     return "\n".join(lines) + "\n"
+
+
+def _rows_of(section: str) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a table that `markdown` wrote."""
+    for line in section.splitlines():
+        cells = tuple(cell.strip() for cell in line.strip("| ").split(" | "))
+        if line.startswith("| ") and len(cells) == len(HEADINGS) and cells not in _NO_ROWS:
+            yield cells
+
+
+def _about(line: str) -> tuple[str, str]:
+    """Return fault and command of a line on what did not hold."""
+    fault, _, rest = line.removeprefix("- ").partition(" during ")
+    return fault, rest.partition(": ")[0]
 
 
 def document(campaign: Campaign) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What `fed chaos` says of a campaign, and whom it kills when."""
 
+import dataclasses
 import datetime as dt
 import subprocess
 import sys
@@ -42,8 +43,10 @@ def test_the_table_has_a_row_for_each_fault_with_the_worst_of_its_trials() -> No
         tried(fault="500", runs=None, left=["process node"], said="it | never\nends"),
     )
     text = trial.markdown(found)
-    assert "Seed 7, 2026-12-01 02:00 UTC" in text
-    assert "| lost answer | up | 42 | 3 | nothing | nothing | 9 |" in text
+    assert (
+        f"| lost answer | up | 42 | 3 | nothing | nothing | 9 | seed 7, 2026-12-01 02:00 UTC, {trial.machine()} |"
+        in text
+    )
     assert "| 500 | up | 1 | 1 of 1 never | nothing | process node | 0 |" in text
     assert "- 500 during up: it \\| never ends" in text
     assert trial.document(found)["held"] is False
@@ -127,9 +130,20 @@ def test_a_page_keeps_all_but_the_sections_of_what_was_tried(tmp_path: Path) -> 
     report.write(page, campaign(tried(fault="Ctrl-C")), {"people": ["Ctrl-C"], "machines": ["power off"]})
     text = page.read_text()
     assert "old" not in text
-    assert "Seed 7" in text.partition("between")[0]
     assert "| Ctrl-C | up | 1 |" in text.partition("between")[0]
     assert text.partition("between")[2] == PAGE.partition("between")[2]
+
+
+def test_a_page_keeps_the_rows_of_faults_that_were_not_tried_again(tmp_path: Path) -> None:
+    page, parts = tmp_path / "page.md", {"people": ["Ctrl-C", "up and up"]}
+    page.write_text(PAGE)
+    first = campaign(tried(fault="Ctrl-C", runs=None, said="never"), tried(fault="up and up", said="kept"))
+    report.write(page, first, parts)
+    report.write(page, dataclasses.replace(campaign(tried(fault="Ctrl-C", runs=1)), seed=8), parts)
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")][2:]
+    assert rows[0].startswith("| Ctrl-C | up | 1 | 1 | nothing | nothing | 0 | seed 8, ")
+    assert rows[1].startswith("| up and up | up | 1 | 2 | nothing | nothing | 0 | seed 7, ")
+    assert "What did not hold" not in page.read_text()
 
 
 def test_a_file_without_marks_is_refused_before_anything_is_tried(tmp_path: Path) -> None:
