@@ -145,7 +145,7 @@ def _watch(centre: Centre, job_id: str, wanted_by: str | None = None) -> WholeJo
     said, answer = "", None  # type: tuple[str, WholeJob | None]
     try:
         with stderr.status(f"job {job_id[:8]}") as status:
-            for answer in training.follow(centre, job_id):
+            for answer in training.follow(centre, job_id, warn):
                 sentence = training.sentence(answer)
                 status.update(Text(sentence, style="red" if answer.get("dropped") else ""))
                 if sentence != said and not stderr.is_terminal:

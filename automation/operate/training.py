@@ -2,19 +2,21 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
 
 from automation.operate.machines import Centre
 from automation.operate.manifest import describe
-from automation.ui.outcome import QuestionError, RefusedError
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from workloads.container_server.container_server import questions
 from workloads.container_server.container_server.answers import Asked, Job, WholeJob
 from workloads.fl_client.fed_site.manifest import Manifest, UnreadableManifestError
 
 POLL_SECONDS = 1.0
+PATIENCE, PAUSE = 120.0, 5.0
+"""Seconds for which a centre that does not answer is asked again, and between two such questions."""
 REST = 1.5
 """How long to leave the centre's VM to others after a question, in times of what the question took.
 
@@ -46,12 +48,27 @@ def _named(parameters: tuple[str, ...]) -> dict[str, str]:
     return dict(parameter.split("=", 1) for parameter in parameters)
 
 
-def follow(centre: Centre, job_id: str) -> Iterator[WholeJob]:
-    """Yield what the centre says of a job until it is over."""
+def follow(centre: Centre, job_id: str, tell: Callable[[str], None]) -> Iterator[WholeJob]:
+    """Yield what the centre says of a job until it is over.
+
+    A centre that does not answer is asked again for `PATIENCE` seconds, which `tell` is told: the job goes on
+    meanwhile. Raises FedError after that, RefusedError or QuestionError at once, as `Centre.ask`.
+    """
+    answered = time.monotonic()
     while True:
         began = time.monotonic()
-        answer = centre.ask(questions.ShowResult(id=job_id))
-        took = time.monotonic() - began
+        try:
+            answer = centre.ask(questions.ShowResult(id=job_id))
+        except (RefusedError, QuestionError):
+            raise
+        except FedError as silent:
+            if began - answered > PATIENCE:
+                raise
+            tell(f"{silent}. Job {job_id[:8]} is asked for again")
+            time.sleep(PAUSE)
+            continue
+        answered = time.monotonic()
+        took = answered - began
         yield answer
         if answer["state"] in OVER:
             return

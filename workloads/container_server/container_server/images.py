@@ -20,6 +20,8 @@ from container_server.log import say
 IN_FORCE, ORDER, OUTCOME = "images.env", "order.env", "outcome"
 WELL_SECONDS = 300.0
 """Within which client or server is to be as well as before, once the new images are in force."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
+"""Seconds between two orders of the same, each pause twice the last: each order pulls images."""
 Digests = Mapping[str, str]
 """Image -> `sha256:...`."""
 State = Literal["current", "turn", "approval", "job", "changing", "back"]
@@ -130,7 +132,7 @@ class Images:
     def _standing(self, named: Digests) -> Standing:
         mark = mark_of(named)
         if self._change is not None:
-            return Standing(state="changing", mark=mark, reason="its containers are made again")
+            return Standing(state="changing", mark=mark, reason=self._progress(self._change))
         changes = self.changes(named)
         if not changes:
             return Standing(state="current", mark=mark)
@@ -159,7 +161,8 @@ class Images:
 
     def _order(self, digests: Digests) -> None:
         """Last of a step: the unit that follows it may end this process at once."""
-        self._note(change={**(self._change or {}), "ordered": True, "since": None})
+        now = self._clock.now()
+        self._note(change={**(self._change or {}), "ordered": True, "since": None, "at": now})
         content = "".join(f"{name}={digests[name]}\n" for name in sorted(digests))
         write_bytes(self._folder / ORDER, content.encode())
 
@@ -173,11 +176,25 @@ class Images:
             if change["ordered"] and outcome.is_file() and "why" not in change:
                 self._went_back(change, outcome.read_text().strip()[:300])
             else:  # killed before the order was written, or the way back failed (nothing can be pulled)
-                self._order(target)
+                self._order_again(change, target)
         elif "why" in change:
             self._went_back(change, change["why"])
         else:
             self._look_after(change)
+
+    def _order_again(self, change: dict[str, Any], target: Digests) -> None:
+        tries = change.get("tries", 0)
+        pause = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE) if change["ordered"] else 0.0
+        if abs(self._clock.now() - change.get("at", 0.0)) >= pause:
+            self._note(change={**change, "tries": tries + 1})
+            self._order(target)
+
+    def _progress(self, change: Mapping[str, Any]) -> str:
+        outcome = self._folder / OUTCOME
+        if "why" not in change or "tries" not in change or not outcome.is_file():
+            return "its containers are made again"
+        said = outcome.read_text().strip()
+        return f"{change['why']}; the images before are not back after {change['tries']} more tries: {said}"
 
     def _look_after(self, change: dict[str, Any]) -> None:
         """Take the change as done when client or server are as well as before; go back when they are not."""

@@ -219,6 +219,24 @@ class TestGoingBack:
         world.turn(15)
         assert (said(world)[0], unit.in_force) == ("back", written(BEFORE))
 
+    def test_a_way_back_that_cannot_be_pulled_is_ordered_ever_more_slowly_and_said(
+        self, world: World, unit: Unit
+    ) -> None:
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
+        orders, until = 0, world.clock.now() + 900
+        while world.clock.now() < until:
+            if unit.order:
+                orders += 1
+                unit.goes_back("an image cannot be pulled")
+            world.turn(5)
+        assert 5 <= orders <= 9
+        assert "more tries: an image cannot be pulled" in said(world)[1]
+
     def test_one_that_was_ill_before_is_not_asked_to_be_well(self, world: World, unit: Unit) -> None:
         world.silent = True
         world.turn(60)

@@ -69,8 +69,8 @@ class Champions:
             files=self._files(job.job_id),
         )
         code = job_code.checksum(archive)
-        write_bytes(self._folder / f"{code}.zip", archive)
         with self._changing:
+            write_bytes(self._folder / f"{code}.zip", archive)
             self._remember({**self._promoted, name: code})
         say("model for hospitals", name=name, version=version, code=code)
 
@@ -92,6 +92,14 @@ class Champions:
         self._giving = {name: self._chore(name) for name in due}
         for chore in self._giving.values():
             chore.run()
+        with self._changing:
+            self._clear()
+
+    def _clear(self) -> None:
+        """Remove the archives of versions that nobody is to have: 20 MB each."""
+        for archive in self._folder.glob("*.zip"):
+            if archive.stem not in self._promoted.values():
+                archive.unlink()
 
     def forget(self, hospital: str) -> None:
         """Give them again to a hospital whose container is a new one."""

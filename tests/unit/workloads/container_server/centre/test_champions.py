@@ -83,6 +83,18 @@ def test_one_that_is_retired_goes_from_the_hospital(world: World, centre: Centre
     assert not (world.channel.folder / model_archive(code)).exists()
 
 
+def test_the_centre_keeps_the_archives_of_todays_versions_alone(world: World, centre: CentreAgent) -> None:
+    job = trained(world, **PREDICTS)
+    for version in ("3", "4", "5"):
+        centre._champions.promoted("heart", version, job, "Dr Meier")
+        world.turn(300)
+    (kept,) = world.centre_config.agent.rglob("champions/*.zip")
+    assert ModelPackage.read(kept.read_bytes()).version == "5"
+    centre._champions.withdrawn("heart")
+    world.turn(300)
+    assert not list(world.centre_config.agent.rglob("champions/*.zip"))
+
+
 def test_another_version_that_is_retired_leaves_the_one_that_hospitals_have(
     world: World, centre: CentreAgent
 ) -> None:
