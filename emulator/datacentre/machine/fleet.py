@@ -76,11 +76,12 @@ class Fleet:
         self._namespaces: Mapping[str, Namespace] = {}
         self._inventory = Inventory()
         self._commands: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     async def apply(self, inventory: Inventory, namespaces: Mapping[str, Namespace]) -> list[str]:
         """Bring the machines in step; return what keeps one from booting. `namespaces` are those of ports."""
         async with self._changing:
-            return await self._apply(inventory, namespaces)
+            return [] if self._closed else await self._apply(inventory, namespaces)
 
     async def _apply(self, inventory: Inventory, namespaces: Mapping[str, Namespace]) -> list[str]:
         self._inventory, self._namespaces = inventory, namespaces
@@ -107,11 +108,19 @@ class Fleet:
         ]
 
     async def close(self) -> None:
-        """Switch everything off."""
-        for task in self._commands.values():
+        """Switch everything off, for good; raise what one machine's end raised when all have ended."""
+        self._closed = True
+        commands = list(self._commands.values())
+        for task in commands:
             task.cancel()
+        await asyncio.gather(*commands, return_exceptions=True)
         async with self._changing:
-            await asyncio.gather(*(self._off(key) for key in list(self._running)))
+            ends = await asyncio.gather(
+                *(self._off(key) for key in list(self._running)), return_exceptions=True
+            )
+        for failed in ends:
+            if failed is not None:
+                raise failed
 
     def machine(self, name: str) -> PoweredMachine:
         """Return a running machine by its name or id; raise DatacentreError when there is none."""
@@ -154,7 +163,7 @@ class Fleet:
         log.error("%s has crashed; it boots again", document.name)
         await asyncio.sleep(_CRASH_PAUSE)
         async with self._changing:
-            if self._running.get(document.key) is crashed:
+            if self._running.get(document.key) is crashed and not self._closed:
                 crashed.watch = None  # it is this task, which `_off` would cancel
                 await self._off(document.key)
                 await self._on(document, self._namespaces)
@@ -234,7 +243,7 @@ class Fleet:
         """Begin the run commands that are new."""
         for command in commands:
             operation = str(command["operation"])
-            if operation not in self._commands:
+            if operation not in self._commands and not self._closed:
                 self._commands[operation] = asyncio.create_task(self._command(operation, command))
 
     async def _command(self, operation: str, command: Json) -> None:
