@@ -41,8 +41,9 @@ class Question(Generic[A]):
         given = [(one, getattr(self, one.name)) for one in fields(self)]
         placed = [str(value) for one, value in given if one.metadata.get("placed")]
         named = [text for one, value in given if "placed" not in one.metadata for text in _words(one, value)]
-        end = ["--"] if any(text.startswith("-") for text in placed) else []
-        return (self.command, *named, *end, *placed)
+        if any(text.startswith("-") for text in placed):
+            return (self.command, *named, "--", *placed)
+        return (self.command, *placed, *named)
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any]) -> Self:

@@ -50,7 +50,11 @@ def test_a_question_leaves_the_vm_to_others_for_longer_than_it_took(monkeypatch:
     monkeypatch.setattr(training.time, "sleep", pauses.append)
     states = iter(["running", "running", "finished"])
     centre: Any = SimpleNamespace(ask=lambda *_: {"state": next(states)})
-    assert [answer["state"] for answer in training.follow(centre, "id")] == ["running", "running", "finished"]
+    assert [answer["state"] for answer in training.follow(centre, "id", print)] == [
+        "running",
+        "running",
+        "finished",
+    ]
     assert pauses == [30.0, training.POLL_SECONDS]
 
 
