@@ -54,7 +54,7 @@ def follow(centre: Centre, job_id: str, tell: Callable[[str], None]) -> Iterator
     A centre that does not answer is asked again for `PATIENCE` seconds, which `tell` is told: the job goes on
     meanwhile. Raises FedError after that, RefusedError or QuestionError at once, as `Centre.ask`.
     """
-    answered = time.monotonic()
+    silent_since: float | None = None
     while True:
         began = time.monotonic()
         try:
@@ -62,13 +62,14 @@ def follow(centre: Centre, job_id: str, tell: Callable[[str], None]) -> Iterator
         except (RefusedError, QuestionError):
             raise
         except FedError as silent:
-            if began - answered > PATIENCE:
+            silent_since = began if silent_since is None else silent_since
+            if began - silent_since > PATIENCE:
                 raise
             tell(f"{silent}. Job {job_id[:8]} is asked for again")
             time.sleep(PAUSE)
             continue
-        answered = time.monotonic()
-        took = answered - began
+        silent_since = None
+        took = time.monotonic() - began
         yield answer
         if answer["state"] in OVER:
             return
