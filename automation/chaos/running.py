@@ -14,6 +14,8 @@ import httpx
 
 from automation.chaos.own_clone import Ended, OwnClone
 from automation.chaos.trial import MOST_RUNS, Trial
+from automation.operate.machines import Centre
+from automation.operate.sign_in import sign_in
 from automation.operate.training import OVER
 from automation.stacks.arm import Arm, of_emulator
 from automation.ui.outcome import Code, FedError
@@ -213,9 +215,13 @@ class Running:
 
     def _open_runs(self) -> list[str]:
         """Return the runs that MLflow believes to be under way."""
+        account = sign_in(Centre(self.arm(), self.vm("centre")), "chaos")
+        signed = (account.name, account.password)
         with (
             self.datacentre.forward(machine("centre"), _MLFLOW_PORT) as port,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", timeout=60) as client,
+            httpx.Client(
+                base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", auth=signed, timeout=60
+            ) as client,
         ):
             experiments = client.get("/experiments/search", params={"max_results": 100}).raise_for_status()
             ids = [one["experiment_id"] for one in experiments.json().get("experiments", [])]

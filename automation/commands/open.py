@@ -25,12 +25,15 @@ def command(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port of this machine's loopback; 0 for any.")
     ] = 5000,
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Whose account; yours when left out.")
+    ] = None,
     stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
 ) -> None:
-    """Lead a port of this machine to MLflow on the centre's VM, until Ctrl-C (emulator).
+    """Lead a port of this machine to MLflow on the centre's VM, until Ctrl-C, and sign you in (emulator).
 
-    Azure has no counterpart: there nobody opens a connection to a VM. Models and metrics are in the centre's
-    storage account as well (docs/jobs.md).
+    The account may read for 12 hours; its password is said once. Azure has no counterpart: there nobody opens
+    a connection to a VM. Models and metrics are in the centre's storage account as well (docs/jobs.md).
     """
-    enter.open_page(stack, on, page, port)
+    enter.open_page(stack, on, page, port, name)

@@ -4,9 +4,11 @@ import os
 import signal
 import webbrowser
 from contextlib import suppress
+from datetime import datetime
 from typing import NoReturn
 
-from automation.operate import machines
+from automation.operate import centre as centres
+from automation.operate import machines, person, sign_in
 from automation.operate.emulated import running_datacentre
 from automation.stacks import deploy
 from automation.stacks.target import Target, open_deployed
@@ -32,15 +34,25 @@ def shell(stack: str, on: On, party: str, container: str | None, script: str | N
     os.execvp(entered[0], entered)  # noqa: S606 the terminal becomes the shell's
 
 
-def open_page(stack: str, on: On, page: str, port: int) -> None:
-    """Lead a port of this machine's loopback to a page of the centre's VM until Ctrl-C; raises as `shell`."""
+def open_page(stack: str, on: On, page: str, port: int, name: str | None) -> None:
+    """Lead a port of this machine's loopback to a page of the centre's VM until Ctrl-C, and sign in there.
+
+    `name` is the account's, made of the person's when left out. Raises as `shell` and as `sign_in.sign_in`.
+    """
     target = _emulated(stack, on)
-    machine = machines.vm_name(deploy.outputs(target), CENTRE)
+    outputs = deploy.outputs(target)
+    machine = machines.vm_name(outputs, CENTRE)
     datacentre = running_datacentre(target)
+    account_name = name or sign_in.account_name(person.of(target))
     try:
         with datacentre.forward(machine, PORTS[page], port) as local:
-            address = f"http://127.0.0.1:{local}"
+            account = sign_in.sign_in(centres.of(target, outputs).centre, account_name)
+            address = sign_in.newest_runs(f"http://127.0.0.1:{local}", account)
             say(f"{page} of {stack} is at {address}; Ctrl-C closes it")
+            until = datetime.fromtimestamp(account.until).astimezone().strftime("%H:%M")
+            say(
+                f"sign in as {account.name} with {account.password}, good until {until}; it is said only here"
+            )
             if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
                 webbrowser.open(address)
             with suppress(KeyboardInterrupt):

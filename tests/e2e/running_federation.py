@@ -2,7 +2,9 @@
 
 import base64
 import contextlib
+import hashlib
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -157,12 +159,20 @@ class Federation:
         self.wait_registered()
         return time.monotonic() - began
 
+    def signed_in(self, name: str = "tester") -> tuple[str, str]:
+        """Return the name and the password of an account at MLflow."""
+        password = secrets.token_urlsafe(32)
+        checksum = hashlib.sha256(password.encode()).hexdigest()
+        return str(self.fedctl("sign-in", name, "--sha256", checksum)["name"]), password
+
     @contextlib.contextmanager
     def mlflow(self) -> Iterator[httpx.Client]:
-        """Give a client of MLflow's API."""
+        """Give a client of MLflow's API, as a person who is signed in."""
         with (
             self.datacentre.forward(self.machine("centre"), MLFLOW) as port,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", timeout=30) as client,
+            httpx.Client(
+                base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", auth=self.signed_in(), timeout=30
+            ) as client,
         ):
             yield client
 

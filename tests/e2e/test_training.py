@@ -169,7 +169,9 @@ class TestTraining:
         assert shown["champion"] and shown["promoted_by"] and shown["job_id"] == trained.answer["id"]
         load = "import mlflow.pyfunc; m = mlflow.pyfunc.load_model('models:/heart@champion')"
         predict = f"{load}; print('risk', *m.predict(m.input_example))"
-        script = f'MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python3 -c "{predict}"'
+        name, password = federation.signed_in()
+        signed = f"MLFLOW_TRACKING_USERNAME={name} MLFLOW_TRACKING_PASSWORD={password}"
+        script = f'{signed} MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python3 -c "{predict}"'
         said = federation.clone.fed("shell", "centre", "mlflow", "-c", script)
         assert 0 < float(said.stdout.split()[-1]) < 1
 
@@ -240,9 +242,11 @@ class TestLooking:
         opened = federation.clone.start("open", "mlflow", "--port", "0")
         assert opened.stderr is not None
         try:
-            address = re.search(r"http://127\.0\.0\.1:\d+", opened.stderr.readline())
-            assert address
-            assert "<title>MLflow</title>" in httpx.get(address[0]).text
+            page = re.search(r"(http://127\.0\.0\.1:\d+)/#/experiments/\d+/runs", opened.stderr.readline())
+            said = re.search(r"sign in as (\S+) with (\S+), good until", opened.stderr.readline())
+            assert page and said
+            assert httpx.get(page[1]).status_code == 401
+            assert "<title>MLflow</title>" in httpx.get(page[1], auth=(said[1], said[2])).text
         finally:
             opened.terminate()
             opened.communicate()

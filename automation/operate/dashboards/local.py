@@ -6,6 +6,7 @@ from pathlib import Path
 from automation.operate import consent, record
 from automation.operate.dashboards import curated
 from automation.operate.enter import PORTS
+from automation.operate.sign_in import LIST
 from automation.stacks import deploy
 from automation.stacks.target import open_deployed
 from automation.ui.console import say, show_json
@@ -41,7 +42,8 @@ def make(
     files, cards = (_given(source, parties), {}) if source else _deployed(stack, on, parties)
     pages = []
     for party, tables in files.items():
-        link = f"http://127.0.0.1:{PORTS['mlflow']}" if party == CENTRE and on is On.EMULATOR else None
+        here = party == CENTRE and on is On.EMULATOR
+        link = f"http://127.0.0.1:{PORTS['mlflow']}/{LIST}" if here else None
         try:
             linked = _write_cards(where, party, cards.get(party, {}))
             told = _record(stack, on, party, source, account)

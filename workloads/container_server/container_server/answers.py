@@ -170,5 +170,13 @@ class Promoted(TypedDict):
     """Why hospitals cannot have their patients scored with it."""
 
 
+class SignedIn(TypedDict):
+    """A person who may read MLflow."""
+
+    name: str
+    until: int
+    """Unix time."""
+
+
 Document = dict[str, Any]
 """An answer that another schema describes, or that is read by one caller only."""

@@ -47,6 +47,10 @@ class Config:
     """What the hospital said about jobs; the client reads it and cannot write it."""
     curation: Path
     """What MLflow's container shares with this one, for the making of tables and nothing else."""
+    sign_in: Path
+    """Who may use MLflow; its container may only read it (centre/sign_in.py)."""
+    tracking: Path
+    """What fl-server, which may only read it, signs in to MLflow with."""
     request_days: int
     """How long a job waits for the hospitals' answers."""
     smallest_cell: int
@@ -111,6 +115,8 @@ class Config:
             answers=root / "answers",
             boxes=environment.get("FED_BOXES", "").split(),
             curation=root / "curation",
+            sign_in=root / "sign-in",
+            tracking=root / "tracking",
             curation_image=environment.get("FED_CURATION_IMAGE", "unknown"),
             request_days=int(environment.get("FED_REQUEST_DAYS", "14")),
             smallest_cell=int(environment.get("FED_SMALLEST_CELL", "10")),

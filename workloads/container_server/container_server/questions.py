@@ -22,6 +22,7 @@ from .answers import (
     ModelVersions,
     Promoted,
     Rotation,
+    SignedIn,
     Upgrading,
     WholeJob,
 )
@@ -258,6 +259,16 @@ class Retire(Question[Promoted]):
     why: str = needed()
 
 
+@dataclass(frozen=True, kw_only=True)
+class SignIn(Question[SignedIn]):
+    """Let a person read MLflow for some hours. Whoever asks made the password, and keeps it."""
+
+    command = "sign-in"
+    about = "at the centre: let a person read MLflow for 12 hours"
+    name: str = word()
+    sha256: str = needed("checksum of their password, a long random text")
+
+
 QUESTIONS: tuple[type[Question[Any]], ...] = (
     Status,
     Submit,
@@ -282,4 +293,5 @@ QUESTIONS: tuple[type[Question[Any]], ...] = (
     Evaluate,
     Promote,
     Retire,
+    SignIn,
 )

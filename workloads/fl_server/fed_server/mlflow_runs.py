@@ -24,6 +24,8 @@ R = TypeVar("R")
 GLOBAL = "global"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 """How a run ends; KILLED by a person (mlflow.entities.RunStatus)."""
+PASSWORD = Path("/tracking/password")
+"""Of this container at MLflow: written by the container server (centre/sign_in.py), read-only here."""
 _DIGEST = 36
 """Letters of a data set's digest that MLflow takes (mlflow.utils.validation)."""
 
@@ -36,6 +38,7 @@ def _as_tracking_error(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            os.environ["MLFLOW_TRACKING_TOKEN"] = PASSWORD.read_text()
             return function(*args, **kwargs)
         except (MlflowException, OSError) as error:
             raise TrackingError(f"MLflow, {function.__name__}: {error}") from error

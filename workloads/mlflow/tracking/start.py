@@ -1,7 +1,8 @@
 """`python -m tracking.start`: run MLflow on the VM's loopback. `health` says whether it answers, `copy FILE`
 copies its database for a backup.
 
-Reached from the VM only (the server's jobs, a forwarded port of an operator): it has no login of its own.
+Reached from the VM only (the platform's own services, a forwarded port of an operator), and served behind a
+sign-in (tracking/door.py).
 """
 
 import os
@@ -15,6 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 PORT = 5000
+APP = "fed-sign-in"
+"""The entry point of tracking/door.py (fed_sign_in-1.dist-info)."""
 DATABASE = Path("/var/lib/mlflow/mlflow.db")
 RESTORED = Path("/var/lib/fed/curation/mlflow-restored/mlflow.db")
 """Where the container server puts the database of a backup (container_server/archive.py)."""
@@ -29,6 +32,8 @@ def command(environment: Mapping[str, str]) -> list[str]:
         "-m",
         "mlflow",
         "server",
+        "--app-name",
+        APP,
         "--host",
         "127.0.0.1",
         "--port",

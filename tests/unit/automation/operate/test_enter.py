@@ -22,7 +22,7 @@ def test_on_azure_nobody_gets_into_a_vm() -> None:
     with pytest.raises(QuestionError, match="nobody can open a connection to a VM"):
         enter.shell("dev", On.AZURE, "hungary", None, None)
     with pytest.raises(QuestionError, match="run command"):
-        enter.open_page("dev", On.AZURE, "mlflow", 0)
+        enter.open_page("dev", On.AZURE, "mlflow", 0, None)
 
 
 def test_the_last_lines_of_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

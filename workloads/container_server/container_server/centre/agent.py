@@ -19,6 +19,7 @@ from container_server.centre.models import Mlflow, Models
 from container_server.centre.operators import ANSWERS_CONTAINER, QUESTIONS_CONTAINER, Operators
 from container_server.centre.requests import Requests
 from container_server.centre.rotation import Rotation
+from container_server.centre.sign_in import SignIn
 from container_server.centre.upgrade import Upgrade
 from container_server.chore import Chore
 from container_server.clock import Clock
@@ -106,7 +107,9 @@ class CentreAgent:
         self._answers = Chore("jobs that wait", Cadence(clock, 1.0), self._requests.step)
         self._results = Chore("results", Cadence(clock, 1.0), self._hand_results_on)
         self._tables = Chore("tables", Cadence(clock, 1.0), self._curation.step)
-        mlflow = Mlflow()
+        self._sign_in = SignIn(config, clock)
+        self._accounts = Chore("sign-in", Cadence(clock, 60.0), self._sign_in.step)
+        mlflow = Mlflow(self._sign_in.password)
         self._cards = Cards(self._jobs, mlflow, config.curation, config.agent / "cards.json")
         self._cards_out = Chore("model cards", Cadence(clock, 5.0), self._cards.step)
         self._backups = backups
@@ -146,6 +149,7 @@ class CentreAgent:
             notices=self._notices.rows,
             chores=self._chores,
             models=Models(mlflow, clock, self._champions),
+            sign_in=self._sign_in,
             back_up=backups.soon,
             images=self._images,
             upgrade=self._upgrade,
@@ -165,6 +169,7 @@ class CentreAgent:
 
     def tick(self) -> float:
         """One turn of what must not wait."""
+        self._accounts.run()
         self._root.run()
         if self._has_root:
             self._rotating.run()
@@ -213,7 +218,7 @@ class CentreAgent:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead, self._changing_images]
         own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
-        own += [self._models_out, self._cards_out]
+        own += [self._models_out, self._cards_out, self._accounts]
         own += [self._asked] if self._operators_ask else []
         parts = (
             self._inbox,

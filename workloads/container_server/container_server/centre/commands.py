@@ -13,6 +13,7 @@ from container_server.centre.jobs import SERVER, Job, Jobs
 from container_server.centre.members import Member, Members, UnknownHospitalError
 from container_server.centre.models import Models
 from container_server.centre.rotation import Rotation, RotationRefusedError
+from container_server.centre.sign_in import SignIn
 from container_server.centre.upgrade import Upgrade
 from container_server.chore import Chore
 from container_server.clock import Clock
@@ -67,6 +68,7 @@ class Commands:
         notices: Callable[[], list[dict[str, Any]]],
         chores: Callable[[], Iterable[Chore]],
         models: Models,
+        sign_in: SignIn,
         back_up: Callable[[], None],
         images: Images,
         upgrade: Upgrade,
@@ -83,6 +85,7 @@ class Commands:
         self._notices = notices
         self._chores = chores
         self._models = models
+        self._sign_in = sign_in
         self._back_up = back_up
         self._images = images
         self._upgrade = upgrade
@@ -107,6 +110,7 @@ class Commands:
             "upgrade": self.upgrade,
             "logs": self.logs,
             **self._models.handlers(),
+            **self._sign_in.handlers(),
             **Counted(self._jobs).handlers(),
         }
 

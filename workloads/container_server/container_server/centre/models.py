@@ -53,16 +53,21 @@ class Hospitals(Protocol):
 
 
 class Mlflow:
-    """Registry over HTTP, on this VM's loopback."""
+    """Registry over HTTP, on this VM's loopback, signed in with `password`."""
 
     _BASE = "http://127.0.0.1:5000/api/2.0/mlflow"
     _FILES = "http://127.0.0.1:5000/api/2.0/mlflow-artifacts/artifacts"
     _SECONDS = 20
 
+    def __init__(self, password: str) -> None:
+        self._signed = {"Authorization": f"Bearer {password}"}
+
     def put(self, path: str, content: bytes) -> None:
         """See Registry."""
         try:
-            requests.put(f"{self._FILES}/{path}", data=content, timeout=self._SECONDS).raise_for_status()
+            requests.put(
+                f"{self._FILES}/{path}", data=content, headers=self._signed, timeout=self._SECONDS
+            ).raise_for_status()
         except requests.RequestException as error:
             raise TransientError(f"MLflow takes no file: {type(error).__name__}") from error
 
@@ -71,7 +76,12 @@ class Mlflow:
         query, body_sent = (content, None) if method == "GET" else (None, content)
         try:
             answer = requests.request(
-                method, f"{self._BASE}/{path}", params=query, json=body_sent, timeout=self._SECONDS
+                method,
+                f"{self._BASE}/{path}",
+                params=query,
+                json=body_sent,
+                headers=self._signed,
+                timeout=self._SECONDS,
             )
             body: dict[str, Any] = answer.json()
         except (requests.RequestException, ValueError) as error:

@@ -50,6 +50,7 @@ ANSWERED: tuple[str, ...] = (
     "models",
     "promote",
     "retire",
+    "sign-in",
 )
 """What operators may ask. Archives of the centre's state stay with who is root on its VM: `backup` names the
 key that they are for, and `restore` gives up what is there."""
