@@ -2,24 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, CentreAccount, Json, On, Where
-from automation.ui.outcome import QuestionError
 from federation.naming import INBOX_CONTAINER, RESULTS_CONTAINER
 
 with lazily():
-    from azure import identity
-
-    from automation.operate import centre_blobs, drafts, emulated, inbox, people, session, trial
-    from automation.stacks import deploy
-    from automation.stacks import target as targets
-
-if TYPE_CHECKING:
-    from automation.operate.centre_blobs import Blobs
+    from automation.operate import centre_door, drafts, inbox, session, trial
 
 PANEL = "Work"
 
@@ -126,7 +118,7 @@ def submit(
     wait: Annotated[bool, typer.Option(help="Watch it to its end.")] = False,
 ) -> None:
     """Bring a job's folder to the centre, which puts it before the hospitals; print its id."""
-    job_id = inbox.submit(_blobs(stack, on, account, INBOX_CONTAINER), folder)
+    job_id = inbox.submit(centre_door.container(stack, on, account, INBOX_CONTAINER), folder)
     typer.echo(job_id)
     if wait:
         session.watch(stack, on, job_id, account)
@@ -170,27 +162,5 @@ def download(
     """Write what a job left at the centre into a new folder."""
     whole = job_id if account else session.whole_id(stack, on, job_id)
     folder = into or Path(whole)
-    for name in inbox.download(_blobs(stack, on, account, RESULTS_CONTAINER), whole, folder):
+    for name in inbox.download(centre_door.container(stack, on, account, RESULTS_CONTAINER), whole, folder):
         typer.echo(f"{folder}/{name}")
-
-
-def _blobs(stack: str, on: On, account: str | None, container: str) -> "Blobs":
-    """Return a container of the centre's, on Azure as whoever is signed in (az login)."""
-    if on is On.AZURE:
-        return people.PeoplesContainer(
-            account=account or _account(stack),
-            name=container,
-            credential=identity.DefaultAzureCredential(),
-        )
-    if account:
-        raise QuestionError("--account goes with --on azure: the emulator knows its centre's account")
-    target = targets.open_deployed(stack, on)
-    return centre_blobs.EmulatedBlobs(
-        datacentre=emulated.running_datacentre(target), outputs=deploy.outputs(target), container=container
-    )
-
-
-def _account(stack: str) -> str:
-    """Return the name of the centre's account, from the stack's state."""
-    outputs = deploy.outputs(targets.open_deployed(stack, On.AZURE))
-    return outputs.centre.storage_account.rpartition("/")[2]

@@ -1,20 +1,23 @@
 """`fed model`: the registered models, and which version people are to use."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from automation.ui.lazily import lazily
 from automation.ui.options import DEFAULT_STACK, CentreAccount, Json, On, Where
+from federation.naming import RESULTS_CONTAINER
 
 with lazily():
     from automation.operate import centre as centres
-    from automation.operate import models
-    from automation.stacks import deploy
-    from automation.stacks import target as targets
+    from automation.operate import centre_door, models
     from automation.ui import console
     from workloads.container_server.container_server import questions
+
+if TYPE_CHECKING:
+    from automation.operate.centre_blobs import Readable
+    from workloads.container_server.container_server.answers import ModelVersion
 
 PANEL = "Work"
 
@@ -54,29 +57,32 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a version with its metrics, and who promoted or retired it; or its model card."""
-    row = models.chosen(centres.reach(stack, on, account).centre, name, version)
     if whole:
-        target = targets.open_deployed(stack, on)
-        typer.echo(models.model_card(target, deploy.outputs(target), row))
-    elif as_json:
+        results, row = _at_the_door(stack, on, account, name, version)
+        typer.echo(models.model_card(results, row))
+        return
+    row = models.chosen(models.listing(centres.reach(stack, on, account).centre, name), name, version)
+    if as_json:
         console.show_json(row)
     else:
         console.show(models.card(row))
 
 
 @app.command()
-def get(
+def get(  # noqa: PLR0917 typer reads the order
     name: Name,
     folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new folder for its files.")],
     version: Version = None,
     stack: StackName = DEFAULT_STACK,
     on: Where = On.EMULATOR,
+    account: CentreAccount = None,
 ) -> None:
-    """Fetch a version's files, which mlflow.pyfunc.load_model(FOLDER) loads."""
-    target = targets.open_deployed(stack, on)
-    outputs = deploy.outputs(target)
-    row = models.chosen(centres.of(target, outputs).centre, name, version)
-    names = models.download(target, outputs, row, folder)
+    """Fetch a version's files, which mlflow.pyfunc.load_model(FOLDER) loads.
+
+    On Azure from the container `results`, through the centre's door, as whoever is signed in.
+    """
+    results, row = _at_the_door(stack, on, account, name, version)
+    names = models.download(results, row, folder)
     console.say(f"{name} version {row['version']}: {len(names)} files in {folder}")
 
 
@@ -111,3 +117,15 @@ def retire(  # noqa: PLR0917 typer reads the order
     reached = centres.reach(stack, on, account)
     reached.centre.ask(questions.Retire(name=name, version=version, by=reached.by(), why=why))
     console.say(f"{name} version {version} is retired")
+
+
+def _at_the_door(
+    stack: str, on: On, account: str | None, name: str, version: str | None
+) -> "tuple[Readable, ModelVersion]":
+    """Return the centre's container `results`, and a version: on Azure as that container names it, for its
+    readers may ask the centre nothing.
+    """
+    results = centre_door.container(stack, on, account, RESULTS_CONTAINER)
+    if on is On.AZURE:
+        return results, models.chosen(models.registered(results), name, version)
+    return results, models.chosen(models.listing(centres.reach(stack, on).centre, name), name, version)

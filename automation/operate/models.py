@@ -1,19 +1,22 @@
 """The registered models: what there is, which one people use, and its files."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from rich.table import Table
 
-from automation.operate.centre_blobs import EmulatedBlobs, write_folder
-from automation.operate.emulated import running_datacentre
+from automation.operate.centre_blobs import Readable, write_folder
 from automation.operate.machines import Centre
-from automation.stacks.target import Target
-from automation.ui.outcome import FedError, QuestionError, RefusedError
-from federation.naming import SERVER_CONTAINER
-from federation.outputs import Outputs
+from automation.ui.outcome import FedError, QuestionError
+from automation.ui.plain import plain_document
 from workloads.container_server.container_server import questions
 from workloads.container_server.container_server.answers import ModelVersion
+
+_REGISTER: Final = "models.json"
+_SCHEMA: Final = "fed/register/1"
+"""What the centre lays out for researchers (container_server/centre/published.py)."""
 
 
 def listing(centre: Centre, name: str | None = None) -> list[ModelVersion]:
@@ -31,9 +34,9 @@ def listing(centre: Centre, name: str | None = None) -> list[ModelVersion]:
             raise FedError("a model version's metrics are too long for the centre's answer")
 
 
-def chosen(centre: Centre, name: str, version: str | None) -> ModelVersion:
+def chosen(rows: list[ModelVersion], name: str, version: str | None) -> ModelVersion:
     """Return a version of a model, or the champion; raise QuestionError where there is none."""
-    rows = listing(centre, name)
+    rows = [row for row in rows if row["name"] == name]
     found = [row for row in rows if (row["version"] == version if version else row["champion"])]
     if found:
         return found[0]
@@ -48,29 +51,40 @@ def chosen(centre: Centre, name: str, version: str | None) -> ModelVersion:
     )
 
 
-def download(target: Target, outputs: Outputs[str], row: ModelVersion, folder: Path) -> list[str]:
-    """Write a version's files into a new folder; return their names. Raises QuestionError, RefusedError."""
-    if target.emulator is None:
-        raise RefusedError(
-            "on Azure the centre's account has no public front: this machine cannot read it\n"
-            f"Fix: from the centre's network, copy mlflow/{row['artifacts']} of its container `server`"
-        )
-    blobs = EmulatedBlobs(datacentre=running_datacentre(target), outputs=outputs, container=SERVER_CONTAINER)
-    names = write_folder(blobs, f"mlflow/{row['artifacts']}/", folder)
+def registered(results: Readable) -> list[ModelVersion]:
+    """Return the versions that the centre's container `results` names (fed/register/1), newest first.
+
+    Raises QuestionError where it names none yet, FedError for a register of another version.
+    """
+    found = results.read(_REGISTER).get(_REGISTER)
+    if found is None:
+        raise QuestionError("there is no model yet\nFix: ./fed train")
+    try:
+        content = plain_document(json.loads(found))
+        if content["schema"] != _SCHEMA:
+            raise ValueError(f"its schema is {content['schema']}")
+        return list(content["models"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FedError(f"the centre's {_REGISTER} is none of this version: {error}") from error
+
+
+def download(results: Readable, row: ModelVersion, folder: Path) -> list[str]:
+    """Write a version's files, which are in `results`, into a new folder; return their names.
+
+    Raises QuestionError where the folder is there already, and where the files are not there yet.
+    """
+    names = write_folder(results, f"{_folder(row)}/", folder)
     if not names:
-        raise FedError(f"{row['name']} version {row['version']} has no files in the centre's account")
+        raise QuestionError(
+            f"the files of {row['name']} version {row['version']} are not at the centre's door\n"
+            "Fix: wait a moment, they are laid out some seconds after the job has ended"
+        )
     return names
 
 
-def model_card(target: Target, outputs: Outputs[str], row: ModelVersion) -> str:
-    """Return a version's model card as Markdown; raise RefusedError, QuestionError where there is none."""
-    if target.emulator is None:
-        raise RefusedError(
-            "on Azure the centre's account has no public front: this machine cannot read it\n"
-            "Fix: ./fed open mlflow, the version's artifact model/card.html"
-        )
-    blobs = EmulatedBlobs(datacentre=running_datacentre(target), outputs=outputs, container=SERVER_CONTAINER)
-    found = blobs.read(f"mlflow/{row['artifacts']}/card.md")
+def model_card(results: Readable, row: ModelVersion) -> str:
+    """Return a version's model card, which is in `results`, as Markdown; raise QuestionError without one."""
+    found = results.read(f"{_folder(row)}/card.md")
     if not found:
         raise QuestionError(
             f"{row['name']} version {row['version']} has no card: it is made some seconds after its job has"
@@ -78,6 +92,10 @@ def model_card(target: Target, outputs: Outputs[str], row: ModelVersion) -> str:
         )
     (content,) = found.values()
     return content.decode()
+
+
+def _folder(row: ModelVersion) -> str:
+    return f"models/{row['name']}/{row['version']}"
 
 
 def table(rows: list[ModelVersion]) -> Table:

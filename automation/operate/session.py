@@ -50,7 +50,7 @@ def evaluate(
     """Have every hospital measure a version of a model, or the champion, and show what they found."""
     reached = centres.reach(stack, on, account)
     centre = reached.centre
-    row = models.chosen(centre, name, version)
+    row = models.chosen(models.listing(centre, name), name, version)
     asked = questions.Evaluate(name=name, version=row["version"], by=reached.by())
     job_id = str(centre.ask(asked)["id"])
     _show_end(_watch(centre, job_id), as_json=as_json)

@@ -590,6 +590,16 @@ class TestCentre:
         assert services["fl-server"]["profiles"] == ["managed"]
         assert "profiles" not in services["mlflow"]
 
+    @pytest.mark.parametrize(("folder", "reader"), [("sign-in", "mlflow"), ("tracking", "fl-server")])
+    def test_only_the_container_server_writes_who_may_use_mlflow(self, folder: str, reader: str) -> None:
+        mounts = {
+            name: volume.get("read_only", False)
+            for name, service in compose_of(CENTRE)["services"].items()
+            for volume in service["volumes"]
+            if volume["source"] == f"/var/lib/fed/{folder}"
+        }
+        assert mounts == {"container-server": False, reader: True}
+
     def test_artifacts_go_to_the_centres_own_container(self) -> None:
         environment = compose_of(CENTRE)["services"]["mlflow"]["environment"]
         assert environment["FED_ARTIFACTS"] == "wasbs://server@stfedcentre1a2b.blob.core.windows.net/mlflow"

@@ -17,6 +17,7 @@ from container_server.centre.jobs import SERVER, Jobs
 from container_server.centre.members import Members
 from container_server.centre.models import Mlflow, Models
 from container_server.centre.operators import ANSWERS_CONTAINER, QUESTIONS_CONTAINER, Operators
+from container_server.centre.published import Published
 from container_server.centre.requests import Requests
 from container_server.centre.rotation import Rotation
 from container_server.centre.sign_in import SignIn
@@ -110,8 +111,15 @@ class CentreAgent:
         self._sign_in = SignIn(config, clock)
         self._accounts = Chore("sign-in", Cadence(clock, 60.0), self._sign_in.step)
         mlflow = Mlflow(self._sign_in.password)
-        self._cards = Cards(self._jobs, mlflow, config.curation, config.agent / "cards.json")
+        results = open_container("results")
+        self._cards = Cards(self._jobs, mlflow, results, config.curation, config.agent / "cards.json")
         self._cards_out = Chore("model cards", Cadence(clock, 5.0), self._cards.step)
+        said = threading.Event()
+        models = Models(mlflow, clock, self._champions, said.set)
+        self._published = Published(
+            results, self._jobs, models.registered, said, config.agent / "published.json"
+        )
+        self._publishing = Chore("models for researchers", Cadence(clock, 1.0), self._published.step)
         self._backups = backups
         self._backing_up = Chore("backup", Cadence(clock, 5.0), backups.step)
         self._notices = Notices(clock)
@@ -148,7 +156,7 @@ class CentreAgent:
             rotation=self._rotation,
             notices=self._notices.rows,
             chores=self._chores,
-            models=Models(mlflow, clock, self._champions),
+            models=models,
             sign_in=self._sign_in,
             back_up=backups.soon,
             images=self._images,
@@ -197,6 +205,7 @@ class CentreAgent:
         self._answers.run()
         self._results.run()
         self._models_out.run()
+        self._publishing.run()
         self._tables.run()
         self._cards_out.run()
         self._backing_up.run()
@@ -218,7 +227,7 @@ class CentreAgent:
         """Those that are the centre's own; a hospital's are in its channel."""
         own = [self._root, self._rotating, self._server, self._listed, self._lead, self._changing_images]
         own += [self._noticing, self._jobs_in, self._answers, self._results, self._tables, self._backing_up]
-        own += [self._models_out, self._cards_out, self._accounts]
+        own += [self._models_out, self._publishing, self._cards_out, self._accounts]
         own += [self._asked] if self._operators_ask else []
         parts = (
             self._inbox,

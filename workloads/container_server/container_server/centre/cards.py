@@ -1,4 +1,5 @@
-"""Puts the model card of each registered version next to its files in MLflow, once the tables were made.
+"""Puts the model card of each registered version next to its files, in MLflow and in the container `results`,
+once the tables were made.
 
 The cards are made where the tables are (workloads/curation/cards.py); hospitals get theirs with their tables.
 """
@@ -9,21 +10,26 @@ from typing import final
 from container_server.centre.jobs import Job, Jobs
 from container_server.centre.members import CENTRE
 from container_server.centre.models import Registry, artifacts_of
+from container_server.centre.published import folder_of
 from container_server.errors import ContainerServerError
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFolder
 from container_server.log import say
+from container_server.storage import BlobStore
 
 ENDINGS = ("md", "html")
 
 
 @final
 class Cards:
-    """`made` is the folder of the tables; `memory` remembers which jobs' cards are in MLflow."""
+    """`made` is the folder of the tables, `store` the container `results`; `memory` remembers which jobs'
+    cards are in both.
+    """
 
-    def __init__(self, jobs: Jobs, registry: Registry, made: Path, memory: Path):
+    def __init__(self, jobs: Jobs, registry: Registry, store: BlobStore, made: Path, memory: Path):
         self._jobs = jobs
         self._registry = registry
+        self._store = store
         self._made = ForeignFolder(made)
         self._memory = memory
         self._done: list[str] = read_json(memory) or []
@@ -53,6 +59,7 @@ class Cards:
         folder = artifacts_of(self._registry, job.name, version)
         for ending, content in found.items():
             self._registry.put(f"{folder}/card.{ending}", content or b"")
+            self._store.write(f"{folder_of(job.name, version)}/card.{ending}", content or b"")
         self._done.append(job.job_id)
         write_json(self._memory, self._done)
         say("model card put", model=job.name, version=version)

@@ -6,7 +6,7 @@ tag of the version, and a line of this service's log, which no job can write.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, get_args
 
@@ -94,10 +94,17 @@ class Mlflow:
 
 
 class Models:
-    """What `fedctl models`, `promote` and `retire` do."""
+    """What `fedctl models`, `promote` and `retire` do; `changed` is called after the last two."""
 
-    def __init__(self, registry: Registry, clock: Clock, hospitals: Hospitals):
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        hospitals: Hospitals,
+        changed: Callable[[], None] = lambda: None,
+    ):
         self._registry = registry
+        self._changed = changed
         self._hospitals = hospitals
         self._clock = clock
 
@@ -111,11 +118,14 @@ class Models:
         `skip` leaves the first ones out: it goes on with an answer that was cut.
         """
         asked = questions.ListModels.read(arguments)
-        name, skip = asked.name, asked.skip or 0
+        return {"models": self.registered(asked.name, asked.skip or 0)}
+
+    def registered(self, name: str | None = None, skip: int = 0) -> list[answers.ModelVersion]:
+        """The versions, as `listing` answers."""
         found = self._versions({"filter": f"name='{_name(name)}'"} if name else {})
         found = sorted(found, key=lambda one: (str(one["name"]), -int(one["version"])))[skip:]
         champions = {model: self._champion(model) for model in {str(one["name"]) for one in found}}
-        return {"models": [self._row(one, champions, with_metrics=bool(name)) for one in found]}
+        return [self._row(one, champions, with_metrics=bool(name)) for one in found]
 
     def promote(self, arguments: Mapping[str, Any]) -> answers.Promoted:
         """Make a version the one to use, for hospitals too. One that was retired has to stay so.
@@ -173,6 +183,7 @@ class Models:
                 "POST", "model-versions/set-tag", name=name, version=version, key=f"{what}_{key}", value=value
             )
         say(f"model {what}", model=name, version=version, **plain)
+        self._changed()
 
     def _versions(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -10,6 +10,8 @@ from container_server.centre.cards import Cards
 from container_server.centre.jobs import Jobs
 from container_server.errors import RefusedInputError, TransientError
 
+from tests.unit.support.workloads_fakes import FolderStore
+
 
 @dataclass
 class Register:
@@ -45,19 +47,22 @@ def made(folder: Path, version: str) -> None:
 
 def test_they_are_put_once_the_tables_were_made_and_never_again(tmp_path: Path) -> None:
     register, memory = Register(), tmp_path / "cards.json"
+    results = FolderStore(tmp_path / "results")
     known = jobs(("finished", "1"), ("failed", "2"), ("finished", ""))
-    Cards(known, register, tmp_path, memory).step()
+    Cards(known, register, results, tmp_path, memory).step()
     assert register.files == {}
     made(tmp_path, "1")
     register.silent = True
     with pytest.raises(TransientError):
-        Cards(known, register, tmp_path, memory).step()
+        Cards(known, register, results, tmp_path, memory).step()
     register.silent = False
-    Cards(known, register, tmp_path, memory).step()
+    Cards(known, register, results, tmp_path, memory).step()
     where = "2/run-1/artifacts/model/card"
     assert register.files == {f"{where}.md": b"md", f"{where}.html": b"html"}
+    for ending in ("md", "html"):
+        assert (results.folder / f"models/heart/1/card.{ending}").read_text() == ending
     register.files.clear()
-    Cards(known, register, tmp_path, memory).step()
+    Cards(known, register, results, tmp_path, memory).step()
     assert register.files == {}
 
 
@@ -67,5 +72,5 @@ def test_a_version_that_somebody_deleted_holds_up_no_other(tmp_path: Path) -> No
         made(tmp_path, version)
     known = jobs(("finished", "2"), ("finished", "1"))
     with pytest.raises(RefusedInputError, match="no such version"):
-        Cards(known, register, tmp_path, tmp_path / "cards.json").step()
+        Cards(known, register, FolderStore(tmp_path / "results"), tmp_path, tmp_path / "cards.json").step()
     assert list(register.files) == [f"2/run-1/artifacts/model/card.{ending}" for ending in ("md", "html")]
