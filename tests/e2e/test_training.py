@@ -56,6 +56,19 @@ for name in ("client-cleveland", "client-hungary", "server"):
     except HttpResponseError as error:
         print(name, error.status_code)
 """
+KNOCK = """
+import json, urllib.error, urllib.request
+api = "/api/2.0/mlflow"
+alias = json.dumps(dict(name="heart", alias="champion", version="1")).encode()
+asks = {"": None, api + "/experiments/get?experiment_id=99": None, api + "/registered-models/alias": alias}
+for path, body in asks.items():
+    asked = urllib.request.Request("http://127.0.0.1:5000" + path, body, dict(SIGNED))
+    try:
+        print(urllib.request.urlopen(asked).status)
+    except urllib.error.HTTPError as refused:
+        print(refused.code)
+"""
+"""Asks MLflow for a page, for an experiment that is not there, and to make a version the champion."""
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +250,26 @@ class TestLooking:
         fed = federation.clone.fed
         assert fed("shell", "hungary", "-c", "hostname").stdout == "vm-fed-dev-hungary\n"
         assert fed("shell", "hungary", "fl-client", "-c", "ls /data").stdout == "heart.csv\nreadmission.csv\n"
+
+    @pytest.mark.parametrize("container", ["container-server", "fl-server", "mlflow"])
+    def test_nothing_on_the_centres_vm_reaches_mlflow_without_an_account(
+        self, federation: Federation, container: str
+    ) -> None:
+        knock = KNOCK.replace("SIGNED", "")
+        said = federation.clone.fed("shell", "centre", container, "-c", f"python3 -c '{knock}'").stdout
+        assert said.split() == ["401", "401", "401"]
+
+    def test_who_hears_the_hospitals_cannot_say_which_model_people_use(self, federation: Federation) -> None:
+        signed = 'Authorization="Bearer " + open("/tracking/password").read()'
+        promote = KNOCK.replace("SIGNED", signed)
+        said = federation.clone.fed("shell", "centre", "fl-server", "-c", f"python3 -c '{promote}'").stdout
+        assert said.split() == ["403", "404", "403"]  # no page, no such experiment, no promotion
+
+    def test_a_person_reads_mlflow_and_changes_nothing(self, federation: Federation) -> None:
+        with federation.mlflow() as client:
+            assert client.get("/experiments/get-by-name", params={"experiment_name": "heart"}).is_success
+            refused = client.post("/experiments/create", json={"name": "mine"})
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
 
     def test_mlflow_opens_on_this_machines_loopback(self, federation: Federation) -> None:
         opened = federation.clone.start("open", "mlflow", "--port", "0")
