@@ -54,7 +54,7 @@ def newest_runs(address: str, account: SignedIn) -> str:
 
     `address` is MLflow's here. Raises FedError where it does not take the account.
     """
-    asked = {"max_results": 1, "order_by": "last_update_time DESC"}
+    asked = {"max_results": "1", "order_by": "last_update_time DESC"}
     try:
         answer = httpx.get(
             f"{address}/api/2.0/mlflow/experiments/search",

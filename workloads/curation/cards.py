@@ -5,7 +5,7 @@ After Mitchell and others 2019, "Model Cards for Model Reporting" (https://doi.o
 """
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,17 @@ def _sections(request: Request, run: Run, tables: Tables, party: str) -> Iterato
         ),
         tuple(_measured(rows)),
     )
+    calibration = tuple(_calibration(run, tables["fact_curve"]))
+    yield Section(
+        "Calibration",
+        (
+            "In groups of test patients: the mean predicted risk, and the share that has it, in brackets with"
+            " its 95 % interval. A model that is calibrated has the two alike."
+            if len(calibration) > 1
+            else "Not known: the job lets out no histogram of its scores.",
+        ),
+        calibration,
+    )
     yield Section("Gates", (f"Its gates: {run.gates}.", *(run.verdicts if party == CENTRE else ())))
     yield Section(
         "Privacy",
@@ -107,6 +118,19 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
     yield "", *("Federation" if place == FEDERATION else label_of(place) for place in places)
     for label in dict.fromkeys(row["metric_label"] for row in rows):
         yield label, *(_shown(found.get((label, place))) for place in places)
+
+
+def _calibration(run: Run, curves: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
+    """A line for each group of patients of each place that this party may see (curves.py)."""
+    yield "", "mean predicted risk", "share that has it", "patients"
+    for row in curves:
+        if row["run_key"] == run.run_id and row["curve"] == "calibration":
+            place = "Federation" if row["site_key"] == FEDERATION else label_of(row["site_key"])
+            if row["x"] is None:
+                yield place, f"withheld: {row['reason']}", "", ""
+            else:
+                share = f"{row['y']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+                yield place, f"{row['x']:.3f}", share, str(row["n"])
 
 
 def _shown(row: Mapping[str, Any] | None) -> str:

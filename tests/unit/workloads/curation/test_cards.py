@@ -90,3 +90,31 @@ def test_a_run_that_became_no_version_has_none(tmp_path: Path, run: dict[str, An
     progress = {key: value for key, value in run["progress"].items() if key != "model_version"}
     assert made(tmp_path, run | {"progress": progress}) == {}
     assert made(tmp_path, {**run, "card": None}) == {}
+
+
+class TestCalibration:
+    def lines(self, text: str) -> list[str]:
+        part = text.partition("## Calibration")[2].partition("## Gates")[0]
+        return [line for line in part.splitlines() if line.startswith("| ") and "---" not in line][1:]
+
+    def test_it_is_that_of_the_partys_own_tables(self, tmp_path: Path, run: dict[str, Any]) -> None:
+        run["progress"]["model_version"] = 1
+        found = made(tmp_path, run)
+        tables = curate(Request.read(tmp_path / "request.json"))
+        for party in ("centre", "hungary"):
+            shown = [row for row in tables[party]["fact_curve"] if row["curve"] == "calibration"]
+            lines = self.lines(found[party, "card-heart-1.md"])
+            assert len(lines) == len(shown) > 3
+            for line, row in zip(lines, shown, strict=True):
+                assert ("withheld" if row["x"] is None else f"| {row['x']:.3f} | {row['y']:.3f} (") in line
+
+    def test_a_hospitals_has_the_curve_of_no_other(self, found: dict[tuple[str, str], str]) -> None:
+        places = {line.split("|")[1].strip() for line in self.lines(found["hungary", "card-heart-1.md"])}
+        assert places == {"Federation", "Hungary"}
+
+    def test_of_a_job_without_histograms_it_is_not_known(self, tmp_path: Path, run: dict[str, Any]) -> None:
+        progress = {key: value for key, value in run["progress"].items() if key != "scores"}
+        found = made(tmp_path, {**run, "progress": {**progress, "model_version": 1}})
+        text = found["centre", "card-heart-1.md"]
+        assert "Not known: the job lets out no histogram of its scores." in text
+        assert self.lines(text) == []
