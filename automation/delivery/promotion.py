@@ -12,7 +12,7 @@ from automation.hospitals.stack_file import StackFile
 from automation.stacks.arm import Arm
 from automation.ui.console import say
 from automation.ui.options import On
-from automation.ui.outcome import FedError, QuestionError
+from automation.ui.outcome import FedError, QuestionError, RefusedError
 from clone import paths
 from components.boot import BOXES, IMAGES, box_image
 from federation.parties import federation
@@ -27,11 +27,12 @@ def images_of(stack: str, arm: Arm, exported: Mapping[str, Any]) -> Images:
     """Return the images that `stack` runs: built by its last deployment, or pinned in its file.
 
     Raises:
-        FedError: when it was never deployed, or built no image.
+        RefusedError: when it was never deployed.
+        FedError: when it built no image.
     """
     found = stack_registry(stack, arm)
     if found is None:
-        raise FedError(
+        raise RefusedError(
             f"{stack} has no registry yet, so it runs no image: deploy it first (./fed up {stack})."
         )
     digests = pinned(stack) or _built(exported)

@@ -287,6 +287,14 @@ def test_before_the_first_deployment_there_is_nothing_to_import_into(
     assert stub.calls("POST") == []
 
 
+def test_of_a_stack_that_was_never_deployed_the_answer_is_no() -> None:
+    with (
+        azure(lambda _: Answers(status=404, body=error("ResourceGroupNotFound"))) as (arm, _),
+        pytest.raises(RefusedError, match=r"deploy it first \(\./fed up dev\)"),
+    ):
+        promotion.images_of("dev", arm, {})
+
+
 def test_prod_imports_nothing_that_mvp_does_not_pin(clone: Path) -> None:
     with pytest.raises(RefusedError, match="never ran in mvp"):
         promotion.pin("prod", PINS)
