@@ -59,6 +59,10 @@ class Account:
             memory=folder / "memory.json",
         )
 
+    def serve(self) -> None:
+        self.service.step()
+        self.service.rest()
+
     def _handle(self, arguments: Any) -> Any:
         self.asked.append(dict(arguments))
         return self.answer
@@ -90,7 +94,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall: Wall) -> Account:
     account = Account(tmp_path)
-    wall.meanwhile = lambda: void(account.service.step())
+    wall.meanwhile = lambda: void(account.serve())
     monkeypatch.setattr(people.httpx, "request", account.request)
     return account
 
