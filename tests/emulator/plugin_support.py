@@ -14,6 +14,7 @@ import grpc
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from emulator.arm.control_plane import ControlPlane
+from emulator.arm.messages import Request, Response
 from emulator.daemon import Bearer
 from emulator.plugins.azure_native.client import FAST
 from emulator.plugins.azure_native.interrupted import Creations
@@ -52,8 +53,12 @@ def emulated(folder: Path) -> Iterator[Emulated]:
     backend.mkdir()
     plane = ControlPlane(folder / "arm.sqlite", b"k" * 32)
     bearer = Bearer(plane.issue_token)
+
+    def handle(request: Request) -> Response:
+        return plane.handle(request)  # a test may put another one there
+
     azure = Azure(
-        handle=plane.handle,
+        handle=handle,
         bearer=bearer,
         creations=Creations(folder / "creations.sqlite", backend),
         pace=FAST,

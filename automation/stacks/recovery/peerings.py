@@ -97,10 +97,11 @@ def _pair(
     target: Target, component: Mapping[str, Any], resources: Iterable[Mapping[str, Any]]
 ) -> CutPeering | None:
     """Return the peering of a component in the state; None where its deployment did not get as far as both
-    ids.
+    ids: there may be none, or the engine's mark for what it does not know (after a failed update).
     """
     urn, ids = component["urn"], component.get("outputs") or {}
-    if type_of(urn) != COMPONENT or not {"fromHospital", "fromCentre"} <= ids.keys():
+    halves = [str(ids.get(half, "")) for half in ("fromHospital", "fromCentre")]
+    if type_of(urn) != COMPONENT or not all(half.startswith("/subscriptions/") for half in halves):
         return None
     return CutPeering(
         hospital=party_of(target.name, urn, "", target.hospitals),

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,11 @@ class AzureNative(Package):
     def _put(
         self, type_: AzureType, resource_id: str, body: Json, inputs: Properties
     ) -> tuple[str, Properties]:
-        """PUT, wait, and read once more: the last answer becomes the outputs."""
+        """PUT, wait, and read once more: the last answer becomes the outputs.
+
+        A read that fails is an error after an accepted write, of which it is a part (azcore's poller); else
+        it is a warning, and the answer to the PUT is the outputs (provider.go, `readAfterWrite`).
+        """
         try:
             answer = self._expect(self._client.write("PUT", resource_id, type_.version, body))
         except OperationFailedError as failure:
@@ -249,6 +254,8 @@ class AzureNative(Package):
         made = (answer.body or {}).get("id", resource_id)
         live = self._client.get(made, type_.version)
         if live.status != 200:
+            if answer.status == HTTPStatus.ACCEPTED or "azure-asyncoperation" in answer.headers:
+                raise ProviderError(f"resource partially created but read failed {describe(live)}")
             log.warning("reading %s after its PUT: %s", made, describe(live))
             live = answer
         body = live.body or {}

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
+from emulator.arm.messages import Request, Response
 from pulumi_wire.values import UNKNOWN, Properties
 from tests.emulator.plugin_support import OTHER, SUBSCRIPTION, Deployed, Emulated, Provider, emulated
 
@@ -17,6 +18,7 @@ RULES = "azure-native:network:NetworkSecurityGroup"
 ACCOUNT = "azure-native:storage:StorageAccount"
 BLOBS = "azure-native:storage:BlobServiceProperties"
 IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+ZONE = "azure-native:privatedns:PrivateZone"
 ROLE = "azure-native:authorization:RoleAssignment"
 
 SPACE = {"addressPrefixes": ["10.0.0.0/16"]}
@@ -294,6 +296,25 @@ class TestUpdate:
         assert (foretold["name"], foretold["location"]) == ("net", "westeurope")
         assert foretold["tags"] == {"a": "c"}
         assert "resourceGuid" not in foretold
+
+    def test_what_cannot_be_read_after_an_accepted_write_fails_it_and_keeps_the_outputs(
+        self, azure: Provider, emulation: Emulated, group: Deployed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It was taken for done, with no outputs at all: whatever used its name failed from then on."""
+        zone = azure.deploy(
+            ZONE, "zone", {"resourceGroupName": "rg", "privateZoneName": "a.example", "location": "global"}
+        )
+        plane, handle = emulation.arm.plane, emulation.arm.plane.handle
+        broken = Response(status=500, body={"error": {"code": "InternalServerError", "message": "no"}})
+
+        def without_reads(request: Request) -> Response:
+            return broken if (request.method, request.path) == ("GET", zone.id) else handle(request)
+
+        monkeypatch.setattr(plane, "handle", without_reads)
+        with pytest.raises(grpc.RpcError, match="resource partially created but read failed Status=500"):
+            azure.update(zone, {**zone.inputs, "tags": {"a": "b"}})
+        monkeypatch.undo()
+        assert azure.update(zone, {**zone.inputs, "tags": {"a": "b"}}).outputs["name"] == "a.example"
 
     def test_subnets_of_their_own_survive_an_update_of_the_network(
         self, azure: Provider, group: Deployed

@@ -102,6 +102,14 @@ def test_one_that_waits_for_its_second_half_or_was_never_whole_is_not_cut() -> N
     assert peerings.cut(target(azure), [*peering("cleveland"), *peering("hungary", deployed=False)]) == []
 
 
+def test_ids_that_the_engine_did_not_know_are_not_looked_for() -> None:
+    """After a failed update that went on with what it could, the state has its mark for them."""
+    unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+    component, *halves = peering("cleveland")
+    component["outputs"] = {"fromHospital": unknown, "fromCentre": unknown}
+    assert peerings.cut(target(Azure(cleveland="Connected")), [component, *halves]) == []
+
+
 def test_a_name_that_is_no_hospitals_is_refused() -> None:
     with pytest.raises(QuestionError, match="basel"):
         peerings.to_make_again(target(Azure()), [], named=("basel",), killed=False, refresh=False)
