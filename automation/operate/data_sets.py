@@ -16,6 +16,7 @@ from workloads.data.fed_data.drafting import Draft
 from workloads.data.fed_data.schema import DataSet, SchemaError
 from workloads.data.fed_data.text import UnreadableError
 
+_OFFICERS_MAY_KNOW = "the hospital's VM checks it if its officers have approved a data set of this name"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 
 
@@ -41,7 +42,8 @@ def check_for_upload(file: Path) -> Checked:
     readable(file)
     released = Catalogue.released()
     if released.of(file.name) is None:
-        return Checked(rows=rows_of_any(file.name, file), notes=(released.stranger(file.name, file),))
+        notes = (released.stranger(file.name, file), _OFFICERS_MAY_KNOW)
+        return Checked(rows=rows_of_any(file.name, file), notes=notes)
     return check(file)
 
 

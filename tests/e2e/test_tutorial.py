@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,11 +44,14 @@ def clone(tmp_path: Path) -> Iterator[Clone]:
 def test_every_command_of_the_tutorial_does_what_it_says(clone: Clone) -> None:
     said: dict[int, str] = {}
     for number, commands in steps().items():
+        began = time.monotonic()
         done = clone.shell(f"set -e\n{commands}", seconds=SECONDS)
         said[number] = done.stdout
+        print(f"step {number}: {time.monotonic() - began:.0f} s\n{done.stdout[-600:]}")
     assert "age,sex,emergency,albumin,long_stay,split" in said[1]
     assert said[2].count("600 rows") == 3
     assert "The job would have run." in said[4]
     assert said[BRINGS_TABLES].count("stay.csv is taken with 600 rows") == 3
     assert "long-stay" in said[9]
     assert re.search(r"\[0\.\d+ ", said[9]), "the model predicts no risks"
+    assert re.search(r"^long_stay,split,risk,problem$", said[9], re.MULTILINE), "no scores at the hospital"

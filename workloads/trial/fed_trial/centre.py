@@ -115,7 +115,10 @@ class Centre:
     def _summary(self, answers: Mapping[str, Answer], number: int) -> Iterator[Event]:
         sent = {site: answer.sent for site, answer in answers.items()}
         found = report_of(self._plan).summarise(sent)
-        yield {"round": number, "federation": found, "histograms": summed(sent, self._plan.histograms)}
+        counted = (
+            {} if self._plan.report else summed(sent, self._plan.histograms)
+        )  # else metrics are made of them
+        yield {"round": number, "federation": found, "histograms": counted}
         last = self._plan.rounds - 1 + int(self._plan.measuring_round)
         if number == last and self._plan.gates:
             hospitals = {site: dict(one.metrics) for site, one in sent.items()}

@@ -71,6 +71,12 @@ class TestUploading:
             data.put(of(store, "mercy"), file)
         assert store.containers == {}
 
+    def test_of_a_name_that_no_release_has_is_said_who_checks_it(self, tmp_path: Path) -> None:
+        (tmp_path / "stay.csv").write_text("age\n1\n")
+        checked, changed = data.put(of(storage(), "mercy"), tmp_path / "stay.csv")
+        assert changed
+        assert "VM checks it if its officers have approved" in checked.notes[-1]
+
     def test_a_good_one_is_there_under_its_name_and_only_once(self, tmp_path: Path) -> None:
         file = tmp_path / "heart.csv"
         file.write_bytes(heart_data.seed("hungary"))
