@@ -202,7 +202,7 @@ class TestTraining:
         assert cleveland["data_sha256"] == hashlib.sha256(heart_data.seed("cleveland")).hexdigest()
         assert cleveland["mlflow.parentRunId"] == run_of["global"]
         assert overall["gates"] == "passed"
-        for name in ("job_checksum", "nvflare", "git_revision", "image", "rounds", "scaling_job"):
+        for name in ("job_checksum", "nvflare", "git_tree", "image", "rounds", "scaling_job"):
             assert overall[name]
 
     def test_artifacts_are_in_the_centres_own_container(

@@ -123,7 +123,7 @@ class Campaign:
         files = {
             job / "status.json": b'{"nvflare": "FINISHED:COMPLETED", "reason": ""}',
             job / "progress.json": b'{"state": "finished", "rounds_done": 2, "history": []}',
-            job / "results/global/metrics.json": b'{"provenance": {"git_revision": "a"}}',
+            job / "results/global/metrics.json": b'{"provenance": {"git_tree": "a"}}',
             self.world.centre_config.work / "clients.json": b'{"heard": {"cleveland": 1800000000}}',
             vm.work / "health.json": b'{"heard": 1800000000}',
         }

@@ -132,7 +132,7 @@ class Curation:
             "job": job.name,
             "state": job.state,
             "submitted": job.submitted,
-            "code": str(provenance.get("git_revision")) if isinstance(provenance, dict) else "unknown",
+            "code": str(provenance.get("git_tree"))[:12] if isinstance(provenance, dict) else "unknown",
             "progress": job.progress,
             "statistics": self._statistics(job),
             "card": self._card(job),
