@@ -57,5 +57,6 @@ def run(*, seed: int, faults: Collection[str], minutes: float, moments: int) -> 
 def _sentence(trial: Trial) -> str:
     what = f"{trial.fault} during {trial.during}, at {trial.moments}"
     if trial.held:
-        return f"held: {what}: run {trial.runs}, {trial.seconds:.0f} s"
+        why = f" ({trial.said})" if trial.said else ""
+        return f"held: {what}: run {trial.runs}, {trial.seconds:.0f} s{why}"
     return f"DID NOT HOLD: {what}: run {trial.runs}, lost {trial.lost}, left {trial.left}\n{trial.said}"

@@ -188,7 +188,9 @@ class Running:
             lost=lost,
             left=left,
             seconds=0.0 if undisturbed else time.monotonic() - began,
-            said="" if self.is_well else "\n".join([*said, *wrong]),
+            said=(_last_line(first.errors) if runs > 1 else "")
+            if self.is_well
+            else "\n".join([*said, *wrong]),
         )
 
     def _again(self) -> Ended:
@@ -228,6 +230,10 @@ class Running:
             wanted = {"experiment_ids": ids, "filter": "attributes.status = 'RUNNING'"}
             runs = client.post("/runs/search", json=wanted).raise_for_status().json().get("runs", [])
         return [f"MLflow's run {one['info']['run_name']} is RUNNING" for one in runs]
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
 
 
 def trained(ended: Ended) -> Ended:

@@ -49,7 +49,7 @@ class Trial:
     `moments` is how many operations met it, or at how many moments it struck, `runs` the run of the command
     after which all was as intended (1: the very run that met the fault; None: not within `MOST_RUNS`),
     `seconds` from the end of the fault until then. `said` is what was wrong where something is lost, left or
-    not converged.
+    not converged, and how a training ended that had to be run again.
     """
 
     fault: str
