@@ -107,7 +107,7 @@ def test_a_job_that_finished_counts_though_its_model_fails_the_gates() -> None:
 def test_a_training_that_failed_is_run_again_after_an_up() -> None:
     federation = Fake()
     found = federation.recovered("kill keeper", ended(3), BEFORE)
-    assert (found.runs, found.held) == (2, True)
+    assert (found.runs, found.held, found.said) == (2, True, "the server stopped")
     assert [words[0] for words in federation.clone.said] == ["up", "train"]  # type: ignore[attr-defined]
 
 
