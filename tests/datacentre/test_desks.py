@@ -101,8 +101,8 @@ def test_a_desk_reaches_its_hospitals_account_through_the_door_and_nothing_else(
 def test_its_people_write_data_and_nothing_else(house: House) -> None:
     desk = house.datacentre.desk(house.desks, PEOPLE)
     tries = [("stone", "data", True), ("stone", "data", True), ("stone", "data", False)]
-    first, again, listed, policy = house.ask(desk, *tries, ("stone", "policy", True))
-    assert (first, again, list(listed)) == (True, False, ["heart.csv"])
+    _, again, listed, policy = house.ask(desk, *tries, ("stone", "policy", True))
+    assert (again, list(listed)) == (False, ["heart.csv"])  # the same content is not written again
     assert policy == "AuthorizationPermissionMismatch"
 
 
@@ -118,7 +118,8 @@ def test_the_internet_gets_in_at_the_one_address_of_a_window_while_it_is_open(ho
     rules = {"defaultAction": "Deny", "ipRules": [{"value": OFFICE, "action": "Allow"}]}
     house.cloud.change(house.account, publicNetworkAccess="Enabled", networkAcls=rules)
     house.datacentre.wait_ready(house.cloud.revision)
-    assert house.ask(office, ("stone", "data", False), ("stone", "policy", True)) == [
+    tries = [("stone", "data", True), ("stone", "data", False), ("stone", "policy", True)]
+    assert house.ask(office, *tries)[1:] == [
         {"heart.csv": base64.b64encode(hashlib.md5(b"age", usedforsecurity=False).digest()).decode()},
         "AuthorizationPermissionMismatch",
     ]
