@@ -18,8 +18,8 @@ from nvflare.apis.shareable import Shareable
 
 KEY, CELLS, LONGEST = "numpy_key", 20, 1000.0
 """The array of heart's model, cells of its histograms, and the longest update that a server takes."""
-PATIENTS = 294
-"""Of Hungary, which is the hostile one."""
+PATIENTS, COUNTED = 294, 300
+"""Of Hungary, which is the hostile one; and as its report has them, to the next ten."""
 
 Raw = dict[str, Any]
 """An answer as it arrives: kind, data, meta."""
@@ -89,16 +89,16 @@ REFUSED: Mapping[str, tuple[Change, str]] = {
     "histogram below zero": (_histogram([-1.0] * CELLS), "a cell of ill is -1"),
     "histogram of more than everybody": (
         _histogram([100.0] * CELLS),
-        "the histogram ill counts 2000 of 294 patients",
+        "the histogram ill counts 2000 of ",
     ),
     "NUM_STEPS is a text": (_meta(NUM_STEPS_CURRENT_ROUND="many"), "is 'many', expected a number"),
     "NUM_STEPS is 1e18": (_meta(NUM_STEPS_CURRENT_ROUND=1e18), "is 1e+18"),
     "NUM_STEPS is below zero": (_meta(NUM_STEPS_CURRENT_ROUND=-5), "is -5, expected 1 or more"),
     "NUM_STEPS is more than was counted": (
-        _meta(NUM_STEPS_CURRENT_ROUND=PATIENTS + 1),
-        "is 295, its container server counted 294 patients",
+        _meta(NUM_STEPS_CURRENT_ROUND=COUNTED + 1),
+        "is 301, its container server counted ",
     ),
-    "n_test is 1e6": (_metric("n_test", 1e6), "n_test is 1e+06, its container server counted 294 patients"),
+    "n_test is 1e6": (_metric("n_test", 1e6), "n_test is 1e+06, its container server counted "),
     "n_test is 1e18": (_metric("n_test", 1e18), "n_test is 1e+18"),
 }
 """Mode -> what it does to an honest answer, and how it is named."""
