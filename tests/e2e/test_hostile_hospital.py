@@ -41,6 +41,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     with (package / "filters.py").open("a") as file:
         file.write(TAKEN_OVER)
     with Federation.up(clone) as running:
+        running.wait_job(str(running.fedctl("submit", "--job", "statistics")["id"]))  # honest: heart needs it
         yield running
 
 
