@@ -26,9 +26,15 @@ def command(
             "--tail", "-n", min=1, metavar="LINES", help="The last lines only; 40 on Azure when left out."
         ),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="Lines of 90s, 10m, 2h, 1d before now or since 2026-12-01T16:00."
+        ),
+    ] = None,
     stack: Annotated[str, typer.Option("--stack", "-s", metavar="STACK")] = DEFAULT_STACK,
     on: Where = On.EMULATOR,
     account: CentreAccount = None,
 ) -> None:
     """Show a container's log: all of it on the emulator, its end on Azure (a run command carries 4 KB)."""
-    logs.show(stack, on, party, container, follow=follow, tail=tail, account=account)
+    logs.show(stack, on, party, container, follow=follow, tail=tail, since=since, account=account)

@@ -220,7 +220,7 @@ class TestLogs:
             docker = tmp_path / "docker"
             docker.write_text(f"#!/bin/sh\n{script}\n")
             docker.chmod(0o755)
-            logs._on_azure(target, stack_outputs("hungary"), "hungary", "fl-client", None)
+            logs._on_azure(target, stack_outputs("hungary"), "hungary", "fl-client", logs._Wanted())
 
         def run(arm: Any, machine: str, command: list[str]) -> Any:
             path = f"{tmp_path}:/usr/bin:/bin"

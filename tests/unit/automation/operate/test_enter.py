@@ -31,13 +31,17 @@ def test_the_last_lines_of_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     class Datacentre:
         def logs(self, machine: str, container: str, *, follow: bool) -> list[bytes]:
-            return [b"one\ntw", b"o\nthr\xc3", b"\xa9e\n"]
+            return [b"one\ntw", b"o\nthr\xc3", b"\xa9e\n2026-12-01T16:00:00Z four\n"]
 
     monkeypatch.setattr(logs, "open_deployed", lambda *_: Deployed())
     monkeypatch.setattr(logs.deploy, "outputs", lambda _: OUTPUTS)
     monkeypatch.setattr(logs, "running_datacentre", lambda _: Datacentre())
     logs.show("dev", On.EMULATOR, "hungary", "fl-client", follow=False, tail=2)
-    assert capsys.readouterr().out == "two\nthr\N{LATIN SMALL LETTER E WITH ACUTE}e\n"
+    assert capsys.readouterr().out == ("thr\N{LATIN SMALL LETTER E WITH ACUTE}e\n2026-12-01T16:00:00Z four\n")
+    logs.show("dev", On.EMULATOR, "hungary", "fl-client", follow=False, since="2026-12-01T16:00:00Z")
+    assert capsys.readouterr().out == "2026-12-01T16:00:00Z four\n"
+    with pytest.raises(QuestionError, match="leave --since out"):
+        logs.show("dev", On.EMULATOR, "hungary", "fl-client", follow=True, since="5m")
     with pytest.raises(QuestionError, match="leave --tail out"):
         logs.show("dev", On.EMULATOR, "hungary", "fl-client", follow=True, tail=2)
 
