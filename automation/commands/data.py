@@ -60,7 +60,7 @@ def put(
     entry = before
     if changed or entry is None:
         entry = arrival.wait(lambda: consent.record_of(stack, on, party, account), file.name, before)
-    typer.echo(f"{party}'s VM, {entry['time'][:15]}: {audit.checked(entry)}")
+    typer.echo(f"{party}'s VM, {arrival.moment(entry)}: {audit.checked(entry)}")
     raise typer.Exit(Code.NO if audit.refusals(entry) else Code.DONE)
 
 

@@ -4,6 +4,7 @@ scored in its container `scores`.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from automation.operate.record import Entry
@@ -19,6 +20,12 @@ def last(entries: Iterable[Entry], name: str) -> Entry | None:
     """Return the newest entry about a file of that name, None where the VM has never looked at one."""
     of_file = [entry for entry in entries if entry["event"] == "data" and entry["name"] == name]
     return max(of_file, key=lambda entry: str(entry["time"]), default=None)
+
+
+def moment(entry: Entry) -> str:
+    """Return when an entry was made, for people: `2026-12-01 16:29 UTC`."""
+    made = datetime.strptime(str(entry["time"])[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return f"{made:%Y-%m-%d %H:%M} UTC"
 
 
 def wait(

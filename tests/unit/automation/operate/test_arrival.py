@@ -47,6 +47,10 @@ def test_a_refusal_is_told_with_what_the_check_found() -> None:
     assert audit.refusals(entry("2")) == []
 
 
+def test_its_time_is_one_that_people_read() -> None:
+    assert arrival.moment(entry("20261201T162915.123456Z")) == "2026-12-01 16:29 UTC"
+
+
 class TestScores:
     WAITS = ("stay.txt", "it waits for your officers' answer")
 
