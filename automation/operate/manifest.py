@@ -43,7 +43,7 @@ def _leaves(manifest: Manifest) -> Iterator[tuple[str, list[str]]]:
     parts = {
         "a model's difference": [f"{name} ({shape} numbers)" for name, shape in manifest.model.items()],
         "metrics": list(manifest.metrics),
-        "histograms of scores": [_histogram(*one) for one in manifest.histograms.items()],
+        "histograms": [_histogram(*one) for one in manifest.histograms.items()],
         "statistics of columns": list(manifest.statistics),
     }
     yield from ((what, names) for what, names in parts.items() if names)
