@@ -12,6 +12,8 @@ FILES: Final = Path(__file__).with_name("files")
 OF_THE_DISK: Final = ("azure-disk.rules", "build-disk", "customize", "terminal.conf")
 """The files that make a guest's disk what it is; the rest of the folder builds containers."""
 _DEBIAN = "http://deb.debian.org/debian"
+_DEBIANS_KEYS = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+"""Ubuntu's apt does not trust these by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +47,9 @@ class Recipe:
 
 def _debian(suite: str) -> tuple[str, ...]:
     return (
-        f"deb {_DEBIAN} {suite} main",
-        f"deb {_DEBIAN} {suite}-updates main",
-        f"deb {_DEBIAN}-security {suite}-security main",
+        f"deb {_DEBIANS_KEYS} {_DEBIAN} {suite} main",
+        f"deb {_DEBIANS_KEYS} {_DEBIAN} {suite}-updates main",
+        f"deb {_DEBIANS_KEYS} {_DEBIAN}-security {suite}-security main",
     )
 
 
@@ -87,7 +89,14 @@ GUESTS: Final = {
         suite="noble",
         variant="apt",
         sources=_ubuntu("noble"),
-        packages=(*_SYSTEM, "docker-compose-v2", "docker.io", "linux-image-virtual", "netplan.io"),
+        packages=(
+            *_SYSTEM,
+            "apparmor",
+            "docker-compose-v2",
+            "docker.io",
+            "linux-image-virtual",
+            "netplan.io",
+        ),
         customize="customize",
     ),
 }

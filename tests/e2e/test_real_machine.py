@@ -6,17 +6,20 @@ Run by `./fed test real` alone: root, QEMU, and minutes; where no KVM helps, mos
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from automation.ui.outcome import Code
 from emulator.datacentre.control import Datacentre
+from emulator.datacentre.errors import DatacentreError
 from emulator.guest import accelerator
 from emulator.guest.orders import Orders
 from tests.e2e.own_clone import Clone, keep_hospitals
 from tests.e2e.running_federation import COMPUTE, Federation
 from tests.resource_manager import ask
+from tests.unit.federation.test_settings import GALLERY
 
 pytestmark = pytest.mark.real
 
@@ -58,7 +61,7 @@ ONLY_OPEN = {"server"}
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Cleveland real, Hungary emulated."""
     clone = Clone(tmp_path_factory.mktemp("real"), machines=True)
-    clone.edit(keep_hospitals(PARTY, "hungary"))
+    clone.edit(with_docker_inside)
     try:
         clone.fed("up", "--real", PARTY, seconds=PATIENCE)
         datacentre = Datacentre.running(clone.emulator())
@@ -75,25 +78,50 @@ def inside(federation: Federation, script: str) -> str:
     return ran.stdout
 
 
-def power(federation: Federation, turn: str) -> None:
-    """Turn the power by Resource Manager and wait until the datacentre has done it."""
+def tell(federation: Federation, method: str, action: str = "") -> None:
+    """Send a request about the real VM to Resource Manager, and wait until the datacentre has done it."""
     emulator = federation.clone.emulator()
-    vm = federation.clone.outputs()[PARTY]["vm"]
-    answer = ask(emulator, "POST", f"{vm}/{turn}", api_version=COMPUTE)
+    vm = federation.clone.outputs()["hospitals"][PARTY]["vm"]
+    answer = ask(emulator, method, f"{vm}{action}", api_version=COMPUTE)
     assert answer.status_code in {200, 202}, answer.text
     revision = ask(emulator, "GET", "/emulator/changes?since=999999999").json()["revision"]
     federation.datacentre.wait_ready(int(revision), PATIENCE)
 
 
-def wait_registered(federation: Federation) -> None:
-    """Wait until the real hospital is registered and well again."""
-    until = time.monotonic() + PATIENCE
+def until(true: Callable[[], bool], what: str) -> None:
+    """Wait until something is true of a machine that may not answer in between."""
+    end = time.monotonic() + PATIENCE
     while True:
-        row = federation.hospital(PARTY)
-        if row["registered"] and row["state"] == "running":
-            return
-        assert time.monotonic() < until, row
+        try:
+            if true():
+                return
+            seen = "it is not"
+        except (AssertionError, DatacentreError) as silent:
+            seen = str(silent)
+        assert time.monotonic() < end, f"{what}: {seen}"
         time.sleep(5)
+
+
+def boot_of(federation: Federation) -> str:
+    """Return what names this boot of the real machine's kernel."""
+    return inside(federation, "cat /proc/sys/kernel/random/boot_id").strip()
+
+
+def wait_boot(federation: Federation, before: str) -> None:
+    """Wait until the kernel runs that came after another boot."""
+    until(lambda: boot_of(federation) != before, "another boot")
+
+
+def wait_registered(federation: Federation) -> None:
+    """Wait until the client has registered since the last boot, and the centre finds the hospital well."""
+    journal = "journalctl --boot --quiet --output=cat CONTAINER_NAME=fl-client"
+
+    def back() -> bool:
+        said = inside(federation, f"{journal} | grep -c 'Successfully registered client' || true")
+        row = federation.hospital(PARTY)
+        return int(said) > 0 and bool(row["registered"]) and row["state"] == "running"
+
+    until(back, "registered after the boot")
 
 
 def test_the_machine_is_real_and_registered_beside_emulated_ones(federation: Federation) -> None:
@@ -123,34 +151,76 @@ def test_names_lead_to_private_endpoints(federation: Federation) -> None:
     assert re.fullmatch(r"10\.10\.0\.\d+", said.strip())
 
 
-def test_the_clients_container_opens_the_servers_port_alone_through_a_power_cut(
+def test_run_command_of_resource_manager_is_answered_by_the_guest(federation: Federation) -> None:
+    emulator, vm = federation.clone.emulator(), federation.clone.outputs()["hospitals"][PARTY]["vm"]
+    order = {"commandId": "RunShellScript", "script": ["uname -n; echo wrong >&2"]}
+    answer = ask(emulator, "POST", f"{vm}/runCommand", body=order, api_version=COMPUTE)
+    assert answer.status_code == 202, answer.text
+    said: list[str] = []
+
+    def answered() -> bool:
+        found = ask(emulator, "GET", answer.headers["Location"])
+        said.append(found.text)
+        return found.status_code == 200
+
+    until(answered, "an answer of run command")
+    assert federation.machine(PARTY) in said[-1]
+    assert "wrong" in said[-1]
+
+
+def test_docker_restarted_keeps_containers_and_rules(federation: Federation) -> None:
+    look = (
+        "docker inspect --format '{{.Name}} {{.State.StartedAt}}' container-server fl-client; "
+        "nft list table inet fed_client | grep -c br-fedclient; stat --format '%G %a' /run/docker.sock"
+    )
+    before = inside(federation, look)
+    assert before.splitlines()[-1] == "fed-engine 660"
+    engine = inside(federation, "systemctl show --value --property MainPID docker")
+    inside(federation, "systemctl restart docker")
+    until(lambda: inside(federation, look) == before, "the same containers, rules and socket")
+    assert inside(federation, "systemctl show --value --property MainPID docker") != engine
+
+
+def test_the_clients_container_opens_the_servers_port_alone_through_reboot_and_power_cut(
     federation: Federation,
 ) -> None:
-    """Seen from a container of the client's image and network that Docker starts as early as it can."""
+    """Seen from a container of the client's image and network that Docker starts as early as it can.
+
+    Three ways of a boot: from inside, by a redeployment, and by a restart while that one boots.
+    """
     words = " ".join(f"{name}={target}" for name, target in TARGETS.items())
     inside(
         federation,
         "image=$(docker inspect fl-client --format '{{.Config.Image}}'); "
         "network=$(docker inspect fl-client --format '{{.HostConfig.NetworkMode}}'); "
-        f"docker run --detach --name probe --restart always --network $network --user 10001:10001 "
-        f"--read-only --cap-drop ALL --entrypoint python3 $image -c '{PROBE}' {words}; "
-        "echo kept > /var/lib/fed/marker",
+        "docker run --detach --name probe --restart always --no-healthcheck --network $network "
+        f"--user 10001:10001 --read-only --cap-drop ALL --entrypoint python3 $image -c '{PROBE}' {words}; "
+        "echo kept > /var/lib/fed/marker; touch /root/of-this-vm",
     )
-    power(federation, "restart")
+    boot = boot_of(federation)
+    inside(federation, "systemd-run --on-active=2 systemctl reboot")
+    wait_boot(federation, boot)
+    wait_registered(federation)
+    boot = boot_of(federation)
+    tell(federation, "POST", "/redeploy")
+    wait_boot(federation, boot)
+    boot = boot_of(federation)
+    tell(federation, "POST", "/restart")
+    wait_boot(federation, boot)
     wait_registered(federation)
     assert inside(federation, "cat /var/lib/fed/marker").strip() == "kept"
     lines = inside(federation, "docker logs probe 2>&1; docker rm --force probe > /dev/null").splitlines()
-    lives = [[]]
+    lives: list[list[tuple[float, dict[str, str]]]] = [[]]
     for line in lines:
         uptime, *found = line.split()
         if lives[-1] and float(uptime) < lives[-1][-1][0]:
             lives.append([])
         lives[-1].append((float(uptime), dict(word.split("=") for word in found)))
-    assert len(lives) == 2, "Docker did not start the probe after the power cut"
+    assert len(lives) >= 3, "Docker did not start the probe after each boot"
     for life in lives:
         opened = {name for _, found in life for name, what in found.items() if what != "closed"}
         assert opened <= ONLY_OPEN, life[:3]
-    assert {name for _, found in lives[1] for name, what in found.items() if what == "open"} == ONLY_OPEN
+    assert {name for _, found in lives[-1] for name, what in found.items() if what == "open"} == ONLY_OPEN
 
 
 def test_the_client_runs_only_after_its_kit_was_verified(federation: Federation) -> None:
@@ -159,6 +229,12 @@ def test_the_client_runs_only_after_its_kit_was_verified(federation: Federation)
         federation, "docker inspect --format '{{.State.StartedAt}}' container-server fl-client"
     ).split()
     assert started == sorted(started)
+
+
+def test_verify_finds_nothing_with_packets_names_and_identities_of_a_real_machine(
+    federation: Federation,
+) -> None:
+    federation.clone.fed("verify", seconds=PATIENCE)  # ends with 1 where it finds anything
 
 
 def test_it_takes_part_in_a_training(federation: Federation) -> None:
@@ -172,9 +248,44 @@ def test_it_takes_part_in_a_training(federation: Federation) -> None:
     assert federation.results(PARTY, job["id"], "metrics.json")
 
 
-def test_a_machine_without_power_is_off_and_comes_back_with_its_data(federation: Federation) -> None:
-    power(federation, "powerOff")
+def test_a_machine_without_power_is_off_and_comes_back(federation: Federation) -> None:
+    boot = boot_of(federation)
+    tell(federation, "POST", "/powerOff")
     assert federation.machine(PARTY) not in federation.datacentre.status()["machines"]
-    power(federation, "start")
+    tell(federation, "POST", "/start")
+    wait_boot(federation, boot)
+    assert inside(federation, "ls /root/of-this-vm").strip() == "/root/of-this-vm"
+
+
+def test_a_fresh_vm_without_a_way_out_goes_on_with_the_data_disk(federation: Federation) -> None:
+    """The VM is deleted; its successor boots for the first time, in a network without egress, as Azure's
+    image with Docker inside: nothing is installed, and the disk is not formatted.
+    """
+    file_system = inside(federation, "blkid -s UUID -o value $(findmnt -no SOURCE /var/lib/fed)")
+    key = inside(federation, "sha256sum /var/lib/fed/kit/*/*.key /var/lib/fed/agent/*.key 2>/dev/null | sort")
+    tell(federation, "DELETE")
+    assert federation.machine(PARTY) not in federation.datacentre.status()["machines"]
+    federation.clone.edit(without_a_way_out)
+    federation.clone.fed("up", seconds=PATIENCE)
     wait_registered(federation)
     assert inside(federation, "cat /var/lib/fed/marker").strip() == "kept"
+    assert inside(federation, "ls /root/of-this-vm 2>/dev/null || echo gone").strip() == "gone"
+    assert inside(federation, "blkid -s UUID -o value $(findmnt -no SOURCE /var/lib/fed)") == file_system
+    again = inside(
+        federation, "sha256sum /var/lib/fed/kit/*/*.key /var/lib/fed/agent/*.key 2>/dev/null | sort"
+    )
+    assert again == key
+    assert "apt-get" not in inside(federation, "journalctl --boot --unit fed-docker --output cat")
+    tried = "timeout 5 bash -c '</dev/tcp/1.1.1.1/443' 2>/dev/null && echo open || echo closed"
+    assert inside(federation, tried).strip() == "closed"
+
+
+def with_docker_inside(content: Any) -> None:
+    """Leave two hospitals, whose image is one with Docker inside: the guest's is."""
+    keep_hospitals(PARTY, "hungary")(content)
+    content["config"]["fed:machine"]["image"] = {"galleryImageId": GALLERY}
+
+
+def without_a_way_out(content: Any) -> None:
+    """Close the hospital's way to the internet."""
+    content["config"]["fed:hospitals"][PARTY]["egress"] = "none"
