@@ -90,10 +90,10 @@ class GuestStore:
             *self._prune(CONTAINERS, (self.folder / CONTAINERS).glob("[0-9a-f]*"), now - _KEPT[CONTAINERS]),
             *self._prune(CONTAINERS, (self.folder / BUILDS).glob("begun"), now - _KEPT[BUILDS]),
         ]
-        for kind in _recipes():
-            made = (folder for folder in self.folder.glob(f"{kind}-*") if folder.name not in today)
-            unused = (folder for folder in made if not _has_users(folder))
-            gone += self._prune(kind, unused, now - _KEPT["recipes"])
+        made = (folder for folder in self.folder.glob("*-*") if folder.name not in today)
+        for folder in (folder for folder in made if not _has_users(folder)):
+            kind = folder.name.rpartition("-")[0]
+            gone += self._prune(kind, [folder], now - _KEPT["recipes"])
         return gone
 
     def _prune(self, lock: str, found: Iterable[Path], before: float) -> list[Path]:

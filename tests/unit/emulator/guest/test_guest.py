@@ -140,7 +140,7 @@ class TestPrune:
     @pytest.fixture
     def store(self, tmp_path: Path) -> GuestStore:
         store = GuestStore(tmp_path / "store", print)
-        names = ("guest-old", "builder-old", "python-old", "containers/0a", "containers/0b", "buildah/images")
+        names = ("guest-old", "builder-old", "lone-old", "containers/0a", "containers/0b", "buildah/images")
         for name in (*names, f"guest-{recipe.guest().mark}", f"builder-{BUILDER.mark}"):
             (store.folder / name).mkdir(parents=True)
         (store.folder / "buildah" / "begun").touch()
@@ -157,7 +157,7 @@ class TestPrune:
 
     def test_what_nobody_used_goes_and_todays_recipes_stay(self, store: GuestStore) -> None:
         gone = {str(path.relative_to(store.folder)) for path in store.prune(self.NOW)}
-        old = {"guest-old", "builder-old", "python-old", "containers/0a", "containers/0b", "buildah"}
+        old = {"guest-old", "builder-old", "lone-old", "containers/0a", "containers/0b", "buildah"}
         assert gone == old
         assert self.left(store) == {f"guest-{recipe.guest().mark}", f"builder-{BUILDER.mark}"}
 
