@@ -68,7 +68,7 @@ async def test_a_first_boot_waits_for_dpkgs_lock_formats_no_foreign_disk_and_the
         assert content(disk) == before
 
         await guest.wait(LATER.format(count=0), PATIENCE)  # the lock is somebody else's
-        assert "another process" in await guest.run("journalctl --boot --unit fed-docker --output cat")
+        assert "lock" in await guest.run("journalctl --boot --unit fed-docker --output cat")
         assert (await guest.run("systemctl is-active fed-docker || true")) == "activating\n"
         assert (await guest.run("command -v dockerd || echo none")) == "none\n"
 

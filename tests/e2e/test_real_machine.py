@@ -24,7 +24,7 @@ from tests.unit.federation.test_settings import GALLERY
 pytestmark = pytest.mark.real
 
 PARTY = "cleveland"
-PATIENCE = 3600.0
+PATIENCE = 5400.0
 """A translated guest on a machine that does other things as well."""
 COMMAND_SECONDS = 300.0
 PROBE = """\
