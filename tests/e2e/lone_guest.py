@@ -67,14 +67,17 @@ def without_docker(store: GuestStore) -> Path:
         _finish(folder / "root")
         run([str(FILES / "build-disk"), str(folder)], "make the guest's disk")
 
-    return store._once("lone", made_by, make, "a guest's disk without Docker, about 2 minutes")
+    this = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]  # it makes the archive
+    return store._once(f"lone-{this}", made_by, make, "a guest's disk without Docker, about 2 minutes")
 
 
 def _finish(root: Path) -> None:
     """Make the archive that a guest's root installs from, and the installation that is in its way."""
     archive = root / "srv" / "archive"
-    if not list(archive.glob("docker-compose-v2_*")):  # Ubuntu's name for it
-        _package(archive / "docker-compose-v2_1_all.deb", "docker-compose-v2", depends="docker-compose")
+    if not list(archive.glob("docker-compose-v2_*")):  # Ubuntu's; its docker.io has the command docker, too
+        _package(
+            archive / "docker-compose-v2_1_all.deb", "docker-compose-v2", depends="docker-cli, docker-compose"
+        )
     _package(root / "srv" / "another.deb", "another", after=_OTHER_PACKAGE)
     (archive / "Packages").write_text("\n".join(_entry(file) for file in sorted(archive.glob("*.deb"))))
     for sources in (root / "etc" / "apt" / "sources.list.d").iterdir():
