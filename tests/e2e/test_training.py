@@ -434,6 +434,7 @@ class TestFaults:
         federation.wait(lambda: takes_part("va-long-beach"), "the hospital that was cut off takes part again")
         federation.run("hungary", "docker kill fl-client")
         federation.wait(lambda: len(missed("hungary")) >= 2, "two rounds without the one that died")
+        federation.wait(lambda: takes_part("hungary"), "the hospital whose client died takes part again")
         assert missed("cleveland") == []
         assert takes_part("va-long-beach")
         federation.fedctl("abort", job)
