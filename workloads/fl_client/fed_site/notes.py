@@ -45,6 +45,13 @@ class Notes:
         with path.open("a") as notes:
             notes.write(json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n")
 
+    def given(self, job_id: str) -> int:
+        """How many answers of a job are noted, also of a client that has died since."""
+        path = self._folder / f"{job_id}.jsonl"
+        if not JOB_ID.fullmatch(job_id) or not path.exists():
+            return 0
+        return sum("started" not in json.loads(line) for line in path.read_text().splitlines())
+
 
 def summary(answer: DXO, described: int = 0) -> dict[str, Any]:
     """What of an answer is noted: its kind, how many numbers it holds, its metrics by name and value.

@@ -898,6 +898,21 @@ class TestNotes:
         context.set_prop(FLContextKey.TASK_NAME, "train")
         return context
 
+    def test_those_of_a_client_that_died_count_when_it_gets_the_job_again(
+        self, files: OwnFiles, tmp_path: Path
+    ) -> None:
+        """Else as many answers more would leave with each start."""
+        (tmp_path / "airlock.json").write_text("{}")
+        notes, left = Notes(tmp_path / "releases"), []
+        for _ in range(3):  # each in a process of its own
+            notes.note(self.JOB, {"task": "start", "round": None}, {"started": "a" * 64})
+            said, policy = replace(MANIFEST, answers=2, model={"w": "3"}), tmp_path / "airlock.json"
+            airlock = Airlock(files, notes, tmp_path, policy=policy, manifest=said, keep=at_once)
+            context = self.context()
+            SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
+            left.append(airlock.process(update(), context).get_header(REFUSAL_HEADER))
+        assert left == [None, None, Refusal.ANSWERS.value]
+
     def test_each_answer_is_noted_with_its_round_and_metrics(self, airlock: Airlock, tmp_path: Path) -> None:
         for number, answer in enumerate(
             [update(meta={MetaKey.INITIAL_METRICS: {"auc": 0.81234}}), Shareable()]
