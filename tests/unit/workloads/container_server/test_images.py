@@ -9,7 +9,15 @@ from container_server.centre.members import Member
 from container_server.centre.upgrade import UpgradeRefusedError
 from container_server.engine import ContainerState, Running
 from container_server.hospital.state import State
-from container_server.images import IN_FORCE, ORDER, OUTCOME, WELL_SECONDS, mark_of, variable
+from container_server.images import (
+    IN_FORCE,
+    LONGEST_PAUSE,
+    ORDER,
+    OUTCOME,
+    WELL_SECONDS,
+    mark_of,
+    variable,
+)
 
 from automation.operate.upgrade import Wanted
 from components.boot import nvflare_version
@@ -236,6 +244,20 @@ class TestGoingBack:
             world.turn(5)
         assert 5 <= orders <= 9
         assert "more tries: an image cannot be pulled" in said(world)[1]
+
+    def test_after_weeks_of_tries_it_is_still_ordered(self, world: World, unit: Unit) -> None:
+        """After a week the pause was a number too large for a float, and nothing was ordered any more."""
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
+        unit.goes_back("an image cannot be pulled")
+        images = world.hospital._images._images
+        images._note(change={**images._change, "tries": 2000})  # type: ignore[dict-item]
+        world.turn(LONGEST_PAUSE + 60)
+        assert unit.order == written(BEFORE)
 
     def test_one_that_was_ill_before_is_not_asked_to_be_well(self, world: World, unit: Unit) -> None:
         world.silent = True
