@@ -13,7 +13,7 @@ from typing import Final, final
 
 from container_server import answers
 from container_server.centre.jobs import Job, Jobs
-from container_server.errors import ContainerServerError
+from container_server.errors import ContainerServerError, TransientError
 from container_server.files import read_json, write_json
 from container_server.log import say
 from container_server.storage import BlobStore
@@ -88,7 +88,10 @@ class Published:
             for name in self._jobs.shared.files(f"{folder}{part}/")
         }
         for blob, name in files.items():
-            self._store.write(f"{folder_of(job.name, version)}/{blob}", self._jobs.shared.read(name) or b"")
+            content = self._jobs.shared.read(name)
+            if content is None:
+                raise TransientError(f"{name} went while it was laid out")
+            self._store.write(f"{folder_of(job.name, version)}/{blob}", content)
         self._done.append(job.job_id)
         write_json(self._memory, self._done)
         self._changed.set()

@@ -129,6 +129,20 @@ def test_a_model_of_no_job_of_the_federation_is_not_in_the_register(centre: Cent
     assert [row["name"] for row in centre.register()] == ["heart"]
 
 
+def test_a_file_that_goes_meanwhile_is_not_laid_out_empty(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was, for good: an empty model with the name of a version that passed its gates."""
+    centre.trained("one", "1")
+    with monkeypatch.context() as gone:
+        gone.setattr(ForeignFolder, "read", lambda *_: None)
+        with pytest.raises(TransientError, match=r"results/global/.*json"):
+            centre.published.step()
+    assert centre.laid_out() == set()
+    centre.published.step()
+    assert (centre.results.folder / "models/heart/1/MLmodel").read_text() == "mlflow/MLmodel"
+
+
 def test_a_link_among_a_jobs_files_is_not_followed_and_holds_up_no_other_job(centre: Centre) -> None:
     left = centre.trained("one", "1")
     centre.trained("two", "2")
