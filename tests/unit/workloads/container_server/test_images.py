@@ -177,6 +177,15 @@ class TestGoingBack:
         give(world)
         world.turn(15)
 
+    def falls_ill(self, world: World, unit: Unit) -> None:
+        """Take the change, after which the client does not come back."""
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
+
     def test_what_the_unit_took_back_is_said_and_not_tried_again(self, world: World, unit: Unit) -> None:
         self.order(world)
         unit.goes_back("an image cannot be pulled: manifest unknown")
@@ -195,12 +204,7 @@ class TestGoingBack:
     def test_a_client_that_does_not_come_back_has_those_before_ordered(
         self, world: World, unit: Unit
     ) -> None:
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
+        self.falls_ill(world, unit)
         assert unit.order == written(BEFORE)
         world.silent = False
         unit.takes_it()
@@ -213,12 +217,7 @@ class TestGoingBack:
         self, world: World, unit: Unit
     ) -> None:
         """It was `current`, and an upgrade went on to the next hospital with what had failed here."""
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
+        self.falls_ill(world, unit)
         unit.goes_back("an image cannot be pulled")
         world.turn(15)
         assert (said(world)[0], unit.order) == ("changing", written(BEFORE))
@@ -230,12 +229,7 @@ class TestGoingBack:
     def test_a_way_back_that_cannot_be_pulled_is_ordered_ever_more_slowly_and_said(
         self, world: World, unit: Unit
     ) -> None:
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
+        self.falls_ill(world, unit)
         orders, until = 0, world.clock.now() + 900
         while world.clock.now() < until:
             if unit.order:
@@ -247,12 +241,7 @@ class TestGoingBack:
 
     def test_after_weeks_of_tries_it_is_still_ordered(self, world: World, unit: Unit) -> None:
         """After a week the pause was a number too large for a float, and nothing was ordered any more."""
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
+        self.falls_ill(world, unit)
         unit.goes_back("an image cannot be pulled")
         images = world.hospital._images._images
         images._note(change={**images._change, "tries": 2000})  # type: ignore[dict-item]
