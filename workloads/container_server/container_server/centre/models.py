@@ -36,9 +36,11 @@ class Registry(Protocol):
         """Write an artifact. Raises TransientError."""
 
 
-def artifacts_of(registry: Registry, name: str, version: str) -> str:
-    """The folder of a version's files, as MLflow's artifact proxy calls it."""
+def artifacts_of(registry: Registry, name: str, version: str, job_id: str) -> str | None:
+    """The folder of a version's files, as MLflow's artifact proxy calls it; None if another job made it."""
     found = registry.ask("GET", "model-versions/get", name=name, version=version)["model_version"]
+    if {"key": "job_id", "value": job_id} not in found.get("tags", []):
+        return None
     return _plain(found["source"]).removeprefix(_ARTIFACTS)
 
 

@@ -44,7 +44,7 @@ class Centre:
         self.jobs.append(
             SimpleNamespace(job_id=job_id, name=name, state=state, progress={"model_version": version})
         )
-        self.rows.append({"name": name, "version": version, "champion": False})
+        self.rows.append({"name": name, "version": version, "champion": False, "job_id": job_id})
         left = self.folder / "work" / "jobs" / job_id / "results"
         for file in (
             "global/model.json",
@@ -152,3 +152,15 @@ def test_a_link_among_a_jobs_files_is_not_followed_and_holds_up_no_other_job(cen
     assert not [name for name in centre.laid_out() if name.startswith("models/heart/1/")]
     assert "models/heart/2/MLmodel" in centre.laid_out()
     assert issubclass(ForeignFileError, ContainerServerError)
+
+
+def test_a_job_that_says_it_made_anothers_version_does_not_replace_its_files(centre: Centre) -> None:
+    """fl-server writes what a job says of itself, and cannot promote: it would choose what people use."""
+    centre.trained("one", "1")
+    centre.published.step()
+    left = centre.trained("two", "1")
+    (left / "mlflow" / "MLmodel").write_text("another")
+    centre.rows.pop()
+    for _ in range(2):
+        centre.published.step()
+    assert (centre.results.folder / "models/heart/1/MLmodel").read_text() == "mlflow/MLmodel"
