@@ -88,6 +88,8 @@ class Mlflow:
             body: dict[str, Any] = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise TransientError(f"MLflow does not answer: {type(error).__name__}") from error
+        if answer.status_code == requests.codes.unauthorized:  # this service has just started (sign_in.py)
+            raise TransientError("MLflow does not know this service's password so far")
         if answer.status_code >= requests.codes.server_error:
             raise TransientError(f"MLflow: {str(body.get('message', answer.status_code))[:200]}")
         if not answer.ok:
