@@ -22,6 +22,8 @@ REGISTER: Final = "models.json"
 SCHEMA: Final = "fed/register/1"
 _PARTS: Final = ("results/global", "results/mlflow")
 """Of what a job left; of a name in both, the second counts, as in MLflow."""
+CARDS: Final = ("card.md", "card.html")
+"""Files of a version that no job leaves: they say what others measured and approved (cards.py)."""
 
 
 def folder_of(name: str, version: str) -> str:
@@ -112,6 +114,7 @@ class Published:
             str(PurePosixPath(name).relative_to(f"{folder}{part}")): name
             for part in _PARTS
             for name in self._jobs.shared.files(f"{folder}{part}/")
+            if name.removeprefix(f"{folder}{part}/") not in CARDS
         }
         for blob, name in files.items():
             content = self._jobs.shared.read(name)

@@ -164,3 +164,12 @@ def test_a_job_that_says_it_made_anothers_version_does_not_replace_its_files(cen
     for _ in range(2):
         centre.published.step()
     assert (centre.results.folder / "models/heart/1/MLmodel").read_text() == "mlflow/MLmodel"
+
+
+def test_a_card_that_the_job_left_itself_is_not_laid_out(centre: Centre) -> None:
+    left = centre.trained("one", "1")
+    for card in ("global/card.md", "mlflow/card.html"):
+        (left / card).write_text("approved by everybody")
+    centre.published.step()
+    assert not [name for name in centre.laid_out() if "card" in name]
+    assert "models/heart/1/MLmodel" in centre.laid_out()
