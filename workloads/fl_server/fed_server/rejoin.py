@@ -5,6 +5,8 @@ other: its own client looks again whether the job's code is approved, and counts
 is what JobRunner does at a job's start (`_deploy_job`, `_start_run`), for one client.
 """
 
+import threading
+from collections.abc import Mapping
 from typing import Any
 
 from nvflare.apis.client import Client
@@ -16,6 +18,8 @@ from nvflare.private.fed.utils.fed_utils import extract_participants
 
 ANSWER_SECONDS = 20.0
 """For each of the three questions to the client."""
+_CHANGING = threading.Lock()
+"""Held while the participants of a job are changed: each client is asked on a thread of its own."""
 
 
 class NotTakenError(Exception):
@@ -42,11 +46,14 @@ def give_again(engine: Any, job_id: str, name: str) -> None:
         process = engine.run_processes.get(job_id)
         if process is None:
             raise NotTakenError("the job has ended meanwhile")
-        before = process[RunProcessKey.PARTICIPANTS]
-        _register(process, job, client)
-        started = engine.start_client_job(job, {name: DispatchInfo(app_name, {}, token)}, fl_ctx)
-        if not any(one.reply for one in started):
-            process[RunProcessKey.PARTICIPANTS] = before
+        before, started = _put(process, job, name, {client.token: client}), False
+        try:
+            replies = engine.start_client_job(job, {name: DispatchInfo(app_name, {}, token)}, fl_ctx)
+            started = any(one.reply for one in replies)
+        finally:
+            if not started:
+                _put(process, job, name, before)
+        if not started:
             raise NotTakenError("it does not start")
 
 
@@ -65,9 +72,13 @@ def _take(replies: dict[str, Any]) -> None:
         raise NotTakenError(str(reply.body)[:200])
 
 
-def _register(process: dict[str, Any], job: Any, client: Client) -> None:
-    """Put the client's new token in the place of the one before; the job's process asks for these."""
-    known = process[RunProcessKey.PARTICIPANTS]
-    others = {token: one for token, one in known.items() if one.name != client.name}
-    process[RunProcessKey.PARTICIPANTS] = {**others, client.token: client}
-    job.meta[JobMetaKey.JOB_CLIENTS] = [one.to_dict() for one in (*others.values(), client)]
+def _put(process: dict[str, Any], job: Any, name: str, tokens: Mapping[str, Client]) -> Mapping[str, Client]:
+    """Put these tokens of a client in the place of those before, which are returned; the job's process asks
+    for them. Those of others stay as they are now: another client may be given the job at once.
+    """
+    with _CHANGING:
+        known = process[RunProcessKey.PARTICIPANTS]
+        others = {token: one for token, one in known.items() if one.name != name}
+        process[RunProcessKey.PARTICIPANTS] = {**others, **tokens}
+        job.meta[JobMetaKey.JOB_CLIENTS] = [one.to_dict() for one in (*others.values(), *tokens.values())]
+    return {token: one for token, one in known.items() if one.name == name}

@@ -141,6 +141,25 @@ class TestAsking:
         engine.start_client_job = lambda *given: 1 / 0  # type: ignore[method-assign,assignment]
         self.look(part)
         assert part._asking == set()
+        assert engine.participants == {"a": "cleveland", "b": "hungary"}, "it is asked again"
+
+
+def test_two_that_are_given_it_at_once_do_not_undo_each_other(engine: Engine) -> None:
+    back = Client("cleveland", "back")
+    engine.client_manager.clients = {"back": back, "new": engine.new}
+
+    def start(job: Any, sites: dict[str, Any], fl_ctx: Any) -> list[Any]:
+        if "hungary" not in sites:
+            return [SimpleNamespace(reply="OK")]
+        give_again(engine, JOB, "cleveland")  # while Hungary, which does not start, is being asked
+        return [SimpleNamespace(reply=None)]
+
+    engine.start_client_job = start  # type: ignore[method-assign]
+    with pytest.raises(NotTakenError, match="does not start"):
+        give_again(engine, JOB, "hungary")
+    assert engine.participants == {"back": "cleveland", "b": "hungary"}
+    known = [back.to_dict(), Client("hungary", "b").to_dict()]
+    assert engine.job.meta[JobMetaKey.JOB_CLIENTS] == known
 
 
 def test_the_jobs_process_learns_of_it_before_a_round() -> None:
