@@ -42,15 +42,32 @@ class Notes:
         path = self._folder / f"{job_id}.jsonl"
         if path.exists() and path.stat().st_size >= MOST_BYTES:
             raise NotesFullError(f"the notes of job {job_id} are full: nothing of it leaves any more")
+        line = json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n"
         with path.open("a") as notes:
-            notes.write(json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n")
+            notes.write(line if _ends_a_line(path) else f"\n{line}")
 
     def given(self, job_id: str) -> int:
         """How many answers of a job are noted, also of a client that has died since."""
         path = self._folder / f"{job_id}.jsonl"
         if not JOB_ID.fullmatch(job_id) or not path.exists():
             return 0
-        return sum("started" not in json.loads(line) for line in path.read_text().splitlines())
+        return sum(map(_is_answer, path.read_text().splitlines()))
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether a file is empty or ends with a line: not where the power went while one was written."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - 1, 0))
+        return file.read() in {b"", b"\n"}
+
+
+def _is_answer(line: str) -> bool:
+    """Whether a note is of an answer; one that was cut off counts as one."""
+    try:
+        return "started" not in json.loads(line)
+    except ValueError:
+        return True
 
 
 def summary(answer: DXO, described: int = 0) -> dict[str, Any]:

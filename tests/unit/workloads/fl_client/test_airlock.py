@@ -913,6 +913,16 @@ class TestNotes:
             left.append(airlock.process(update(), context).get_header(REFUSAL_HEADER))
         assert left == [None, None, Refusal.ANSWERS.value]
 
+    def test_a_note_that_was_cut_off_counts_as_an_answer(self, tmp_path: Path) -> None:
+        """The power went while it was written; the job's answers ended in errors from then on."""
+        notes = Notes(tmp_path)
+        notes.note(self.JOB, {"task": "train", "round": 0}, {})
+        with (tmp_path / f"{self.JOB}.jsonl").open("a") as file:
+            file.write('{"round": 1, "ta')
+        assert notes.given(self.JOB) == 2
+        notes.note(self.JOB, {"task": "train", "round": 2}, {})
+        assert notes.given(self.JOB) == 3
+
     def test_each_answer_is_noted_with_its_round_and_metrics(self, airlock: Airlock, tmp_path: Path) -> None:
         for number, answer in enumerate(
             [update(meta={MetaKey.INITIAL_METRICS: {"auc": 0.81234}}), Shareable()]
