@@ -102,6 +102,9 @@ _SAID: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "released": _released,
     "started": lambda entry: f"started    {entry['job_id'][:8]}, code {entry['started'][:12]}",
     "refused": _kept_back,
+    "cut-off": lambda entry: (
+        f"cut off    {entry['job_id'][:8]}: what this note says of an answer cannot be read"
+    ),
     "answers": lambda entry: f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused",
     "airlock": lambda entry: f"airlock    {json.dumps(entry['policy'], sort_keys=True)}",
     "data": lambda entry: f"data       {checked(entry)}",
