@@ -107,15 +107,16 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self._ledger = Ledger(folder / BUDGET_FILE, keep)
         self._policy_file = policy
         self._policy = OwnPolicy()
-        self._given: int | None = None
-        """Answers of this job; those before its client died are in its notes. One that stays counts as well:
-        the sentence that says why is chosen by the job's code.
+        self._given = 0
+        """Answers of this process; those of others of this job are in its notes. One that stays counts as
+        well: the sentence that says why is chosen by the job's code.
         """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
         job, task = str(fl_ctx.get_job_id()), _task(fl_ctx)
-        before = self._notes.given(job) if self._given is None else self._given
+        # At each answer: a client that got the job again answers while the one before has not ended yet.
+        before = max(self._given, self._notes.given(job))
         self._given = before + 1
         try:
             released = self._released(shareable, fl_ctx, before)

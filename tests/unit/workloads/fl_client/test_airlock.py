@@ -923,6 +923,21 @@ class TestNotes:
         notes.note(self.JOB, {"task": "train", "round": 2}, {})
         assert notes.given(self.JOB) == 3
 
+    def test_two_processes_of_a_job_have_no_more_answers_together(
+        self, files: OwnFiles, tmp_path: Path
+    ) -> None:
+        """The centre starts a job again while the process before still ends."""
+        (tmp_path / "airlock.json").write_text("{}")
+        said, policy = replace(MANIFEST, answers=3, model={"w": "3"}), tmp_path / "airlock.json"
+        notes = Notes(tmp_path / "releases")
+        both = [Airlock(files, notes, tmp_path, policy=policy, manifest=said, keep=at_once) for _ in range(2)]
+        left = []
+        for airlock in both * 2:
+            context = self.context()
+            SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
+            left.append(airlock.process(update(), context).get_header(REFUSAL_HEADER))
+        assert left == [None, None, None, Refusal.ANSWERS.value]
+
     def test_each_answer_is_noted_with_its_round_and_metrics(self, airlock: Airlock, tmp_path: Path) -> None:
         for number, answer in enumerate(
             [update(meta={MetaKey.INITIAL_METRICS: {"auc": 0.81234}}), Shareable()]
