@@ -115,6 +115,12 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
         job, task = str(fl_ctx.get_job_id()), _task(fl_ctx)
+        with self._notes.alone(job):
+            return self._judged(shareable, fl_ctx, job, task)
+
+    def _judged(
+        self, shareable: Shareable, fl_ctx: FLContext, job: str, task: Mapping[str, Any]
+    ) -> Shareable:
         # At each answer: a client that got the job again answers while the one before has not ended yet.
         before = max(self._given, self._notes.given(job))
         self._given = before + 1

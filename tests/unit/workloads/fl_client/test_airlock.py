@@ -6,7 +6,9 @@ NVFlare's kinds of data are those of the installed NVFlare 2.9.0 (`nvflare.apis.
 import hashlib
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -937,6 +939,28 @@ class TestNotes:
             SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
             left.append(airlock.process(update(), context).get_header(REFUSAL_HEADER))
         assert left == [None, None, None, Refusal.ANSWERS.value]
+
+    def test_two_that_answer_at_the_same_moment_have_no_more_answers_together(
+        self, files: OwnFiles, tmp_path: Path
+    ) -> None:
+        class Slow(Notes):
+            def given(self, job_id: str) -> int:
+                found = super().given(job_id)
+                time.sleep(0.2)
+                return found
+
+        (tmp_path / "airlock.json").write_text("{}")
+        said, policy = replace(MANIFEST, answers=1, model={"w": "3"}), tmp_path / "airlock.json"
+
+        def answer(_: int) -> Any:
+            notes, context = Slow(tmp_path / "releases"), self.context()
+            airlock = Airlock(files, notes, tmp_path, policy=policy, manifest=said, keep=at_once)
+            SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
+            return airlock.process(update(), context).get_header(REFUSAL_HEADER)
+
+        with ThreadPoolExecutor(2) as both:
+            left = list(both.map(answer, range(2)))
+        assert sorted(map(str, left)) == ["None", Refusal.ANSWERS.value]
 
     def test_each_answer_is_noted_with_its_round_and_metrics(self, airlock: Airlock, tmp_path: Path) -> None:
         for number, answer in enumerate(
