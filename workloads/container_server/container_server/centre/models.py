@@ -2,7 +2,8 @@
 
 MLflow holds them (https://mlflow.org/docs/latest/api_reference/rest-api.html). That a run passed its gates
 made it a version; that it is the one to use (the alias `champion`) is said by a person, by name. That is a
-tag of the version, and a line of this service's log, which no job can write.
+tag of the version, and a line of this service's log. fl-server can write such tags as it registers a version
+(docs/adr/0037); the alias and the log it cannot.
 """
 
 import re
