@@ -222,7 +222,7 @@ class Running:
         with (
             self.datacentre.forward(machine("centre"), _MLFLOW_PORT) as port,
             httpx.Client(
-                base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", auth=signed, timeout=60, trust_env=False
+                base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", auth=signed, timeout=60
             ) as client,
         ):
             experiments = client.get("/experiments/search", params={"max_results": 100}).raise_for_status()

@@ -98,28 +98,13 @@ def _round(entry: dict[str, Any]) -> str:
     return "" if entry["round"] is None else f" round {entry['round']}"
 
 
-def _images(entry: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{image} {digest.removeprefix('sha256:')[:12]}" for image, digest in sorted(entry["images"].items())
-    )
-
-
 _SAID: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "released": _released,
     "started": lambda entry: f"started    {entry['job_id'][:8]}, code {entry['started'][:12]}",
     "refused": _kept_back,
-    "cut-off": lambda entry: (
-        f"cut off    {entry['job_id'][:8]}: what this note says of an answer cannot be read"
-    ),
     "answers": lambda entry: f"answers    {len(entry['approved'])} approved, {len(entry['refused'])} refused",
     "airlock": lambda entry: f"airlock    {json.dumps(entry['policy'], sort_keys=True)}",
     "data": lambda entry: f"data       {checked(entry)}",
     "dataset": lambda entry: f"data set   {entry['name']} {entry['version']} adopted, {entry['sha256'][:12]}",
     "scored": _scored,
-    "images": lambda entry: f"images     changed: {_images(entry)}",
-    "images-asked": lambda entry: f"images     asked: {_images(entry)}",
-    "images-back": lambda entry: f"images     those before are back: {entry['why']}",
-    "images-answers": lambda entry: (
-        f"images     {len(entry['approved'])} approved, {len(entry['refused'])} refused"
-    ),
 }

@@ -49,12 +49,12 @@ def _written(line: str, zone: tzinfo | None) -> datetime | None:
     found = _TIME.match(line)
     if found is None:
         return None
-    year, month, day, hour, minute, second = map(int, found.groups()[:6])
-    named = found[7]
     try:
+        year, month, day, hour, minute, second = map(int, found.groups()[:6])
         at = datetime(year, month, day, hour, minute, second)
-        if named is None:
-            return at.astimezone() if zone is None else at.replace(tzinfo=zone)
-        return datetime.fromisoformat(at.isoformat() + named.replace("Z", "+00:00")).astimezone(UTC)
-    except (ValueError, OverflowError):  # figures that are no time, no zone, or before all time
+    except ValueError:  # figures that are no time
         return None
+    named = found[7]
+    if named is None:
+        return at.astimezone() if zone is None else at.replace(tzinfo=zone)
+    return datetime.fromisoformat(at.isoformat() + named.replace("Z", "+00:00")).astimezone(UTC)

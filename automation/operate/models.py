@@ -10,7 +10,7 @@ from rich.table import Table
 from automation.operate.centre_blobs import Readable, write_folder
 from automation.operate.machines import Centre
 from automation.ui.outcome import FedError, QuestionError
-from automation.ui.plain import plain, plain_document
+from automation.ui.plain import plain_document
 from workloads.container_server.container_server import questions
 from workloads.container_server.container_server.answers import ModelVersion
 
@@ -84,14 +84,14 @@ def download(results: Readable, row: ModelVersion, folder: Path) -> list[str]:
 
 def model_card(results: Readable, row: ModelVersion) -> str:
     """Return a version's model card, which is in `results`, as Markdown; raise QuestionError without one."""
-    blob = f"{_folder(row)}/card.md"
-    found = results.read(blob).get(blob)  # others may begin with its name
-    if found is None:
+    found = results.read(f"{_folder(row)}/card.md")
+    if not found:
         raise QuestionError(
             f"{row['name']} version {row['version']} has no card: it is made some seconds after its job has"
             " ended\nFix: wait a moment"
         )
-    return plain(found.decode(errors="replace"))
+    (content,) = found.values()
+    return content.decode()
 
 
 def _folder(row: ModelVersion) -> str:

@@ -15,9 +15,6 @@ what left by its job's id, which the centre chooses: some could be such that the
 
 ANSWERS: Final = "-answers.json"
 """Ends the name of what the officers answered: all are read, whatever asks push them out of the newest."""
-CUT_OFF: Final = "cut-off"
-"""The event of a note that cannot be read: the power went while it was written. It has the time before it."""
-_TIME: Final = "%Y%m%dT%H%M%S.%fZ"
 Entry = dict[str, Any]
 
 
@@ -44,18 +41,11 @@ def _entries(blob: str, text: str) -> list[Entry]:
     if blob.startswith("audit/"):
         return [dict(json.loads(text))]
     job = blob.partition("/")[2].removesuffix(".jsonl")
-    found: list[Entry] = []
-    for line in text.splitlines():
-        try:
-            found.append(_release(job, line))
-        except (ValueError, KeyError, TypeError, OverflowError):
-            before = found[-1]["time"] if found else datetime.fromtimestamp(0, UTC).strftime(_TIME)
-            found.append({"event": CUT_OFF, "job_id": job, "time": before})
-    return found
+    return [_release(job, line) for line in text.splitlines()]
 
 
 def _release(job: str, line: str) -> Entry:
     note = json.loads(line)
-    moment = datetime.fromtimestamp(float(note["time"]), UTC).strftime(_TIME)
+    moment = datetime.fromtimestamp(float(note["time"]), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     event = next((event for event in ("started", "refused") if event in note), "released")
     return {**note, "event": event, "job_id": job, "time": moment}

@@ -86,26 +86,23 @@ class GuestStore:
         """
         now = time.time() if now is None else now
         today = {f"{kind}-{made_by.mark}" for kind, made_by in _recipes().items()}
-        builds = self.folder / BUILDS
-        containers = ((folder, folder) for folder in (self.folder / CONTAINERS).glob("[0-9a-f]*"))
         gone = [
-            *self._prune(CONTAINERS, containers, now - _KEPT[CONTAINERS]),
-            *self._prune(CONTAINERS, [(builds, builds / "begun")], now - _KEPT[BUILDS]),
+            *self._prune(CONTAINERS, (self.folder / CONTAINERS).glob("[0-9a-f]*"), now - _KEPT[CONTAINERS]),
+            *self._prune(CONTAINERS, (self.folder / BUILDS).glob("begun"), now - _KEPT[BUILDS]),
         ]
-        for folder in self.folder.glob("*-*"):
-            if folder.is_dir() and folder.name not in today and not _has_users(folder):  # others are locks
-                kind = folder.name.rpartition("-")[0]
-                gone += self._prune(kind, [(folder, folder)], now - _KEPT["recipes"])
+        made = (folder for folder in self.folder.glob("*-*") if folder.name not in today)
+        for folder in (folder for folder in made if not _has_users(folder)):
+            kind = folder.name.rpartition("-")[0]
+            gone += self._prune(kind, [folder], now - _KEPT["recipes"])
         return gone
 
-    def _prune(self, lock: str, found: Iterable[tuple[Path, Path]], before: float) -> list[Path]:
-        """Remove each folder whose mark, the second path, was written `before`; return what is gone."""
+    def _prune(self, lock: str, found: Iterable[Path], before: float) -> list[Path]:
         with locked(self.folder / f"{lock}.lock"):
-            # Another process may have removed it meanwhile.
-            old = [folder for folder, mark in found if mark.exists() and mark.stat().st_mtime < before]
-            for folder in old:
+            old = [path for path in found if path.stat().st_mtime < before]
+            folders = [path if path.is_dir() else path.parent for path in old]
+            for folder in folders:
                 shutil.rmtree(folder)
-        return old
+        return folders
 
     def _once(self, kind: str, made_by: Recipe, make: Callable[[Path], object], what: str) -> Path:
         folder = self.folder / f"{kind}-{made_by.mark}"

@@ -433,8 +433,7 @@ class TestFaults:
             subprocess.run(cut, input="delete table ip cut", text=True, check=True)
         federation.wait(lambda: takes_part("va-long-beach"), "the hospital that was cut off takes part again")
         federation.run("hungary", "docker kill fl-client")
-        federation.wait(lambda: missed("hungary"), "a round without the one that died")
-        federation.wait(lambda: takes_part("hungary"), "the hospital whose client died takes part again")
+        federation.wait(lambda: len(missed("hungary")) >= 2, "two rounds without the one that died")
         assert missed("cleveland") == []
         assert takes_part("va-long-beach")
         federation.fedctl("abort", job)

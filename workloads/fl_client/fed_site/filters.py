@@ -108,37 +108,30 @@ class Airlock(Filter):  # type: ignore[misc]  # nvflare has no types
         self._policy_file = policy
         self._policy = OwnPolicy()
         self._given = 0
-        """Answers of this process; those of others of this job are in its notes. One that stays counts as
+        """Answers of this run, of which this process is the only one (launcher.py). One that stays counts as
         well: the sentence that says why is chosen by the job's code.
         """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """See Filter."""
         job, task = str(fl_ctx.get_job_id()), _task(fl_ctx)
-        with self._notes.alone(job):
-            return self._judged(shareable, fl_ctx, job, task)
-
-    def _judged(
-        self, shareable: Shareable, fl_ctx: FLContext, job: str, task: Mapping[str, Any]
-    ) -> Shareable:
-        # At each answer: a client that got the job again answers while the one before has not ended yet.
-        before = max(self._given, self._notes.given(job))
-        self._given = before + 1
         try:
-            released = self._released(shareable, fl_ctx, before)
+            released = self._released(shareable, fl_ctx)
         except RefusedError as error:
             self.logger.error(f"an answer stays here: {error}")
             self._notes.note(job, task, {"refused": str(error)})
             return _refused(error)
+        finally:
+            self._given += 1
         strange = released.meta.pop(UNANNOUNCED, [])
         described = released.meta.pop(_DESCRIBED, 0)
         more = {UNANNOUNCED: strange} if strange else {}
         self._notes.note(job, task, {**summary(released, described), **more, **self.spent(fl_ctx)})
         return released.to_shareable()
 
-    def _released(self, shareable: Shareable, fl_ctx: FLContext, before: int) -> DXO:
+    def _released(self, shareable: Shareable, fl_ctx: FLContext) -> DXO:
         self._policy = OwnPolicy.read(self._policy_file)  # at each answer: the officers may change it
-        if before >= self._announced(fl_ctx).answers:
+        if self._given >= self._announced(fl_ctx).answers:
             raise RefusedError(Refusal.ANSWERS)
         if shareable.get_return_code() != ReturnCode.OK:
             error = shareable.get_header(ERROR_HEADER) if self._policy.tells_errors else None

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -48,30 +47,13 @@ class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare ha
 
     def __init__(self) -> None:
         super().__init__()
-        self._turn = threading.Lock()
-        """Held while a run begins or is cleared away."""
-        self._newest: JobHandle | None = None
         protect_this_process()
 
     def launch_job(self, job_meta: dict[str, Any], fl_ctx: FLContext) -> JobHandleSpec:
         """See JobLauncherSpec. Raises LeftRunningError when an earlier job's processes cannot be ended, and
         StartedBeforeError.
         """
-        with self._turn:
-            self._newest = self._launched(job_meta, fl_ctx)
-            return self._newest
-
-    def clear(self, handle: "JobHandle", order: int) -> None:
-        """End all that a run has left, unless another has begun: the same job's, where a client that
-        registered again was given it again (fed_server/rejoin.py). That one's beginning has ended this one.
-        """
-        with self._turn:
-            box.release(order)
-            if handle is self._newest:
-                end_descendants()
-
-    def _launched(self, job_meta: dict[str, Any], fl_ctx: FLContext) -> "JobHandle":
-        job, order = str(job_meta[JobConstants.JOB_ID]), 0
+        job = str(job_meta[JobConstants.JOB_ID])
         start_once(WORK / "workspace" / job)
         end_descendants()
         fresh_kit(KIT, WORK / "workspace")
@@ -79,18 +61,16 @@ class JobLauncher(ClientProcessJobLauncher):  # type: ignore[misc]  # nvflare ha
         for app in (WORK / "workspace" / job).glob("app_*"):
             if box.put_code(Arrivals(WORK).code(job)):
                 said = Manifest.read((app / MANIFEST).read_bytes())
-                order = box.order(job, said.data, said.box)
-        return JobHandle(super().launch_job(job_meta, fl_ctx), self, order)
+                box.order(job, said.data, said.box)
+        return JobHandle(super().launch_job(job_meta, fl_ctx), job)
 
 
 class JobHandle(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
     """NVFlare's handle of a job's process, whose end is the end of everything that the job started."""
 
-    def __init__(self, process: JobHandleSpec, launcher: JobLauncher, order: int):
+    def __init__(self, process: JobHandleSpec, job: str):
         self._process = process
-        self._launcher = launcher
-        self._order = order
-        """Number of the order of its box; 0 without one."""
+        self._job = job
 
     def terminate(self) -> None:
         """See JobHandleSpec."""
@@ -103,7 +83,8 @@ class JobHandle(JobHandleSpec):  # type: ignore[misc]  # nvflare has no types
     def wait(self) -> None:
         """See JobHandleSpec."""
         self._process.wait()
-        self._launcher.clear(self, self._order)
+        box.release(self._job)
+        end_descendants()
 
 
 def start_once(run: Path) -> None:

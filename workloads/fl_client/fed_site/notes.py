@@ -3,13 +3,10 @@
 Written by the airlock, whose process runs no code of a job's (box.py).
 """
 
-import fcntl
 import json
-import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -45,46 +42,8 @@ class Notes:
         path = self._folder / f"{job_id}.jsonl"
         if path.exists() and path.stat().st_size >= MOST_BYTES:
             raise NotesFullError(f"the notes of job {job_id} are full: nothing of it leaves any more")
-        line = json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n"
         with path.open("a") as notes:
-            notes.write(line if _ends_a_line(path) else f"\n{line}")
-
-    @contextmanager
-    def alone(self, job_id: str) -> Iterator[None]:
-        """Have this hospital's other processes wait: an answer is counted and noted by one at a time."""
-        if not JOB_ID.fullmatch(job_id):
-            yield
-            return
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def given(self, job_id: str) -> int:
-        """How many answers of a job are noted, also of a client that has died since."""
-        path = self._folder / f"{job_id}.jsonl"
-        if not JOB_ID.fullmatch(job_id) or not path.exists():
-            return 0
-        return sum(map(_is_answer, path.read_text().splitlines()))
-
-
-def _ends_a_line(path: Path) -> bool:
-    """Whether a file is empty or ends with a line: not where the power went while one was written."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(size - 1, 0))
-        return file.read() in {b"", b"\n"}
-
-
-def _is_answer(line: str) -> bool:
-    """Whether a note is of an answer; one that was cut off counts as one."""
-    try:
-        return "started" not in json.loads(line)
-    except ValueError:
-        return True
+            notes.write(json.dumps({"time": time.time(), **task, **content}, sort_keys=True) + "\n")
 
 
 def summary(answer: DXO, described: int = 0) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Server component: a client that registered again has lost its part of each job, and is given it again.
+"""Server component: a client that registered again has lost its part of each job that runs.
 
 NVFlare 2.9 gives a client a new token at each registration and knows a job's clients by the tokens of its
 start (RunProcessKey.PARTICIPANTS). That a client has a job no longer it sees by the heartbeats of that token
@@ -10,14 +10,12 @@ too few are left.
 It is told again and again, as NVFlare does it: a process that only begins hears nothing yet, and each
 workflow of a job has a list of its own of those that are gone, where a second report of the same client
 changes nothing (WFCommServer.process_dead_client_report).
-
-Then the client is asked to take the job again (rejoin.py); from the next round on it takes part.
 """
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nvflare.apis.event_type import EventType
@@ -25,13 +23,9 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.apis.fl_context import FLContext
 
-from fed_server.rejoin import NotTakenError, give_again
-
 CHECK_SECONDS = 1.0
 AGAIN_SECONDS = 10.0
-"""Between two reports of the same loss, and two questions to take the job again."""
-MOST_AGAIN = 5
-"""How often one client is asked to take one job again: one that dies on and on holds nobody up."""
+"""Between two reports of the same loss."""
 REASON = "it registered again, so its part of the job has ended"
 
 Lost = tuple[str, str, str]
@@ -59,10 +53,6 @@ class LostParts(FLComponent):  # type: ignore[misc]  # nvflare has no types
         self._now = time.monotonic
         self._told: dict[Lost, float] = {}
         """When each was told last."""
-        self._asked: dict[tuple[str, str], int] = {}
-        """Job and client -> how often it was asked to take it again."""
-        self._asking: set[tuple[str, str]] = set()
-        self._next_to_it: Callable[[Callable[[], None]], None] = _on_a_thread
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Watch from the server's start."""
@@ -87,29 +77,3 @@ class LostParts(FLComponent):  # type: ignore[misc]  # nvflare has no types
             if self._now() - self._told.get(part, -math.inf) >= AGAIN_SECONDS:
                 self._engine.notify_dead_job(job, name, REASON)
                 self._told[part] = self._now()
-                self._ask(job, name)
-        running = {job for job, _ in self._asked} & set(self._engine.run_processes)
-        self._asked = {key: times for key, times in self._asked.items() if key[0] in running}
-
-    def _ask(self, job: str, name: str) -> None:
-        key = (job, name)
-        if key in self._asking or self._asked.get(key, 0) >= MOST_AGAIN:
-            return
-        self._asked[key] = self._asked.get(key, 0) + 1
-        self._asking.add(key)
-        self._next_to_it(lambda: self._give(job, name))
-
-    def _give(self, job: str, name: str) -> None:
-        try:
-            give_again(self._engine, job, name)
-            self.logger.info(f"{name} takes part in job {job} again")
-        except NotTakenError as error:
-            self.logger.warning(f"{name} does not take job {job} again: {error}")
-        except Exception as error:  # the job goes on without it, whatever it was
-            self.logger.error(f"{name} cannot be given job {job} again: {type(error).__name__}: {error}")
-        finally:
-            self._asking.discard((job, name))
-
-
-def _on_a_thread(action: Callable[[], None]) -> None:
-    threading.Thread(target=action, name="rejoin", daemon=True).start()

@@ -83,10 +83,8 @@ class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no ty
         """See Controller: to hospitals where the job still runs.
 
         NVFlare 2.9 knows when a hospital's part has ended (it withdrew, its client died), but looks at that
-        only 30 seconds after a task began: each shorter round would wait for it to the end. One that has got
-        the job again (rejoin.py) is known to this process by asking.
+        only 30 seconds after a task began: each shorter round would wait for it to the end.
         """
-        _learn_of_those_that_are_back(fl_ctx)
         clients = [client.name for client in fl_ctx.get_engine().get_clients()]
         here = [name for name in clients if not self.get_client_disconnect_time(name)]
         targets = here if len(here) >= self._min_clients else None
@@ -101,14 +99,6 @@ class JudgedRounds(ScatterAndGather):  # type: ignore[misc]  # nvflare has no ty
         super()._process_train_result(client_task, fl_ctx)
         if not fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):
             client_task.task.props[_KEY_MIN_RESPS] += 1
-
-
-def _learn_of_those_that_are_back(fl_ctx: FLContext) -> None:
-    # As at the start of this process (ServerEngine.sync_clients_from_main_process), which fails the job where
-    # nobody answers.
-    engine = fl_ctx.get_engine()
-    if clients := engine._retrieve_clients_data(fl_ctx.get_job_id()):
-        engine.client_manager.set_clients(clients)
 
 
 class JudgingAggregator(Aggregator):  # type: ignore[misc]  # nvflare has no types

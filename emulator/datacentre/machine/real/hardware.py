@@ -76,9 +76,9 @@ class Hardware:
             # A later recipe has another kernel, and this disk keeps the modules of its own.
             self._image.unlink(missing_ok=True)
             self._image.symlink_to(self.image)
+            use(self.image, self.own)
             backing = ["-b", str(self.image / "disk.img"), "-F", "raw"]
             _run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self._system)])
-        use(self._image.resolve(), self.own)
         folder = self.own / "seed"
         folder.mkdir(exist_ok=True)
         for name, text in seed(identifier, self.name, custom_data, authority, self.card).items():

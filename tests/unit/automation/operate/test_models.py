@@ -69,9 +69,3 @@ def test_files_and_a_card_that_are_not_there_yet_are_said(tmp_path: Path) -> Non
     with pytest.raises(QuestionError, match="has no card"):
         models.model_card(Results(), ROW)
     assert models.model_card(Results(models__heart__1__card_md=b"# Card"), ROW) == "# Card"
-
-
-def test_a_card_speaks_to_no_terminal_and_a_file_named_like_it_is_another() -> None:
-    """Names of a version's other files are chosen by fl-server, which takes in what hospitals send."""
-    results = Results(models__heart__1__card_md=b"# Card\n\x1b[2J\xff", models__heart__1__card_md_old=b"x")
-    assert models.model_card(results, ROW) == "# Card\n\ufffd[2J\ufffd"

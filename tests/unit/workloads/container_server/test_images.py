@@ -9,15 +9,7 @@ from container_server.centre.members import Member
 from container_server.centre.upgrade import UpgradeRefusedError
 from container_server.engine import ContainerState, Running
 from container_server.hospital.state import State
-from container_server.images import (
-    IN_FORCE,
-    LONGEST_PAUSE,
-    ORDER,
-    OUTCOME,
-    WELL_SECONDS,
-    mark_of,
-    variable,
-)
+from container_server.images import IN_FORCE, ORDER, OUTCOME, WELL_SECONDS, mark_of, variable
 
 from automation.operate.upgrade import Wanted
 from components.boot import nvflare_version
@@ -177,15 +169,6 @@ class TestGoingBack:
         give(world)
         world.turn(15)
 
-    def falls_ill(self, world: World, unit: Unit) -> None:
-        """Take the change, after which the client does not come back."""
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
-
     def test_what_the_unit_took_back_is_said_and_not_tried_again(self, world: World, unit: Unit) -> None:
         self.order(world)
         unit.goes_back("an image cannot be pulled: manifest unknown")
@@ -204,7 +187,12 @@ class TestGoingBack:
     def test_a_client_that_does_not_come_back_has_those_before_ordered(
         self, world: World, unit: Unit
     ) -> None:
-        self.falls_ill(world, unit)
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
         assert unit.order == written(BEFORE)
         world.silent = False
         unit.takes_it()
@@ -217,7 +205,12 @@ class TestGoingBack:
         self, world: World, unit: Unit
     ) -> None:
         """It was `current`, and an upgrade went on to the next hospital with what had failed here."""
-        self.falls_ill(world, unit)
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
         unit.goes_back("an image cannot be pulled")
         world.turn(15)
         assert (said(world)[0], unit.order) == ("changing", written(BEFORE))
@@ -229,7 +222,12 @@ class TestGoingBack:
     def test_a_way_back_that_cannot_be_pulled_is_ordered_ever_more_slowly_and_said(
         self, world: World, unit: Unit
     ) -> None:
-        self.falls_ill(world, unit)
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
         orders, until = 0, world.clock.now() + 900
         while world.clock.now() < until:
             if unit.order:
@@ -238,15 +236,6 @@ class TestGoingBack:
             world.turn(5)
         assert 5 <= orders <= 9
         assert "more tries: an image cannot be pulled" in said(world)[1]
-
-    def test_after_weeks_of_tries_it_is_still_ordered(self, world: World, unit: Unit) -> None:
-        """After a week the pause was a number too large for a float, and nothing was ordered any more."""
-        self.falls_ill(world, unit)
-        unit.goes_back("an image cannot be pulled")
-        images = world.hospital._images._images
-        images._note(change={**images._change, "tries": 2000})  # type: ignore[dict-item]
-        world.turn(LONGEST_PAUSE + 60)
-        assert unit.order == written(BEFORE)
 
     def test_one_that_was_ill_before_is_not_asked_to_be_well(self, world: World, unit: Unit) -> None:
         world.silent = True

@@ -6,9 +6,7 @@ NVFlare's kinds of data are those of the installed NVFlare 2.9.0 (`nvflare.apis.
 import hashlib
 import json
 import math
-import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -899,68 +897,6 @@ class TestNotes:
         context = FLContextManager(identity_name="cleveland", job_id=self.JOB).new_context()
         context.set_prop(FLContextKey.TASK_NAME, "train")
         return context
-
-    def test_those_of_a_client_that_died_count_when_it_gets_the_job_again(
-        self, files: OwnFiles, tmp_path: Path
-    ) -> None:
-        """Else as many answers more would leave with each start."""
-        (tmp_path / "airlock.json").write_text("{}")
-        notes, left = Notes(tmp_path / "releases"), []
-        for _ in range(3):  # each in a process of its own
-            notes.note(self.JOB, {"task": "start", "round": None}, {"started": "a" * 64})
-            said, policy = replace(MANIFEST, answers=2, model={"w": "3"}), tmp_path / "airlock.json"
-            airlock = Airlock(files, notes, tmp_path, policy=policy, manifest=said, keep=at_once)
-            context = self.context()
-            SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
-            left.append(airlock.process(update(), context).get_header(REFUSAL_HEADER))
-        assert left == [None, None, Refusal.ANSWERS.value]
-
-    def test_a_note_that_was_cut_off_counts_as_an_answer(self, tmp_path: Path) -> None:
-        """The power went while it was written; the job's answers ended in errors from then on."""
-        notes = Notes(tmp_path)
-        notes.note(self.JOB, {"task": "train", "round": 0}, {})
-        with (tmp_path / f"{self.JOB}.jsonl").open("a") as file:
-            file.write('{"round": 1, "ta')
-        assert notes.given(self.JOB) == 2
-        notes.note(self.JOB, {"task": "train", "round": 2}, {})
-        assert notes.given(self.JOB) == 3
-
-    def test_two_processes_of_a_job_have_no_more_answers_together(
-        self, files: OwnFiles, tmp_path: Path
-    ) -> None:
-        """The centre starts a job again while the process before still ends."""
-        (tmp_path / "airlock.json").write_text("{}")
-        said, policy = replace(MANIFEST, answers=3, model={"w": "3"}), tmp_path / "airlock.json"
-        notes = Notes(tmp_path / "releases")
-        both = [Airlock(files, notes, tmp_path, policy=policy, manifest=said, keep=at_once) for _ in range(2)]
-        left = []
-        for airlock in both * 2:
-            context = self.context()
-            SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
-            left.append(airlock.process(update(), context).get_header(REFUSAL_HEADER))
-        assert left == [None, None, None, Refusal.ANSWERS.value]
-
-    def test_two_that_answer_at_the_same_moment_have_no_more_answers_together(
-        self, files: OwnFiles, tmp_path: Path
-    ) -> None:
-        class Slow(Notes):
-            def given(self, job_id: str) -> int:
-                found = super().given(job_id)
-                time.sleep(0.2)
-                return found
-
-        (tmp_path / "airlock.json").write_text("{}")
-        said, policy = replace(MANIFEST, answers=1, model={"w": "3"}), tmp_path / "airlock.json"
-
-        def answer(_: int) -> Any:
-            notes, context = Slow(tmp_path / "releases"), self.context()
-            airlock = Airlock(files, notes, tmp_path, policy=policy, manifest=said, keep=at_once)
-            SentModel().process(DXO(DataKind.WEIGHTS, {"w": np.zeros(3)}).to_shareable(), context)
-            return airlock.process(update(), context).get_header(REFUSAL_HEADER)
-
-        with ThreadPoolExecutor(2) as both:
-            left = list(both.map(answer, range(2)))
-        assert sorted(map(str, left)) == ["None", Refusal.ANSWERS.value]
 
     def test_each_answer_is_noted_with_its_round_and_metrics(self, airlock: Airlock, tmp_path: Path) -> None:
         for number, answer in enumerate(

@@ -215,9 +215,6 @@ class Engine:
     def get_clients(self) -> list[Any]:
         return [types.SimpleNamespace(name=site) for site in SITES]
 
-    def _retrieve_clients_data(self, job: str) -> None:
-        """The server's first process says nothing new."""
-
 
 class Run:
     """A tracker, and the events that NVFlare would fire."""

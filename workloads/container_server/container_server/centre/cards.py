@@ -56,17 +56,10 @@ class Cards:
         }
         if None in found.values():
             return  # the tables of this job are still to be made
-        folder = artifacts_of(self._registry, job.name, version, job.job_id)
-        if folder is None:  # fl-server writes what a job says it made: no card of another version is replaced
-            say("model card not put: not in MLflow as its own", job=job.job_id, version=version)
-            self._remember(job)
-            return
+        folder = artifacts_of(self._registry, job.name, version)
         for ending, content in found.items():
             self._registry.put(f"{folder}/card.{ending}", content or b"")
             self._store.write(f"{folder_of(job.name, version)}/card.{ending}", content or b"")
-        self._remember(job)
-        say("model card put", model=job.name, version=version)
-
-    def _remember(self, job: Job) -> None:
         self._done.append(job.job_id)
         write_json(self._memory, self._done)
+        say("model card put", model=job.name, version=version)

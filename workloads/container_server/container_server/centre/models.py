@@ -2,8 +2,7 @@
 
 MLflow holds them (https://mlflow.org/docs/latest/api_reference/rest-api.html). That a run passed its gates
 made it a version; that it is the one to use (the alias `champion`) is said by a person, by name. That is a
-tag of the version, and a line of this service's log. fl-server can write such tags as it registers a version
-(docs/adr/0037); the alias and the log it cannot.
+tag of the version, and a line of this service's log, which no job can write.
 """
 
 import re
@@ -37,11 +36,9 @@ class Registry(Protocol):
         """Write an artifact. Raises TransientError."""
 
 
-def artifacts_of(registry: Registry, name: str, version: str, job_id: str) -> str | None:
-    """The folder of a version's files, as MLflow's artifact proxy calls it; None if another job made it."""
+def artifacts_of(registry: Registry, name: str, version: str) -> str:
+    """The folder of a version's files, as MLflow's artifact proxy calls it."""
     found = registry.ask("GET", "model-versions/get", name=name, version=version)["model_version"]
-    if {"key": "job_id", "value": job_id} not in found.get("tags", []):
-        return None
     return _plain(found["source"]).removeprefix(_ARTIFACTS)
 
 
@@ -89,8 +86,6 @@ class Mlflow:
             body: dict[str, Any] = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise TransientError(f"MLflow does not answer: {type(error).__name__}") from error
-        if answer.status_code == requests.codes.unauthorized:  # this service has just started (sign_in.py)
-            raise TransientError("MLflow does not know this service's password so far")
         if answer.status_code >= requests.codes.server_error:
             raise TransientError(f"MLflow: {str(body.get('message', answer.status_code))[:200]}")
         if not answer.ok:

@@ -106,7 +106,7 @@ class Operators:
     @property
     def chores(self) -> Iterable[Chore]:
         """One for each question that is being answered."""
-        return list(self._chores.values())
+        return self._chores.values()
 
     def step(self) -> float:
         """Look what was asked, and do what stops something; the seconds until the next look.
@@ -118,7 +118,7 @@ class Operators:
         for known in (self._contents, self._overruled):
             for gone in set(known) - self._chores.keys():
                 known.pop(gone, None)
-        for name, chore in list(self._chores.items()):
+        for name, chore in self._chores.items():
             if self._stops(name):
                 chore.run()
         self._forget()
@@ -161,7 +161,7 @@ class Operators:
         else:
             self._answer(blob, found[1])
         self._questions.delete(blob)
-        for known in (self._owed, self._contents, self._overruled, self._chores):
+        for known in (self._owed, self._contents, self._overruled):
             known.pop(blob, None)
 
     def _answer(self, blob: str, mark: str) -> None:

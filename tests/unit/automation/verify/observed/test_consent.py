@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from automation.operate.record import CUT_OFF
 from automation.ui.outcome import QuestionError
 from automation.verify.facts.finding import Look
 from automation.verify.observed import consent
@@ -29,8 +28,6 @@ def answers(second: int, *approved: str) -> dict[str, Any]:
 
 STARTED = {"event": "started", "time": at(20), "job_id": JOB, "started": CODE}
 RELEASED = {"event": "released", "time": at(30), "job_id": JOB, "kind": "WEIGHT_DIFF"}
-UNREADABLE = {"event": CUT_OFF, "time": at(30), "job_id": JOB}
-"""A note that cannot be read: it may be of an answer that left."""
 ASKED = {"event": "asked-aaaa", "time": at(1), "job_id": JOB, "code": CODE, "answer": "waiting"}
 RECORD = [ASKED, answers(10, CODE), STARTED, RELEASED]
 ROW = {"id": JOB, "job": "heart", "author": "ada", "code": CODE[:16], "asked": 1, "ran": ["cleveland"],
@@ -56,10 +53,9 @@ def test_two_sides_that_agree_have_no_difference() -> None:
         ([answers(40, CODE), STARTED, RELEASED], "without an approval"),
         ([answers(10, CODE), answers(22), STARTED, RELEASED], "without an approval"),
         ([answers(10, CODE), RELEASED], "that never started there"),
-        ([ASKED, STARTED, UNREADABLE], "without an approval"),
         ([], "which the hospital's record does not know"),
     ],
-    ids=["never", "of other code", "afterwards", "withdrawn", "no start", "cut off", "no record"],
+    ids=["never", "of other code", "afterwards", "withdrawn", "no start", "no record"],
 )
 def test_a_break_is_found_on_either_side(record: list[dict[str, Any]], named: str) -> None:
     assert any(named in what for what in found(record))

@@ -18,15 +18,11 @@ class Register:
     files: dict[str, bytes] = field(default_factory=dict)
     silent: bool = False
     deleted: str = ""
-    made_by: dict[str, str] = field(default_factory=lambda: {"1": "job-0"})
-    """Version -> the job that MLflow has it of."""
 
     def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         if content["version"] == self.deleted:
             raise RefusedInputError("MLflow: no such version")
-        source = f"mlflow-artifacts:/2/run-{content['version']}/artifacts/model"
-        tags = [{"key": "git", "value": "x"}, {"key": "job_id", "value": self.made_by[content["version"]]}]
-        return {"model_version": {"source": source, "tags": tags}}
+        return {"model_version": {"source": f"mlflow-artifacts:/2/run-{content['version']}/artifacts/model"}}
 
     def put(self, path: str, content: bytes) -> None:
         if self.silent:
@@ -71,19 +67,10 @@ def test_they_are_put_once_the_tables_were_made_and_never_again(tmp_path: Path) 
 
 
 def test_a_version_that_somebody_deleted_holds_up_no_other(tmp_path: Path) -> None:
-    register = Register(deleted="2", made_by={"1": "job-1"})
+    register = Register(deleted="2")
     for version in ("1", "2"):
         made(tmp_path, version)
     known = jobs(("finished", "2"), ("finished", "1"))
     with pytest.raises(RefusedInputError, match="no such version"):
         Cards(known, register, FolderStore(tmp_path / "results"), tmp_path, tmp_path / "cards.json").step()
     assert list(register.files) == [f"2/run-1/artifacts/model/card.{ending}" for ending in ("md", "html")]
-
-
-def test_a_job_that_says_it_made_anothers_version_does_not_replace_its_card(tmp_path: Path) -> None:
-    register, results = Register(made_by={"1": "job-1"}), FolderStore(tmp_path / "results")
-    made(tmp_path, "1")
-    known = jobs(("finished", "1"))
-    for _ in range(2):
-        Cards(known, register, results, tmp_path, tmp_path / "cards.json").step()
-    assert register.files == {} and not list(results.folder.rglob("card.*"))

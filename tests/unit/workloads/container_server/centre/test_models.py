@@ -5,17 +5,15 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
-import requests
 import yaml
 from container_server import fedctl
-from container_server.centre.models import CHAMPION, Mlflow, Models
+from container_server.centre.models import CHAMPION, Models
 from container_server.control import WrongQuestionError
-from container_server.errors import RefusedInputError, TransientError
+from container_server.errors import RefusedInputError
 from fed_server import mlflow_model
 
 from automation.operate import models as people
@@ -233,24 +231,6 @@ def test_a_name_or_version_that_is_none_asks_mlflow_nothing(
 ) -> None:
     with pytest.raises(WrongQuestionError):
         models.promote({**arguments, "by": "a"})
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "said"),
-    [
-        (401, TransientError, "MLflow does not know this service's password so far"),
-        (403, RefusedInputError, "MLflow: no"),
-        (500, TransientError, "MLflow: no"),
-    ],
-)
-def test_what_mlflow_refuses_is_told_from_what_passes(
-    status: int, error: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a restart the service has another password, which MLflow reads a moment later."""
-    answer = SimpleNamespace(status_code=status, ok=False, json=lambda: {"message": "no"})
-    monkeypatch.setattr(requests, "request", lambda *_, **__: answer)
-    with pytest.raises(error, match=said):
-        Mlflow("secret").ask("GET", "registered-models/get", name="heart")
 
 
 class TestWhatMlflowLoads:

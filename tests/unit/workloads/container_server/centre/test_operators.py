@@ -101,14 +101,6 @@ class TestAnswers:
         desk.ask(command, *more, "--by", "somebody else")
         assert desk.done[0][1]["by"] == "ada"
 
-    def test_one_that_was_answered_costs_no_more_requests(self, desk: Desk) -> None:
-        """Until the next look it was asked for again and again: Azure counts."""
-        desk.ask("jobs")
-        desk.ask("revoke", "hungary")
-        before = (list(desk.questions.calls), list(desk.answers.calls))
-        desk.centre.rest()
-        assert (desk.questions.calls, desk.answers.calls) == before
-
     def test_what_the_centre_refuses_is_the_answer(self, desk: Desk) -> None:
         desk.centre._handlers["abort"] = lambda _: 1 / 0
         said = desk.ask("abort", "1")

@@ -44,7 +44,7 @@ class Centre:
         self.jobs.append(
             SimpleNamespace(job_id=job_id, name=name, state=state, progress={"model_version": version})
         )
-        self.rows.append({"name": name, "version": version, "champion": False, "job_id": job_id})
+        self.rows.append({"name": name, "version": version, "champion": False})
         left = self.folder / "work" / "jobs" / job_id / "results"
         for file in (
             "global/model.json",
@@ -129,20 +129,6 @@ def test_a_model_of_no_job_of_the_federation_is_not_in_the_register(centre: Cent
     assert [row["name"] for row in centre.register()] == ["heart"]
 
 
-def test_a_file_that_goes_meanwhile_is_not_laid_out_empty(
-    centre: Centre, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was, for good: an empty model with the name of a version that passed its gates."""
-    centre.trained("one", "1")
-    with monkeypatch.context() as gone:
-        gone.setattr(ForeignFolder, "read", lambda *_: None)
-        with pytest.raises(TransientError, match=r"results/global/.*json"):
-            centre.published.step()
-    assert centre.laid_out() == set()
-    centre.published.step()
-    assert (centre.results.folder / "models/heart/1/MLmodel").read_text() == "mlflow/MLmodel"
-
-
 def test_a_link_among_a_jobs_files_is_not_followed_and_holds_up_no_other_job(centre: Centre) -> None:
     left = centre.trained("one", "1")
     centre.trained("two", "2")
@@ -152,24 +138,3 @@ def test_a_link_among_a_jobs_files_is_not_followed_and_holds_up_no_other_job(cen
     assert not [name for name in centre.laid_out() if name.startswith("models/heart/1/")]
     assert "models/heart/2/MLmodel" in centre.laid_out()
     assert issubclass(ForeignFileError, ContainerServerError)
-
-
-def test_a_job_that_says_it_made_anothers_version_does_not_replace_its_files(centre: Centre) -> None:
-    """fl-server writes what a job says of itself, and cannot promote: it would choose what people use."""
-    centre.trained("one", "1")
-    centre.published.step()
-    left = centre.trained("two", "1")
-    (left / "mlflow" / "MLmodel").write_text("another")
-    centre.rows.pop()
-    for _ in range(2):
-        centre.published.step()
-    assert (centre.results.folder / "models/heart/1/MLmodel").read_text() == "mlflow/MLmodel"
-
-
-def test_a_card_that_the_job_left_itself_is_not_laid_out(centre: Centre) -> None:
-    left = centre.trained("one", "1")
-    for card in ("global/card.md", "mlflow/card.html"):
-        (left / card).write_text("approved by everybody")
-    centre.published.step()
-    assert not [name for name in centre.laid_out() if "card" in name]
-    assert "models/heart/1/MLmodel" in centre.laid_out()

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import time
-from dataclasses import replace
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,10 @@ import pytest
 import yaml
 
 from emulator.datacentre.inventory import Inventory
-from emulator.datacentre.machine.real import hardware as hardware_module
 from emulator.datacentre.machine.real.hardware import DATA_DISK_SERIAL, Card, Hardware, seed
 from emulator.datacentre.machine.real.rack import Rack, card
 from emulator.datacentre.settings import Settings
 from emulator.guest.orders import Orders
-from emulator.guest.store import GuestStore
 
 CARD = Card(address=IPv4Interface("10.10.1.4/27"), mac="00:0d:3a:01:02:03")
 PROVIDERS = "/subscriptions/s/resourceGroups/g/providers"
@@ -101,21 +97,6 @@ def test_the_data_disk_carries_the_mark_that_the_guests_rule_looks_for(tmp_path:
     assert f"drive=data,serial={DATA_DISK_SERIAL}" in words
     rule = (Path("emulator/guest/files/azure-disk.rules")).read_text()
     assert f'ENV{{ID_SERIAL}}=="{DATA_DISK_SERIAL}", SYMLINK+="disk/azure/scsi1/lun0"' in rule
-
-
-def test_each_boot_keeps_the_image_that_the_disk_is_a_copy_on_write_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A clone that was moved, and a disk from before images were pruned, are told of at their next boot."""
-    store = GuestStore(tmp_path / "store", print)
-    image = store.folder / "guest-old"
-    image.mkdir(parents=True)
-    monkeypatch.setattr(hardware_module, "_run", lambda command: Path(command[-1]).touch())
-    made = replace(hardware(tmp_path, "tcg", None), image=image)
-    made.prepare("id", "", "PEM")
-    moved = replace(made, own=made.own.rename(tmp_path / "moved"), image=tmp_path / "of a later recipe")
-    moved.prepare("id", "", "PEM")
-    assert store.prune(time.time() + 365 * 86400) == []
 
 
 class TestRack:

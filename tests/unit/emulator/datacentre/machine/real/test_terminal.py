@@ -88,18 +88,18 @@ def test_a_shell_runs_the_command_once_and_its_code_comes_back(late: float, tmp_
 
 def test_a_terminal_without_a_shell_is_an_error_that_says_so(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "terminal.sock", 100.0)
-    done = main(tmp_path, "true", patience=1.0)
+    done = main(tmp_path, "true")
     shell.close()
     assert done.returncode == 1
     assert b"no shell answers" in done.stderr
     assert b"Fix: " in done.stderr
 
 
-def main(folder: Path, command: str, patience: float = 6.0) -> subprocess.CompletedProcess[bytes]:
+def main(folder: Path, command: str) -> subprocess.CompletedProcess[bytes]:
     """Run the program with less patience than it has for a machine that boots."""
     impatient = folder / "impatient.py"
     text = Path(terminal.__file__).read_text()
-    for constant, seconds in (("PATIENCE", patience), ("GREETING_SECONDS", 0.5)):
+    for constant, seconds in (("PATIENCE", 6.0), ("GREETING_SECONDS", 0.5)):
         text, found = re.subn(f"^{constant} = .*", f"{constant} = {seconds}", text, flags=re.MULTILINE)
         assert found == 1
     impatient.write_text(text)
