@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from rich.table import Table
 
@@ -12,11 +11,12 @@ from automation.operate.machines import Centre
 from automation.ui.outcome import FedError, QuestionError
 from automation.ui.plain import plain_document
 from workloads.container_server.container_server import questions
-from workloads.container_server.container_server.answers import ModelVersion
-
-_REGISTER: Final = "models.json"
-_SCHEMA: Final = "fed/register/1"
-"""What the centre lays out for researchers (container_server/centre/published.py)."""
+from workloads.container_server.container_server.answers import (
+    REGISTER,
+    REGISTER_SCHEMA,
+    ModelVersion,
+    model_folder,
+)
 
 
 def listing(centre: Centre, name: str | None = None) -> list[ModelVersion]:
@@ -56,16 +56,16 @@ def registered(results: Readable) -> list[ModelVersion]:
 
     Raises QuestionError where it names none yet, FedError for a register of another version.
     """
-    found = results.read(_REGISTER).get(_REGISTER)
+    found = results.read(REGISTER).get(REGISTER)
     if found is None:
         raise QuestionError("there is no model yet\nFix: ./fed train")
     try:
         content = plain_document(json.loads(found))
-        if content["schema"] != _SCHEMA:
+        if content["schema"] != REGISTER_SCHEMA:
             raise ValueError(f"its schema is {content['schema']}")
         return list(content["models"])
     except (ValueError, KeyError, TypeError) as error:
-        raise FedError(f"the centre's {_REGISTER} is none of this version: {error}") from error
+        raise FedError(f"the centre's {REGISTER} is none of this version: {error}") from error
 
 
 def download(results: Readable, row: ModelVersion, folder: Path) -> list[str]:
@@ -95,7 +95,7 @@ def model_card(results: Readable, row: ModelVersion) -> str:
 
 
 def _folder(row: ModelVersion) -> str:
-    return f"models/{row['name']}/{row['version']}"
+    return model_folder(row["name"], row["version"])
 
 
 def table(rows: list[ModelVersion]) -> Table:

@@ -1,6 +1,6 @@
 """What a container server answers to `fedctl`, in forms that both ends import."""
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 
 class Job(TypedDict):
@@ -149,6 +149,16 @@ class ModelVersions(TypedDict):
 
     models: list[ModelVersion]
     cut: NotRequired[bool]
+
+
+REGISTER: Final = "models.json"
+REGISTER_SCHEMA: Final = "fed/register/1"
+"""The file of all versions in the centre's container `results`: `{"schema", "models": [ModelVersion]}`."""
+
+
+def model_folder(name: str, version: str) -> str:
+    """Where the files of a version are, in `results`."""
+    return f"models/{name}/{version}"
 
 
 class LogLines(TypedDict):

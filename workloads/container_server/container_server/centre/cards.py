@@ -7,10 +7,10 @@ The cards are made where the tables are (workloads/curation/cards.py); hospitals
 from pathlib import Path
 from typing import final
 
+from container_server.answers import model_folder
 from container_server.centre.jobs import Job, Jobs
 from container_server.centre.members import CENTRE
 from container_server.centre.models import Registry, artifacts_of
-from container_server.centre.published import folder_of
 from container_server.errors import ContainerServerError
 from container_server.files import read_json, write_json
 from container_server.foreign import ForeignFolder
@@ -59,7 +59,7 @@ class Cards:
         folder = artifacts_of(self._registry, job.name, version)
         for ending, content in found.items():
             self._registry.put(f"{folder}/card.{ending}", content or b"")
-            self._store.write(f"{folder_of(job.name, version)}/card.{ending}", content or b"")
+            self._store.write(f"{model_folder(job.name, version)}/card.{ending}", content or b"")
         self._done.append(job.job_id)
         write_json(self._memory, self._done)
         say("model card put", model=job.name, version=version)

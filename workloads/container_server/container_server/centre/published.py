@@ -11,22 +11,15 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final, final
 
-from container_server import answers
+from container_server.answers import REGISTER, REGISTER_SCHEMA, ModelVersion, model_folder
 from container_server.centre.jobs import Job, Jobs
 from container_server.errors import ContainerServerError
 from container_server.files import read_json, write_json
 from container_server.log import say
 from container_server.storage import BlobStore
 
-REGISTER: Final = "models.json"
-SCHEMA: Final = "fed/register/1"
 _PARTS: Final = ("results/global", "results/mlflow")
 """Of what a job left; of a name in both, the second counts, as in MLflow."""
-
-
-def folder_of(name: str, version: str) -> str:
-    """Where the files of a version are, in `results`."""
-    return f"models/{name}/{version}"
 
 
 @final
@@ -39,7 +32,7 @@ class Published:
         self,
         store: BlobStore,
         jobs: Jobs,
-        registered: Callable[[], list[answers.ModelVersion]],
+        registered: Callable[[], list[ModelVersion]],
         changed: threading.Event,
         memory: Path,
     ):
@@ -78,7 +71,7 @@ class Published:
     def _write_register(self) -> None:
         names = {job.name for job in self._jobs.all()}
         rows = [row for row in self._registered() if row["name"] in names]
-        self._store.write(REGISTER, json.dumps({"schema": SCHEMA, "models": rows}).encode())
+        self._store.write(REGISTER, json.dumps({"schema": REGISTER_SCHEMA, "models": rows}).encode())
 
     def _lay_out(self, job: Job, version: str) -> None:
         folder = f"jobs/{job.job_id}/"
@@ -88,7 +81,9 @@ class Published:
             for name in self._jobs.shared.files(f"{folder}{part}/")
         }
         for blob, name in files.items():
-            self._store.write(f"{folder_of(job.name, version)}/{blob}", self._jobs.shared.read(name) or b"")
+            self._store.write(
+                f"{model_folder(job.name, version)}/{blob}", self._jobs.shared.read(name) or b""
+            )
         self._done.append(job.job_id)
         write_json(self._memory, self._done)
         self._changed.set()
