@@ -67,7 +67,7 @@ def show(
     said = running_datacentre(target).logs(machines.vm_name(outputs, party), container, follow=follow)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     text = (plain(decoder.decode(piece)) for piece in said)
-    for piece in text if follow else [wanted.of("".join(text))]:
+    for piece in text if wanted.all else [wanted.of("".join(text))]:
         write(piece)
 
 
@@ -78,6 +78,11 @@ class _Wanted:
     tail: int | None = None
     since: datetime | None = None
     zone: tzinfo | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self.tail or self.since)
 
     @property
     def asked(self) -> int:
