@@ -176,6 +176,15 @@ class TestGoingBack:
         assert said(world) == ("back", "an image cannot be pulled: manifest unknown")
         assert (unit.order, unit.in_force) == (None, written(BEFORE))
 
+    def falls_ill(self, world: World, unit: Unit) -> None:
+        """Take the change, after which the client does not come back."""
+        self.order(world)
+        unit.takes_it()
+        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
+        world.silent = True
+        world.clock.sleep(1)
+        world.turn(WELL_SECONDS + 60)
+
     def test_until_the_operator_says_it_again(self, world: World, unit: Unit) -> None:
         self.order(world)
         unit.goes_back("no")
@@ -187,12 +196,7 @@ class TestGoingBack:
     def test_a_client_that_does_not_come_back_has_those_before_ordered(
         self, world: World, unit: Unit
     ) -> None:
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
+        self.falls_ill(world, unit)
         assert unit.order == written(BEFORE)
         world.silent = False
         unit.takes_it()
@@ -205,12 +209,7 @@ class TestGoingBack:
         self, world: World, unit: Unit
     ) -> None:
         """It was `current`, and an upgrade went on to the next hospital with what had failed here."""
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
+        self.falls_ill(world, unit)
         unit.goes_back("an image cannot be pulled")
         world.turn(15)
         assert (said(world)[0], unit.order) == ("changing", written(BEFORE))
@@ -222,12 +221,7 @@ class TestGoingBack:
     def test_a_way_back_that_cannot_be_pulled_is_ordered_ever_more_slowly_and_said(
         self, world: World, unit: Unit
     ) -> None:
-        self.order(world)
-        unit.takes_it()
-        world.client.containers["fl-client"] = ContainerState(Running.STOPPED, 1)
-        world.silent = True
-        world.clock.sleep(1)
-        world.turn(WELL_SECONDS + 60)
+        self.falls_ill(world, unit)
         orders, until = 0, world.clock.now() + 900
         while world.clock.now() < until:
             if unit.order:
